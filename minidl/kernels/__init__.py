@@ -1,0 +1,5 @@
+"""Backends: one contract (`contract`), three implementations (`reference`, `im2col`, `native`), one switch (`select`)."""
+
+from minidl.kernels.select import available, current, use
+
+__all__ = ["available", "current", "use"]

@@ -1,0 +1,337 @@
+"""The operations that every backend offers: signature, shapes, formula, tie and NaN rule.
+
+A *backend* is a module with exactly the functions below. `tests/kernels/test_contract.py` compares the signatures.
+
+Alphabet, the same in Python, Cython and C:
+
+    N batch   C channels in   H W height and width in      O channels out   OH OW height and width out
+    KH KW kernel   SH SW stride   PH PW padding   DH DW dilation   G groups   F features   d<name> gradient of <name>
+
+Activations travel between operations as the backend's own *array*: a `numpy.ndarray` in NCHW for `reference` and `im2col`,
+a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`. `enter` and `leave`
+convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every backend.
+
+Sizes arrive as checked pairs of ints (see `geometry`); callers outside minidl use `minidl.functional`, which does the checks.
+All arrays of one call share one dtype, float32 or float64. N may be zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = Any
+Pair = tuple[int, int]
+Pool = tuple[str, Pair, Pair, Pair]
+"""("max" | "avg", kernel_size, stride, padding)"""
+
+
+class Backend(Protocol):
+    """What a backend module must offer. `name` is its name in `minidl.kernels.use`."""
+
+    name: str
+    fuses: bool
+    """Whether `Sequential` should merge neighbouring layers into the *_block operations."""
+
+    # ---- layout ------------------------------------------------------------------------------------------------------
+
+    def enter(self, x: np.ndarray) -> Array:
+        """NCHW or (N, F) ndarray, float32 or float64, C-contiguous and aligned -> the backend's array."""
+
+    def leave(self, x: Array) -> np.ndarray:
+        """The backend's array -> ndarray that the caller owns. Also takes the index array of `maxpool2d_forward`."""
+
+    def gather(self, images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> Array:
+        """A batch out of a data set: y[n] = images[index[n]] * scale[c] + shift[c].
+
+        images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. index: (N,) intp, each in [0, M).
+        scale, shift: (C,) (or (F,) or (1,) for 2-D images) of the result's dtype. One multiplication, one addition.
+        """
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Another shape for each image (row-major order kept): (N, ...) -> (N, *shape). May share memory with x."""
+
+    def add(self, a: Array, b: Array) -> Array:
+        """a + b, equal shapes."""
+
+    # ---- convolution -------------------------------------------------------------------------------------------------
+
+    def conv2d_forward(
+        self, x: Array, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    ) -> Array:
+        """y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw].
+
+        x (N, C, H, W), w (O, C/G, KH, KW), b (O,) or None, g = o // (O/G); zeros outside x; OH = (H + 2 PH - DH (KH-1) - 1) // SH + 1.
+        A cross-correlation, as everywhere in deep learning.
+        """
+
+    def conv2d_backward(
+        self,
+        dy: Array,
+        x: Array,
+        w: np.ndarray,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        need_dx: bool = True,
+        out: tuple[np.ndarray, np.ndarray | None] | None = None,
+    ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
+        """-> dx (None unless need_dx), dw, db. `out` = (dw, db) to be overwritten; a db of None there is not computed."""
+
+    # ---- pooling -----------------------------------------------------------------------------------------------------
+
+    def maxpool2d_forward(self, x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+        """-> y, argmax. argmax[n,c,oh,ow] = ih*W + iw of the maximum, int32.
+
+        The first maximum in row-major order wins; padding never wins; the first NaN of a window wins over everything.
+        """
+
+    def maxpool2d_backward(
+        self, dy: Array, argmax: Array, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
+    ) -> Array:
+        """dx: each dy added at its argmax; overlapping windows add."""
+
+    def avgpool2d_forward(self, x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
+        """Mean over KH x KW windows; padding counts as zeros in the mean."""
+
+    def avgpool2d_backward(
+        self, dy: Array, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
+    ) -> Array:
+        """dx: dy / (KH*KW) added over each window."""
+
+    def global_avgpool_forward(self, x: Array) -> Array:
+        """(N, C, H, W) -> (N, C), mean over H and W."""
+
+    def global_avgpool_backward(self, dy: Array, x_shape: tuple[int, ...]) -> Array:
+        """dx = dy / (H*W) everywhere."""
+
+    # ---- linear ------------------------------------------------------------------------------------------------------
+
+    def linear_forward(self, x: Array, w: np.ndarray, b: np.ndarray | None) -> Array:
+        """y = x w^T + b. x (N, F), w (O, F), b (O,) or None -> (N, O)."""
+
+    def linear_backward(
+        self,
+        dy: Array,
+        x: Array,
+        w: np.ndarray,
+        need_dx: bool = True,
+        out: tuple[np.ndarray, np.ndarray | None] | None = None,
+    ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
+        """dx = dy w (None unless need_dx), dw = dy^T x, db = sum_n dy. `out` as in conv2d_backward."""
+
+    # ---- activations: the backward functions take the forward's result y ------------------------------------------------
+
+    def relu_forward(self, x: Array) -> Array:
+        """max(x, 0); a NaN stays a NaN."""
+
+    def relu_backward(self, dy: Array, y: Array) -> Array:
+        """dy where y > 0, else 0. (x may stand for y: both have the same sign.)"""
+
+    def sigmoid_forward(self, x: Array) -> Array:
+        """1 / (1 + exp(-x)), without overflow."""
+
+    def sigmoid_backward(self, dy: Array, y: Array) -> Array:
+        """dy * y * (1 - y)"""
+
+    def tanh_forward(self, x: Array) -> Array:
+        """tanh(x)"""
+
+    def tanh_backward(self, dy: Array, y: Array) -> Array:
+        """dy * (1 - y^2)"""
+
+    # ---- normalisation and dropout -----------------------------------------------------------------------------------
+
+    def batchnorm_forward(
+        self,
+        x: Array,
+        gamma: np.ndarray,
+        beta: np.ndarray,
+        running_mean: np.ndarray,
+        running_var: np.ndarray,
+        momentum: float,
+        eps: float,
+        train: bool,
+    ) -> tuple[Array, np.ndarray, np.ndarray]:
+        """-> y, mean, inv_std, statistics per channel over N (and H, W): y = (x - mean) * inv_std * gamma + beta.
+
+        train: mean and population variance of the batch; running = momentum * running + (1 - momentum) * batch, in place.
+        Else mean and variance are the running ones, left alone. inv_std = 1 / sqrt(var + eps). With N*H*W = 0 in train,
+        nothing is updated and the statistics are 0 and 1/sqrt(eps).
+        """
+
+    def batchnorm_backward(
+        self,
+        dy: Array,
+        x: Array,
+        gamma: np.ndarray,
+        mean: np.ndarray,
+        inv_std: np.ndarray,
+        train: bool = True,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[Array, np.ndarray, np.ndarray]:
+        """-> dx, dgamma, dbeta. With xhat = (x - mean) * inv_std and M = N*H*W: dgamma = sum dy*xhat, dbeta = sum dy,
+        dx = gamma * inv_std * (dy - dbeta/M - xhat * dgamma/M); without `train` the statistics are constants: dx = gamma * inv_std * dy.
+        """
+
+    def dropout_forward(self, x: Array, rate: float, key: int) -> Array:
+        """x / (1 - rate) where the element is kept, else 0 (inverted dropout).
+
+        Kept or not depends on (key, the element's row-major index i in (N, ...)) alone: `kernels.random.keep_mask`. key is a uint64.
+        """
+
+    def dropout_backward(self, dy: Array, rate: float, key: int) -> Array:
+        """The same mask and factor applied to dy."""
+
+    # ---- losses: mean over the batch; value and gradient in one pass --------------------------------------------------
+
+    def softmax_cross_entropy(
+        self, logits: Array, target: np.ndarray, smoothing: float = 0.0
+    ) -> tuple[float, Array, int]:
+        """-> loss, dlogits, correct. loss = -1/N sum_n sum_k t[n,k] log softmax(logits)[n,k], dlogits = (softmax * sum_k t - t) / N.
+
+        target: (N,) intp class indices in [0, K), or (N, K) of the logits' dtype (one-hot or probabilities).
+        smoothing s: t -> (1 - s) t + s/K. correct: rows whose first largest logit is at the (first largest) target.
+        The softmax is shifted by its maximum. N = 0: loss 0.
+        """
+
+    def mse_loss(self, x: Array, target: np.ndarray) -> tuple[float, Array]:
+        """-> loss, dx. loss = 1/(2N) sum (x - target)^2, dx = (x - target) / N. target: ndarray of x's shape and dtype."""
+
+    # ---- matrix form of a convolution (always plain NCHW ndarrays) -----------------------------------------------------
+
+    def im2col(self, x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
+        """(N, C, H, W) -> (C*KH*KW, N*OH*OW): column n*OH*OW + oh*OW + ow holds the window of output (n, oh, ow)."""
+
+    def col2im(
+        self,
+        cols: np.ndarray,
+        x_shape: tuple[int, ...],
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+    ) -> np.ndarray:
+        """The adjoint of im2col: every entry of cols added to the place that it came from."""
+
+    # ---- optimiser updates, in place on plain ndarrays of one shape; g = grad + weight_decay * p ------------------------
+
+    def sgd_update(
+        self,
+        p: np.ndarray,
+        grad: np.ndarray,
+        velocity: np.ndarray | None,
+        lr: float,
+        momentum: float,
+        weight_decay: float,
+        nesterov: bool = False,
+    ) -> None:
+        """v = momentum * v + g; p -= lr * v (Nesterov: p -= lr * (g + momentum * v)). velocity None: p -= lr * g."""
+
+    def rmsprop_update(
+        self,
+        p: np.ndarray,
+        grad: np.ndarray,
+        square: np.ndarray,
+        lr: float,
+        decay: float,
+        eps: float,
+        weight_decay: float,
+    ) -> None:
+        """s = decay * s + (1 - decay) g^2; p -= lr * g / (sqrt(s) + eps)."""
+
+    def adam_update(
+        self,
+        p: np.ndarray,
+        grad: np.ndarray,
+        m: np.ndarray,
+        v: np.ndarray,
+        step: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        decoupled: bool = False,
+    ) -> None:
+        """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps).
+
+        decoupled (AdamW): g = grad, and p is first multiplied by 1 - lr * weight_decay. step counts from 1.
+        """
+
+    # ---- blocks: neighbours merged, results equal to the plain operations one after the other ----------------------------
+
+    def conv_block_forward(
+        self,
+        x: Array,
+        w: np.ndarray,
+        b: np.ndarray | None,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        relu: bool,
+        pool: Pool | None,
+    ) -> tuple[Array, Any]:
+        """conv2d, then relu if asked, then pooling if asked -> y, saved (opaque, for the backward function)."""
+
+    def conv_block_backward(
+        self,
+        dy: Array,
+        saved: Any,
+        x: Array,
+        w: np.ndarray,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
+        relu: bool,
+        pool: Pool | None,
+        need_dx: bool = True,
+        out: tuple[np.ndarray, np.ndarray | None] | None = None,
+    ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
+        """-> dx, dw, db as conv2d_backward."""
+
+    def norm_block_forward(
+        self,
+        x: Array,
+        gamma: np.ndarray,
+        beta: np.ndarray,
+        running_mean: np.ndarray,
+        running_var: np.ndarray,
+        momentum: float,
+        eps: float,
+        train: bool,
+        relu: bool,
+        pool: Pool | None,
+    ) -> tuple[Array, Any]:
+        """batchnorm, then relu if asked, then pooling if asked -> y, saved."""
+
+    def norm_block_backward(
+        self,
+        dy: Array,
+        saved: Any,
+        x: Array,
+        gamma: np.ndarray,
+        train: bool,
+        relu: bool,
+        pool: Pool | None,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[Array, np.ndarray, np.ndarray]:
+        """-> dx, dgamma, dbeta as batchnorm_backward."""
+
+    def linear_block_forward(self, x: Array, w: np.ndarray, b: np.ndarray | None) -> Array:
+        """relu(linear) -> y; y is all that the backward function needs."""
+
+    def linear_block_backward(
+        self,
+        dy: Array,
+        y: Array,
+        x: Array,
+        w: np.ndarray,
+        need_dx: bool = True,
+        out: tuple[np.ndarray, np.ndarray | None] | None = None,
+    ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
+        """-> dx, dw, db as linear_backward."""

@@ -1,0 +1,140 @@
+"""Sizes of windows and the checks that stand before every kernel: each error names the layer, the value and the rule."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+
+Pair = tuple[int, int]
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+MAX_ELEMENTS = 2**46
+"""No array of minidl has more elements: byte offsets then fit in 63 bits with room for lanes and padding."""
+
+
+def integer(who: str, name: str, value: Any, minimum: int) -> int:
+    """`value` as an int of at least `minimum`; bools and floats are refused."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{who}: {name} must be an int, got {value!r}") from None
+    if number < minimum:
+        raise ValueError(f"{who}: {name} must be at least {minimum}, got {number}")
+    if number > 2**31 - 1:
+        raise ValueError(f"{who}: {name} must be below 2**31, got {number}")
+    return number
+
+
+def pair(who: str, name: str, value: Any, minimum: int) -> Pair:
+    """An int, or an (h, w) pair of ints, as a pair; each at least `minimum`."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{who}: {name} must be an int or an (h, w) pair, got {value!r}")
+        return integer(who, name, value[0], minimum), integer(who, name, value[1], minimum)
+    number = integer(who, name, value, minimum)
+    return number, number
+
+
+def window_output(who: str, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
+    """Output height and width of a sliding window: (size + 2*padding - dilation*(kernel - 1) - 1) // stride + 1."""
+    out = []
+    for axis, n, k, s, p, d in zip(("height", "width"), size, kernel_size, stride, padding, dilation):
+        reach = d * (k - 1) + 1
+        if reach > n + 2 * p:
+            raise ValueError(
+                f"{who}: the kernel's {axis} {reach} (kernel {k}, dilation {d}) must fit into the padded input's {axis} {n + 2 * p}"
+                f" (input {n}, padding {p})"
+            )
+        out.append((n + 2 * p - reach) // s + 1)
+    return out[0], out[1]
+
+
+def conv2d_output(
+    who: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Pair,
+    padding: Pair,
+    dilation: Pair,
+    groups: int,
+) -> tuple[int, int, int, int]:
+    """(N, O, OH, OW) of a convolution after checking that the shapes go together."""
+    if len(x_shape) != 4:
+        raise ValueError(f"{who}: input must have 4 dimensions (N, C, H, W), got shape {tuple(x_shape)}")
+    if len(w_shape) != 4:
+        raise ValueError(f"{who}: weights must have 4 dimensions (O, C/groups, KH, KW), got shape {tuple(w_shape)}")
+    n, c, h, w = x_shape
+    o, cg, kh, kw = w_shape
+    if c != cg * groups:
+        raise ValueError(f"{who}: input must have {cg * groups} channels (shape (N, {cg * groups}, H, W)), got {c} in shape {tuple(x_shape)}")
+    if o % groups:
+        raise ValueError(f"{who}: out_channels must be divisible by groups, got {o} and {groups}")
+    oh, ow = window_output(who, (h, w), (kh, kw), stride, padding, dilation)
+    check_elements(who, (n, c, h + 2 * padding[0], w + 2 * padding[1]))
+    check_elements(who, (n, o, oh, ow))
+    return n, o, oh, ow
+
+
+def pool2d_output(
+    who: str, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
+) -> tuple[int, int, int, int]:
+    """(N, C, OH, OW) of a pooling; padding may be at most half the kernel, so that no window lies in padding alone."""
+    if len(x_shape) != 4:
+        raise ValueError(f"{who}: input must have 4 dimensions (N, C, H, W), got shape {tuple(x_shape)}")
+    for axis, k, p in zip(("height", "width"), kernel_size, padding):
+        if 2 * p > k:
+            raise ValueError(f"{who}: padding must be at most half of the kernel's {axis}, got padding {p} and kernel {k}")
+    n, c, h, w = x_shape
+    oh, ow = window_output(who, (h, w), kernel_size, stride, padding)
+    check_elements(who, (n, c, h + 2 * padding[0], w + 2 * padding[1]))
+    return n, c, oh, ow
+
+
+def check_elements(who: str, shape: tuple[int, ...]) -> None:
+    """Refuse shapes whose number of elements no array can have."""
+    total = 1
+    for size in shape:
+        total *= max(int(size), 1)
+    if total > MAX_ELEMENTS:
+        raise ValueError(f"{who}: shape {tuple(shape)} is too large: {total} elements, at most {MAX_ELEMENTS}")
+
+
+def float_array(who: str, name: str, x: Any, dtype: Any = None) -> np.ndarray:
+    """`x` as a C-contiguous, aligned, native-endian float array; no copy if it already is one.
+
+    dtype None keeps float32 or float64; else the array is converted to dtype (float32 or float64). Objects, complex numbers,
+    integers, bools and other floats than float16, float32 and float64 are a TypeError.
+    """
+    a = np.asarray(x)
+    kind = a.dtype.newbyteorder("=")
+    if kind not in FLOATS and kind != np.dtype(np.float16):
+        raise TypeError(f"{who}: {name} must be an array of float32 or float64, got dtype {a.dtype}")
+    target = np.dtype(dtype) if dtype is not None else kind if kind in FLOATS else np.dtype(np.float32)
+    return np.require(a, target, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def same_shape(who: str, name: str, shape: tuple[int, ...], rule: tuple[int, ...], why: str) -> None:
+    """Refuse an array whose shape is not `rule`."""
+    if tuple(shape) != tuple(rule):
+        raise ValueError(f"{who}: {name} must have shape {tuple(rule)} ({why}), got {tuple(shape)}")
+
+
+def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np.ndarray:
+    """Targets of a classification: (N,) integers as intp, or (N, K) one-hot or probabilities as `dtype`."""
+    t = np.asarray(target)
+    if t.ndim == 1:
+        if t.dtype.kind not in "iu":
+            raise TypeError(f"{who}: class labels must be integers, got dtype {t.dtype}")
+        same_shape(who, "target", t.shape, (n,), "one label an image")
+        if n and not (0 <= int(t.min()) and int(t.max()) < classes):
+            bad = int(t.min()) if int(t.min()) < 0 else int(t.max())
+            raise ValueError(f"{who}: labels must lie in [0, {classes}), got {bad}")
+        return np.ascontiguousarray(t, dtype=np.intp)
+    same_shape(who, "target", t.shape, (n, classes), "integer labels (N,) or one row of probabilities an image")
+    if t.dtype.kind in "iub":
+        t = t.astype(dtype)
+    return float_array(who, "target", t, dtype)

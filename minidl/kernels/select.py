@@ -1,0 +1,71 @@
+"""Which backend computes: `use`, `current`, `available`. Default: MINIDL_BACKEND, else native, else im2col."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
+from typing import Any
+
+NAMES = ("native", "im2col", "reference")
+
+_loaded: dict[str, ModuleType] = {}
+_missing: dict[str, str] = {}
+_current: ModuleType | None = None
+
+
+def _load(name: str) -> ModuleType:
+    if name not in NAMES:
+        raise ValueError(f"backend must be one of {', '.join(NAMES)}, got {name!r}")
+    if name not in _loaded:
+        try:
+            _loaded[name] = importlib.import_module(f"minidl.kernels.{name}")
+        except ImportError as error:
+            _missing[name] = str(error)
+            raise RuntimeError(f"backend {name!r} is not available in this installation: {error}") from error
+    return _loaded[name]
+
+
+def available() -> tuple[str, ...]:
+    """Names of the backends that this installation can use, fastest first."""
+    names = []
+    for name in NAMES:
+        try:
+            _load(name)
+        except RuntimeError:
+            continue
+        names.append(name)
+    return tuple(names)
+
+
+def current() -> Any:
+    """The backend module in use; a `minidl.kernels.contract.Backend`."""
+    global _current
+    if _current is None:
+        chosen = os.environ.get("MINIDL_BACKEND")
+        _current = _load(chosen) if chosen else _load(available()[0])
+    return _current
+
+
+class use:  # noqa: N801 - reads as a statement: kernels.use("im2col")
+    """Choose the backend by name: at once as a call, for a block as a context manager.
+
+    >>> use("im2col")                       # doctest: +SKIP
+    >>> with use("reference"): ...          # doctest: +SKIP
+
+    Raises ValueError for an unknown name, RuntimeError for a backend that this installation does not have.
+    The choice is the process's, not the thread's.
+    """
+
+    def __init__(self, name: str) -> None:
+        global _current
+        backend = _load(name)
+        self._previous = current()
+        _current = backend
+
+    def __enter__(self) -> Any:
+        return current()
+
+    def __exit__(self, *error: object) -> None:
+        global _current
+        _current = self._previous
