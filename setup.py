@@ -1,0 +1,58 @@
+"""Extensions of minidl; everything else about the package stands in pyproject.toml.
+
+MINIDL_SANITIZE=1 in the environment builds them with the address and undefined-behaviour sanitizers (see `make sanitize`).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+MSVC = sys.platform == "win32" and "GCC" not in sys.version
+SANITIZE = os.environ.get("MINIDL_SANITIZE") == "1"
+
+FLAGS = ["/O2"] if MSVC else ["-O3", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
+LINK = [] if MSVC else ["-pthread"]
+if SANITIZE:
+    FLAGS += ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    LINK += ["-fsanitize=address,undefined"]
+
+
+def extensions() -> list[Extension]:
+    """`im2col` needs any C compiler; `native` one with GCC's vector extensions, and may fail to build."""
+    found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], extra_compile_args=FLAGS, extra_link_args=LINK)]
+    native = Path("minidl/_ext/native.pyx")
+    if native.exists() and MSVC:
+        print("minidl: this compiler has no vector extensions; installing without the native backend", file=sys.stderr)
+    elif native.exists():
+        lanes = Path("minidl/_ext/lanes")
+        found.append(
+            Extension(
+                "minidl._ext.native",
+                [native.as_posix(), *sorted(path.as_posix() for path in lanes.glob("*.c"))],
+                include_dirs=[lanes.as_posix()],
+                depends=sorted(path.as_posix() for path in lanes.glob("*.h")),
+                extra_compile_args=FLAGS,
+                extra_link_args=LINK,
+                optional=True,
+            )
+        )
+    return found
+
+
+class BuildExtensions(build_ext):
+    """Says in plain words what a failed optional extension means."""
+
+    def build_extension(self, ext: Extension) -> None:
+        try:
+            super().build_extension(ext)
+        except Exception:
+            if ext.optional:
+                print(f"minidl: {ext.name} did not compile; installing without the native backend", file=sys.stderr)
+            raise
+
+
+setup(ext_modules=cythonize(extensions(), build_dir="build/cython"), cmdclass={"build_ext": BuildExtensions})
