@@ -37,7 +37,10 @@ class Backend(Protocol):
     # ---- layout ------------------------------------------------------------------------------------------------------
 
     def enter(self, x: np.ndarray) -> Array:
-        """NCHW or (N, F) ndarray, float32 or float64, C-contiguous and aligned -> the backend's array."""
+        """NCHW or (N, F) ndarray, float32 or float64, C-contiguous and aligned -> the backend's array.
+
+        Also takes what `leave` made of the int32 index array of `maxpool2d_forward`.
+        """
 
     def leave(self, x: Array) -> np.ndarray:
         """The backend's array -> ndarray that the caller owns. Also takes the index array of `maxpool2d_forward`."""
@@ -193,8 +196,9 @@ class Backend(Protocol):
         """-> loss, dlogits, correct. loss = -1/N sum_n sum_k t[n,k] log softmax(logits)[n,k], dlogits = (softmax * sum_k t - t) / N.
 
         target: (N,) intp class indices in [0, K), or (N, K) of the logits' dtype (one-hot or probabilities).
-        smoothing s: t -> (1 - s) t + s/K. correct: rows whose first largest logit is at the (first largest) target.
-        The softmax is shifted by its maximum. N = 0: loss 0.
+        smoothing s: t -> (1 - s) t + s/K. correct: rows whose first largest logit is at the (first largest) target;
+        a row with a NaN is never correct. The softmax is shifted by its maximum. Where t = 0 the logarithm counts nothing,
+        even at a logit of -inf. N = 0: loss 0.
         """
 
     def mse_loss(self, x: Array, target: np.ndarray) -> tuple[float, Array]:

@@ -1,0 +1,83 @@
+"""The specification as a backend: the textbook's loops over NCHW arrays, float32 and float64, slow and never clever.
+
+`minidl.kernels.contract` states each operation; the files of this folder spell them out, forward beside backward.
+"""
+
+import sys
+
+from minidl.kernels import blocks
+from minidl.kernels.reference.activation import (
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from minidl.kernels.reference.conv2d import conv2d_backward, conv2d_forward
+from minidl.kernels.reference.dropout import dropout_backward, dropout_forward
+from minidl.kernels.reference.layout import add, enter, gather, leave, reshape
+from minidl.kernels.reference.linear import linear_backward, linear_forward
+from minidl.kernels.reference.loss import mse_loss, softmax_cross_entropy
+from minidl.kernels.reference.matrix import col2im, im2col
+from minidl.kernels.reference.norm import batchnorm_backward, batchnorm_forward
+from minidl.kernels.reference.pooling import (
+    avgpool2d_backward,
+    avgpool2d_forward,
+    global_avgpool_backward,
+    global_avgpool_forward,
+    maxpool2d_backward,
+    maxpool2d_forward,
+)
+from minidl.kernels.reference.update import adam_update, rmsprop_update, sgd_update
+
+name = "reference"
+fuses = False
+
+_blocks = blocks.Blocks(sys.modules[__name__])
+conv_block_forward, conv_block_backward = _blocks.conv_block_forward, _blocks.conv_block_backward
+norm_block_forward, norm_block_backward = _blocks.norm_block_forward, _blocks.norm_block_backward
+linear_block_forward, linear_block_backward = _blocks.linear_block_forward, _blocks.linear_block_backward
+
+__all__ = [
+    "adam_update",
+    "add",
+    "avgpool2d_backward",
+    "avgpool2d_forward",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "col2im",
+    "conv2d_backward",
+    "conv2d_forward",
+    "conv_block_backward",
+    "conv_block_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "enter",
+    "fuses",
+    "gather",
+    "global_avgpool_backward",
+    "global_avgpool_forward",
+    "im2col",
+    "leave",
+    "linear_backward",
+    "linear_block_backward",
+    "linear_block_forward",
+    "linear_forward",
+    "maxpool2d_backward",
+    "maxpool2d_forward",
+    "mse_loss",
+    "name",
+    "norm_block_backward",
+    "norm_block_forward",
+    "relu_backward",
+    "relu_forward",
+    "reshape",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_cross_entropy",
+    "tanh_backward",
+    "tanh_forward",
+]

@@ -1,0 +1,17 @@
+"""Inverted dropout (Srivastava et al. 2014): the kept elements are scaled, so that the expectation stays the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.kernels.random import keep_mask
+
+
+def dropout_forward(x: np.ndarray, rate: float, key: int) -> np.ndarray:
+    """x / (1 - rate) where (key, index) says keep, else 0 (even for a NaN)."""
+    return np.where(keep_mask(x.shape, rate, key), x / (1 - rate), np.zeros_like(x))
+
+
+def dropout_backward(dy: np.ndarray, rate: float, key: int) -> np.ndarray:
+    """The same elements kept, the same factor: dropout is linear."""
+    return dropout_forward(dy, rate, key)

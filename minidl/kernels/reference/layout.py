@@ -1,0 +1,35 @@
+"""Arrays on their way in and out. The layout is NCHW itself, so there is nothing to convert."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def enter(x: np.ndarray) -> np.ndarray:
+    """x itself."""
+    return x
+
+
+def leave(x: np.ndarray) -> np.ndarray:
+    """A copy: the caller may write to it without changing what a layer remembers."""
+    return x.copy()
+
+
+def gather(images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """y[n] = images[index[n]] * scale + shift, scale and shift per channel, in their dtype."""
+    per_channel = (-1,) + (1,) * (images.ndim - 2)
+    y = np.zeros((index.shape[0], *images.shape[1:]), scale.dtype)
+    for n in range(index.shape[0]):
+        image = images[index[n]].astype(scale.dtype)
+        y[n] = image * scale.reshape(per_channel) + shift.reshape(per_channel)
+    return y
+
+
+def reshape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """(N, ...) -> (N, *shape)."""
+    return x.reshape(x.shape[0], *shape)
+
+
+def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a + b"""
+    return a + b

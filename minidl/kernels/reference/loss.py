@@ -1,0 +1,44 @@
+"""Losses, one image after the other: value and gradient in one pass, summed in float64, mean over the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def softmax_cross_entropy(
+    logits: np.ndarray, target: np.ndarray, smoothing: float = 0.0
+) -> tuple[float, np.ndarray, int]:
+    """logits (N, K), target (N,) classes or (N, K) probabilities -> loss, dlogits (N, K), number of correct rows.
+
+    Label smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture".
+    """
+    N, K = logits.shape
+    dlogits = np.zeros_like(logits)
+    loss, correct = 0.0, 0
+    for n in range(N):
+        t = np.zeros(K)
+        if target.ndim == 1:
+            t[target[n]] = 1
+        else:
+            t[:] = target[n]
+        if not np.isnan(logits[n]).any():
+            correct += int(np.argmax(logits[n]) == np.argmax(t))
+        t = (1 - smoothing) * t + smoothing / K
+        shifted = logits[n].astype(np.float64) - np.max(logits[n])
+        log_sum = np.log(np.sum(np.exp(shifted)))
+        counted = t != 0
+        loss -= np.sum(t[counted] * (shifted[counted] - log_sum)) / N
+        dlogits[n] = (np.exp(shifted - log_sum) * np.sum(t) - t) / N
+    return float(loss), dlogits, correct
+
+
+def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """loss = 1/(2N) sum (x - target)^2 -> loss, dx = (x - target) / N."""
+    loss = 0.0
+    dx = np.zeros_like(x)
+    N = x.shape[0]
+    for n in range(N):
+        difference = x[n].astype(np.float64) - target[n]
+        loss += np.sum(difference * difference) / (2 * N)
+        dx[n] = difference / N
+    return float(loss), dx

@@ -1,0 +1,42 @@
+"""A convolution's input as a matrix: one column a window (Chellapilla, Puri, Simard 2006), and the adjoint."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.kernels.reference.windows import Pair, crop, pad, positions, taps
+
+
+def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
+    """(N, C, H, W) -> (C*KH*KW, N*OH*OW); a column holds its window in the order C, KH, KW."""
+    N, C, H, W = x.shape
+    KH, KW = kernel_size
+    OH = positions(H, KH, stride[0], padding[0], dilation[0])
+    OW = positions(W, KW, stride[1], padding[1], dilation[1])
+    xp = pad(x, padding)
+    cols = np.zeros((C * KH * KW, N * OH * OW), x.dtype)
+    for n in range(N):
+        for oh in range(OH):
+            rows = taps(oh, KH, stride[0], dilation[0])
+            for ow in range(OW):
+                columns = taps(ow, KW, stride[1], dilation[1])
+                cols[:, (n * OH + oh) * OW + ow] = xp[n, :, rows, columns].ravel()
+    return cols
+
+
+def col2im(
+    cols: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
+) -> np.ndarray:
+    """(C*KH*KW, N*OH*OW) -> (N, C, H, W): each column added to the window that it came from."""
+    N, C, H, W = x_shape
+    KH, KW = kernel_size
+    OH = positions(H, KH, stride[0], padding[0], dilation[0])
+    OW = positions(W, KW, stride[1], padding[1], dilation[1])
+    dxp = pad(np.zeros(x_shape, cols.dtype), padding)
+    for n in range(N):
+        for oh in range(OH):
+            rows = taps(oh, KH, stride[0], dilation[0])
+            for ow in range(OW):
+                columns = taps(ow, KW, stride[1], dilation[1])
+                dxp[n, :, rows, columns] += cols[:, (n * OH + oh) * OW + ow].reshape(C, KH, KW)
+    return crop(dxp, padding)

@@ -1,0 +1,61 @@
+"""Optimiser updates in place, each as its formula.
+
+g = grad + weight_decay * p is the gradient of the loss with its L2 cost weight_decay/2 * sum p^2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def sgd_update(
+    p: np.ndarray,
+    grad: np.ndarray,
+    velocity: np.ndarray | None,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool = False,
+) -> None:
+    """v = momentum v + g; p -= lr v (Polyak 1964). Nesterov: p -= lr (g + momentum v) (Sutskever et al. 2013)."""
+    g = grad + weight_decay * p
+    if velocity is None:
+        p -= lr * g
+        return
+    velocity[...] = momentum * velocity + g
+    p -= lr * (g + momentum * velocity if nesterov else velocity)
+
+
+def rmsprop_update(
+    p: np.ndarray, grad: np.ndarray, square: np.ndarray, lr: float, decay: float, eps: float, weight_decay: float
+) -> None:
+    """s = decay s + (1 - decay) g^2; p -= lr g / (sqrt(s) + eps) (Tieleman and Hinton 2012)."""
+    g = grad + weight_decay * p
+    square[...] = decay * square + (1 - decay) * g**2
+    p -= lr * g / (np.sqrt(square) + eps)
+
+
+def adam_update(
+    p: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool = False,
+) -> None:
+    """Kingma and Ba 2015; decoupled weight decay: Loshchilov and Hutter 2019. step counts from 1."""
+    if decoupled:
+        p *= 1 - lr * weight_decay
+        g = grad
+    else:
+        g = grad + weight_decay * p
+    m[...] = beta1 * m + (1 - beta1) * g
+    v[...] = beta2 * v + (1 - beta2) * g**2
+    m_corrected = m / (1 - beta1**step)
+    v_corrected = v / (1 - beta2**step)
+    p -= lr * m_corrected / (np.sqrt(v_corrected) + eps)
