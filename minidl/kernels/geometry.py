@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,16 @@ def integer(who: str, name: str, value: Any, minimum: int) -> int:
     return number
 
 
+def real(who: str, name: str, value: Any, rule: str, holds: Callable[[float], bool]) -> float:
+    """`value` as a finite float for which `holds` is true; `rule` says it in words, as in "must be {rule}"."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
+    number = float(value)
+    if not (math.isfinite(number) and holds(number)):
+        raise ValueError(f"{who}: {name} must be {rule}, got {value!r}")
+    return number
+
+
 def pair(who: str, name: str, value: Any, minimum: int) -> Pair:
     """An int, or an (h, w) pair of ints, as a pair; each at least `minimum`."""
     if isinstance(value, (tuple, list)):
@@ -43,6 +55,8 @@ def window_output(who: str, size: Pair, kernel_size: Pair, stride: Pair, padding
     """Output height and width of a sliding window: (size + 2*padding - dilation*(kernel - 1) - 1) // stride + 1."""
     out = []
     for axis, n, k, s, p, d in zip(("height", "width"), size, kernel_size, stride, padding, dilation):
+        if n < 1 or k < 1:
+            raise ValueError(f"{who}: the input's and the kernel's {axis} must be at least 1, got {n} and {k}")
         reach = d * (k - 1) + 1
         if reach > n + 2 * p:
             raise ValueError(
@@ -69,6 +83,8 @@ def conv2d_output(
         raise ValueError(f"{who}: weights must have 4 dimensions (O, C/groups, KH, KW), got shape {tuple(w_shape)}")
     n, c, h, w = x_shape
     o, cg, kh, kw = w_shape
+    if min(c, o) < 1:
+        raise ValueError(f"{who}: input and output must have at least 1 channel, got {c} and {o}")
     if c != cg * groups:
         raise ValueError(f"{who}: input must have {cg * groups} channels (shape (N, {cg * groups}, H, W)), got {c} in shape {tuple(x_shape)}")
     if o % groups:
@@ -89,6 +105,8 @@ def pool2d_output(
         if 2 * p > k:
             raise ValueError(f"{who}: padding must be at most half of the kernel's {axis}, got padding {p} and kernel {k}")
     n, c, h, w = x_shape
+    if c < 1:
+        raise ValueError(f"{who}: input must have at least 1 channel, got shape {tuple(x_shape)}")
     oh, ow = window_output(who, (h, w), kernel_size, stride, padding)
     check_elements(who, (n, c, h + 2 * padding[0], w + 2 * padding[1]))
     return n, c, oh, ow
