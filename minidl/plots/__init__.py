@@ -1,0 +1,48 @@
+"""Pictures of a training: `arrays` computes what is shown (numpy alone), `figures` draws it (extra `plot`, matplotlib).
+
+Figures are made without pyplot: no display is needed and no global state is touched.
+"""
+
+from minidl.plots.arrays import (
+    Histogram,
+    Mistake,
+    confusion_counts,
+    feature_maps,
+    histogram,
+    image_grid,
+    probabilities,
+    to_unit,
+    worst_mistakes,
+)
+from minidl.plots.figures import (
+    comparison_figure,
+    confusion_figure,
+    curves_figure,
+    feature_maps_figure,
+    filters_figure,
+    histograms_figure,
+    images_figure,
+    mistakes_figure,
+)
+from minidl.plots.report import save_report
+
+__all__ = [
+    "Histogram",
+    "Mistake",
+    "comparison_figure",
+    "confusion_counts",
+    "confusion_figure",
+    "curves_figure",
+    "feature_maps",
+    "feature_maps_figure",
+    "filters_figure",
+    "histogram",
+    "histograms_figure",
+    "image_grid",
+    "images_figure",
+    "mistakes_figure",
+    "probabilities",
+    "save_report",
+    "to_unit",
+    "worst_mistakes",
+]
