@@ -1,0 +1,159 @@
+"""The line that shows how a training run is doing: redrawn in terminals and notebooks, one line an epoch in pipes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from typing import Any, TextIO
+
+BAR = 24
+"""Width of the bar in characters."""
+
+INTERVAL = 0.1
+"""Least seconds between two drawings of the line."""
+
+
+class Progress:
+    """Prints one line when an epoch is done; for pipes, files and dumb terminals.
+
+    stream: text stream to print on; None prints nothing.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self.stream = stream
+
+    def start(self, epoch: int, epochs: int, images: int) -> None:
+        """Epoch number `epoch` of `epochs` (from 1) begins; it will see `images` images."""
+
+    def update(self, images: int, loss: float, accuracy: float) -> None:
+        """`images` of them are done; loss, accuracy: running means (NaN if unknown). Almost free between drawings."""
+
+    def line(self, text: str) -> None:
+        """Print a line that stays."""
+        if self.stream is not None:
+            print(text, file=self.stream, flush=True)
+
+    def close(self) -> None:
+        """Leave the moving line, if there is one, so that what is printed next starts on a fresh line."""
+
+
+class LiveLine(Progress):
+    """Redraws one line with a carriage return while an epoch runs, at most every `INTERVAL` seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._width = 0
+
+    def start(self, epoch: int, epochs: int, images: int) -> None:
+        """Begin an epoch's line."""
+        self._head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
+        self._images = images
+        self._begun = time.perf_counter()
+        self._drawn = self._begun
+
+    def update(self, images: int, loss: float, accuracy: float) -> None:
+        """Draw the line if it is due."""
+        now = time.perf_counter()
+        if now - self._drawn >= INTERVAL:
+            self._drawn = now
+            self._draw(self._text(images, now - self._begun, loss, accuracy))
+
+    def line(self, text: str) -> None:
+        """Replace the moving line by one that stays."""
+        self._draw("")
+        super().line("\r" + text)
+
+    def close(self) -> None:
+        """End the moving line."""
+        if self._width:
+            super().line("")
+            self._width = 0
+
+    def _text(self, images: int, seconds: float, loss: float, accuracy: float) -> str:
+        share = images / self._images
+        done = int(share * BAR)
+        left = seconds * (1 / share - 1)
+        rate = images / seconds
+        return (
+            f"{self._head} [{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {numbers('', loss, accuracy)}"
+            f"  {rate:,.0f} images/s  {duration(left)} left"
+        )
+
+    def _draw(self, text: str) -> None:
+        assert self.stream is not None
+        # A line as wide as the terminal would wrap, and the carriage return would no longer reach its beginning.
+        text = text[: shutil.get_terminal_size().columns - 1]
+        self.stream.write("\r" + text.ljust(self._width))
+        self.stream.flush()
+        self._width = len(text)
+
+
+class TqdmLine(Progress):
+    """The same by tqdm, where it is installed: its bar fits terminals and notebooks."""
+
+    def __init__(self, stream: TextIO, tqdm: Any) -> None:
+        super().__init__(stream)
+        self._tqdm = tqdm
+        self._bar: Any = None
+
+    def start(self, epoch: int, epochs: int, images: int) -> None:
+        """Open a bar for the epoch."""
+        self.close()
+        head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
+        self._bar = self._tqdm(total=images, desc=head, unit=" images", leave=False, file=self.stream)
+
+    def update(self, images: int, loss: float, accuracy: float) -> None:
+        """Move the bar."""
+        if self._bar.update(images - self._bar.n):
+            self._bar.set_postfix_str(numbers("", loss, accuracy).strip(), refresh=False)
+
+    def line(self, text: str) -> None:
+        """Close the bar and print a line that stays."""
+        self.close()
+        super().line(text)
+
+    def close(self) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def progress(verbose: bool = True, stream: TextIO | None = None) -> Progress:
+    """The progress line that fits where the output goes.
+
+    A terminal or a notebook gets a moving line (by tqdm where that is installed), everything else one line an epoch,
+    verbose=False nothing. stream: default `sys.stdout`.
+    """
+    if not verbose:
+        return Progress(None)
+    stream = sys.stdout if stream is None else stream
+    if not interactive(stream):
+        return Progress(stream)
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return LiveLine(stream)
+    return TqdmLine(stream, tqdm)
+
+
+def interactive(stream: TextIO) -> bool:
+    """Whether a carriage return on the stream redraws a line: a terminal that is not dumb, or a notebook's output."""
+    if type(stream).__module__.startswith("ipykernel"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def numbers(name: str, loss: float, accuracy: float) -> str:
+    """ "train loss 0.1224  acc 96.23 %"; the accuracy is left out if it is NaN."""
+    text = f"{name} loss {loss:.4f}".strip()
+    return text if accuracy != accuracy else f"{text}  acc {100 * accuracy:6.2f} %"
+
+
+def duration(seconds: float) -> str:
+    """ "0:07", "12:34", "1:02:03"."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

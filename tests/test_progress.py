@@ -1,0 +1,136 @@
+"""The progress line in pipes, terminals, notebooks and with tqdm."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from minidl import progress as module
+from minidl.progress import LiveLine, Progress, TqdmLine, duration, numbers, progress
+
+NAN = float("nan")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+class Clock:
+    """Stands in for `time`; moves one second a look."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        self.now += 1.0
+        return self.now
+
+
+def run(line):
+    for epoch in (1, 2):
+        line.start(epoch, 2, 200)
+        line.update(100, 2.5, 0.25)
+        line.update(200, 1.5, 0.5)
+        line.line(f"epoch {epoch} done")
+    line.close()
+
+
+def test_a_pipe_gets_one_line_an_epoch():
+    stream = io.StringIO()
+    line = progress(stream=stream)
+    assert type(line) is Progress
+    run(line)
+    assert stream.getvalue() == "epoch 1 done\nepoch 2 done\n"
+
+
+def test_not_verbose_prints_nothing(capsys):
+    run(progress(verbose=False))
+    assert capsys.readouterr().out == ""
+
+
+def test_dumb_terminals_count_as_pipes(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert type(progress(stream=Terminal())) is Progress
+
+
+def test_a_terminal_without_tqdm_redraws_its_line(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.setattr(module, "time", Clock())
+    monkeypatch.setenv("COLUMNS", "200")
+    stream = Terminal()
+    line = progress(stream=stream)
+    assert type(line) is LiveLine
+    run(line)
+    pieces = stream.getvalue().split("\r")
+    assert pieces[1] == (
+        "epoch 1/2 [############............]  50%  loss 2.5000  acc  25.00 %  100 images/s  0:01 left"
+    )
+    assert pieces[2].startswith("epoch 1/2 [########################] 100%  loss 1.5000  acc  50.00 %  100 images/s")
+    assert pieces[3] == " " * len(pieces[2])
+    assert pieces[4] == "epoch 1 done\n"
+    assert pieces[-1] == "epoch 2 done\n"
+
+
+def test_the_line_never_reaches_the_terminals_edge(monkeypatch):
+    monkeypatch.setattr(module, "time", Clock())
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    line = LiveLine(stream)
+    line.start(1, 10, 10)
+    line.update(5, 1.0, 0.5)
+    assert stream.getvalue().startswith("\repoch  1/10 [")
+    assert len(stream.getvalue()) == 40
+    line.close()
+    line.close()
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_nothing_is_drawn_more_often_than_the_interval(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "INTERVAL", 3.5)
+    stream = Terminal()
+    line = LiveLine(stream)
+    line.start(1, 1, 100)
+    for done in range(1, 9):
+        line.update(done, 1.0, 0.5)
+    assert stream.getvalue().count("\r") == 2
+
+
+def test_a_terminal_with_tqdm_uses_it(monkeypatch):
+    tqdm = pytest.importorskip("tqdm").tqdm
+    monkeypatch.setenv("TERM", "xterm")
+    assert type(progress(stream=Terminal())) is TqdmLine
+    stream = Terminal()
+
+    def eager(**arguments):
+        return tqdm(**arguments, mininterval=0, miniters=1, ncols=100)
+
+    run(TqdmLine(stream, eager))
+    text = stream.getvalue()
+    assert "epoch 1/2:  50%" in text
+    assert "100/200" in text
+    assert "loss 2.5000  acc  25.00 %" in text
+    assert text.endswith("epoch 2 done\n")
+    assert text.count("done\n") == 2
+
+
+def test_a_notebooks_output_counts_as_live():
+    kernel_stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    assert module.interactive(kernel_stream())
+    assert not module.interactive(io.StringIO())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03")]
+)
+def test_duration(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_numbers_leave_out_an_unknown_accuracy():
+    assert numbers("val", 0.12244, 0.96234) == "val loss 0.1224  acc  96.23 %"
+    assert numbers("", 0.5, NAN) == "loss 0.5000"
