@@ -1,6 +1,6 @@
 """Extensions of minidl; everything else about the package stands in pyproject.toml.
 
-MINIDL_SANITIZE=1 in the environment builds them with the address and undefined-behaviour sanitizers (see `make sanitize`).
+MINIDL_SANITIZE=1 in the environment builds them with the address and undefined-behaviour sanitizers (`make sanitize`).
 """
 
 import os
@@ -14,7 +14,9 @@ from setuptools.command.build_ext import build_ext
 MSVC = sys.platform == "win32" and "GCC" not in sys.version
 SANITIZE = os.environ.get("MINIDL_SANITIZE") == "1"
 
-FLAGS = ["/O2"] if MSVC else ["-O3", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
+GNU_FLAGS = ["-O3", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
+
+FLAGS = ["/O2"] if MSVC else GNU_FLAGS
 LINK = [] if MSVC else ["-pthread"]
 if SANITIZE:
     FLAGS += ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
@@ -23,7 +25,8 @@ if SANITIZE:
 
 def extensions() -> list[Extension]:
     """`im2col` needs any C compiler; `native` one with GCC's vector extensions, and may fail to build."""
-    found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], extra_compile_args=FLAGS, extra_link_args=LINK)]
+    flags = {"extra_compile_args": FLAGS, "extra_link_args": LINK}
+    found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags)]
     native = Path("minidl/_ext/native.pyx")
     if native.exists() and MSVC:
         print("minidl: this compiler has no vector extensions; installing without the native backend", file=sys.stderr)
@@ -35,9 +38,8 @@ def extensions() -> list[Extension]:
                 [native.as_posix(), *sorted(path.as_posix() for path in lanes.glob("*.c"))],
                 include_dirs=[lanes.as_posix()],
                 depends=sorted(path.as_posix() for path in lanes.glob("*.h")),
-                extra_compile_args=FLAGS,
-                extra_link_args=LINK,
                 optional=True,
+                **flags,
             )
         )
     return found
@@ -47,6 +49,7 @@ class BuildExtensions(build_ext):
     """Says in plain words what a failed optional extension means."""
 
     def build_extension(self, ext: Extension) -> None:
+        """Compile one extension."""
         try:
             super().build_extension(ext)
         except Exception:

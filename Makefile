@@ -1,0 +1,65 @@
+# Everything runs in .venv, which is made with $(PYTHON) and filled by pip as far as a target needs it.
+# The package is installed in place: changed Python counts at once, changed Cython or C is compiled by the next target.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd minidl/_ext/lanes/*.c minidl/_ext/lanes/*.h)
+
+.PHONY: help mnist test lint bench sanitize sdist-check clean
+
+help:
+	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
+	@echo "make test         run the tests"
+	@echo "make lint         ruff, cython-lint, mypy"
+	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
+	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers"
+	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
+	@echo "make clean        remove what these targets made, except .venv"
+
+mnist: .venv/stamp-plot
+	@$(BIN)/python examples/train_mnist.py --out out
+	@echo "Pictures: $(CURDIR)/out"
+
+test: .venv/stamp-test
+	@$(BIN)/pytest
+
+lint: .venv/stamp-dev
+	@$(BIN)/ruff check .
+	@PATH="$(abspath $(BIN)):$$PATH" cython-lint minidl/_ext/*.pyx
+	@$(BIN)/mypy
+
+bench: .venv/stamp-plot
+	@$(BIN)/python -m benchmarks
+
+# The preloaded libraries must come before Python's own; Python leaks by design, and its pool allocator would hide overruns.
+sanitize: .venv/stamp-dev
+	@mkdir -p build/sanitize
+	@MINIDL_SANITIZE=1 $(BIN)/python setup.py -q build --build-base build/sanitize --build-lib build/sanitize/lib \
+		>build/sanitize/log 2>&1 || { cat build/sanitize/log; exit 1; }
+	@MINIDL_SANITIZE=1 PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		$(BIN)/pytest -p no:cacheprovider tests/kernels
+
+sdist-check: .venv/stamp-dev
+	@$(BIN)/python .ci/check_dist.py
+
+clean:
+	@rm -rf build dist out *.egg-info .venv/stamp-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find minidl tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	@rm -f minidl/_ext/*.so
+
+$(BIN)/python:
+	@echo "Creating .venv"
+	@$(PYTHON) -m venv .venv
+
+.venv/stamp-build: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
+	@echo "Building and installing minidl"
+	@$(PIP) -e .
+	@touch $@
+
+# minidl itself is there by now, so that pip only adds what the extra names.
+.venv/stamp-%: pyproject.toml | .venv/stamp-build
+	@echo "Installing minidl[$*]"
+	@$(PIP) 'minidl[$*]'
+	@touch $@

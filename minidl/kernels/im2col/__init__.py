@@ -1,0 +1,83 @@
+"""The `im2col` backend: compiled window kernels on NCHW arrays, numpy's matrix product, and vectorised numpy.
+
+`minidl.kernels.contract` states each operation; the files of this folder mirror those of `reference`.
+"""
+
+import sys as _sys
+
+from minidl.kernels.blocks import Blocks as _Blocks
+from minidl.kernels.im2col.activation import (
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from minidl.kernels.im2col.conv2d import conv2d_backward, conv2d_forward
+from minidl.kernels.im2col.dropout import dropout_backward, dropout_forward
+from minidl.kernels.im2col.layout import add, enter, gather, leave, reshape
+from minidl.kernels.im2col.linear import linear_backward, linear_forward
+from minidl.kernels.im2col.loss import mse_loss, softmax_cross_entropy
+from minidl.kernels.im2col.matrix import col2im, im2col
+from minidl.kernels.im2col.norm import batchnorm_backward, batchnorm_forward
+from minidl.kernels.im2col.pooling import (
+    avgpool2d_backward,
+    avgpool2d_forward,
+    global_avgpool_backward,
+    global_avgpool_forward,
+    maxpool2d_backward,
+    maxpool2d_forward,
+)
+from minidl.kernels.im2col.update import adam_update, rmsprop_update, sgd_update
+
+name = "im2col"
+fuses = False
+
+_blocks = _Blocks(_sys.modules[__name__])
+conv_block_forward, conv_block_backward = _blocks.conv_block_forward, _blocks.conv_block_backward
+norm_block_forward, norm_block_backward = _blocks.norm_block_forward, _blocks.norm_block_backward
+linear_block_forward, linear_block_backward = _blocks.linear_block_forward, _blocks.linear_block_backward
+
+__all__ = [
+    "adam_update",
+    "add",
+    "avgpool2d_backward",
+    "avgpool2d_forward",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "col2im",
+    "conv2d_backward",
+    "conv2d_forward",
+    "conv_block_backward",
+    "conv_block_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "enter",
+    "fuses",
+    "gather",
+    "global_avgpool_backward",
+    "global_avgpool_forward",
+    "im2col",
+    "leave",
+    "linear_backward",
+    "linear_block_backward",
+    "linear_block_forward",
+    "linear_forward",
+    "maxpool2d_backward",
+    "maxpool2d_forward",
+    "mse_loss",
+    "name",
+    "norm_block_backward",
+    "norm_block_forward",
+    "relu_backward",
+    "relu_forward",
+    "reshape",
+    "rmsprop_update",
+    "sgd_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_cross_entropy",
+    "tanh_backward",
+    "tanh_forward",
+]

@@ -1,0 +1,17 @@
+"""Inverted dropout (Srivastava et al. 2014), with a mask that is computed again instead of kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minidl.kernels import random
+
+
+def dropout_forward(x: np.ndarray, rate: float, key: int) -> np.ndarray:
+    """x / (1 - rate) where `random.keep_mask` keeps the element, else 0. key: uint64."""
+    return np.where(random.keep_mask(x.shape, rate, key), x / (1 - rate), x.dtype.type(0))
+
+
+def dropout_backward(dy: np.ndarray, rate: float, key: int) -> np.ndarray:
+    """The same mask and factor applied to dy."""
+    return dropout_forward(dy, rate, key)

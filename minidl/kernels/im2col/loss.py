@@ -1,0 +1,48 @@
+"""Losses: value and gradient in one pass, mean over the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def softmax_cross_entropy(
+    logits: np.ndarray, target: np.ndarray, smoothing: float = 0.0
+) -> tuple[float, np.ndarray, int]:
+    """-> loss = -1/N sum t log softmax(logits), dlogits = (softmax * sum_k t - t) / N, correct (no row with a NaN is).
+
+    target: (N,) class indices or (N, K) probabilities; smoothing s replaces t by (1 - s) t + s/K.
+    """
+    N, K = logits.shape
+    if N == 0:
+        return 0.0, np.zeros_like(logits), 0
+    if target.ndim == 1:
+        labels = target
+        t = np.zeros_like(logits)
+        t[np.arange(N), labels] = 1
+    else:
+        labels = target.argmax(axis=1)
+        t = target.copy()
+    hit = logits.argmax(axis=1) == labels
+    hit &= ~np.isnan(logits).any(axis=1)
+    t *= 1 - smoothing
+    t += smoothing / K
+    log_softmax = logits - logits.max(axis=1, keepdims=True)
+    softmax = np.exp(log_softmax)
+    total = softmax.sum(axis=1, keepdims=True)
+    log_softmax -= np.log(total)
+    softmax /= total
+    # A class without weight adds nothing, even where its logarithm is infinite.
+    terms = np.multiply(t, log_softmax, where=t != 0, out=np.zeros_like(t))
+    loss = -float(np.sum(terms, dtype=np.float64)) / N
+    softmax *= t.sum(axis=1, keepdims=True)
+    softmax -= t
+    softmax /= N
+    return loss, softmax, int(np.count_nonzero(hit))
+
+
+def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+    """-> loss = 1/(2N) sum (x - target)^2, dx = (x - target) / N."""
+    dx = x - target
+    loss = 0.5 * float(np.sum(np.square(dx), dtype=np.float64)) / max(len(x), 1)
+    dx /= max(len(x), 1)
+    return loss, dx

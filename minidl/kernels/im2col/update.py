@@ -1,0 +1,68 @@
+"""Optimiser updates, in place; g = grad + weight_decay * p."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _decayed(p: np.ndarray, grad: np.ndarray, weight_decay: float) -> np.ndarray:
+    return grad + weight_decay * p if weight_decay else grad
+
+
+def sgd_update(
+    p: np.ndarray,
+    grad: np.ndarray,
+    velocity: np.ndarray | None,
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+    nesterov: bool = False,
+) -> None:
+    """v = momentum * v + g; p -= lr * v (Nesterov: p -= lr * (g + momentum * v)). velocity None: p -= lr * g."""
+    g = _decayed(p, grad, weight_decay)
+    if velocity is None:
+        p -= lr * g
+        return
+    velocity *= momentum
+    velocity += g
+    p -= lr * (g + momentum * velocity) if nesterov else lr * velocity
+
+
+def rmsprop_update(
+    p: np.ndarray, grad: np.ndarray, square: np.ndarray, lr: float, decay: float, eps: float, weight_decay: float
+) -> None:
+    """s = decay * s + (1 - decay) g^2; p -= lr * g / (sqrt(s) + eps)."""
+    g = _decayed(p, grad, weight_decay)
+    square *= decay
+    square += (1 - decay) * np.square(g)
+    p -= lr * g / (np.sqrt(square) + eps)
+
+
+def adam_update(
+    p: np.ndarray,
+    grad: np.ndarray,
+    m: np.ndarray,
+    v: np.ndarray,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    weight_decay: float,
+    decoupled: bool = False,
+) -> None:
+    """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; p -= lr * m^ / (sqrt(v^) + eps).
+
+    m^ = m / (1-beta1^step), v^ = v / (1-beta2^step) (Kingma and Ba 2015, arXiv 1412.6980).
+    decoupled (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101): g = grad, and p is first multiplied by 1 - lr * weight_decay.
+    """
+    if decoupled:
+        p *= 1 - lr * weight_decay
+        g = grad
+    else:
+        g = _decayed(p, grad, weight_decay)
+    m *= beta1
+    m += (1 - beta1) * g
+    v *= beta2
+    v += (1 - beta2) * np.square(g)
+    p -= lr / (1 - beta1**step) * m / (np.sqrt(v / (1 - beta2**step)) + eps)
