@@ -101,15 +101,20 @@ def pool2d_output(
     """(N, C, OH, OW) of a pooling; padding may be at most half the kernel, so that no window lies in padding alone."""
     if len(x_shape) != 4:
         raise ValueError(f"{who}: input must have 4 dimensions (N, C, H, W), got shape {tuple(x_shape)}")
-    for axis, k, p in zip(("height", "width"), kernel_size, padding):
-        if 2 * p > k:
-            raise ValueError(f"{who}: padding must be at most half of the kernel's {axis}, got padding {p} and kernel {k}")
+    pool2d_padding(who, kernel_size, padding)
     n, c, h, w = x_shape
     if c < 1:
         raise ValueError(f"{who}: input must have at least 1 channel, got shape {tuple(x_shape)}")
     oh, ow = window_output(who, (h, w), kernel_size, stride, padding)
     check_elements(who, (n, c, h + 2 * padding[0], w + 2 * padding[1]))
     return n, c, oh, ow
+
+
+def pool2d_padding(who: str, kernel_size: Pair, padding: Pair) -> None:
+    """Refuse a padding that would let a window lie in padding alone."""
+    for axis, k, p in zip(("height", "width"), kernel_size, padding, strict=True):
+        if 2 * p > k:
+            raise ValueError(f"{who}: padding must be at most half of the kernel's {axis}, got padding {p} and kernel {k}")
 
 
 def check_elements(who: str, shape: tuple[int, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -10,13 +10,15 @@ from minidl import kernels
 from minidl.kernels import geometry
 
 Shape = tuple[int, ...]
+LayerT = TypeVar("LayerT", bound="Layer")
 
 
 class Parameter:
     """A trainable array and its gradient.
 
-    name: unique in its model, e.g. "0.weight". data, grad: C-contiguous arrays of one shape and dtype, changed in place by
-    optimisers and `backward`. decay: whether weight decay is due when an optimiser is told to spare biases and norms.
+    name: unique in its model, e.g. "0.weight". data, grad: C-contiguous arrays of one shape and dtype, changed in
+    place by optimisers and `backward`. decay: whether weight decay is due when an optimiser is told to spare biases
+    and norms.
     """
 
     def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
@@ -26,22 +28,39 @@ class Parameter:
         self.decay = decay
 
     def __repr__(self) -> str:
+        """Name, shape and dtype."""
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
 
 
 class Layer:
-    """Base of all layers. A subclass writes `_forward` and `_backward` on backend arrays; users call `forward` and `backward`.
+    """Base of all layers. A subclass writes `_forward`, `_backward` and, where the shape changes, `_check`.
 
-    `_forward` checks shapes, remembers what `_backward` needs and delegates the arithmetic to `self.kernels`.
+    `_check` refuses input shapes and is asked only when the shape differs from the last one, so that a training step
+    repeats no checks. `_forward` and `_backward` work on the backend's arrays: they remember and delegate the
+    arithmetic to `self.kernels`. Users call `forward` and `backward`, on numpy arrays.
+
+    name: how the layer calls itself in messages and tables; None for the name of its class.
+    The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
     """
+
+    _remembered: tuple[str, ...] = ()
+    """Attributes that `_forward` leaves for `_backward`; None before the first forward and after `release`."""
+    _buffers: tuple[str, ...] = ()
+    """Attributes with arrays that are saved but not trained."""
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name if name is not None else type(self).__name__
         self.kernels: Any = None
         self.need_dx = True
         """False for a model's first layer: its `_backward` may then return None instead of an input gradient."""
+        self._path = ""
+        self._x_shape: Shape | None = None
+        self._x_dtype: np.dtype | None = None
+        self._y_shape: Shape = ()
+        for attribute in self._remembered:
+            setattr(self, attribute, None)
 
-    # ---- to be written by each layer -----------------------------------------------------------------------------------
+    # ---- to be written by each layer -------------------------------------------------------------------------------
 
     def _forward(self, x: Any, train: bool) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define _forward")
@@ -49,63 +68,49 @@ class Layer:
     def _backward(self, dy: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define _backward")
 
-    def output_shape(self, shape: Shape) -> Shape:
-        """Shape of one image's output for the shape of one image's input, (C, H, W) or (F,); checks it."""
-        return shape
+    def _check(self, x_shape: Shape) -> Shape:
+        """Output shape, batch included, for an input shape, batch included; ValueError if the layer cannot take it."""
+        return x_shape
 
     def multiply_adds(self, shape: Shape) -> int:
         """Multiplications with addition that one image of this input shape costs in the forward pass."""
         return 0
 
-    # ---- the same for all ------------------------------------------------------------------------------------------------
+    # ---- shapes, parameters, buffers -------------------------------------------------------------------------------
 
-    def parameters(self) -> list[Parameter]:
-        """Trainable parameters in order of construction."""
-        return [value for value in vars(self).values() if isinstance(value, Parameter)]
+    @property
+    def who(self) -> str:
+        """The layer as messages name it: its place in the model, if it has one, and its name."""
+        return f"layer {self._path} ({self.name})" if self._path else self.name
 
-    def buffers(self) -> dict[str, np.ndarray]:
-        """Arrays that are saved but not trained, by name (running statistics)."""
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of one image's output for the shape of one image's input, (C, H, W) or (F,).
+
+        Raises ValueError that names the layer if it cannot take the shape.
+        """
+        return self._check((1, *shape))[1:]
+
+    def named_children(self) -> dict[str, Layer]:
+        """Layers inside this one by the name that they have in parameter names, in order."""
         return {}
 
     def children(self) -> list[Layer]:
         """Layers inside this one, in order."""
-        return []
+        return list(self.named_children().values())
 
-    def forward(self, x: Any, train: bool = False) -> np.ndarray:
-        """Output for a batch.
-
-        x: array (N, C, H, W) or (N, F), float; it is converted to the layer's dtype (that of its parameters; without
-        parameters x's own). train: whether this is a training step (dropout, batch statistics). Remembers what `backward` needs.
-        Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
-        """
-        backend = self.kernels = kernels.current()
-        entered = backend.enter(geometry.float_array(self.name, "input", x, self.dtype))
-        return backend.leave(self.run(entered, train))
-
-    def backward(self, dy: Any) -> np.ndarray | None:
-        """Input gradient dx for the output gradient dy of the last `forward`; overwrites `grad` of every parameter."""
-        if self.kernels is None:
-            raise RuntimeError(f"{self.name}: call forward before backward")
-        dy = geometry.float_array(self.name, "dy", dy, self._y_dtype)
-        geometry.same_shape(self.name, "dy", dy.shape, self._y_shape, "the last output's")
-        dx = self._backward(self.kernels.enter(dy))
-        return None if dx is None else self.kernels.leave(dx)
-
-    def run(self, x: Any, train: bool) -> Any:
-        """`forward` between layers: backend array in, backend array out."""
-        self.kernels = kernels.current()
-        y = self._forward(x, train)
-        self._y_shape, self._y_dtype = y.shape, y.dtype
-        return y
-
-    def release(self) -> None:
-        """Forget what the last forward remembered (memory of batch size)."""
-        for name in self._remembered:
-            self.__dict__.pop(name, None)
+    def parameters(self) -> list[Parameter]:
+        """Trainable parameters in order of construction, those of the layers inside included."""
+        found = [value for value in vars(self).values() if isinstance(value, Parameter)]
         for child in self.children():
-            child.release()
+            found += child.parameters()
+        return found
 
-    _remembered: tuple[str, ...] = ("_x", "_y")
+    def buffers(self) -> dict[str, np.ndarray]:
+        """Arrays that are saved but not trained (running statistics), by name relative to this layer."""
+        found = {attribute: getattr(self, attribute) for attribute in self._buffers}
+        for key, child in self.named_children().items():
+            found.update({f"{key}.{name}": array for name, array in child.buffers().items()})
+        return found
 
     @property
     def dtype(self) -> np.dtype | None:
@@ -114,25 +119,110 @@ class Layer:
             return parameter.data.dtype
         return None
 
-    def astype(self, dtype: Any) -> Layer:
-        """Convert parameters, gradients and buffers to float32 or float64, in place; returns self."""
+    def astype(self: LayerT, dtype: Any) -> LayerT:
+        """Convert parameters, gradients and buffers to float32 or float64, in place; returns self.
+
+        Raises TypeError for other dtypes.
+        """
         dtype = np.dtype(dtype)
         if dtype not in geometry.FLOATS:
-            raise TypeError(f"{self.name}: dtype must be float32 or float64, got {dtype}")
-        for parameter in self.parameters():
-            parameter.data = parameter.data.astype(dtype)
-            parameter.grad = parameter.grad.astype(dtype)
-        self._convert_buffers(dtype)
+            raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
+        for value in vars(self).values():
+            if isinstance(value, Parameter):
+                value.data = value.data.astype(dtype)
+                value.grad = value.grad.astype(dtype)
+        for attribute in self._buffers:
+            setattr(self, attribute, getattr(self, attribute).astype(dtype))
+        for attribute in self._remembered:
+            setattr(self, attribute, None)
+        self._x_shape = None
         for child in self.children():
             child.astype(dtype)
         return self
 
-    def _convert_buffers(self, dtype: np.dtype) -> None:
-        """Hook for layers with buffers."""
+    def _locate(self, path: str) -> None:
+        """Take a place in a model: the path goes into messages and into the names of parameters, here and inside."""
+        self._path = path
+        prefix = f"{path}." if path else ""
+        for attribute, value in vars(self).items():
+            if isinstance(value, Parameter):
+                value.name = prefix + attribute
+        for key, child in self.named_children().items():
+            child._locate(prefix + key)
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.describe()})"
+    # ---- forward and backward --------------------------------------------------------------------------------------
+
+    def forward(self, x: Any, train: bool = False) -> np.ndarray:
+        """Output for a batch.
+
+        x: array (N, C, H, W) or (N, F), float; it is converted to the layer's dtype (that of its parameters; without
+        parameters x's own). train: whether this is a training step (dropout, batch statistics). Remembers what
+        `backward` needs, x and the result among it, without a copy: change them in place only after `backward`.
+        Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
+        """
+        x = geometry.float_array(self.who, "input", x, self.dtype)
+        self._admit(x)
+        backend = kernels.current()
+        return backend.leave(self.run(backend.enter(x), train))
+
+    def backward(self, dy: Any) -> np.ndarray:
+        """Input gradient dx for the output gradient dy of the last forward; overwrites `grad` of every parameter.
+
+        dy: float array of the last output's shape. May be called again for the same forward. Raises RuntimeError
+        before the first forward and after `release`, ValueError or TypeError for a wrong dy.
+        """
+        if self._x_shape is None:
+            raise self._unready()
+        dy = geometry.float_array(self.who, "dy", dy, self._x_dtype)
+        geometry.same_shape(self.who, "dy", dy.shape, self._y_shape, "the last output's")
+        need_dx, self.need_dx = self.need_dx, True
+        try:
+            dx = self._backward(self.kernels.enter(dy))
+        finally:
+            self.need_dx = need_dx
+        return self.kernels.leave(dx)
+
+    def run(self, x: Any, train: bool) -> Any:
+        """`forward` between layers: the backend's array in, the backend's array out."""
+        if x.shape != self._x_shape or x.dtype != self._x_dtype:
+            self._admit(x)
+        self.kernels = kernels.current()
+        y = self._forward(x, train)
+        self._y_shape = y.shape
+        return y
+
+    def release(self) -> None:
+        """Forget what the last forward remembered (memory of batch size); `backward` then needs a new forward."""
+        for attribute in self._remembered:
+            setattr(self, attribute, None)
+        for child in self.children():
+            child.release()
+
+    def _admit(self, x: Any) -> None:
+        """Check an input of new shape or dtype."""
+        dtype = self.dtype
+        if dtype is not None and x.dtype != dtype:
+            raise TypeError(f"{self.who}: input must have the parameters' dtype {dtype}, got {x.dtype}")
+        self._check(x.shape)
+        if len(x.shape) not in (2, 4):
+            raise ValueError(
+                f"{self.who}: input must have 4 dimensions (N, C, H, W) or 2 (N, F), got shape {tuple(x.shape)}"
+            )
+        self._x_shape, self._x_dtype = tuple(x.shape), x.dtype
+
+    def _unready(self) -> RuntimeError:
+        return RuntimeError(f"{self.who}: call forward before backward (nothing is remembered)")
+
+    # ---- for readers -----------------------------------------------------------------------------------------------
 
     def describe(self) -> str:
         """The constructor's arguments, for `repr` and the summary table."""
         return ""
+
+    def __repr__(self) -> str:
+        """The call that makes such a layer."""
+        return f"{type(self).__name__}({self.describe()})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the backend and the remembered batch."""
+        return {**vars(self), "kernels": None, "_x_shape": None, **dict.fromkeys(self._remembered)}

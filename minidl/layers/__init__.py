@@ -1,0 +1,31 @@
+"""Layers, one family a file: each checks its input, remembers what its backward needs and delegates to the backend."""
+
+from minidl.layers.activation import Relu, Sigmoid, Tanh
+from minidl.layers.base import Layer, Parameter
+from minidl.layers.container import Residual, Sequential
+from minidl.layers.conv import Conv2D
+from minidl.layers.dropout import Dropout
+from minidl.layers.linear import Linear
+from minidl.layers.norm import BatchNorm1D, BatchNorm2D
+from minidl.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from minidl.layers.shape import Flatten, Reshape
+
+__all__ = [
+    "AvgPool2D",
+    "BatchNorm1D",
+    "BatchNorm2D",
+    "Conv2D",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "Layer",
+    "Linear",
+    "MaxPool2D",
+    "Parameter",
+    "Relu",
+    "Reshape",
+    "Residual",
+    "Sequential",
+    "Sigmoid",
+    "Tanh",
+]

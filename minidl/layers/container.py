@@ -1,0 +1,200 @@
+"""Layers made of layers.
+
+    Sequential(f1, ..., fk)       y = fk(... f1(x))            dx = f1'(... fk'(dy))
+    Residual(body, shortcut)      y = body(x) + shortcut(x)    dx = body'(dy) + shortcut'(dy)      (He et al. 2016)
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from minidl import kernels
+from minidl.layers import fused
+from minidl.layers.base import Layer, Shape
+
+
+class Sequential(Layer):
+    """Layers one after the other.
+
+    layers: in the order of the forward pass; the list `layers` may be changed later. Parameters get names like
+    "0.weight" or "3.body.0.weight" from the places of their layers. A layer object without parameters may stand in
+    several places: each later place gets a copy of its own. With a backend that fuses, neighbours run as one
+    operation (`plan`); results are the same. Raises TypeError for what is no layer, ValueError for a layer with
+    parameters or a container that stands in two places.
+    """
+
+    def __init__(self, *layers: Layer, name: str | None = None) -> None:
+        super().__init__(name)
+        self.layers = list(layers)
+        self._known: list[Layer] | None = None
+        self._nodes: list[Layer] | None = None
+        self._first = 0
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Take in new layers: check, name, forget the plan."""
+        if self.layers == self._known:
+            return
+        _check_layers(self, self.layers)
+        self._known = list(self.layers)
+        _separate(self, set())
+        self._known = list(self.layers)
+        self._nodes = self._x_shape = None
+        self._locate(self._path)
+
+    def named_children(self) -> dict[str, Layer]:
+        """The layers, numbered."""
+        self._refresh()
+        return {str(i): layer for i, layer in enumerate(self.layers)}
+
+    def _replace(self, key: str, layer: Layer) -> None:
+        self.layers[int(key)] = layer
+
+    def plan(self) -> list[Layer]:
+        """What runs, in order: layers, and with a backend that fuses, blocks whose `.layers` are the merged ones."""
+        self._refresh()
+        backend = kernels.current()
+        if self._nodes is None or backend is not self.kernels:
+            self.kernels = backend
+            self._nodes = fused.plan(self.layers) if backend.fuses else list(self.layers)
+            # Without need_dx, the backward pass ends at the first node with parameters.
+            trainable = (i for i, node in enumerate(self._nodes) if node.parameters())
+            self._first = next(trainable, len(self._nodes))
+        return self._nodes
+
+    def run(self, x: Any, train: bool) -> Any:
+        """`forward` between layers: the backend's array in, the backend's array out."""
+        self.plan()
+        return super().run(x, train)
+
+    def _check(self, x_shape: Shape) -> Shape:
+        self._refresh()
+        for layer in self.layers:
+            x_shape = layer._check(x_shape)
+        return x_shape
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        for node in self._nodes or ():
+            x = node.run(x, train)
+        return x
+
+    def _backward(self, dy: Any) -> Any:
+        nodes = self._nodes
+        if nodes is None:
+            raise self._unready()
+        first = -1 if self.need_dx else self._first
+        for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
+            node = nodes[i]
+            node.need_dx = i != first
+            dy = node._backward(dy)
+        return dy if self.need_dx else None
+
+    def release(self) -> None:
+        """Forget what the last forward remembered, here and in every layer; `backward` then needs a new forward."""
+        super().release()
+        for node in self._nodes or ():
+            node.release()
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """The layers' sum."""
+        total = 0
+        for layer in self.children():
+            total += layer.multiply_adds(shape)
+            shape = layer.output_shape(shape)
+        return total
+
+    def describe(self) -> str:
+        """The layers."""
+        return ", ".join(map(repr, self.layers))
+
+    def __len__(self) -> int:
+        """Number of layers."""
+        return len(self.layers)
+
+    def __getitem__(self, index: int) -> Layer:
+        """The layer at a place."""
+        return self.layers[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the plan as well."""
+        return {**super().__getstate__(), "_nodes": None}
+
+
+class Residual(Layer):
+    """body(x) + shortcut(x), without an activation.
+
+    body, shortcut: layers (for more than one, a Sequential) with outputs of the same shape. shortcut None: x itself.
+    Parameters get names like "body.0.weight" and "shortcut.weight".
+    Raises TypeError for what is no layer, ValueError that names the layer if the two shapes differ.
+    """
+
+    def __init__(self, body: Layer, shortcut: Layer | None = None, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.body = body
+        self.shortcut = shortcut
+        _check_layers(self, [body] if shortcut is None else [body, shortcut])
+        _separate(self, set())
+        self._locate("")
+
+    def named_children(self) -> dict[str, Layer]:
+        """body, and shortcut if there is one."""
+        return {"body": self.body} if self.shortcut is None else {"body": self.body, "shortcut": self.shortcut}
+
+    def _replace(self, key: str, layer: Layer) -> None:
+        setattr(self, key, layer)
+
+    def _check(self, x_shape: Shape) -> Shape:
+        y_shape = self.body._check(x_shape)
+        other = x_shape if self.shortcut is None else self.shortcut._check(x_shape)
+        if tuple(y_shape) != tuple(other):
+            raise ValueError(
+                f"{self.who}: body and shortcut must give the same shape, got {tuple(y_shape)} and {tuple(other)}"
+            )
+        return y_shape
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        y = self.body.run(x, train)
+        return self.kernels.add(y, x if self.shortcut is None else self.shortcut.run(x, train))
+
+    def _backward(self, dy: Any) -> Any:
+        need_dx = self.body.need_dx = self.need_dx
+        if self.kernels is None:
+            raise self._unready()
+        dx = self.body._backward(dy)
+        if self.shortcut is None:
+            return self.kernels.add(dx, dy) if need_dx else None
+        self.shortcut.need_dx = need_dx
+        shortcut_dx = self.shortcut._backward(dy)
+        return self.kernels.add(dx, shortcut_dx) if need_dx else None
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Those of body and shortcut."""
+        return sum(child.multiply_adds(shape) for child in self.children())
+
+    def describe(self) -> str:
+        """body, and shortcut if there is one."""
+        return ", ".join(map(repr, self.children()))
+
+
+def _check_layers(container: Layer, layers: list[Layer]) -> None:
+    for i, layer in enumerate(layers):
+        if not isinstance(layer, Layer):
+            hint = " (write the layers as separate arguments)" if isinstance(layer, (list, tuple)) else ""
+            hint = " (write the parentheses: it is a class)" if isinstance(layer, type) else hint
+            raise TypeError(f"{container.who}: element {i} must be a layer, got {layer!r}{hint}")
+
+
+def _separate(container: Any, seen: set[int]) -> None:
+    """Give every place below `container` a layer object of its own, so that each remembers its own forward."""
+    for key, layer in container.named_children().items():
+        if id(layer) in seen:
+            if layer.parameters() or layer.children():
+                raise ValueError(
+                    f"{container.who}: {layer.name} stands in two places;"
+                    " a layer with parameters or layers inside can stand in one"
+                )
+            layer = copy.copy(layer)
+            container._replace(key, layer)
+        seen.add(id(layer))
+        _separate(layer, seen)

@@ -1,0 +1,109 @@
+"""Two-dimensional convolution.
+
+    y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw]
+
+with g = o // (O/G) and zeros outside x: a cross-correlation, as everywhere in deep learning. With G = 1, SH = SW = 1
+and DH = DW = 1 the gradients are dx = dy convolved with w rotated by 180 degrees, dw = x correlated with dy, db = sum
+of dy over batch and space.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import initializers, random
+from minidl.initializers import Initializer
+from minidl.kernels import geometry
+from minidl.layers.base import Layer, Parameter, Shape
+
+
+class Conv2D(Layer):
+    """Convolution of (N, in_channels, H, W) into (N, out_channels, OH, OW), OH = (H + 2 PH - DH (KH - 1) - 1) // SH +
+    1.
+
+    kernel_size, stride, padding, dilation: an int or an (h, w) pair; padding is with zeros on both sides. groups:
+    channels are split into that many independent convolutions; it must divide both channel counts. bias: whether b is
+    added. init: first weights, see `minidl.initializers`; biases start at zero. rng: where they are drawn, a
+    Generator or an int seed; None for minidl's default generator. Parameters: weight (out_channels, in_channels /
+    groups, KH, KW), bias (out_channels,). Raises TypeError or ValueError that names the layer for arguments and
+    inputs outside these rules.
+    """
+
+    _remembered = ("_x",)
+    _x: Any
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int, int],
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        dilation: int | tuple[int, int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        init: Initializer = "he_normal",
+        rng: np.random.Generator | int | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.in_channels = geometry.integer(self.name, "in_channels", in_channels, 1)
+        self.out_channels = geometry.integer(self.name, "out_channels", out_channels, 1)
+        self.kernel_size = geometry.pair(self.name, "kernel_size", kernel_size, 1)
+        self.stride = geometry.pair(self.name, "stride", stride, 1)
+        self.padding = geometry.pair(self.name, "padding", padding, 0)
+        self.dilation = geometry.pair(self.name, "dilation", dilation, 1)
+        self.groups = geometry.integer(self.name, "groups", groups, 1)
+        if self.in_channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"{self.name}: groups must divide in_channels and out_channels, got groups {groups},"
+                f" channels {in_channels} and {out_channels}"
+            )
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        geometry.check_elements(self.name, shape)
+        weight = initializers.draw(self.name, init, shape, random.generator(rng), self.groups)
+        self.weight = Parameter(weight, "weight")
+        self.bias = Parameter(np.zeros(self.out_channels, np.float32), "bias", decay=False) if bias else None
+
+    def _check(self, x_shape: Shape) -> Shape:
+        return geometry.conv2d_output(
+            self.who, x_shape, self.weight.data.shape, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        bias = None if self.bias is None else self.bias.data
+        return self.kernels.conv2d_forward(
+            x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups
+        )
+
+    def _backward(self, dy: Any) -> Any:
+        if self._x is None:
+            raise self._unready()
+        out = (self.weight.grad, None if self.bias is None else self.bias.grad)
+        dx, _, _ = self.kernels.conv2d_backward(
+            dy, self._x, self.weight.data, self.stride, self.padding, self.dilation, self.groups, self.need_dx, out
+        )
+        return dx
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """out_channels * OH * OW * in_channels / groups * KH * KW, padding counted like the rest."""
+        _, oh, ow = self.output_shape(shape)
+        return self.weight.data.size * oh * ow
+
+    def describe(self) -> str:
+        """The arguments that differ from the defaults, after the first three."""
+        text = f"{self.in_channels}, {self.out_channels}, {short(self.kernel_size)}"
+        for key, default in (("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1)):
+            value = getattr(self, key)
+            if value != default:
+                text += f", {key}={short(value)}"
+        return text if self.bias is not None else text + ", bias=False"
+
+
+def short(value: Any) -> str:
+    """A pair of equal ints as one int, everything else as it is."""
+    return str(value[0]) if isinstance(value, tuple) and value[0] == value[1] else str(value)

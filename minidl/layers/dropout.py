@@ -1,0 +1,51 @@
+"""Dropout (Srivastava et al. 2014), inverted: the scaling happens in training, so that inference does nothing.
+
+    y = x * mask / (1 - rate),   dx = dy * mask / (1 - rate),   mask 0 with probability rate, else 1
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import random
+from minidl.kernels import geometry
+from minidl.layers.base import Layer
+
+
+class Dropout(Layer):
+    """Drop each element with probability `rate` in training; the identity otherwise, for inputs of any shape (N, ...).
+
+    rate: in [0, 1). rng: a Generator or an int seed; None for minidl's default generator. One number is drawn from it a
+    training step; the mask follows from that number and each element's index, the same in every backend and for any
+    number of threads. Raises TypeError or ValueError that names the layer for a rate outside [0, 1).
+    """
+
+    _remembered = ("_key",)
+    _key: int | None
+
+    def __init__(
+        self, rate: float = 0.5, *, rng: np.random.Generator | int | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name)
+        self.rate = geometry.real(self.name, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
+        self.rng = None if rng is None else random.generator(rng)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        if not train or self.rate == 0.0:
+            self._key = -1
+            return x
+        # The default generator is looked up late, so that `minidl.seed` after the construction counts.
+        rng = random.generator() if self.rng is None else self.rng
+        self._key = key = int(rng.integers(0, 2**64, dtype=np.uint64))
+        return self.kernels.dropout_forward(x, self.rate, key)
+
+    def _backward(self, dy: Any) -> Any:
+        if self._key is None:
+            raise self._unready()
+        return dy if self._key < 0 else self.kernels.dropout_backward(dy, self.rate, self._key)
+
+    def describe(self) -> str:
+        """The rate."""
+        return f"{self.rate:g}"

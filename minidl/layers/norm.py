@@ -1,0 +1,98 @@
+"""Batch normalisation (Ioffe, Szegedy 2015, arXiv 1502.03167), statistics per channel over N (and H, W).
+
+    y = gamma * xhat + beta,  xhat = (x - mean) * inv_std,  inv_std = 1 / sqrt(var + eps)
+    dgamma = sum dy * xhat,   dbeta = sum dy,   dx = gamma * inv_std * (dy - dbeta/M - xhat * dgamma/M),   M = N*H*W
+
+In training mean and var are the batch's (var divided by M), and the running statistics follow:
+running = momentum * running + (1 - momentum) * batch. Otherwise mean and var are the running ones, constants of the
+backward pass: dx = gamma * inv_std * dy.
+
+Where PyTorch differs: its momentum is 1 - momentum of this one (its default 0.1 is 0.9 here), and it puts the unbiased
+variance (divided by M - 1) into the running variance, this one (like ONNX) the population variance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels import geometry
+from minidl.layers.base import Layer, Parameter, Shape
+
+
+class BatchNorm2D(Layer):
+    """Batch normalisation of (N, channels, H, W), one mean and variance a channel.
+
+    eps: added to the variance, positive. momentum: the part of the old running statistics that a training step keeps:
+    0 keeps nothing of the old, 1 takes nothing of the new. PyTorch's momentum is 1 minus this, and its running
+    variance is unbiased where this one is the population's (see the module). Parameters: gamma (ones), beta (zeros),
+    both (channels,). Buffers: running_mean (zeros), running_var (ones). Raises TypeError or ValueError that names the
+    layer for arguments and inputs outside these rules.
+    """
+
+    _remembered = ("_x", "_mean", "_inv_std", "_train")
+    _buffers = ("running_mean", "running_var")
+    _x: Any
+    _mean: Any
+    _inv_std: Any
+    _train: Any
+
+    _ndim = 4
+    _layout = "(N, C, H, W)"
+
+    def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.9, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.channels = geometry.integer(self.name, "channels", channels, 1)
+        self.eps = geometry.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        self.momentum = geometry.real(self.name, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
+        self.gamma = Parameter(np.ones(self.channels, np.float32), "gamma", decay=False)
+        self.beta = Parameter(np.zeros(self.channels, np.float32), "beta", decay=False)
+        self.running_mean = np.zeros(self.channels, np.float32)
+        self.running_var = np.ones(self.channels, np.float32)
+
+    def _check(self, x_shape: Shape) -> Shape:
+        if len(x_shape) != self._ndim:
+            raise ValueError(
+                f"{self.who}: input must have {self._ndim} dimensions {self._layout}, got shape {tuple(x_shape)}"
+            )
+        if x_shape[1] != self.channels:
+            raise ValueError(f"{self.who}: input must have {self.channels} channels, got {x_shape[1]}")
+        return x_shape
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x, self._train = x, train
+        y, self._mean, self._inv_std = self.kernels.batchnorm_forward(
+            x,
+            self.gamma.data,
+            self.beta.data,
+            self.running_mean,
+            self.running_var,
+            self.momentum,
+            self.eps,
+            train,
+        )
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._x is None:
+            raise self._unready()
+        out = (self.gamma.grad, self.beta.grad)
+        dx, _, _ = self.kernels.batchnorm_backward(
+            dy, self._x, self.gamma.data, self._mean, self._inv_std, self._train, out
+        )
+        return dx
+
+    def describe(self) -> str:
+        """channels, and eps and momentum where they differ from the defaults."""
+        text = str(self.channels)
+        if self.eps != 1e-5:
+            text += f", eps={self.eps:g}"
+        return text if self.momentum == 0.9 else text + f", momentum={self.momentum:g}"
+
+
+class BatchNorm1D(BatchNorm2D):
+    """Batch normalisation of (N, channels), one mean and variance a feature. All else as `BatchNorm2D`."""
+
+    _ndim = 2
+    _layout = "(N, C)"
