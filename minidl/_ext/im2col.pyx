@@ -5,8 +5,8 @@
 Callers (`minidl.kernels.im2col`) have checked every shape against every other; here are loops only, without the GIL.
 Every array is C-contiguous. IN arguments are read, OUT arguments overwritten, ADD arguments added to.
 
-A window of output (oh, ow) starts at row oh*SH - PH and column ow*SW - PW of the image. `first_inside` and `first_beyond` cut
-a range of positions to those that lie inside the image, so that no loop tests a pixel and none leaves the array.
+A window of output (oh, ow) starts at row oh*SH - PH and column ow*SW - PW of the image. `first_inside` and
+`first_beyond` cut a range of positions to those inside the image: no loop tests a pixel, none leaves the array.
 """
 
 from cython cimport floating
@@ -18,7 +18,9 @@ cdef inline Py_ssize_t first_inside(Py_ssize_t start, Py_ssize_t step) noexcept 
     return 0 if start >= 0 else (step - 1 - start) // step
 
 
-cdef inline Py_ssize_t first_beyond(Py_ssize_t start, Py_ssize_t step, Py_ssize_t size, Py_ssize_t count) noexcept nogil:
+cdef inline Py_ssize_t first_beyond(
+    Py_ssize_t start, Py_ssize_t step, Py_ssize_t size, Py_ssize_t count
+) noexcept nogil:
     """Smallest i >= 0 with start + i*step >= size, but at most count."""
     if start >= size:
         return 0

@@ -5,7 +5,7 @@ For a chunk of images, `im2col` writes each window as a column of a matrix with 
     y = w cols + b        dw += dy cols^T        dx = col2im(w^T dy)
 
 with y and dy as matrices of O rows. This is the lowering of Chellapilla, Puri and Simard 2006, "High performance
-convolutional neural networks for document processing". Groups are a leading axis of the same matrices, so grouping copies nothing.
+convolutional neural networks for document processing". Groups are a leading axis of the same matrices.
 """
 
 from __future__ import annotations
@@ -36,10 +36,9 @@ def conv2d_forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> np.ndarray:
     """y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw]."""
+    N, O, OH, OW = geometry.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
+    C, (CG, KH, KW) = x.shape[1], w.shape[1:]
     x = np.ascontiguousarray(x)
-    N, C = x.shape[:2]
-    O, CG, KH, KW = w.shape
-    OH, OW = geometry.window_output("conv2d", x.shape[2:], (KH, KW), stride, padding, dilation)
     kernel = w.reshape(groups, O // groups, CG * KH * KW)
     y = np.empty((N, O, OH, OW), x.dtype)
     for images, rows in _chunks(N, OH, (C * KH * KW + O) * OW * x.itemsize):
@@ -66,10 +65,10 @@ def conv2d_backward(
     out: tuple[np.ndarray, np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
     """-> dx (None unless need_dx), dw, db; `out` = (dw, db) is overwritten, a db of None there is not computed."""
+    N, O, OH, OW = geometry.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
+    geometry.same_shape("conv2d", "dy", dy.shape, (N, O, OH, OW), "the output's")
+    C, (CG, KH, KW) = x.shape[1], w.shape[1:]
     x = np.ascontiguousarray(x)
-    N, C = x.shape[:2]
-    O, CG, KH, KW = w.shape
-    OH, OW = dy.shape[2:]
     dw, db = out if out is not None else (np.empty_like(w), np.empty(O, w.dtype))
     dw[...] = 0
     if db is not None:

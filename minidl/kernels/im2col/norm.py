@@ -1,4 +1,4 @@
-"""Batch normalisation, per channel of (N, C, H, W) or per feature of (N, F): Ioffe and Szegedy 2015, arXiv 1502.03167."""
+"""Batch normalisation, per channel of (N, C, H, W) or feature of (N, F): Ioffe and Szegedy 2015, arXiv 1502.03167."""
 
 from __future__ import annotations
 

@@ -54,7 +54,8 @@ def adam_update(
     """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; p -= lr * m^ / (sqrt(v^) + eps).
 
     m^ = m / (1-beta1^step), v^ = v / (1-beta2^step) (Kingma and Ba 2015, arXiv 1412.6980).
-    decoupled (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101): g = grad, and p is first multiplied by 1 - lr * weight_decay.
+    decoupled (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101): g = grad, and p is first multiplied by
+    1 - lr * weight_decay.
     """
     if decoupled:
         p *= 1 - lr * weight_decay
