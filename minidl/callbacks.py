@@ -1,0 +1,96 @@
+"""What may happen between epochs: stop early, keep the best weights, or whatever a user's own callback does."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minidl.history import History, direction
+
+if TYPE_CHECKING:
+    from minidl.trainer import Trainer
+
+
+class Callback:
+    """Base of all callbacks; each method does nothing until a subclass writes it."""
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Called once, before the first epoch."""
+
+    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+        """Called after each epoch, whose numbers are the last of `history`. Return True to end the training."""
+        return None
+
+    def on_fit_end(self, trainer: Trainer, history: History) -> None:
+        """Called once at the end: after the last epoch, an early stop or Ctrl-C; not after an error."""
+
+
+class KeepBest(Callback):
+    """Give the model the weights of its best epoch when the training ends, as CS231n's Solver does.
+
+    monitor: "val_accuracy", "val_loss", "train_accuracy" or "train_loss"; of equal epochs the first is kept, NaN never
+    wins. The running statistics of batch normalisation belong to the weights. Also after Ctrl-C; without a completed
+    epoch, or if every epoch's number is NaN, the model stays as it is.
+    """
+
+    def __init__(self, monitor: str = "val_accuracy") -> None:
+        self.monitor = monitor
+        self._sign = direction(monitor)
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Forget an earlier run."""
+        self.best_epoch: int | None = None
+        self.best_value = float("nan")
+        self._state: dict[str, np.ndarray] = {}
+
+    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+        """Copy the weights if they are the best so far."""
+        value = history[self.monitor][-1]
+        if self._improves(value):
+            self.best_epoch, self.best_value = history.epochs - 1, value
+            self._state = trainer.model.state()
+        return None
+
+    def on_fit_end(self, trainer: Trainer, history: History) -> None:
+        """Give the best weights back."""
+        if self.best_epoch is not None:
+            trainer.model.load_state(self._state)
+
+    def _improves(self, value: float) -> bool:
+        return value == value and (self.best_epoch is None or self._sign * (value - self.best_value) > 0)
+
+
+class EarlyStopping(KeepBest):
+    """End the training when `monitor` has not improved for `patience` epochs; the best weights always come back.
+
+    monitor: as in `KeepBest`. patience: epochs without improvement to wait, an int of at least 1. min_delta: an
+    improvement must be larger than this, in the unit of `monitor`; at least 0.
+    """
+
+    def __init__(self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0) -> None:
+        super().__init__(monitor)
+        self.patience = operator.index(patience)
+        self.min_delta = float(min_delta)
+        if self.patience < 1:
+            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
+        if not self.min_delta >= 0:
+            raise ValueError(f"EarlyStopping: min_delta must be at least 0, got {min_delta}")
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Forget an earlier run."""
+        super().on_fit_begin(trainer)
+        self._waited = 0
+        self._reference = float("nan")
+
+    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+        """Copy the weights if they are the best so far; count the epochs without a real improvement."""
+        super().on_epoch_end(trainer, history)
+        value = history[self.monitor][-1]
+        # min_delta counts from the last real improvement: many small steps together are one.
+        if value == value and not self._sign * (value - self._reference) <= self.min_delta:
+            self._reference, self._waited = value, 0
+        else:
+            self._waited += 1
+        return self._waited >= self.patience
