@@ -53,7 +53,7 @@ $(BIN)/python:
 	@echo "Creating .venv"
 	@$(PYTHON) -m venv .venv
 
-.venv/stamp-build: pyproject.toml setup.py $(COMPILED) | $(BIN)/python
+.venv/stamp-build: pyproject.toml setup.py minidl/version.py $(COMPILED) | $(BIN)/python
 	@echo "Building and installing minidl"
 	@$(PIP) -e .
 	@touch $@

@@ -162,7 +162,7 @@ def test_wrong_shapes_are_refused_before_the_kernel():
     x, w = np.zeros((3, 1, 4, 4), np.float32), np.ones((1, 1, 3, 3), np.float32)
     with pytest.raises(ValueError, match=r"conv2d: dy must have shape \(3, 1, 2, 2\)"):
         im2col.conv2d_backward(np.zeros((2, 1, 2, 2), np.float32), x, w, (1, 1), (0, 0), (1, 1), 1)
-    with pytest.raises(ValueError, match="conv2d: .* width must be at least 1"):
+    with pytest.raises(ValueError, match=r"conv2d: .* width must be at least 1"):
         im2col.conv2d_forward(x[..., :0], w, None, (1, 1), (1, 2), (1, 1), 1)
     with pytest.raises(ValueError, match="conv2d: input must have 1 channels"):
         im2col.conv2d_forward(np.zeros((3, 2, 4, 4), np.float32), w, None, (1, 1), (0, 0), (1, 1), 1)

@@ -1,0 +1,106 @@
+"""The package as a whole: what an import loads, what it offers, and what remains where compiled modules are missing."""
+
+import importlib.metadata
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minidl
+
+EXTRAS = {
+    "IPython",
+    "hypothesis",
+    "matplotlib",
+    "pandas",
+    "PIL",
+    "pooch",
+    "pytest",
+    "scipy",
+    "skimage",
+    "torch",
+    "tqdm",
+}
+
+
+def run(code, **env):
+    """The JSON that `code` prints in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_import_loads_no_extra():
+    loaded = run(
+        "import sys, json, minidl; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    assert "numpy" in loaded
+    assert not EXTRAS & set(loaded)
+
+
+def test_import_opens_no_file_of_the_data():
+    """The embedded digits are read when they are asked for, not before."""
+    seen = run(
+        "import sys, json; opened = []\n"
+        "sys.addaudithook(lambda event, args: event == 'open' and opened.append(str(args[0])))\n"
+        "import minidl; print(json.dumps([path for path in opened if path.endswith(('.npz', '.gz', '.bin'))]))"
+    )
+    assert seen == []
+
+
+def test_version_is_stated_once():
+    assert minidl.__version__ == minidl.version.__version__
+    try:
+        assert importlib.metadata.version("minidl") == minidl.__version__
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("minidl runs from its source folder")
+
+
+def test_changelog_tells_of_this_version():
+    changelog = Path(__file__).parents[1] / "CHANGELOG.md"
+    assert f"\n## {minidl.__version__}" in changelog.read_text(encoding="utf-8")
+
+
+def test_every_public_name_is_there_and_explained():
+    assert len(set(minidl.__all__)) == len(minidl.__all__)
+    for name in minidl.__all__:
+        value = getattr(minidl, name)
+        if inspect.isclass(value) or inspect.isroutine(value) or inspect.ismodule(value):
+            assert value.__doc__, f"{name} has no docstring"
+
+
+def test_without_compiled_modules_reference_remains():
+    left = run(
+        "import sys, json\n"
+        "sys.modules['minidl._ext.im2col'] = sys.modules['minidl._ext.native'] = None\n"
+        "import numpy as np, minidl\n"
+        "y = minidl.Conv2D(1, 2, 3).forward(np.ones((1, 1, 4, 4), np.float32))\n"
+        "print(json.dumps([minidl.kernels.available(), minidl.kernels.current().name, y.shape]))"
+    )
+    assert left == [["reference"], "reference", [1, 2, 2, 2]]
+
+
+def test_a_missing_backend_says_why():
+    message = run(
+        "import sys, json\n"
+        "sys.modules['minidl._ext.im2col'] = None\n"
+        "import minidl\n"
+        "try:\n    minidl.kernels.use('im2col')\n"
+        "except RuntimeError as error:\n    print(json.dumps(str(error)))"
+    )
+    assert message.startswith("backend 'im2col' is not available in this installation: ")
+
+
+def test_compiled_modules_do_not_link_numpy():
+    """Typed memoryviews only: one build serves numpy 1.26 and 2.x."""
+    from minidl._ext import im2col
+
+    assert "__pyx_capi__" not in vars(im2col)
+    cols = np.empty((1, 4), np.float32)
+    # Any buffer will do, so numpy cannot be needed.
+    im2col.im2col(memoryview(bytes(16)).cast("f", (1, 1, 2, 2)), memoryview(cols), 1, 1, 1, 1, 0, 0, 1, 1, 0, 2, 2)
+    assert not cols.any()
