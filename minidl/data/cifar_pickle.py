@@ -1,0 +1,124 @@
+"""CIFAR-10's Python batches: pickles, read by a machine that knows the few things they consist of and nothing else.
+
+A batch is a dict with the byte strings `data` (an array (N, 3072) of uint8) and `labels` (a list of ints), written by
+Python 2 with protocol 2. A pickle is a program, so two fences stand around it. Before it runs, its instructions are
+scanned: only those that build dicts, lists, tuples, byte strings, small ints and one array are let through. While it
+runs, the three names that an array needs stand for plain records here: not even numpy's constructors see the file.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from typing import Any
+
+import numpy as np
+
+# fmt: off
+_CONTAINERS = frozenset((
+    "EMPTY_DICT", "EMPTY_LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "GLOBAL", "REDUCE", "BUILD",
+))
+_INSTRUCTIONS = _CONTAINERS | frozenset((
+    "PROTO", "STOP", "MARK", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "BINPUT", "LONG_BINPUT", "BINGET",
+    "LONG_BINGET", "SHORT_BINSTRING", "BINSTRING", "BININT", "BININT1", "BININT2", "NONE", "NEWTRUE", "NEWFALSE",
+))
+# fmt: on
+_MOST_CONTAINERS = 64
+
+
+def read_batch(who: str, raw: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Images (N, 3072) uint8 and labels (N,) int64 from the bytes of a Python batch.
+
+    who: the file's name for messages.
+    Raises ValueError for anything that is not such a batch; nothing in it is executed.
+    """
+    try:
+        _scan(raw)
+        batch = _Machine(io.BytesIO(raw), encoding="bytes").load()
+        data, labels = batch[b"data"], batch[b"labels"]
+    except pickle.UnpicklingError as error:
+        raise ValueError(f"{who}: is not a CIFAR-10 Python batch: {error}") from None
+    except (ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
+        raise ValueError(f"{who}: is not a CIFAR-10 Python batch ({type(error).__name__}: {error})") from None
+    if not isinstance(data, _Array) or data.values is None or data.values.ndim != 2 or data.values.shape[1] != 3072:
+        raise ValueError(f"{who}: data must be an array (N, 3072) of uint8")
+    if not isinstance(labels, list) or len(labels) != len(data.values) or {type(label) for label in labels} - {int}:
+        raise ValueError(f"{who}: labels must be a list of {len(data.values)} ints, one an image")
+    return data.values, np.array(labels, np.int64)  # ints of a pickle's small instructions fit
+
+
+def _scan(raw: bytes) -> None:
+    """Refuse instructions that no batch needs, deep nesting (fills the stack) and memo gaps (fill the memory)."""
+    containers = puts = 0
+    for instruction, argument, _ in pickletools.genops(raw):
+        name = instruction.name
+        if name not in _INSTRUCTIONS:
+            raise pickle.UnpicklingError(f"holds the pickle instruction {name}, which no batch needs")
+        if name == "PROTO" and argument != 2:
+            raise pickle.UnpicklingError(f"pickle protocol {argument}, must be 2")
+        if name in ("BINPUT", "LONG_BINPUT"):
+            puts += 1
+            if argument is None or argument > puts:
+                raise pickle.UnpicklingError(f"memo index {argument} out of order")
+        if name in _CONTAINERS:
+            containers += 1
+            if containers > _MOST_CONTAINERS:
+                raise pickle.UnpicklingError(f"holds more than {_MOST_CONTAINERS} containers")
+
+
+class _Machine(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """What the names stand for; pickle calls this for every name that a file asks for."""
+        if f"{module}.{name}" == "numpy.core.multiarray._reconstruct":
+            return _reconstruct
+        if f"{module}.{name}" == "numpy.ndarray":
+            return _NDARRAY
+        if f"{module}.{name}" == "numpy.dtype":
+            return _dtype
+        raise pickle.UnpicklingError(f"asks for {module}.{name}, which no batch needs")
+
+
+class _Mark:
+    """A name that a pickle may pass on but not call or change."""
+
+    __slots__ = ()
+
+
+_NDARRAY = _Mark()
+
+
+class _Uint8:
+    """Stands for numpy's dtype of unsigned bytes."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        """Byte order and alignment: of no meaning for bytes."""
+
+
+class _Array:
+    """Stands for the array: takes shape and bytes from the pickle's state."""
+
+    __slots__ = ("values",)
+
+    def __init__(self) -> None:
+        self.values: np.ndarray | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, dtype, fortran, raw = state
+        if not isinstance(dtype, _Uint8) or not isinstance(raw, bytes) or not isinstance(shape, tuple):
+            raise pickle.UnpicklingError("array must be of unsigned bytes")
+        self.values = np.frombuffer(raw, np.uint8).reshape(shape, order="F" if fortran else "C")
+
+
+def _reconstruct(kind: object, shape: object, code: object) -> _Array:
+    if kind is not _NDARRAY:
+        raise pickle.UnpicklingError("array must be an ndarray")
+    return _Array()
+
+
+def _dtype(code: object, *flags: object) -> _Uint8:
+    if code not in (b"u1", b"|u1"):
+        raise pickle.UnpicklingError(f"array has the dtype {code!r}, must be u1")
+    return _Uint8()

@@ -1,0 +1,101 @@
+"""Where data files lie: `path`, else the folder MINIDL_DATA and the user's cache; what neither has is downloaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from minidl.data.sources import Source
+
+Found = TypeVar("Found")
+
+
+def cache_folder() -> Path:
+    """The folder for minidl in the user's cache.
+
+    $XDG_CACHE_HOME/minidl or ~/.cache/minidl; on macOS ~/Library/Caches/minidl; on Windows %LOCALAPPDATA%/minidl/Cache.
+    Raises FileNotFoundError where the system knows no home folder.
+    """
+    try:
+        if sys.platform == "win32":
+            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "minidl" / "Cache"
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "minidl"
+        xdg = os.environ.get("XDG_CACHE_HOME", "")
+        return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "minidl"
+    except RuntimeError as error:
+        raise FileNotFoundError(
+            "no home folder is known for data files; set MINIDL_DATA to a folder for them"
+        ) from error
+
+
+def offline() -> bool:
+    """Whether MINIDL_OFFLINE forbids downloads: set, and neither empty nor 0."""
+    return os.environ.get("MINIDL_OFFLINE", "") not in ("", "0")
+
+
+def plain_or_gz(folder: Path, name: str) -> Path | None:
+    """The file `name` or `name`.gz in a folder, or None."""
+    for file in (folder / name, folder / f"{name}.gz"):
+        if file.is_file():
+            return file
+    return None
+
+
+def locate(
+    title: str,
+    subfolders: tuple[str, ...],
+    holds: Callable[[Path], Found | None],
+    path: str | os.PathLike[str] | None,
+    sources: tuple[Source, ...],
+    by_hand: str,
+    in_root: bool = True,
+) -> Found:
+    """What `holds` finds in the first place that has the data set, after a download where nothing has it.
+
+    title: the data set's name for messages. subfolders: names under a data folder, the first being where downloads go.
+    holds: what a folder (or the file `path`) has of the data set, None where that is not complete. sources: files to
+    download. by_hand: which files to place, for the message. in_root: whether MINIDL_DATA itself may hold the files.
+    A given `path` is the only place looked at. Raises FileNotFoundError saying in one line where was looked, what was
+    tried and how to place the files; OSError where the download has nowhere to go.
+    """
+    if path is not None:
+        root = Path(path).expanduser()
+        places = [root, *(root / name for name in subfolders)]
+    else:
+        named = os.environ.get("MINIDL_DATA")
+        roots = [Path(named).expanduser()] if named else []
+        roots.append(cache_folder())
+        places = [root / name for root in roots for name in subfolders]
+        if named and in_root:
+            places.insert(len(subfolders), roots[0])
+    for place in places:
+        found = holds(place)
+        if found is not None:
+            return found
+    if path is not None:
+        raise FileNotFoundError(f"{title}: {Path(path)} must hold {by_hand}, there or in {' or '.join(subfolders)}")
+
+    target = places[0]
+    if offline():
+        tried = "MINIDL_OFFLINE forbids a download"
+    else:
+        from minidl.data import download  # here, since urllib doubles the time of `import minidl`
+
+        try:
+            for source in sources:
+                if not (target / source.name).is_file():
+                    download.fetch(source, target)
+        except download.DownloadError as error:
+            tried = f"the download failed ({error})"
+        else:
+            found = holds(target)
+            if found is not None:
+                return found
+            tried = f"the download into {target} is not complete"
+    looked = ", ".join(str(place) for place in (*roots, *(roots[0] / name for name in subfolders[:1])))
+    remedy = f"To place it by hand put {by_hand} into {target}, or pass their folder as path"
+    raise FileNotFoundError(f"{title}: not found in {looked}; {tried}. {remedy}")
