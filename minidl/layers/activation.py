@@ -1,8 +1,10 @@
-"""Activations, element by element; each backward needs the result y alone.
+"""Activations, element by element.
 
     Relu      y = max(x, 0)              dx = dy where y > 0, else 0 (so the derivative at 0 is 0); a NaN stays a NaN
     Sigmoid   y = 1 / (1 + exp(-x))      dx = dy * y * (1 - y)
     Tanh      y = tanh(x)                dx = dy * (1 - y^2)
+
+Each backward needs the last result y alone.
 """
 
 from __future__ import annotations

@@ -2,11 +2,14 @@
 
     Sequential(f1, ..., fk)       y = fk(... f1(x))            dx = f1'(... fk'(dy))
     Residual(body, shortcut)      y = body(x) + shortcut(x)    dx = body'(dy) + shortcut'(dy)      (He et al. 2016)
+
+Where a backend fuses, a Sequential runs blocks of neighbours instead (see `fused`).
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from minidl import kernels
@@ -36,11 +39,10 @@ class Sequential(Layer):
         """Take in new layers: check, name, forget the plan."""
         if self.layers == self._known:
             return
+        self._known, self._nodes, self._x_shape = None, None, None
         _check_layers(self, self.layers)
+        _separate(dict(enumerate(self.layers)), self, {id(self)})
         self._known = list(self.layers)
-        _separate(self, set())
-        self._known = list(self.layers)
-        self._nodes = self._x_shape = None
         self._locate(self._path)
 
     def named_children(self) -> dict[str, Layer]:
@@ -48,7 +50,7 @@ class Sequential(Layer):
         self._refresh()
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
-    def _replace(self, key: str, layer: Layer) -> None:
+    def _replace(self, key: Any, layer: Layer) -> None:
         self.layers[int(key)] = layer
 
     def plan(self) -> list[Layer]:
@@ -134,14 +136,14 @@ class Residual(Layer):
         self.body = body
         self.shortcut = shortcut
         _check_layers(self, [body] if shortcut is None else [body, shortcut])
-        _separate(self, set())
+        _separate(self.named_children(), self, {id(self)})
         self._locate("")
 
     def named_children(self) -> dict[str, Layer]:
         """body, and shortcut if there is one."""
         return {"body": self.body} if self.shortcut is None else {"body": self.body, "shortcut": self.shortcut}
 
-    def _replace(self, key: str, layer: Layer) -> None:
+    def _replace(self, key: Any, layer: Layer) -> None:
         setattr(self, key, layer)
 
     def _check(self, x_shape: Shape) -> Shape:
@@ -185,9 +187,9 @@ def _check_layers(container: Layer, layers: list[Layer]) -> None:
             raise TypeError(f"{container.who}: element {i} must be a layer, got {layer!r}{hint}")
 
 
-def _separate(container: Any, seen: set[int]) -> None:
+def _separate(places: Mapping[Any, Layer], container: Any, seen: set[int]) -> None:
     """Give every place below `container` a layer object of its own, so that each remembers its own forward."""
-    for key, layer in container.named_children().items():
+    for key, layer in places.items():
         if id(layer) in seen:
             if layer.parameters() or layer.children():
                 raise ValueError(
@@ -197,4 +199,4 @@ def _separate(container: Any, seen: set[int]) -> None:
             layer = copy.copy(layer)
             container._replace(key, layer)
         seen.add(id(layer))
-        _separate(layer, seen)
+        _separate(layer.named_children(), layer, seen)

@@ -1,6 +1,8 @@
 """Dropout (Srivastava et al. 2014), inverted: the scaling happens in training, so that inference does nothing.
 
     y = x * mask / (1 - rate),   dx = dy * mask / (1 - rate),   mask 0 with probability rate, else 1
+
+The mask of a training step is never stored: it is drawn again from the same key.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Fully connected layer.
 
     y = x w^T + b        dx = dy w        dw = dy^T x        db = sum_n dy
+
+x is (N, in_features), w (out_features, in_features), b (out_features,).
 """
 
 from __future__ import annotations

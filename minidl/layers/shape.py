@@ -1,6 +1,8 @@
 """Another shape for each image; numbers and their row-major order stay.
 
     Flatten   (N, C, H, W) -> (N, C*H*W)        Reshape(shape)   (N, ...) -> (N, *shape)
+
+The gradient takes the opposite way.
 """
 
 from __future__ import annotations

@@ -1,0 +1,104 @@
+"""Losses: one number that the training makes small, and its gradient; both are means over the batch.
+
+    SoftmaxCrossEntropyLoss   -1/N sum_n sum_k t[n,k] log softmax(logits)[n,k]     dlogits = (softmax(logits) - t) / N
+    MSELoss                   1/(2N) sum (x - t)^2                                 dx = (x - t) / N
+
+`forward` and `backward` take and give numpy arrays; `run` works on the backend's arrays, inside a training step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.kernels import geometry
+
+
+class Loss:
+    """Base of the losses. A subclass writes `prepare`, which checks targets, and `run`, which delegates to the
+    backend."""
+
+    def __init__(self) -> None:
+        self.who = type(self).__name__
+        self.dlogits: Any = None
+        """Gradient of the last loss, as the backend's array; None before the first."""
+        self.correct: int | None = None
+        """Rows of the last batch with the right class in front; None where that has no meaning."""
+        self._kernels: Any = None
+
+    def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Targets as `run` takes them, checked, for predictions of this shape (N, ...) and dtype.
+
+        One call may prepare the targets of a whole data set, rows of which then go to `run`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define prepare")
+
+    def run(self, logits: Any, target: np.ndarray) -> float:
+        """The loss of the backend's array `logits` and a prepared target; sets `dlogits` and `correct`."""
+        raise NotImplementedError(f"{type(self).__name__} must define run")
+
+    def forward(self, logits: Any, target: Any) -> float:
+        """The loss of predictions, a float array (N, K), and their targets.
+
+        Raises TypeError or ValueError that names the loss for shapes, dtypes and labels that do not go together.
+        """
+        logits = geometry.float_array(self.who, "logits", logits)
+        target = self.prepare(target, logits.shape, logits.dtype)
+        self._kernels = kernels.current()
+        return self.run(self._kernels.enter(logits), target)
+
+    def backward(self) -> np.ndarray:
+        """Gradient of the last `forward` with respect to its predictions. RuntimeError before the first forward."""
+        if self._kernels is None:
+            raise RuntimeError(f"{self.who}: call forward before backward")
+        return self._kernels.leave(self.dlogits)
+
+
+class SoftmaxCrossEntropyLoss(Loss):
+    """Cross-entropy of the targets and softmax(logits), the softmax shifted by its maximum.
+
+    Targets: class labels, integers (N,) in [0, K), or one row of probabilities an image, (N, K), one-hot for instance.
+    label_smoothing: s in [0, 1) replaces t by (1 - s) t + s/K (Szegedy et al. 2016, arXiv 1512.00567, section 7).
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.label_smoothing = geometry.real(
+            self.who, "label_smoothing", label_smoothing, "in [0, 1)", lambda s: 0 <= s < 1
+        )
+
+    def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Labels as intp, probabilities as `dtype`; ValueError or TypeError where they do not fit logits (N, K)."""
+        if len(shape) != 2 or shape[1] < 1:
+            raise ValueError(f"{self.who}: logits must have 2 dimensions (N, K), K at least 1, got {tuple(shape)}")
+        return geometry.class_targets(self.who, target, shape[0], shape[1], dtype)
+
+    def run(self, logits: Any, target: np.ndarray) -> float:
+        """The loss of the backend's array `logits` and a prepared target; sets `dlogits` and `correct`."""
+        loss, self.dlogits, self.correct = kernels.current().softmax_cross_entropy(logits, target, self.label_smoothing)
+        return loss
+
+
+class MSELoss(Loss):
+    """Half the sum of squared differences, mean over the batch.
+
+    Targets: numbers of the predictions' shape, or class labels, integers (N,), which stand for one-hot rows of K > 1 numbers.
+    """
+
+    def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Numbers as `dtype`, labels as one-hot rows; ValueError or TypeError where they do not fit the predictions."""
+        t = np.asarray(target)
+        if t.ndim == 1 and len(shape) == 2 and shape[1] > 1:
+            labels = geometry.class_targets(self.who, t, shape[0], shape[1], dtype)
+            one_hot = np.zeros(shape, dtype)
+            one_hot[np.arange(shape[0]), labels] = 1
+            return one_hot
+        geometry.same_shape(self.who, "target", t.shape, shape, "the predictions'")
+        return geometry.float_array(self.who, "target", t.astype(dtype) if t.dtype.kind in "iub" else t, dtype)
+
+    def run(self, logits: Any, target: np.ndarray) -> float:
+        """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, and `correct` to None."""
+        loss, self.dlogits = kernels.current().mse_loss(logits, target)
+        return loss
