@@ -34,7 +34,7 @@ bench: .venv/stamp-plot
 
 # The preloaded libraries must come before Python's own; Python leaks by design, and its pool allocator would hide overruns.
 sanitize: .venv/stamp-dev
-	@mkdir -p build/sanitize
+	@mkdir -p build/sanitize/lib && find build/sanitize/lib -name "*.py" -delete
 	@MINIDL_SANITIZE=1 $(BIN)/python setup.py -q build --build-base build/sanitize --build-lib build/sanitize/lib \
 		>build/sanitize/log 2>&1 || { cat build/sanitize/log; exit 1; }
 	@MINIDL_SANITIZE=1 PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \

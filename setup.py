@@ -38,7 +38,6 @@ def extensions() -> list[Extension]:
                 [native.as_posix(), *sorted(path.as_posix() for path in lanes.glob("*.c"))],
                 include_dirs=[lanes.as_posix()],
                 depends=sorted(path.as_posix() for path in lanes.glob("*.h")),
-                optional=True,
                 **flags,
             )
         )
@@ -58,4 +57,8 @@ class BuildExtensions(build_ext):
             raise
 
 
-setup(ext_modules=cythonize(extensions(), build_dir="build/cython"), cmdclass={"build_ext": BuildExtensions})
+modules = cythonize(extensions(), build_dir="build/cython")
+for module in modules:
+    module.optional = module.name.endswith(".native")  # set here, as cythonize forgets it
+
+setup(ext_modules=modules, cmdclass={"build_ext": BuildExtensions})
