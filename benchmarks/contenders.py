@@ -1,0 +1,96 @@
+"""Who takes part: names for the command line, what each needs to be installed, and the environment that its process
+gets.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import Any
+
+LIBRARIES = {
+    "minidl": ("benchmarks.libraries.own", ("minidl",)),
+    "torch": ("benchmarks.libraries.pytorch", ("torch",)),
+    "jax": ("benchmarks.libraries.xla", ("jax",)),
+    "onnxruntime": ("benchmarks.libraries.exchange", ("onnxruntime", "onnx")),
+    "openvino": ("benchmarks.libraries.exchange", ("openvino", "onnx")),
+    "sklearn": ("benchmarks.libraries.scikit", ("sklearn",)),
+}
+"""library: the module here that drives it, and what must be installed for that."""
+
+BACKENDS = ("native", "im2col", "reference")
+NAMES = (
+    *("native", "native:avx512", "native:avx2", "native:baseline", "im2col", "reference"),
+    *("torch", "torch:channels_last", "jax", "onnxruntime", "openvino", "sklearn"),
+)
+"""All contenders; a native one may name the instruction set that it is held to."""
+
+SLOWED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
+"""Variables that hold numpy's BLAS to slower kernels; contenders run without them."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """name: as on the command line, "<library or backend>[:<variant>]". dtype: float64 for the judge."""
+
+    name: str
+    dtype: str = "float32"
+
+    @property
+    def base(self) -> str:
+        """The name before the colon."""
+        return self.name.partition(":")[0]
+
+    @property
+    def variant(self) -> str:
+        """The name after the colon: an instruction set or a memory format."""
+        return self.name.partition(":")[2]
+
+    @property
+    def library(self) -> str:
+        """A key of LIBRARIES."""
+        return "minidl" if self.base in BACKENDS else self.base
+
+    def environment(self, threads: int) -> dict[str, str]:
+        """os.environ for this contender's process: every thread team of `threads`, no variables that slow BLAS down."""
+        env = {key: value for key, value in os.environ.items() if key not in SLOWED_BLAS}
+        for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIDL_NUM_THREADS"):
+            env[key] = str(threads)
+        env.pop("MINIDL_ISA", None)
+        if self.library == "minidl":
+            env["MINIDL_BACKEND"] = self.base
+            if self.variant:
+                env["MINIDL_ISA"] = self.variant
+        return env
+
+    def load(self, threads: int) -> Any:
+        """Import the library (in this process), set its threads and give the object that prepares its tasks."""
+        return importlib.import_module(LIBRARIES[self.library][0]).Library(self, threads)
+
+
+def parse(name: str) -> Contender:
+    """The contender of that name; ValueError for an unknown one."""
+    if name not in NAMES:
+        raise ValueError(f"unknown contender {name!r}; there are {', '.join(NAMES)}")
+    return Contender(name)
+
+
+def missing(contender: Contender) -> str | None:
+    """Why this contender cannot take part: what is not installed; None if it can."""
+    for module in LIBRARIES[contender.library][1]:
+        if importlib.util.find_spec(module) is None:
+            return f"{module} is not installed"
+    if contender.library == "minidl":
+        from minidl import kernels
+
+        if contender.base not in kernels.available():
+            return f"this installation of minidl has no {contender.base} backend"
+    return None
+
+
+def judge() -> Contender:
+    """Who says what is right, in float64: PyTorch where it is installed, else minidl's im2col backend."""
+    outside = Contender("torch", "float64")
+    return Contender("im2col", "float64") if missing(outside) else outside

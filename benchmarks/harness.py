@@ -1,0 +1,192 @@
+"""Validate, then time: the one way in which every figure of the suite is taken."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmarks import machine, tasks
+from benchmarks.contenders import Contender, judge
+from benchmarks.records import Record, Report
+from benchmarks.shapes import Operation
+from benchmarks.tasks import Task, Unsupported
+from benchmarks.validation import verdict
+from benchmarks.worker import Worker
+
+LONG = 1.0
+"""Seconds from which on a call is not warmed up."""
+
+BUDGET = 30.0
+"""Seconds after which a measure of long calls gets no further sample."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """repeats: samples a measure, of which the smallest counts. sample: seconds that a sample of short calls should
+    last.
+    """
+
+    repeats: int = 5
+    sample: float = 0.02
+
+
+@dataclass
+class Session:
+    """Contenders, their processes, and what was found.
+
+    contenders: who takes part. threads: thread counts to measure with. say: takes a line about what happens.
+    records: figures. notes: who was left out or wrong, and why. versions: of the libraries, by contender. peaks:
+    GFLOP/s by number of threads.
+    """
+
+    contenders: list[Contender]
+    threads: list[int]
+    settings: Settings = field(default_factory=Settings)
+    say: Callable[[str], None] = print
+    records: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
+    _workers: dict[tuple[Contender, int], Worker | None] = field(default_factory=dict)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process."""
+        for worker in self._workers.values():
+            if worker is not None:
+                worker.close()
+        self._workers.clear()
+
+    def note(self, text: str) -> None:
+        """Keep a remark for the report, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.say(f"  note: {text}")
+
+    def start(self, contender: Contender, threads: int) -> Worker | None:
+        """A fresh process of a contender; None, and a note, if it does not start."""
+        try:
+            worker = Worker(contender, threads)
+        except RuntimeError as error:
+            self.note(f"{contender.name} does not start: {_last_line(error)}")
+            return None
+        self.versions[contender.name] = worker.version
+        return worker
+
+    def worker(self, contender: Contender, threads: int) -> Worker | None:
+        """The contender's lasting process, started when first wanted."""
+        key = contender, threads
+        if key not in self._workers:
+            self._workers[key] = self.start(contender, threads)
+        return self._workers[key]
+
+    def named(self, only: Iterable[str] | None = None) -> list[Contender]:
+        """The contenders whose name or base is among `only`; all for None."""
+        wanted = None if only is None else set(only)
+        return [c for c in self.contenders if wanted is None or wanted & {c.name, c.base}]
+
+    def compare(
+        self, suite: str, task: Task, threads: int, only: Iterable[str] | None = None, case: str | None = None
+    ) -> None:
+        """Validate a task on every contender that can do it, and time those that were right, in turn, sample by sample.
+
+        suite, case: what the records say (case: by default the task's title). only: contenders to ask, None for all.
+        """
+        case = case or tasks.title(task)
+        ready = self._prepare(task, threads, only)
+        errors = self._validate(case, task, ready)
+        plan = {(name, m): ready[name][0].sampler(m) for name in errors for m in ready[name][1]}
+        for (name, measure), samples in interleave(plan, self.settings).items():
+            self.records.append(
+                Record(
+                    *(suite, case, measure, name, threads, min(samples), len(samples)),
+                    flops=tasks.flops(task, measure),
+                    images=tasks.images(task),
+                    error=errors[name],
+                )
+            )
+        for worker, _ in ready.values():
+            worker.release()
+        self.say(f"  {case}, {threads} thread{'s' * (threads > 1)}: {', '.join(errors) or 'nobody'}")
+
+    def _prepare(self, task: Task, threads: int, only: Iterable[str] | None) -> dict[str, tuple[Worker, list[str]]]:
+        """The processes that do this task, and its measures there, by contender's name."""
+        ready = {}
+        for contender in self.named(only):
+            worker = self.worker(contender, threads)
+            if worker is None:
+                continue
+            try:
+                ready[contender.name] = worker, worker.prepare(task)
+            except Unsupported:
+                continue
+            except RuntimeError as error:
+                self.note(f"{contender.name} fails at {tasks.title(task)}: {_last_line(error)}")
+        return ready
+
+    def _validate(self, case: str, task: Task, ready: dict[str, tuple[Worker, list[str]]]) -> dict[str, float | None]:
+        """The error of every contender that is right; the others are noted and left out."""
+        if not tasks.validated(task) or not ready:
+            return dict.fromkeys(ready)
+        referee = self.worker(judge(), max(self.threads))
+        if referee is None:
+            raise RuntimeError("nothing can be validated: the judge does not start")
+        referee.prepare(task)
+        expected = referee.outputs()
+        referee.release()
+        right: dict[str, float | None] = {}
+        for name, (worker, _) in ready.items():
+            error, fault = verdict(worker.outputs(), expected, isinstance(task, Operation))
+            if fault is None:
+                right[name] = error
+            else:
+                self.note(f"{name} is WRONG at {case} and was not timed: {fault}")
+        return right
+
+    def measure_peak(self, threads: int, size: int) -> None:
+        """The fastest large matrix product of numpy and PyTorch with so many threads, as the machine's peak."""
+        self.compare("peak", tasks.Product(size), threads, ("im2col", "torch"))
+        rates = [r.gflops for r in self.records if r.suite == "peak" and r.threads == threads and r.gflops]
+        if rates:
+            self.peaks[str(threads)] = max(rates)
+
+    def report(self) -> Report:
+        """Everything found up to now."""
+        settings: dict[str, Any] = asdict(self.settings) | {"threads": self.threads}
+        return Report(machine.describe(), settings, self.versions, self.peaks, judge().name, self.notes, self.records)
+
+
+Key = tuple[str, str]
+Sampler = Callable[[int, bool], float]
+
+
+def interleave(plan: dict[Key, Sampler], settings: Settings) -> dict[Key, list[float]]:
+    """Seconds a call, several samples for each entry of the plan, taken in turn so that a disturbance hits all alike.
+
+    plan: (contender, measure) -> function of (calls, warm) that gives seconds a call. The first, cold call tells how
+    many calls fill a sample; it counts only where calls are LONG. Every round starts with another entry.
+    """
+    cold = {key: sample(1, False) for key, sample in plan.items()}
+    samples: dict[Key, list[float]] = {key: [seconds] if seconds >= LONG else [] for key, seconds in cold.items()}
+    calls = {}
+    for key, sample in plan.items():
+        seconds = cold[key] if samples[key] else sample(1, True)
+        calls[key] = max(1, math.ceil(settings.sample / max(seconds, 1e-7)))
+    order = list(plan)
+    for turn in range(settings.repeats):
+        for i in range(len(order)):
+            key = order[(turn + i) % len(order)]
+            if cold[key] < LONG or (len(samples[key]) < settings.repeats and sum(samples[key]) < BUDGET):
+                samples[key].append(plan[key](calls[key], cold[key] < LONG))
+    return samples
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]

@@ -1,0 +1,1 @@
+"""One module a library: `Library(contender, threads)` with `version` and `prepare(task) -> Case`."""

@@ -1,0 +1,102 @@
+"""What is measured: one function a suite, each (session, quick) -> None, filling the session's records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from benchmarks import shapes, tasks
+from benchmarks.harness import Session
+from benchmarks.networks import MLP, NETWORKS, SEED, VGG, Network, chain
+from benchmarks.records import Record
+
+FRAMEWORKS = ("native", "im2col", "torch", "jax")
+"""Contenders that train whatever network they are given."""
+
+
+def kernels(session: Session, quick: bool) -> None:
+    """Single operations on plain NCHW arrays, conversions included, against the naive loops: CS231n's comparison."""
+    everybody = {c.name for c in session.contenders}
+    for threads in session.threads:
+        others = everybody if threads == session.threads[0] and not quick else everybody - {"reference"}
+        for operation in shapes.KERNELS[:3] if quick else shapes.KERNELS:
+            session.compare("kernels", operation, threads, others)
+    if quick and "reference" in everybody:
+        few = replace(shapes.CS231N, x=(2, *shapes.CS231N.x[1:]), name="CS231n, two images")
+        session.compare("kernels", few, session.threads[0])
+
+
+def layers(session: Session, quick: bool) -> None:
+    """Operations as inside a network, in the library's own layout; convolutions first."""
+    names = {c.name for c in session.contenders} - {"reference"}
+    for threads in session.threads:
+        for operation in shapes.QUICK_LAYERS if quick else shapes.LAYERS:
+            session.compare("layers", operation, threads, names)
+        for operation in () if quick else shapes.ELEMENTWISE:
+            session.compare("elementwise", operation, threads, names)
+
+
+def networks(session: Session, quick: bool) -> None:
+    """Forward pass and training step of every network, and whole epochs of the seed network."""
+    for threads in session.threads:
+        for network in (SEED, MLP) if quick else NETWORKS:
+            session.compare("networks", tasks.Training(network, network.batch), threads)
+        session.compare("epochs", tasks.Epoch(SEED, 2_000 if quick else 60_000, SEED.batch), threads, FRAMEWORKS)
+
+
+def inference(session: Session, quick: bool) -> None:
+    """The seed network's logits for one image and for batches."""
+    for threads in session.threads:
+        for images in (1, 128) if quick else (1, 16, 128, 1024):
+            session.compare("inference", tasks.Prediction(SEED, images), threads)
+
+
+def memory(session: Session, quick: bool) -> None:
+    """Peak memory of training over the process after the library's import, each contender in a fresh process."""
+    task = tasks.Training(SEED if quick else VGG, 64)
+    for contender in session.named(FRAMEWORKS):
+        worker = session.start(contender, max(session.threads))
+        if worker is None:
+            continue
+        try:
+            worker.prepare(task)
+            worker.sampler("step")(5, False)
+            before, peak = worker.memory()
+        finally:
+            worker.close()
+        record = Record("memory", tasks.title(task), "step", contender.name, max(session.threads), bytes=peak - before)
+        session.records.append(record)
+        session.say(f"  {record.case}: {contender.name} {(peak - before) / 1e6:.0f} MB")
+
+
+def scaling(session: Session, quick: bool) -> None:
+    """Speed against channels and threads; cost against batch size, image size and depth, which should grow in
+    proportion.
+    """
+    names = ("native", "im2col", "torch")
+    most = max(session.threads)
+    for operation in shapes.QUICK_CHANNELS if quick else shapes.CHANNELS:
+        session.compare("channels", operation, most, names, case=f"{operation.out} channels")
+    counts = [threads for threads in (2**i for i in range(10)) if threads < most]
+    for threads in [*counts, most]:
+        for network in (SEED,) if quick else (SEED, VGG):
+            session.compare("threads", tasks.Training(network, network.batch), threads, names)
+    for batch in (16, 32, 64) if quick else (16, 32, 64, 128, 256, 512):
+        session.compare("growth", tasks.Training(SEED, batch), most, names, case=f"batch {batch}")
+    for size in (8, 16) if quick else (8, 16, 24, 32, 48, 64):
+        network = Network("chain", "chain", (3, size, size), chain(2), 32)
+        session.compare("growth", tasks.Training(network, 32), most, names, case=f"size {size}")
+    for depth in (1, 2) if quick else (1, 2, 4, 8, 12):
+        network = Network("chain", "chain", (3, 16, 16), chain(depth), 32)
+        session.compare("growth", tasks.Training(network, 32), most, names, case=f"depth {depth}")
+
+
+def cohabitation(session: Session, quick: bool) -> None:
+    """numpy's matrix products between training steps: what the pair costs against the sum of its parts."""
+    task = tasks.Cohabitation(SEED, SEED.batch, 256 if quick else 512)
+    session.compare("cohabitation", task, max(session.threads), ("native", "im2col", "torch"))
+
+
+SUITES: dict[str, Callable[[Session, bool], None]] = {
+    suite.__name__: suite for suite in (kernels, layers, networks, inference, memory, scaling, cohabitation)
+}

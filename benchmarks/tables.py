@@ -1,0 +1,150 @@
+"""Tables on the terminal: one for each suite and number of threads, all from a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.contenders import BACKENDS
+from benchmarks.records import Record, Report, distinct
+
+HEADS = {
+    "kernels": "Operations on plain NCHW arrays, conversions included",
+    "layers": "Convolutions as layers in a network",
+    "elementwise": "Other layers in a network",
+    "networks": "Networks: forward pass in training mode, and training step",
+    "epochs": "Whole epochs",
+    "inference": "Inference",
+    "channels": "Speed against channels: a 3x3 convolution of 64 images of 16x16",
+    "threads": "Scaling with threads",
+    "growth": "Growth of cost",
+    "cohabitation": "Matrix products of numpy between training steps",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """The records of one case and measure at one number of threads, by contender."""
+
+    case: str
+    measure: str
+    records: dict[str, Record]
+
+    def best(self, bases: Sequence[str]) -> Record | None:
+        """The fastest record of contenders with one of these bases, in any variant."""
+        found = [r for name, r in self.records.items() if name.partition(":")[0] in bases and r.seconds is not None]
+        return min(found, key=lambda r: r.seconds or math.inf, default=None)
+
+    @property
+    def subject(self) -> Record | None:
+        """minidl's own: the native backend as it chooses by itself, else another native one, else im2col."""
+        return self.records.get("native") or self.best(("native",)) or self.best(("im2col",))
+
+    def ratio(self, bases: Sequence[str] = ("torch",)) -> float | None:
+        """How many times as fast the subject is as the best of those."""
+        ours, theirs = self.subject, self.best(bases)
+        return theirs.seconds / ours.seconds if ours and theirs and ours.seconds and theirs.seconds else None
+
+
+def rows(report: Report, suite: str, threads: int) -> list[Row]:
+    """A suite's rows in order of measurement; layers get a third one, "both", forward plus backward."""
+    found = []
+    for case in distinct(r.case for r in report.find(suite, threads=threads)):
+        records = report.find(suite, case, threads=threads)
+        parts = [
+            Row(case, measure, {r.contender: r for r in records if r.measure == measure})
+            for measure in distinct(r.measure for r in records)
+        ]
+        found += parts
+        if suite in ("layers", "elementwise", "channels") and len(parts) == 2:
+            found.append(Row(case, "both", dict(_sums(*parts))))
+    return found
+
+
+def _sums(a: Row, b: Row) -> Iterator[tuple[str, Record]]:
+    for name, first in a.records.items():
+        second = b.records.get(name)
+        if second is not None and first.seconds and second.seconds:
+            flops = first.flops + second.flops if first.flops and second.flops else None
+            yield name, replace(first, measure="both", seconds=first.seconds + second.seconds, flops=flops)
+
+
+def render(report: Report) -> str:
+    """All tables and notes as text."""
+    parts = [head(report)]
+    for suite, title in HEADS.items():
+        for threads in distinct(r.threads for r in report.find(suite)):
+            parts.append(f"{title}, {threads} thread{'s' * (threads > 1)}\n{timing(report, suite, threads)}")
+    memory = report.find("memory")
+    if memory:
+        body = [[r.case, r.contender, f"{(r.bytes or 0) / 1e6:.0f} MB"] for r in memory]
+        parts.append(
+            "Peak memory of training over the process after import\n" + text(["case", "contender", "peak"], body)
+        )
+    parts += [f"note: {note}" for note in report.notes]
+    return "\n\n".join(parts)
+
+
+def head(report: Report) -> str:
+    """The machine and the versions in a few lines."""
+    machine = report.machine
+    peaks = ", ".join(f"{peak:.0f} GFLOP/s on {n}" for n, peak in report.peak_gflops.items())
+    lines = [f"{machine['cpu']}, {machine['cores']} cores; {machine['system']}; Python {machine['python']}"]
+    lines.append(f"{', '.join(distinct(report.versions.values()))}, numpy {machine['numpy']}")
+    if peaks:
+        lines.append(f"peak (largest matrix product, float32): {peaks} threads")
+    if machine["unset"]:
+        lines.append(f"{' and '.join(machine['unset'])} unset for all contenders: they hold numpy's BLAS back")
+    return "\n".join(lines)
+
+
+def timing(report: Report, suite: str, threads: int) -> str:
+    """One table: times of all contenders, then the subject's GFLOP/s, its share of the peak, the largest error,
+    ratios.
+    """
+    table = rows(report, suite, threads)
+    names = distinct(name for row in table for name in row.records)
+    peak = report.peak_gflops.get(str(threads))
+    others = distinct(name.partition(":")[0] for name in names if name.partition(":")[0] not in BACKENDS)
+    columns = ["case", "measure", *names, "GFLOP/s", "of peak", "error"]
+    columns += [f"x {base}" for base in others] + (["x reference"] if "reference" in names else [])
+    body = []
+    for row in table:
+        line = [row.case, row.measure, *(seconds(row.records[n].seconds) if n in row.records else "" for n in names)]
+        rate = row.subject.gflops if row.subject else None
+        error = row.subject.error if row.subject else None
+        line += [
+            f"{rate:.0f}" if rate else "",
+            f"{100 * rate / peak:.0f} %" if rate and peak else "",
+            f"{error:.0e}" if error is not None else "",
+        ]
+        line += [times(row.ratio((base,))) for base in others]
+        line += [times(row.ratio(("reference",)))] if "reference" in names else []
+        body.append(line)
+    return text(columns, body)
+
+
+def text(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Aligned columns without those that are empty in every line; the first two flush left."""
+    kept = [i for i in range(len(columns)) if any(line[i] for line in body)]
+    widths = [max(len(line[i]) for line in [columns, *body]) for i in kept]
+    lines = []
+    for line in [columns, ["-" * 200] * len(columns), *body]:
+        cells = (line[i][:w].ljust(w) if i < 2 else line[i][:w].rjust(w) for i, w in zip(kept, widths, strict=True))
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def seconds(value: float | None) -> str:
+    """A time with three digits and its unit."""
+    if value is None:
+        return ""
+    unit, scale = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3)) if value >= s), ("us", 1e-6))
+    number = value / scale
+    return f"{number:.{0 if number >= 100 else 1 if number >= 10 else 2}f} {unit}"
+
+
+def times(ratio: float | None) -> str:
+    """A ratio with two or three digits."""
+    return "" if ratio is None else f"{ratio:.{2 if ratio < 10 else 1 if ratio < 100 else 0}f}"
