@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -139,6 +141,12 @@ def test_comparison_draws_one_line_a_model():
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [50, 90, 100])
 
 
+def test_lines_have_names_and_axes():
+    axes = plots.lines_figure({"signal": [1, 2, 4], "filtered": [1, 1]}, "sample", "value", "smoothing").axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title()) == ("sample", "value", "smoothing")
+    assert [list(line.get_ydata()) for line in axes.lines] == [[1, 2, 4], [1, 1]]
+
+
 def test_images_have_titles_and_empty_places_stay_empty():
     figure = plots.images_figure([np.zeros((2, 2)), np.ones((3, 3, 3)), np.ones((1, 4))], ["a", "b", "c"], columns=2)
     assert titles(figure) == ["a", "b", "c", ""]
@@ -235,5 +243,7 @@ try:
 except ImportError as error:
     print(error)
 """
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(Path(minidl.__file__).parents[1])}
+    command = [sys.executable, "-c", program]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "minidl.plots draws with matplotlib: pip install 'minidl[plot]'"

@@ -22,6 +22,7 @@ from minidl.plots.figures import (
     filters_figure,
     histograms_figure,
     images_figure,
+    lines_figure,
     mistakes_figure,
 )
 from minidl.plots.report import save_report
@@ -40,6 +41,7 @@ __all__ = [
     "histograms_figure",
     "image_grid",
     "images_figure",
+    "lines_figure",
     "mistakes_figure",
     "probabilities",
     "save_report",

@@ -61,6 +61,18 @@ def comparison_figure(histories: Mapping[str, Mapping[str, Sequence[float]]], ti
     return figure
 
 
+def lines_figure(lines: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, title: str = "") -> Any:
+    """One-dimensional signals over their index, each with its name; later ones thinner, so that equal lines show."""
+    figure = _figure(8, 3.2)
+    axes = figure.subplots()
+    for i, (name, values) in enumerate(lines.items()):
+        axes.plot(values, label=name, linewidth=max(1.0, 3.0 - i))
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
 def images_figure(images: Sequence[np.ndarray], titles: Sequence[str], columns: int = 4, title: str = "") -> Any:
     """Images side by side, each with its title above.
 

@@ -1,0 +1,157 @@
+"""Every example explains itself, runs on little data, prints right numbers and leaves its pictures."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import data, kernels
+
+FOLDER = Path(__file__).parent.parent / "examples"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "common")
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capsys):
+    """Run an example's main with --out and --seed; returns its text and the names of its pictures."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    before = kernels.current().name
+
+    def call(name: str, *arguments: str) -> tuple[str, list[str]]:
+        module = importlib.import_module(name)
+        module.main([*arguments, "--out", str(tmp_path / "out")])
+        pictures = sorted(path.name for path in (tmp_path / "out").iterdir())
+        return capsys.readouterr().out, pictures
+
+    yield call
+    kernels.use(before)
+    for name in (*NAMES, "common"):
+        sys.modules.pop(name, None)
+
+
+def test_the_issue_s_examples_are_all_here():
+    assert NAMES == [
+        "convolution_1d",
+        "image_templates",
+        "mlp_vs_cnn",
+        "overfit_small",
+        "softmax_regression",
+        "train_cifar",
+        "train_mnist",
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_the_common_options(run, capsys, name):
+    with pytest.raises(SystemExit) as end:
+        run(name, "--help")
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    for option in ("--data", "--epochs", "--backend", "--out", "--seed"):
+        assert option in text
+
+
+def test_examples_start_as_programs_from_any_folder(tmp_path):
+    program = [sys.executable, str(FOLDER / "train_mnist.py"), "--epochs", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(minidl.__file__).parents[1])}
+    done = subprocess.run(program, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--epochs must be at least 1, got 0" in done.stderr
+
+
+def test_train_mnist_prints_the_table_and_leaves_six_pictures(run):
+    text, pictures = run("train_mnist", "--epochs", "2", "--limit", "300", "--backend", "im2col")
+    rows = [line.split() for line in text.splitlines() if re.match(r" +\d+  +\d\.\d{4}", line)]
+    assert [row[0] for row in rows] == ["1", "2"]
+    assert "300 training and 300 test images" in text
+    losses = [float(value) for row in rows for value in row[1:3]]
+    assert all(0.5 < loss < 2.5 for loss in losses)
+    assert losses[2] < losses[0]  # the second epoch's training loss
+    assert all(5 < float(value) <= 100 for row in rows for value in row[3:5])
+    assert pictures == [
+        "confusion.png",
+        "curves.png",
+        "feature_maps.png",
+        "filters.png",
+        "histograms.png",
+        "mistakes.png",
+    ]
+    assert text.count("picture: ") == 6
+
+
+def test_train_mnist_has_the_article_s_network_with_every_class_alive(run, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    model = importlib.import_module("train_mnist").build()
+    shapes = [parameter.data.shape for parameter in model.parameters()]
+    assert shapes == [(8, 1, 3, 3), (8,), (16, 8, 3, 3), (16,), (256, 784), (256,), (10, 256), (10,)]
+    (_, _), (x, _) = data.load_digits_mini()
+    assert (model.predict(x[:200]) > 0).all()
+
+
+def test_train_cifar_keeps_a_part_for_validation(run, monkeypatch):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 3, 32, 32), np.uint8), np.arange(60) % 10
+    monkeypatch.setattr(data, "load_cifar10", lambda path: ((x, y), (x[:20], y[:20])))
+    text, pictures = run("train_cifar", "--limit", "50")
+    assert re.search(r"loss before training 2\.[23]\d", text)
+    assert "validation accuracy" in text
+    assert "test accuracy" in text
+    assert len(pictures) == 6
+
+
+def test_mlp_vs_cnn_counts_parameters_and_compares(run):
+    text, pictures = run("mlp_vs_cnn", "--epochs", "1", "--limit", "200")
+    assert "MLP: 203,530 parameters" in text
+    assert "CNN: 204,778 parameters" in text
+    assert re.search(r"^CNN +\d\.\d{4} +\d+\.\d\d%$", text, re.MULTILINE)
+    assert pictures == ["comparison.png"]
+
+
+def test_overfit_small_learns_its_subset_by_heart(run):
+    text, pictures = run("overfit_small", "--limit", "40", "--epochs", "30")
+    first = float(re.search(r"loss before training (\d\.\d+)", text)[1])
+    assert abs(first - np.log(10)) < 0.1
+    assert "accuracy on the subset 100.00%" in text
+    assert pictures == ["curves.png"]
+
+
+def test_overfit_small_ends_with_an_error_if_it_does_not(run):
+    with pytest.raises(SystemExit, match="not learnt"):
+        run("overfit_small", "--epochs", "1")
+
+
+def test_softmax_regression_agrees_with_the_logistic_function(run):
+    text, pictures = run("softmax_regression", "--epochs", "2", "--limit", "500")
+    assert float(re.search(r"at most (\S+) apart", text)[1]) < 1e-6
+    assert float(re.search(r"10 classes: test accuracy (\S+)%", text)[1]) > 40
+    assert float(re.search(r" 2 classes: test accuracy (\S+)%", " " + text.replace("\n", " "))[1]) > 60
+    assert pictures == ["logistic.png", "templates.png"]
+
+
+def test_image_templates_learn_the_edge_filter(run, tmp_path):
+    skimage = pytest.importorskip("skimage")
+    picture = (np.random.default_rng(0).random((20, 24, 3)) * 255).astype(np.uint8)
+    skimage.io.imsave(tmp_path / "picture.png", picture, check_contrast=False)
+    text, pictures = run("image_templates", "--data", str(tmp_path / "picture.png"), "--epochs", "300")
+    learnt = np.array(re.findall(r"-?\d+\.?\d*", text.split("learnt one:")[1].split("picture:")[0]), float)
+    np.testing.assert_allclose(learnt[:9], learnt[9:], atol=0.05)
+    assert pictures == ["learnt.png", "templates.png"]
+
+
+def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_path):
+    signal = np.random.default_rng(1).normal(size=50)
+    np.savetxt(tmp_path / "signal.txt", signal)
+    text, pictures = run("convolution_1d", "--data", str(tmp_path / "signal.txt"), "--epochs", "300")
+    assert "[ 4.5  5.5 -3.5]" in text  # 1*2 + 2*1 - 0*1 + 0.5, ...
+    assert re.search(r"dx\[i\].*\[ 2\.  5\.  7\.  1\. -3\.\]", text)
+    kernel, learnt = (re.search(rf"^{name} \[(.*)\]$", text, re.MULTILINE)[1].split() for name in ("kernel", "learnt"))
+    np.testing.assert_allclose(np.array(learnt, float), np.array(kernel, float), atol=0.002)
+    assert pictures == ["signal.png"]
