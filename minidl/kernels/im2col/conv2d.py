@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minidl._ext import im2col as windows
+import minidl._ext.im2col as windows
 from minidl.kernels import geometry
 from minidl.kernels.geometry import Pair
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidl._ext import im2col as windows
+import minidl._ext.im2col as windows
 from minidl.kernels import geometry
 from minidl.kernels.geometry import Pair
 
