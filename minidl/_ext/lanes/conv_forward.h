@@ -1,0 +1,72 @@
+/* Direct convolution, forward: for every band of output rows the input is packed with its padding as [row][column][channel]
+   and a register tile is swept over it. Twin: minidl/kernels/reference/conv2d.py. */
+
+typedef struct {
+    const conv_forward_args *a;
+    row_source source;
+    size bands, rows, columns; /* rows, columns of stored values */
+    const T *weights;          /* packed, one group after another */
+    size *offset;
+    sweep_plan plan;
+} conv_forward_job;
+
+static int conv_forward_task(void *context, ptrdiff_t task) {
+    const conv_forward_job *job = context;
+    const conv_forward_args *a = job->a;
+    const geometry g = a->g;
+    size band = task % job->bands, group = task / job->bands % g.G, block = task / job->bands / g.G;
+    size r0 = band * job->rows / job->bands, r1 = (band + 1) * job->rows / job->bands, scale = a->pool ? 2 : 1;
+    size C = g.C / g.G, M = g.O / g.G;
+    size h0 = scale * r0 * g.SH - g.PH, h1 = (scale * r1 - 1) * g.SH - g.PH + (g.KH - 1) * g.DH + 1;
+    size w0 = -g.PW, w1 = (scale * job->columns - 1) * g.SW - g.PW + (g.KW - 1) * g.DW + 1;
+    size row_bytes = source_copies(&job->source) ? PACK_CHANNELS * g.W * VBYTES : 0;
+    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)((h1 - h0) * (w1 - w0) * C * VBYTES + row_bytes));
+    if (!scratch) return -1;
+    T *packed = scratch + row_bytes / sizeof(T);
+    pack_pixels(&job->source, block, group * C, C, h0, h1, w0, w1, scratch, packed);
+
+    sweep_plan plan = job->plan;
+    plan.rows = r1 - r0;
+    plan.in_row = g.SH * (w1 - w0) * C * L;
+    plan.a = job->weights + group * M * C * g.KH * g.KW;
+    plan.bias = a->b ? (const T *)a->b + group * M : NULL;
+    size out = (((block * g.O + group * M) * job->rows + r0) * job->columns) * L;
+    sweep(&plan, packed, (T *)a->y + out, a->code ? a->code + out : NULL);
+    return 0;
+}
+
+static int conv_forward(const conv_forward_args *a) {
+    const geometry g = a->g;
+    size blocks = blocks_of(g.n), C = g.C / g.G, M = g.O / g.G;
+    size rows = a->pool ? g.OH / 2 : g.OH, columns = a->pool ? g.OW / 2 : g.OW;
+    if (!blocks || !rows || !columns || !g.O) return 0;
+    size taps = g.KH * g.KW, weights = g.O * C * taps;
+    T *scratch = pool_scratch(SCRATCH_CALL, (size_t)weights * sizeof(T) + 2 * (size_t)taps * sizeof(size) + 64);
+    if (!scratch) return -1;
+    size *tap = (size *)scratch, *offset = tap + taps;
+    T *packed = (T *)(offset + taps);
+
+    size joined = g.DW == 1 ? g.KW : 1, row = (columns * (a->pool ? 2 : 1) - 1) * g.SW + (g.KW - 1) * g.DW + 1;
+    for (size k = 0; k < taps; k++) tap[k] = k;
+    for (size r = 0; r < taps / joined; r++) {
+        size kh = r * joined / g.KW, kw = r * joined % g.KW;
+        offset[r] = (kh * g.DH * row + kw * g.DW) * C * L;
+    }
+    for (size group = 0; group < g.G; group++) {
+        pack_weights_args p = {(const T *)a->w + group * M * C * taps, packed + group * M * C * taps, M, C, taps, C * taps, taps,
+                               a->pool ? TILE_POOL_M : TILE_M, tap};
+        pack_weights(&p);
+    }
+    size in_bytes = (rows * (a->pool ? 2 : 1) * g.SH + g.KH * g.DH) * row * C * VBYTES;
+    size bands = smaller(rows, larger(ceil_div(16, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
+    conv_forward_job job = {
+        .a = a,
+        .source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W},
+        .bands = bands, .rows = rows, .columns = columns, .weights = packed, .offset = offset,
+        .plan = {.walk = {offset, taps / joined, joined * C, joined * C, L, 0, 0, 0}, .columns = columns,
+                 .in_column = g.SW * C * L, .out_row = columns * L, .out_column = L, .M = M, .m0 = 0, .m1 = M,
+                 .out_m = rows * columns * L, .packed = 1, .relu = a->relu, .pool = a->pool},
+    };
+    size work = blocks * g.O * rows * columns * C * taps;
+    return pool_run(conv_forward_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);
+}

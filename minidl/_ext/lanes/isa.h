@@ -1,0 +1,26 @@
+/* All kernels for one instruction set and element type: the including file has set the target and defines T, VBYTES, TABLE
+   and NAME (and T_IS_DOUBLE). A table row for each instruction set; see docs/kernels.md to add one. */
+#include "vector.h"
+
+#include "tile.h"
+#include "source.h"
+#include "sweep.h"
+#include "conv_forward.h"
+#include "conv_dx.h"
+#include "conv_dw.h"
+#include "linear.h"
+#include "pooling.h"
+#include "norm.h"
+#include "element.h"
+#include "loss.h"
+#include "update.h"
+#include "layout.h"
+
+const kernel_table TABLE = {
+    .lanes = L, .isa = NAME, .gather = gather, .leave = leave, .enter_index = enter_index, .leave_index = leave_index,
+    .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
+    .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
+    .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,
+    .norm_backward = norm_backward, .element_forward = element_forward, .element_backward = element_backward,
+    .dropout = dropout, .softmax = softmax, .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam,
+};

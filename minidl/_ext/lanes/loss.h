@@ -1,0 +1,94 @@
+/* Losses: value and gradient in one pass; empty lanes get a zero gradient and count for nothing. */
+
+typedef struct {
+    softmax_args *a;
+    double *loss; /* of each block */
+    size *correct;
+} softmax_job;
+
+/* The target t[n, k] of every lane, after smoothing. */
+INLINE V softmax_target(const softmax_args *a, size n0, size lanes, size k) {
+    V t = {0};
+    for (size l = 0; l < lanes; l++) {
+        T value = a->labels ? (T)(a->labels[n0 + l] == k) : ((const T *)a->target)[(n0 + l) * a->K + k];
+        t[l] = value;
+    }
+    return t * (T)(1 - a->smoothing) + (T)(a->smoothing / (double)a->K);
+}
+
+static int softmax_task(void *context, ptrdiff_t block) {
+    const softmax_job *job = context;
+    softmax_args *a = job->a;
+    size n0 = block * L, lanes = smaller(L, a->n - n0), K = a->K;
+    const T *z = (const T *)a->logits + block * K * L;
+    T *dz = (T *)a->dlogits + block * K * L;
+    V top = load(z), aim = softmax_target(a, n0, lanes, 0);
+    VI top_at = {0}, aim_at = {0};
+    for (size k = 1; k < K; k++) {
+        V v = load(z + k * L), t = softmax_target(a, n0, lanes, k);
+        VI better = v > top, closer = t > aim;
+        top = select(better, v, top);
+        top_at = (better & (INT)k) | (~better & top_at);
+        aim = select(closer, t, aim);
+        aim_at = (closer & (INT)k) | (~closer & aim_at);
+    }
+    V sum = {0}, t_sum = {0}, t_z = {0};
+    for (size k = 0; k < K; k++) {
+        V shifted = load(z + k * L) - top, e = exp_series(shifted, 1), t = softmax_target(a, n0, lanes, k);
+        sum += e;
+        t_sum += t;
+        t_z += (V)((VI)(t * shifted) & (t != 0)); /* 0 * -inf is 0 here */
+        store(dz + k * L, e);
+    }
+    V share = t_sum / (sum * (T)a->n), part = splat((T)(1 / (double)a->n));
+    VI mask = lanes_below(lanes);
+    for (size k = 0; k < K; k++) {
+        V d = load(dz + k * L) * share - softmax_target(a, n0, lanes, k) * part;
+        store(dz + k * L, (V)((VI)d & mask));
+    }
+    double loss = 0;
+    size correct = 0;
+    for (size l = 0; l < lanes; l++) {
+        loss += (double)t_sum[l] * log((double)sum[l]) - (double)t_z[l];
+        correct += top_at[l] == aim_at[l];
+    }
+    job->loss[block] = loss;
+    job->correct[block] = correct;
+    return 0;
+}
+
+static int softmax(softmax_args *a) {
+    size blocks = blocks_of(a->n);
+    a->loss = 0;
+    a->correct = 0;
+    if (!blocks) return 0;
+    double *loss = pool_scratch(SCRATCH_CALL, (size_t)blocks * (sizeof(double) + sizeof(size)));
+    if (!loss) return -1;
+    softmax_job job = {a, loss, (size *)(loss + blocks)};
+    if (pool_run(softmax_task, &job, blocks, blocks * a->K * L > PARALLEL_FROM)) return -1;
+    for (size b = 0; b < blocks; b++) {
+        a->loss += loss[b];
+        a->correct += job.correct[b];
+    }
+    a->loss /= (double)a->n;
+    return 0;
+}
+
+static int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) {
+    double total = 0, inv = n ? 1 / (double)n : 0;
+    for (size block = 0; block < blocks_of(n); block++) {
+        size lanes = smaller(L, n - block * L);
+        for (size f = 0; f < F; f++) {
+            size at = (block * F + f) * L;
+            V d = {0};
+            for (size l = 0; l < lanes; l++) {
+                T difference = ((const T *)x)[at + l] - ((const T *)target)[(block * L + l) * F + f];
+                d[l] = difference;
+                total += (double)difference * (double)difference;
+            }
+            store((T *)dx + at, d * (T)inv);
+        }
+    }
+    *loss = total * inv / 2;
+    return 0;
+}

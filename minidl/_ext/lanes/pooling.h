@@ -1,0 +1,126 @@
+/* Pooling with any window. A task is one channel of one block; places outside the image are left out of the loops.
+   Twin: minidl/kernels/reference/pooling.py. */
+
+typedef struct {
+    size h0, h1, w0, w1;
+} window;
+
+INLINE window window_at(const geometry *g, size oh, size ow) {
+    size h = oh * g->SH - g->PH, w = ow * g->SW - g->PW;
+    return (window){larger(h, 0), smaller(h + g->KH, g->H), larger(w, 0), smaller(w + g->KW, g->W)};
+}
+
+INLINE V from_index(VX index) { return (V)__builtin_convertvector(index, VI); }
+
+static int maxpool_forward_task(void *context, ptrdiff_t task) {
+    const pool_forward_args *a = context;
+    const geometry g = a->g;
+    const T *x = (const T *)a->x + task * g.H * g.W * L;
+    T *y = (T *)a->y + task * g.OH * g.OW * L;
+    int32_t *argmax = a->argmax + task * g.OH * g.OW * L;
+    for (size oh = 0; oh < g.OH; oh++) {
+        for (size ow = 0; ow < g.OW; ow++, y += L, argmax += L) {
+            window k = window_at(&g, oh, ow);
+            V best = load(x + (k.h0 * g.W + k.w0) * L);
+            VI place = (VI){0} + (INT)(k.h0 * g.W + k.w0);
+            for (size h = k.h0; h < k.h1; h++) {
+                for (size w = k.w0; w < k.w1; w++) {
+                    V v = load(x + (h * g.W + w) * L);
+                    VI better = ((v > best) | (v != v)) & (best == best);
+                    best = select(better, v, best);
+                    place = (better & (INT)(h * g.W + w)) | (~better & place);
+                }
+            }
+            store(y, best);
+            *(VX *)argmax = __builtin_convertvector(place, VX);
+        }
+    }
+    return 0;
+}
+
+static int maxpool_forward(const pool_forward_args *a) {
+    pool_forward_args job = *a;
+    const geometry g = a->g;
+    size tasks = blocks_of(g.n) * g.C;
+    return pool_run(maxpool_forward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+}
+
+static int maxpool_backward_task(void *context, ptrdiff_t task) {
+    const pool_backward_args *a = context;
+    const geometry g = a->g;
+    const T *dy = (const T *)a->dy + task * g.OH * g.OW * L;
+    const int32_t *argmax = a->argmax + task * g.OH * g.OW * L;
+    T *dx = (T *)a->dx + task * g.H * g.W * L;
+    memset(dx, 0, (size_t)(g.H * g.W) * VBYTES);
+    for (size oh = 0; oh < g.OH; oh++) {
+        for (size ow = 0; ow < g.OW; ow++, dy += L, argmax += L) {
+            window k = window_at(&g, oh, ow);
+            V d = load(dy);
+            VI place = (VI)from_index(*(const VX *)argmax);
+            for (size h = k.h0; h < k.h1; h++) {
+                for (size w = k.w0; w < k.w1; w++) {
+                    T *to = dx + (h * g.W + w) * L;
+                    store(to, load(to) + (V)((VI)d & (place == (INT)(h * g.W + w))));
+                }
+            }
+        }
+    }
+    return 0;
+}
+
+static int maxpool_backward(const pool_backward_args *a) {
+    pool_backward_args job = *a;
+    const geometry g = a->g;
+    size tasks = blocks_of(g.n) * g.C;
+    return pool_run(maxpool_backward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+}
+
+static int avgpool_forward_task(void *context, ptrdiff_t task) {
+    const pool_forward_args *a = context;
+    const geometry g = a->g;
+    const T *x = (const T *)a->x + task * g.H * g.W * L;
+    T *y = (T *)a->y + task * g.OH * g.OW * L;
+    V area = splat((T)(g.KH * g.KW));
+    for (size oh = 0; oh < g.OH; oh++) {
+        for (size ow = 0; ow < g.OW; ow++, y += L) {
+            window k = window_at(&g, oh, ow);
+            V sum = {0};
+            for (size h = k.h0; h < k.h1; h++)
+                for (size w = k.w0; w < k.w1; w++) sum += load(x + (h * g.W + w) * L);
+            store(y, sum / area);
+        }
+    }
+    return 0;
+}
+
+static int avgpool_forward(const pool_forward_args *a) {
+    pool_forward_args job = *a;
+    const geometry g = a->g;
+    size tasks = blocks_of(g.n) * g.C;
+    return pool_run(avgpool_forward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+}
+
+static int avgpool_backward_task(void *context, ptrdiff_t task) {
+    const pool_backward_args *a = context;
+    const geometry g = a->g;
+    const T *dy = (const T *)a->dy + task * g.OH * g.OW * L;
+    T *dx = (T *)a->dx + task * g.H * g.W * L;
+    V area = splat((T)(g.KH * g.KW));
+    memset(dx, 0, (size_t)(g.H * g.W) * VBYTES);
+    for (size oh = 0; oh < g.OH; oh++) {
+        for (size ow = 0; ow < g.OW; ow++, dy += L) {
+            window k = window_at(&g, oh, ow);
+            V share = load(dy) / area;
+            for (size h = k.h0; h < k.h1; h++)
+                for (size w = k.w0; w < k.w1; w++) store(dx + (h * g.W + w) * L, load(dx + (h * g.W + w) * L) + share);
+        }
+    }
+    return 0;
+}
+
+static int avgpool_backward(const pool_backward_args *a) {
+    pool_backward_args job = *a;
+    const geometry g = a->g;
+    size tasks = blocks_of(g.n) * g.C;
+    return pool_run(avgpool_backward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+}

@@ -1,0 +1,87 @@
+/* A register tile swept over all output pixels of a band: the block loop's inner half, shared by convolution forward and
+   backward and by the linear layer. Also the packing of weights into the order in which the tile reads them. */
+
+typedef struct {
+    tile_walk walk;
+    size rows, columns;           /* output pixels, or 2 x 2 windows of them */
+    size in_row, in_column;       /* steps between output pixels in the packed input, elements */
+    size out_row, out_column;     /* steps between stored values */
+    size M, m0, m1, out_m;        /* output channels in all, those to do, elements between them */
+    const T *a, *bias;            /* packed weights: tile after tile; else a_row, a_step of walk hold */
+    int packed, relu, pool;
+} sweep_plan;
+
+/* The output channels are dealt to tiles of nearly equal size. */
+INLINE size tile_count(size M, size most) { return (M + most - 1) / most; }
+INLINE size tile_start(size M, size tiles, size t) { return t * M / tiles; }
+
+static void sweep_tile(const sweep_plan *s, tile_walk *walk, size m0, int M, const T *a, const T *in, T *out, uint8_t *code) {
+    tile_store to = {s->bias ? s->bias + m0 : NULL, s->out_m, s->relu};
+    T *y = out + m0 * s->out_m;
+    if (s->pool) {
+        for (size r = 0; r < s->rows; r++) {
+            for (size c = 0; c < s->columns; c++) {
+                const T *x0 = in + 2 * (r * s->in_row + c * s->in_column);
+                const T *x[4] = {x0, x0 + s->in_column, x0 + s->in_row, x0 + s->in_row + s->in_column};
+                size at = r * s->out_row + c * s->out_column;
+                tile_pool(M, walk, a, x, &to, s->pool, y + at, code ? code + m0 * s->out_m + at : NULL);
+            }
+        }
+        return;
+    }
+    size r = 0, c = 0, left = s->rows * s->columns;
+    while (left) {
+        const T *x[TILE_P];
+        T *at[TILE_P];
+        int P = (int)smaller(left, TILE_P);
+        for (int j = 0; j < P; j++) {
+            x[j] = in + r * s->in_row + c * s->in_column;
+            at[j] = y + r * s->out_row + c * s->out_column;
+            if (++c == s->columns) c = 0, r++;
+        }
+        tile(M, P, walk, a, x, &to, at);
+        left -= P;
+    }
+}
+
+static void sweep(const sweep_plan *s, const T *in, T *out, uint8_t *code) {
+    tile_walk walk = s->walk;
+    size terms = walk.runs ? (walk.runs - 1) * walk.run + walk.last_run : 0;
+    size tiles = tile_count(s->M, s->pool ? TILE_POOL_M : TILE_M);
+    for (size t = 0; t < tiles; t++) {
+        size m = tile_start(s->M, tiles, t), M = tile_start(s->M, tiles, t + 1) - m;
+        if (m < s->m0 || m >= s->m1) continue;
+        const T *a = s->a;
+        if (s->packed) {
+            walk.a_row = 1;
+            walk.a_step = M;
+            walk.a_piece = walk.run * M;
+            a += m * terms;
+        } else {
+            a += m * walk.a_row;
+        }
+        sweep_tile(s, &walk, m, (int)M, a, in, out, code);
+    }
+}
+
+/* Weights in the order of the tile: dst[tile][tap][r][i] = w[(m0 + i) * w_m + r * w_r + tap[.]]. */
+typedef struct {
+    const T *w;
+    T *dst;
+    size M, R, taps, w_m, w_r, most;
+    const size *tap;
+} pack_weights_args;
+
+static void pack_weights(const pack_weights_args *p) {
+    size tiles = tile_count(p->M, p->most);
+    T *dst = p->dst;
+    for (size t = 0; t < tiles; t++) {
+        size m = tile_start(p->M, tiles, t), M = tile_start(p->M, tiles, t + 1) - m;
+        for (size k = 0; k < p->taps; k++) {
+            for (size r = 0; r < p->R; r++) {
+                const T *w = p->w + m * p->w_m + r * p->w_r + p->tap[k];
+                for (size i = 0; i < M; i++) *dst++ = w[i * p->w_m];
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+/* The register tile behind every convolution and matrix product.
+
+   acc[i][j] = sum over k of a[k, i] * x_j[k]: M scalars a, broadcast, times P vectors x. For a convolution the scalars are
+   weights of M output channels and the vectors P pixels of L images; for a linear layer the vectors are L images each.
+   The sum runs over `runs` pieces of `run` vectors: piece r starts offset[r] behind x_j and a_piece * r behind a. */
+
+enum { TILE_M = 6, TILE_P = VBYTES == 64 ? 4 : 2, TILE_POOL_M = VBYTES == 64 ? 6 : 3 };
+
+/* Array bounds below are these constants, never M and P: a bound that is a parameter makes a variable-length array, which
+   stays in memory even where the parameter is a constant after inlining. */
+enum { ACC_M = 6, ACC_P = 4 };
+
+typedef struct {
+    const size *offset; /* elements; of each run */
+    size runs, run, last_run;
+    size x_step;                 /* elements from x_j[k] to x_j[k + 1] */
+    size a_step, a_row, a_piece; /* elements from a[k, i] to a[k + 1, i], to a[k, i + 1], to the next piece */
+} tile_walk;
+
+INLINE void tile_sum(const int M, const int P, const tile_walk *walk, const T *a, const T *const *x, V acc[ACC_M][ACC_P]) {
+    const size x_step = walk->x_step, a_step = walk->a_step, a_row = walk->a_row;
+    for (size r = 0; r < walk->runs; r++) {
+        const T *ak = a + r * walk->a_piece;
+        const T *xk[ACC_P];
+        UNROLL for (int j = 0; j < P; j++) xk[j] = x[j] + walk->offset[r];
+        size run = r + 1 < walk->runs ? walk->run : walk->last_run;
+        for (size k = 0; k < run; k++) {
+            V xv[ACC_P];
+            UNROLL for (int j = 0; j < P; j++) xv[j] = load(xk[j] + k * x_step);
+            UNROLL for (int i = 0; i < M; i++) {
+                T s = ak[i * a_row];
+                UNROLL for (int j = 0; j < P; j++) acc[i][j] += s * xv[j];
+            }
+            ak += a_step;
+        }
+    }
+}
+
+/* Where a tile's sums go: y[j] + i * y_row, after the bias and relu. */
+typedef struct {
+    const T *bias; /* of the tile's first row, or NULL */
+    size y_row;
+    int relu;
+} tile_store;
+
+INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T *a, const T *const *x,
+                       const tile_store *to, T *const *y) {
+    V acc[ACC_M][ACC_P];
+    UNROLL for (int i = 0; i < M; i++) {
+        V start = to->bias ? splat(to->bias[i]) : (V){0};
+        UNROLL for (int j = 0; j < P; j++) acc[i][j] = start;
+    }
+    tile_sum(M, P, walk, a, x, acc);
+    UNROLL for (int i = 0; i < M; i++) {
+        UNROLL for (int j = 0; j < P; j++) storeu(y[j] + i * to->y_row, to->relu ? relu(acc[i][j]) : acc[i][j]);
+    }
+}
+
+/* One tile of any size up to TILE_M x TILE_P: the compiler makes one copy for each. */
+static void tile(int M, int P, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, T *const *y) {
+#define CASE(m, p) case m * 8 + p: tile_plain(m, p, walk, a, x, to, y); break;
+#if VBYTES == 64
+#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
+#else
+#define ROW(m) CASE(m, 1) CASE(m, 2)
+#endif
+    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) }
+#undef ROW
+#undef CASE
+}
+
+/* The four pixels of a 2 x 2 window -> the pooled value and the byte that the backward pass needs. */
+INLINE V pool_window(const V v[4], int kind, int rectify, VI *code) {
+    if (kind == POOL_AVG) {
+        V sum = {0};
+        VI bits = {0};
+        UNROLL for (int q = 0; q < 4; q++) {
+            sum += rectify ? relu(v[q]) : v[q];
+            bits |= rectify ? (v[q] > 0) & (1 << q) : (VI){0} + (1 << q);
+        }
+        *code = bits;
+        return sum * (T)0.25;
+    }
+    V best = v[0];
+    VI place = {0};
+    UNROLL for (int q = 1; q < 4; q++) {
+        VI better = ((v[q] > best) | (v[q] != v[q])) & (best == best);
+        best = select(better, v[q], best);
+        place = (better & q) | (~better & place);
+    }
+    if (rectify) {
+        place |= ~(best > 0) & 255;
+        best = relu(best);
+    }
+    *code = place;
+    return best;
+}
+
+/* A tile over the 2 x 2 window x[0..3] that stores its pooled values alone. */
+INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, int kind,
+                        T *y, uint8_t *code) {
+    V acc[ACC_M][ACC_P];
+    UNROLL for (int i = 0; i < M; i++) {
+        V start = to->bias ? splat(to->bias[i]) : (V){0};
+        UNROLL for (int q = 0; q < 4; q++) acc[i][q] = start;
+    }
+    tile_sum(M, 4, walk, a, x, acc);
+    UNROLL for (int i = 0; i < M; i++) {
+        VI bits;
+        store(y + i * to->y_row, pool_window(acc[i], kind, to->relu, &bits));
+        if (code) *(VB *)(code + i * to->y_row) = __builtin_convertvector(bits, VB);
+    }
+}
+
+static void tile_pool(int M, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, int kind, T *y,
+                      uint8_t *code) {
+#define CASE(m) case m: tile_pooled(m, walk, a, x, to, kind, y, code); break;
+    switch (M) {
+        CASE(1) CASE(2) CASE(3)
+#if VBYTES == 64
+        CASE(4) CASE(5) CASE(6)
+#endif
+    }
+#undef CASE
+}
+
+/* A weight-gradient tile: acc[i][j] = sum over pixels of dy_i * x_j, both vectors; sums over the lanes go to sums[i*P + j]. */
+enum { GRAD_M = VBYTES == 64 ? 4 : 3, GRAD_P = VBYTES == 64 ? 6 : 4 };
+
+/* A row of `length` pixels: dy of the first channel of the tile, and the place in x from which the offsets count. */
+typedef struct {
+    const T *dy, *x;
+} grad_row;
+
+INLINE void grad_sum(const int M, const int P, size rows, const grad_row *row, size length, size dy_channel, size dy_first,
+                     size x_step, const size *offset, T *sums) {
+    V acc[GRAD_M][GRAD_P];
+    UNROLL for (int i = 0; i < M; i++) {
+        UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0};
+    }
+    for (size r = 0; r < rows; r++) {
+        const T *dy = row[r].dy + dy_first;
+        const T *x[GRAD_P];
+        UNROLL for (int j = 0; j < P; j++) x[j] = row[r].x + offset[j];
+        for (size p = 0; p < length; p++) {
+            V g[GRAD_M];
+            UNROLL for (int i = 0; i < M; i++) g[i] = load(dy + i * dy_channel);
+            UNROLL for (int j = 0; j < P; j++) {
+                V xv = load(x[j] + p * x_step);
+                UNROLL for (int i = 0; i < M; i++) acc[i][j] += g[i] * xv;
+            }
+            dy += L;
+        }
+    }
+    enum { GROUPS = (GRAD_M * GRAD_P + L - 1) / L };
+    V all[GROUPS][L];
+    UNROLL for (int t = 0; t < GROUPS * L; t++) all[t / L][t % L] = t < M * P ? acc[t / P][t % P] : (V){0};
+    UNROLL for (int t = 0; t < GROUPS; t++) storeu(sums + t * L, sum_lanes(all[t]));
+}
+
+enum { GRAD_SUMS = (GRAD_M * GRAD_P + L - 1) / L * L };
+
+static void grad_tile(int M, int P, size rows, const grad_row *row, size length, size dy_channel, size dy_first, size x_step,
+                      const size *offset, T *sums) {
+#define CASE(m, p) case m * 8 + p: grad_sum(m, p, rows, row, length, dy_channel, dy_first, x_step, offset, sums); break;
+#if VBYTES == 64
+#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4) CASE(m, 5) CASE(m, 6)
+    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) }
+#else
+#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
+    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) }
+#endif
+#undef ROW
+#undef CASE
+}

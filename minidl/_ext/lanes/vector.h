@@ -1,0 +1,84 @@
+/* The vector type of one instruction set and element type, and the few operations that plain C lacks.
+
+   The including file defines T (float or double), VBYTES (16, 32 or 64) and TABLE. Everything else in the lanes folder is
+   written in terms of T, V (a vector of L elements: one value of L images), VI (integers of the same width). */
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels.h"
+#include "pool.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+enum { L = VBYTES / sizeof(T), IS_FLOAT = sizeof(T) == 4 };
+
+typedef T V __attribute__((vector_size(VBYTES)));
+typedef T VU __attribute__((vector_size(VBYTES), aligned(sizeof(T)), may_alias)); /* at any address of a T */
+#ifdef T_IS_DOUBLE
+typedef int64_t INT;
+typedef uint64_t UINT;
+#else
+typedef int32_t INT;
+typedef uint32_t UINT;
+#endif
+typedef INT VI __attribute__((vector_size(VBYTES)));
+typedef uint8_t VB __attribute__((vector_size(VBYTES / sizeof(T)), may_alias)); /* L bytes */
+typedef int32_t VX __attribute__((vector_size(4 * VBYTES / sizeof(T)), may_alias)); /* L int32 indices */
+
+INLINE V splat(T s) { return s - (V){0}; }
+INLINE V loadu(const T *p) { return *(const VU *)p; }
+INLINE void storeu(T *p, V v) { *(VU *)p = v; }
+INLINE V load(const T *p) { return *(const V *)p; }
+INLINE void store(T *p, V v) { *(V *)p = v; }
+INLINE V select(VI mask, V yes, V no) { return (V)((mask & (VI)yes) | (~mask & (VI)no)); }
+/* max(x, 0); a NaN stays a NaN. */
+INLINE V relu(V x) { return (V)((VI)x & ~(x < 0)); }
+
+INLINE VI iota(void) {
+    VI v;
+    UNROLL for (int i = 0; i < L; i++) v[i] = i;
+    return v;
+}
+
+/* All ones in the lanes below `lanes`. */
+INLINE VI lanes_below(ptrdiff_t lanes) { return iota() < (INT)lanes; }
+
+/* The indices of one butterfly stage of width m between vectors a and b: a's half, then b's. */
+INLINE VI butterfly(int m, int high) {
+    VI i = iota(), upper = (i & m) != 0;
+    return high ? ((upper & (i + L)) | (~upper & (i + m))) : ((upper & (i - m + L)) | (~upper & i));
+}
+
+/* Transpose an L x L square held in L vectors. */
+INLINE void transpose(V v[L]) {
+    UNROLL for (int m = 1; m < L; m *= 2) {
+        VI low = butterfly(m, 0), high = butterfly(m, 1);
+        UNROLL for (int i = 0; i < L; i++) {
+            if (i & m) continue;
+            V a = v[i], b = v[i + m];
+            v[i] = __builtin_shuffle(a, b, low);
+            v[i + m] = __builtin_shuffle(a, b, high);
+        }
+    }
+}
+
+/* Lane i of the result is the sum over the lanes of v[i]. Pairs are added in a fixed order. */
+INLINE V sum_lanes(V v[L]) {
+    UNROLL for (int m = L / 2; m >= 1; m /= 2) {
+        VI low = butterfly(m, 0), high = butterfly(m, 1);
+        UNROLL for (int i = 0; i < L; i++) {
+            if (i >= m) continue;
+            v[i] = __builtin_shuffle(v[i], v[i + m], low) + __builtin_shuffle(v[i], v[i + m], high);
+        }
+    }
+    return v[0];
+}
+
+INLINE T sum_vector(V v) {
+    T s = 0;
+    UNROLL for (int i = 0; i < L; i++) s += v[i];
+    return s;
+}

@@ -1,0 +1,87 @@
+"""The native backend: one image per vector lane, compiled for several instruction sets, threaded.
+
+The operations are bound in `minidl/_ext/native.pyx`; how they work is told in docs/kernels.md. Environment: MINIDL_ISA
+("avx512", "avx2", "baseline") forces an instruction set, MINIDL_NUM_THREADS the number of threads.
+"""
+
+from __future__ import annotations
+
+import os
+
+from minidl._ext.native import (
+    add,
+    avgpool2d_backward,
+    avgpool2d_forward,
+    batchnorm_backward,
+    batchnorm_forward,
+    conv2d_backward,
+    conv2d_forward,
+    conv_block_backward,
+    conv_block_forward,
+    config,
+    dropout_backward,
+    dropout_forward,
+    enter,
+    gather,
+    get_num_threads,
+    global_avgpool_backward,
+    global_avgpool_forward,
+    isa,
+    isas,
+    leave,
+    linear_backward,
+    linear_block_backward,
+    linear_block_forward,
+    linear_forward,
+    maxpool2d_backward,
+    maxpool2d_forward,
+    mse_loss,
+    norm_block_backward,
+    norm_block_forward,
+    release_memory,
+    relu_backward,
+    relu_forward,
+    reshape,
+    rmsprop_update,
+    set_num_threads,
+    sgd_update,
+    sigmoid_backward,
+    sigmoid_forward,
+    softmax_cross_entropy,
+    tanh_backward,
+    tanh_forward,
+    adam_update,
+    use_isa,
+)
+from minidl.kernels.im2col import col2im, im2col
+
+name = "native"
+fuses = True
+
+
+def usable_processors() -> int:
+    """Processors that this process may run on: its affinity mask, and the quota of its control group."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:
+        count = os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            count = min(count, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return count
+
+
+def _configure() -> None:
+    wanted = os.environ.get("MINIDL_NUM_THREADS", "")
+    if wanted and not (wanted.isdigit() and int(wanted) > 0):
+        raise ValueError(f"MINIDL_NUM_THREADS must be a positive integer, got {wanted!r}")
+    set_num_threads(int(wanted) if wanted else usable_processors())
+    if os.environ.get("MINIDL_ISA"):
+        use_isa(os.environ["MINIDL_ISA"])
+
+
+_configure()
