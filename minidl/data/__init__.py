@@ -1,6 +1,7 @@
 """Data sets as ((x_train, y_train), (x_test, y_test)): x uint8 NCHW, y int64."""
 
 from minidl.data.cifar import CIFAR10_CLASSES, load_cifar10
+from minidl.data.content import DataError
 from minidl.data.digits import load_digits_mini
 from minidl.data.idx import read_idx
 from minidl.data.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mnist
@@ -8,6 +9,7 @@ from minidl.data.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mn
 __all__ = [
     "CIFAR10_CLASSES",
     "FASHION_MNIST_CLASSES",
+    "DataError",
     "load_cifar10",
     "load_digits_mini",
     "load_fashion_mnist",

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from minidl.data.cifar_pickle import read_batch
-from minidl.data.content import Content
+from minidl.data.content import Content, DataError
 from minidl.data.folders import locate, plain_or_gz
 from minidl.data.mnist import Arrays, Dataset
 from minidl.data.sources import CIFAR10
@@ -37,14 +37,18 @@ def load_cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
     Batches load several times faster than the archive.
     Returns ((x_train, y_train), (x_test, y_test)): x uint8 (N, 3, 32, 32), channels red, green, blue; y int64 (N,).
     The labels' names are `CIFAR10_CLASSES`. Python batches are pickles: `cifar_pickle` reads them and executes nothing.
-    Raises FileNotFoundError where the files are not to be had, ValueError naming the file where one is damaged.
+    Raises FileNotFoundError where the files are not to be had, DataError naming the file where one is damaged.
     """
     by_hand = f"{_ARCHIVES[0]}, or its files {', '.join(f'{name}.bin' for name in _BATCHES)}"
     found = locate("CIFAR-10", ("cifar10", "cifar-10"), _batch_files, path, (CIFAR10,), by_hand)
-    batches = dict(_read_archive(found[0]) if len(found) == 1 else _read_files(found))
+    batches: dict[str, Arrays] = {}
+    for name, arrays in _read_archive(found[0]) if len(found) == 1 else _read_files(found):
+        if name in batches:
+            raise DataError(f"{found[0]}: has {name} twice")
+        batches[name] = arrays
     missing = [name for name in _BATCHES if name not in batches]
     if missing:
-        raise ValueError(f"{found[0]}: has no {', '.join(missing)}")
+        raise DataError(f"{found[0]}: has no {', '.join(missing)}")
     return _join([batches.pop(name) for name in _BATCHES[:-1]]), _join([batches.pop(_BATCHES[-1])])
 
 
@@ -69,29 +73,38 @@ def _read_files(files: tuple[Path, ...]) -> Iterator[tuple[str, Arrays]]:
 
 
 def _read_archive(file: Path) -> Iterator[tuple[str, Arrays]]:
-    """The batches among an archive's members, whatever folder they are in; nothing is written to disk."""
+    for name, raw in _members(file):
+        stem = name.removesuffix(".bin")
+        yield stem, _decode(f"{file}: {name}", raw, binary=name != stem)
+
+
+def _members(file: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of an archive's batches, whatever folder they are in; nothing is written to disk."""
     import tarfile  # here, since it doubles the time of importing this module
 
     with Content(file, _MAX_ARCHIVE_BYTES) as content:
+        buffered = io.BufferedReader(content, 2**20)
         try:
-            with tarfile.open(fileobj=io.BufferedReader(content, 2**20), mode="r|") as archive:
+            with tarfile.open(fileobj=buffered, mode="r|") as archive:
                 for count, member in enumerate(archive):
                     if count == _MAX_MEMBERS:
-                        raise ValueError(f"{file}: has more than {_MAX_MEMBERS} members")
+                        raise DataError(f"{file}: has more than {_MAX_MEMBERS} members")
                     name = PurePosixPath(member.name).name
-                    stem = name.removesuffix(".bin")
-                    if stem not in _BATCHES or member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE):
+                    regular = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
+                    if not regular or name.removesuffix(".bin") not in _BATCHES:
                         continue
                     if member.size > _MAX_BATCH_BYTES:
                         declared = f"declares {member.size} bytes, above the limit of {_MAX_BATCH_BYTES}"
-                        raise ValueError(f"{file}: {name} {declared}")
+                        raise DataError(f"{file}: {name} {declared}")
                     part = archive.extractfile(member)
                     assert part is not None
-                    yield stem, _decode(f"{file}: {name}", part.read(), binary=name != stem)
-            while content.read(2**20):  # to the end, where the gzip checksum is verified
+                    yield name, part.read()
+            while buffered.read(2**20):  # to the end, where the gzip checksum is verified
                 pass
-        except (tarfile.TarError, EOFError, RecursionError, OverflowError, TypeError, LookupError) as error:
-            raise ValueError(f"{file}: is not a readable tar archive ({type(error).__name__}: {error})") from None
+        except (DataError, OSError, MemoryError):
+            raise
+        except Exception as error:  # tarfile lets many kinds through on damaged headers, others in each Python
+            raise DataError(f"{file}: is not a readable tar archive ({type(error).__name__}: {error})") from None
 
 
 def _decode(who: str, raw: bytes, binary: bool) -> Arrays:
@@ -99,15 +112,15 @@ def _decode(who: str, raw: bytes, binary: bool) -> Arrays:
     if binary:
         if len(raw) == 0 or len(raw) % _RECORD:
             rule = f"must have a positive multiple of {_RECORD} (a label and 3 x 32 x 32 pixels)"
-            raise ValueError(f"{who}: has {len(raw)} bytes, {rule}")
+            raise DataError(f"{who}: has {len(raw)} bytes, {rule}")
         records = np.frombuffer(raw, np.uint8).reshape(-1, _RECORD)
         images, labels = records[:, 1:], records[:, 0].astype(np.int64)
     else:
         images, labels = read_batch(who, raw)
     if len(labels) == 0:
-        raise ValueError(f"{who}: must hold at least one image")
+        raise DataError(f"{who}: must hold at least one image")
     if labels.min() < 0 or labels.max() > 9:
-        raise ValueError(f"{who}: holds labels from {labels.min()} to {labels.max()}, must hold 0 to 9")
+        raise DataError(f"{who}: holds labels from {labels.min()} to {labels.max()}, must hold 0 to 9")
     return images.reshape(-1, 3, 32, 32), labels
 
 

@@ -15,37 +15,41 @@ from typing import Any
 
 import numpy as np
 
+from minidl.data.content import DataError
+
 # fmt: off
 _CONTAINERS = frozenset((
-    "EMPTY_DICT", "EMPTY_LIST", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "GLOBAL", "REDUCE", "BUILD",
+    "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "GLOBAL", "REDUCE", "BUILD",
 ))
 _INSTRUCTIONS = _CONTAINERS | frozenset((
     "PROTO", "STOP", "MARK", "APPEND", "APPENDS", "SETITEM", "SETITEMS", "BINPUT", "LONG_BINPUT", "BINGET",
-    "LONG_BINGET", "SHORT_BINSTRING", "BINSTRING", "BININT", "BININT1", "BININT2", "NONE", "NEWTRUE", "NEWFALSE",
+    "LONG_BINGET", "SHORT_BINSTRING", "BINSTRING", "BININT", "BININT1", "BININT2", "LONG1", "NONE", "NEWTRUE",
+    "NEWFALSE",
 ))
 # fmt: on
 _MOST_CONTAINERS = 64
+_WIDEST_GAP = 64
 
 
 def read_batch(who: str, raw: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 3072) uint8 and labels (N,) int64 from the bytes of a Python batch.
 
     who: the file's name for messages.
-    Raises ValueError for anything that is not such a batch; nothing in it is executed.
+    Raises DataError for anything that is not such a batch; nothing in it is executed.
     """
     try:
         _scan(raw)
         batch = _Machine(io.BytesIO(raw), encoding="bytes").load()
         data, labels = batch[b"data"], batch[b"labels"]
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{who}: is not a CIFAR-10 Python batch: {error}") from None
+        raise DataError(f"{who}: is not a CIFAR-10 Python batch: {error}") from None
     except (ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
-        raise ValueError(f"{who}: is not a CIFAR-10 Python batch ({type(error).__name__}: {error})") from None
+        raise DataError(f"{who}: is not a CIFAR-10 Python batch ({type(error).__name__}: {error})") from None
     if not isinstance(data, _Array) or data.values is None or data.values.ndim != 2 or data.values.shape[1] != 3072:
-        raise ValueError(f"{who}: data must be an array (N, 3072) of uint8")
+        raise DataError(f"{who}: data must be an array (N, 3072) of uint8")
     if not isinstance(labels, list) or len(labels) != len(data.values) or {type(label) for label in labels} - {int}:
-        raise ValueError(f"{who}: labels must be a list of {len(data.values)} ints, one an image")
-    return data.values, np.array(labels, np.int64)  # ints of a pickle's small instructions fit
+        raise DataError(f"{who}: labels must be a list of {len(data.values)} ints, one an image")
+    return data.values, np.array(labels, np.int64)
 
 
 def _scan(raw: bytes) -> None:
@@ -57,9 +61,11 @@ def _scan(raw: bytes) -> None:
             raise pickle.UnpicklingError(f"holds the pickle instruction {name}, which no batch needs")
         if name == "PROTO" and argument != 2:
             raise pickle.UnpicklingError(f"pickle protocol {argument}, must be 2")
+        if name == "LONG1" and (argument is None or argument.bit_length() > 63):
+            raise pickle.UnpicklingError("holds an int of more than 64 bits")
         if name in ("BINPUT", "LONG_BINPUT"):
             puts += 1
-            if argument is None or argument > puts:
+            if argument is None or argument > puts + _WIDEST_GAP:
                 raise pickle.UnpicklingError(f"memo index {argument} out of order")
         if name in _CONTAINERS:
             containers += 1
@@ -70,11 +76,11 @@ def _scan(raw: bytes) -> None:
 class _Machine(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """What the names stand for; pickle calls this for every name that a file asks for."""
-        if f"{module}.{name}" == "numpy.core.multiarray._reconstruct":
+        if (module, name) == ("numpy.core.multiarray", "_reconstruct"):
             return _reconstruct
-        if f"{module}.{name}" == "numpy.ndarray":
+        if (module, name) == ("numpy", "ndarray"):
             return _NDARRAY
-        if f"{module}.{name}" == "numpy.dtype":
+        if (module, name) == ("numpy", "dtype"):
             return _dtype
         raise pickle.UnpicklingError(f"asks for {module}.{name}, which no batch needs")
 

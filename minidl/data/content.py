@@ -20,12 +20,16 @@ def looks_like_page(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
 
+class DataError(ValueError):
+    """A data file is damaged or not what it should be; the message begins with its path."""
+
+
 class Content(io.RawIOBase):
     """A read-only byte stream of one file's content; its first bytes, not its name, tell whether it is gzipped.
 
     path: a regular file. limit: most bytes of content that may come out; no more is ever unpacked.
     A gzip file holds one member; its checksum and length are verified where the end is reached.
-    Every fault of the content is a ValueError that names the file; FileNotFoundError and other OSErrors pass through.
+    Every fault of the content is a DataError; FileNotFoundError and other OSErrors pass through.
     """
 
     def __init__(self, path: str | os.PathLike[str], limit: int) -> None:
@@ -33,16 +37,16 @@ class Content(io.RawIOBase):
         self.path, self.limit, self._total = Path(path), limit, 0
         status = os.stat(self.path)
         if not stat.S_ISREG(status.st_mode):  # a pipe or a device would block or never end
-            raise ValueError(f"{self.path}: must be a regular file")
+            raise DataError(f"{self.path}: must be a regular file")
         if status.st_size > limit + limit // 64 + 4096:  # what gzip may add to incompressible data
-            raise ValueError(f"{self.path}: file of {status.st_size} bytes is larger than the limit of {limit}")
+            raise DataError(f"{self.path}: file of {status.st_size} bytes is larger than the limit of {limit}")
         self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
         head = self._file.read(512)
         self._file.seek(0)
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if head[:2] == b"\x1f\x8b" else None
         if looks_like_page(head):
             self.close()
-            raise ValueError(f"{self.path}: is an HTML page, not a data file; remove it and get the file anew")
+            raise DataError(f"{self.path}: is an HTML page, not a data file; remove it and get the file anew")
 
     def readable(self) -> bool:
         """True: the stream can be read."""
@@ -60,18 +64,18 @@ class Content(io.RawIOBase):
         count = self._unpack(view) if self._inflate is not None else self._file.readinto(view) or 0
         self._total += count
         if self._total > self.limit:
-            raise ValueError(f"{self.path}: unpacks to more than the limit of {self.limit} bytes")
+            raise DataError(f"{self.path}: unpacks to more than the limit of {self.limit} bytes")
         return count
 
     def exactly(self, count: int) -> np.ndarray:
-        """The next `count` bytes as a new uint8 array; ValueError where the content ends before."""
+        """The next `count` bytes as a new uint8 array; DataError where the content ends before."""
         array = np.empty(count, np.uint8)
         done = 0
         while done < count:
             step = self.readinto(array[done:])
             if step == 0:
                 due = self._total - done + count
-                raise ValueError(f"{self.path}: truncated: ends after {self._total} bytes, must have {due}")
+                raise DataError(f"{self.path}: truncated: ends after {self._total} bytes, must have {due}")
             done += step
         return array
 
@@ -83,9 +87,9 @@ class Content(io.RawIOBase):
         return b"".join(parts)
 
     def expect_end(self) -> None:
-        """Check that nothing is left, which also verifies a gzip file's checksum; ValueError otherwise."""
+        """Check that nothing is left, which also verifies a gzip file's checksum; DataError otherwise."""
         if self.readinto(bytearray(1)):
-            raise ValueError(f"{self.path}: has more than the {self._total - 1} bytes that it must have")
+            raise DataError(f"{self.path}: has more than the {self._total - 1} bytes that it must have")
 
     def _unpack(self, view: memoryview) -> int:
         inflate = self._inflate
@@ -97,12 +101,12 @@ class Content(io.RawIOBase):
             try:
                 part = inflate.decompress(packed, min(len(view), _OUTPUT_CHUNK))
             except zlib.error as error:
-                raise ValueError(f"{self.path}: corrupt gzip data ({error})") from None
+                raise DataError(f"{self.path}: corrupt gzip data ({error})") from None
             if part:
                 view[: len(part)] = part
                 return len(part)
             if not packed and not inflate.eof:
-                raise ValueError(f"{self.path}: truncated: the gzip stream ends after {self._total} bytes of content")
+                raise DataError(f"{self.path}: truncated: the gzip stream ends after {self._total} bytes of content")
         if inflate.unused_data.strip(b"\0") or self._file.read(1):
-            raise ValueError(f"{self.path}: data follow the end of the gzip stream")
+            raise DataError(f"{self.path}: data follow the end of the gzip stream")
         return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minidl.data.content import DataError
 from minidl.data.folders import locate, plain_or_gz
 from minidl.data.idx import read_idx
 from minidl.data.sources import FASHION_MNIST, MNIST
@@ -40,7 +41,7 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
     them. Without `path` the folder MINIDL_DATA (itself or such a subfolder) and the user's cache are searched; where
     neither has the files, they are downloaded (11.6 MB) into the first of them, unless MINIDL_OFFLINE is set.
     Returns ((x_train, y_train), (x_test, y_test)): x uint8 (N, 1, 28, 28), 0 is background and 255 ink; y int64 (N,).
-    Raises FileNotFoundError where the files are not to be had, ValueError naming the file where one is damaged.
+    Raises FileNotFoundError where the files are not to be had, DataError naming the file where one is damaged.
     """
     found = locate("MNIST", ("mnist", "MNIST/raw", "MNIST"), _four_files, path, MNIST, _BY_HAND)
     return read_mnist_files(found)
@@ -59,7 +60,7 @@ def load_fashion_mnist(path: str | os.PathLike[str] | None = None) -> Dataset:
     (_, y_train), _ = dataset
     header = b"\0\0\x08\x01" + len(y_train).to_bytes(4, "big")
     if hashlib.sha256(header + y_train.astype(np.uint8).tobytes()).hexdigest() == MNIST[1].content_sha256:
-        raise ValueError(f"{found[1]}: is a file of MNIST, not of Fashion-MNIST")
+        raise DataError(f"{found[1]}: is a file of MNIST, not of Fashion-MNIST")
     return dataset
 
 
@@ -77,10 +78,10 @@ def _read_pair(image_file: Path, label_file: Path) -> Arrays:
     images, labels = read_idx(image_file), read_idx(label_file)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28) or len(images) == 0:
         rule = "must hold uint8 (N, 28, 28) with at least one image"
-        raise ValueError(f"{image_file}: holds {images.dtype} {images.shape}, {rule}")
+        raise DataError(f"{image_file}: holds {images.dtype} {images.shape}, {rule}")
     if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
         rule = f"must hold uint8 {images.shape[:1]}, one label an image"
-        raise ValueError(f"{label_file}: holds {labels.dtype} {labels.shape}, {rule}")
+        raise DataError(f"{label_file}: holds {labels.dtype} {labels.shape}, {rule}")
     if labels.max() > 9:
-        raise ValueError(f"{label_file}: holds the label {labels.max()}, must hold 0 to 9")
+        raise DataError(f"{label_file}: holds the label {labels.max()}, must hold 0 to 9")
     return images[:, np.newaxis], labels.astype(np.int64)
