@@ -12,7 +12,8 @@ import numpy as np
 from minidl import kernels, safetensors
 from minidl.kernels import geometry
 from minidl.layers.base import Layer, Shape
-from minidl.layers.container import Residual, Sequential
+from minidl.layers.container import Sequential
+from minidl.trace import trace
 from minidl.version import __version__
 
 
@@ -115,25 +116,11 @@ class Model(Sequential):
 
         Layers inside others come one by one ("3.body.0 Conv2D"), a `Residual` itself after its parts with its sum.
         """
-        found: list[tuple[str, np.ndarray]] = []
-        backend = kernels.current()
-
-        def follow(layer: Layer, value: Any) -> Any:
-            if isinstance(layer, Sequential):
-                for child in layer.children():
-                    value = follow(child, value)
-                return value
-            if isinstance(layer, Residual):
-                other = value if layer.shortcut is None else follow(layer.shortcut, value)
-                value = backend.add(follow(layer.body, value), other)
-            else:
-                value = layer.run(value, train)
-            found.append((label(layer), backend.leave(value)))
-            return value
-
         images = as_images(self.who, "input", x)
         self.output_shape(images.shape[1:])
-        follow(self, self._enter(images))
+        backend = kernels.current()
+        found: list[tuple[str, np.ndarray]] = []
+        trace(self, self._enter(images), train, lambda layer, y: found.append((label(layer), backend.leave(y))))
         self.release()
         return found
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Residual, Sequential
+from minidl.table import table
 
 if TYPE_CHECKING:
     from minidl.model import Model
@@ -43,7 +44,7 @@ def summary(model: Model, shape: Shape | None) -> str:
     total = ("", "total", _sizes(out), f"{count:,}", work, "")
     if shape is not None:
         rows.insert(0, ("", "input", _sizes(shape), "", "", ""))
-    return _table([HEAD, *rows, total])
+    return table(HEAD, [*rows, total], LEFT, foot=1)
 
 
 def _merged(layer: Layer) -> dict[int, str]:
@@ -62,14 +63,3 @@ def _merged(layer: Layer) -> dict[int, str]:
 
 def _sizes(shape: Shape | None) -> str:
     return "" if shape is None else " x ".join(map(str, shape))
-
-
-def _table(rows: list[tuple[str, ...]]) -> str:
-    columns = [i for i in range(len(HEAD)) if i in (0, 1, 3) or any(row[i] for row in rows[1:])]
-    width = {i: max(len(row[i]) for row in rows) for i in columns}
-    lines = [
-        "  ".join(row[i].ljust(width[i]) if i in LEFT else row[i].rjust(width[i]) for i in columns).rstrip()
-        for row in rows
-    ]
-    rule = "-" * max(map(len, lines))
-    return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])

@@ -1,0 +1,110 @@
+"""Small, complete, fast: convolutional networks on a CPU.
+
+A network is a `Model` of layers; a `Trainer` fits it with a loss and an optimiser. `minidl.functional` has every
+operation on plain arrays, `minidl.kernels.use` chooses who computes them, `minidl.data` loads data sets, `minidl.plots`
+draws.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from minidl import kernels
+from minidl.callbacks import Callback, EarlyStopping, KeepBest
+from minidl.config import get_num_threads, set_num_threads, show_config
+from minidl.gradcheck import gradcheck
+from minidl.history import History
+from minidl.layers import (
+    AvgPool2D,
+    BatchNorm1D,
+    BatchNorm2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    Linear,
+    MaxPool2D,
+    Parameter,
+    Relu,
+    Reshape,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+from minidl.losses import MSELoss, SoftmaxCrossEntropyLoss
+from minidl.model import Model
+from minidl.optim import SGD, Adam, RMSProp
+from minidl.random import seed
+from minidl.sanity import sanity_check
+from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
+from minidl.trainer import Trainer
+from minidl.version import __version__
+
+if TYPE_CHECKING:
+    from minidl import data, functional, plots, safetensors
+
+LAZY = ("data", "functional", "plots", "safetensors")
+"""Modules that are imported when they are first used."""
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AvgPool2D",
+    "BatchNorm1D",
+    "BatchNorm2D",
+    "Callback",
+    "Constant",
+    "Conv2D",
+    "Cosine",
+    "Dropout",
+    "EarlyStopping",
+    "Exponential",
+    "Flatten",
+    "GlobalAvgPool2D",
+    "History",
+    "KeepBest",
+    "Layer",
+    "Linear",
+    "MSELoss",
+    "MaxPool2D",
+    "Model",
+    "OneCycle",
+    "Parameter",
+    "RMSProp",
+    "Relu",
+    "Reshape",
+    "Residual",
+    "Sequential",
+    "Sigmoid",
+    "SoftmaxCrossEntropyLoss",
+    "Step",
+    "Tanh",
+    "Trainer",
+    "WarmUp",
+    "__version__",
+    "data",
+    "functional",
+    "get_num_threads",
+    "gradcheck",
+    "kernels",
+    "plots",
+    "safetensors",
+    "sanity_check",
+    "seed",
+    "set_num_threads",
+    "show_config",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a module of `LAZY` on its first use."""
+    if name in LAZY:
+        return importlib.import_module(f"minidl.{name}")
+    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,63 @@
+"""Images and targets of a training, checked once, so that its steps can use them as they are."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl.kernels import geometry
+from minidl.losses import Loss
+from minidl.model import Model, as_images
+
+
+class Samples(NamedTuple):
+    """Checked images and targets.
+
+    images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. target: as the loss's `run` takes its rows.
+    labels: (M,) class indices where target is one-hot, else None. scale, shift: for the backend's `gather`.
+    """
+
+    images: np.ndarray
+    target: np.ndarray
+    labels: np.ndarray | None
+    scale: np.ndarray
+    shift: np.ndarray
+
+
+def prepare(what: str, data: Any, model: Model, loss: Loss) -> Samples:
+    """A pair (x, y) for this model and loss; `what` ("training") names it in errors.
+
+    x: (M, C, H, W) or (M, F), M at least 1, uint8 or float. C-contiguous arrays of uint8, float32 or float64 in the
+    machine's byte order are used in place, also read-only and memory-mapped ones. Anything else harmless (strided,
+    Fortran-ordered, byte-swapped, float16) is copied once as a whole; a memory-mapped set should therefore have one of
+    the former kinds. y: as the loss takes it, one entry an image.
+    Raises TypeError or ValueError that names data, layer or loss for everything else.
+    """
+    who = "Trainer"
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise TypeError(f"{who}: {what} data must be a pair (x, y), got {type(data).__name__}")
+    images = as_images(who, f"{what} x", data[0])
+    y = np.asarray(data[1])
+    if y.ndim == 0 or len(y) != len(images):
+        length = "a single value" if y.ndim == 0 else str(len(y))
+        raise ValueError(f"{who}: {what} x and y must have the same length, got {len(images)} and {length}")
+    if not len(images):
+        raise ValueError(f"{who}: {what} data must have at least one image, got x of shape {images.shape}")
+    shape = model.output_shape(images.shape[1:])
+    target = loss.prepare(y, (len(images), *shape), model.dtype)
+    scale, shift = model.scaling(images)
+    if images.dtype == np.uint8:
+        images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    else:
+        images = geometry.float_array(who, f"{what} x", images)
+    return Samples(images, target, _one_hot_labels(target), scale, shift)
+
+
+def _one_hot_labels(target: np.ndarray) -> np.ndarray | None:
+    """Class indices of one-hot rows, None for any other target."""
+    if target.ndim != 2 or target.shape[1] < 2:
+        return None
+    if np.count_nonzero(target) != len(target) or not (target.max(axis=1) == 1).all():
+        return None
+    return target.argmax(axis=1)
