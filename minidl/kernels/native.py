@@ -38,7 +38,6 @@ from minidl._ext.native import (
     mse_loss,
     norm_block_backward,
     norm_block_forward,
-    release_memory,
     relu_backward,
     relu_forward,
     reshape,
@@ -59,7 +58,7 @@ name = "native"
 fuses = True
 
 
-def usable_processors() -> int:
+def _usable_processors() -> int:
     """Processors that this process may run on: its affinity mask, and the quota of its control group."""
     try:
         count = len(os.sched_getaffinity(0))
@@ -79,7 +78,7 @@ def _configure() -> None:
     wanted = os.environ.get("MINIDL_NUM_THREADS", "")
     if wanted and not (wanted.isdigit() and int(wanted) > 0):
         raise ValueError(f"MINIDL_NUM_THREADS must be a positive integer, got {wanted!r}")
-    set_num_threads(int(wanted) if wanted else usable_processors())
+    set_num_threads(int(wanted) if wanted else _usable_processors())
     if os.environ.get("MINIDL_ISA"):
         use_isa(os.environ["MINIDL_ISA"])
 

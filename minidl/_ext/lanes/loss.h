@@ -50,7 +50,7 @@ static int softmax_task(void *context, ptrdiff_t block) {
     size correct = 0;
     for (size l = 0; l < lanes; l++) {
         loss += (double)t_sum[l] * log((double)sum[l]) - (double)t_z[l];
-        correct += top_at[l] == aim_at[l];
+        correct += top_at[l] == aim_at[l] && sum[l] == sum[l]; /* a NaN is never right */
     }
     job->loss[block] = loss;
     job->correct[block] = correct;
