@@ -1,0 +1,43 @@
+"""Fixtures of all tests: the shared helpers on the path, every backend variant as a parameter, one choice restored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for "from kernels import cases", whatever pytest was started with
+
+from kernels import variants
+
+from minidl import kernels
+
+
+@pytest.fixture(autouse=True)
+def _same_backend_afterwards() -> Iterator[None]:
+    previous = kernels.current().name
+    yield
+    kernels.use(previous)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(20240229)
+
+
+@pytest.fixture(params=variants.ALL, ids=variants.label)
+def any_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Every backend of this installation in turn, in use; native once per instruction set of this machine."""
+    with variants.using(request.param) as backend:
+        yield backend
+
+
+@pytest.fixture(params=variants.COMPILED, ids=variants.label)
+def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """As `any_backend`, without the reference."""
+    with variants.using(request.param) as backend:
+        yield backend

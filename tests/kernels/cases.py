@@ -1,0 +1,130 @@
+"""The table of awkward shapes: what every backend must compute like the reference.
+
+Batches of 0, 1, LANES - 1, LANES and LANES + 1 images for 4, 8 and 16 lanes; H != W, KH != KW, strides that do not
+divide, dilation, groups, depthwise, overlap, padding larger than needed, maps of 1x1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+Pair = tuple[int, int]
+
+BATCHES = (0, 1, 3, 4, 5, 7, 8, 9, 15, 16, 17)
+FLOATS = (np.float32, np.float64)
+
+
+class Conv(NamedTuple):
+    name: str
+    x: tuple[int, int, int, int]
+    w: tuple[int, int, int, int]
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    bias: bool = True
+
+    @property
+    def window(self) -> tuple[Pair, Pair, Pair, int]:
+        return self.stride, self.padding, self.dilation, self.groups
+
+
+class Pool(NamedTuple):
+    name: str
+    x: tuple[int, int, int, int]
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+
+    @property
+    def window(self) -> tuple[Pair, Pair, Pair]:
+        return self.kernel, self.stride, self.padding
+
+
+class Linear(NamedTuple):
+    name: str
+    n: int
+    f: int
+    o: int
+    bias: bool = True
+
+
+def label(case: Conv | Pool | Linear) -> str:
+    return case.name
+
+
+CONVS = (
+    *(Conv(f"n{n}", (n, 2, 5, 4), (3, 2, 3, 3), padding=(1, 1)) for n in BATCHES),
+    Conv("seed-first", (2, 1, 9, 8), (8, 1, 3, 3), padding=(1, 1)),
+    Conv("many-channels", (3, 13, 5, 6), (17, 13, 3, 3), padding=(1, 1)),
+    Conv("no-bias", (3, 4, 6, 5), (5, 4, 3, 3), padding=(1, 1), bias=False),
+    Conv("no-padding", (5, 3, 7, 6), (4, 3, 3, 3)),
+    Conv("1x1", (5, 6, 4, 3), (7, 6, 1, 1)),
+    Conv("1x1-strided", (3, 5, 7, 8), (6, 5, 1, 1), stride=(2, 2)),
+    Conv("1x1-padded", (2, 3, 4, 5), (4, 3, 1, 1), padding=(1, 2)),
+    Conv("5x5", (3, 2, 9, 8), (3, 2, 5, 5), padding=(2, 2)),
+    Conv("7x7-strided", (2, 3, 15, 14), (4, 3, 7, 7), stride=(2, 2), padding=(3, 3)),
+    Conv("wide-image", (2, 2, 3, 37), (3, 2, 3, 3), padding=(1, 1)),
+    Conv("tall-image", (2, 2, 37, 3), (3, 2, 3, 3), padding=(1, 1)),
+    Conv("row-kernel", (3, 2, 6, 9), (3, 2, 1, 5), padding=(0, 2)),
+    Conv("column-kernel", (3, 2, 9, 6), (3, 2, 4, 1), padding=(1, 0)),
+    Conv("even-kernel", (3, 2, 7, 6), (3, 2, 2, 4), padding=(1, 2)),
+    Conv("stride-leaves-rest", (3, 3, 8, 9), (4, 3, 3, 3), stride=(3, 2), padding=(0, 1)),
+    Conv("stride-over-kernel", (3, 2, 11, 10), (3, 2, 2, 2), stride=(4, 3)),
+    Conv("dilated", (3, 2, 10, 9), (3, 2, 3, 3), padding=(2, 2), dilation=(2, 2)),
+    Conv("dilated-strided", (2, 2, 13, 12), (3, 2, 3, 2), stride=(2, 3), padding=(1, 3), dilation=(3, 2)),
+    Conv("groups", (3, 6, 6, 5), (9, 2, 3, 3), padding=(1, 1), groups=3),
+    Conv("groups-strided-dilated", (2, 4, 9, 8), (6, 2, 3, 2), (2, 1), (2, 1), (2, 3), 2),
+    Conv("depthwise", (5, 7, 6, 5), (7, 1, 3, 3), padding=(1, 1), groups=7),
+    Conv("depthwise-multiplied", (2, 3, 7, 6), (6, 1, 3, 3), stride=(2, 2), padding=(1, 1), groups=3),
+    Conv("padding-larger-than-kernel", (3, 2, 4, 3), (3, 2, 3, 2), padding=(5, 4)),
+    Conv("padding-strided", (3, 2, 5, 4), (3, 2, 3, 3), stride=(3, 4), padding=(4, 5)),
+    Conv("1x1-map", (9, 5, 1, 1), (4, 5, 1, 1)),
+    Conv("1x1-map-3x3", (3, 4, 1, 1), (5, 4, 3, 3), padding=(1, 1)),
+    Conv("whole-image", (5, 3, 4, 6), (6, 3, 4, 6)),
+    Conv("one-pixel-output", (3, 2, 5, 5), (3, 2, 3, 3), stride=(9, 9)),
+    Conv("one-channel-out", (3, 5, 6, 7), (1, 5, 3, 3), padding=(1, 1)),
+    Conv("1-d", (4, 3, 1, 12), (5, 3, 1, 3), padding=(0, 1)),
+)
+
+POOLS = (
+    *(Pool(f"n{n}", (n, 3, 6, 4), (2, 2), (2, 2)) for n in BATCHES),
+    Pool("odd-size", (5, 2, 7, 9), (2, 2), (2, 2)),
+    Pool("overlap", (3, 2, 9, 8), (3, 3), (2, 2)),
+    Pool("overlap-padded", (3, 2, 8, 7), (3, 3), (2, 2), (1, 1)),
+    Pool("overlap-stride-1", (2, 3, 5, 6), (3, 2), (1, 1)),
+    Pool("h-not-w", (3, 2, 8, 9), (2, 3), (3, 1), (1, 0)),
+    Pool("stride-over-kernel", (3, 2, 9, 11), (2, 2), (4, 5)),
+    Pool("half-padding", (3, 2, 5, 4), (4, 2), (1, 3), (2, 1)),
+    Pool("whole-map", (9, 4, 7, 7), (7, 7), (7, 7)),
+    Pool("1x1", (3, 4, 3, 5), (1, 1), (1, 1)),
+    Pool("1x1-map", (17, 5, 1, 1), (1, 1), (1, 1)),
+    Pool("1x1-map-padded", (3, 2, 1, 1), (2, 2), (1, 1), (1, 1)),
+    Pool("3x3-seed", (2, 1, 12, 12), (3, 3), (3, 3)),
+)
+
+LINEARS = (
+    *(Linear(f"n{n}", n, 6, 5) for n in BATCHES),
+    Linear("no-bias", 5, 7, 3, bias=False),
+    Linear("one-feature", 3, 1, 4),
+    Linear("one-output", 9, 11, 1),
+    Linear("one-of-each", 1, 1, 1),
+    Linear("long", 3, 257, 33),
+    Linear("wide", 17, 19, 65),
+)
+
+SHAPES = (
+    *((n, 3, 2, 5) for n in BATCHES),
+    *((n, 7) for n in BATCHES),
+    (3, 1, 1, 1),
+    (2, 33, 3, 1),
+)
+"""For the operations without windows."""
+
+
+def random(rng: np.random.Generator, shape: tuple[int, ...], dtype: type, whole: bool = False) -> np.ndarray:
+    """Normal numbers; or, whole, small integers, whose sums are exact in float32 and which are full of ties."""
+    values = rng.integers(-3, 4, shape) if whole else rng.standard_normal(shape)
+    return values.astype(dtype)

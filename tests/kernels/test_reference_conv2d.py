@@ -1,0 +1,109 @@
+"""The naive convolution: CS231n's published numbers, central differences, the definition, scipy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernels import cases, compare, numeric
+
+from minidl.kernels import reference
+
+ONE = (1, 1)
+GRADIENT_CASES = [case for case in cases.CONVS if 0 < np.prod(case.x) < 400 and np.prod(case.w) < 200]
+
+
+def test_the_published_forward_numbers():
+    """CS231n assignment 2, "Convolution: naive forward pass"; its filters are a 4x4, stride 2, padding 1."""
+    x = np.linspace(-0.1, 0.5, 2 * 3 * 4 * 4).reshape(2, 3, 4, 4)
+    w = np.linspace(-0.2, 0.3, 3 * 3 * 4 * 4).reshape(3, 3, 4, 4)
+    b = np.linspace(-0.1, 0.2, 3)
+    published = [
+        [
+            [[-0.08759809, -0.10987781], [-0.18387192, -0.2109216]],
+            [[0.21027089, 0.21661097], [0.22847626, 0.23004637]],
+            [[0.50813986, 0.54309974], [0.64082444, 0.67101435]],
+        ],
+        [
+            [[-0.98053589, -1.03143541], [-1.19128892, -1.24695841]],
+            [[0.69108355, 0.66880383], [0.59480972, 0.56776003]],
+            [[2.36270298, 2.36904306], [2.38090835, 2.38247847]],
+        ],
+    ]
+    y = reference.conv2d_forward(x, w, b, (2, 2), (1, 1), ONE, 1)
+    np.testing.assert_allclose(y, published, rtol=0, atol=5e-9)
+
+
+@pytest.mark.parametrize("case", GRADIENT_CASES, ids=cases.label)
+def test_gradients_against_central_differences(case, rng):
+    x, w, b = rng.standard_normal(case.x), rng.standard_normal(case.w), rng.standard_normal(case.w[0])
+    dy = rng.standard_normal(reference.conv2d_forward(x, w, b, *case.window).shape)
+
+    def forward(_):
+        return reference.conv2d_forward(x, w, b, *case.window)
+
+    for got, argument in zip(reference.conv2d_backward(dy, x, w, *case.window), (x, w, b), strict=True):
+        compare.check(got, numeric.gradient(forward, argument, dy), tolerance=numeric.TOLERANCE)
+
+
+def test_the_definition_element_by_element(rng):
+    """The contract's formula, spelt out with its seven indices and no window."""
+    N, C, H, W, O, KH, KW, G = 2, 4, 6, 7, 6, 3, 2, 2
+    (SH, SW), (PH, PW), (DH, DW) = (2, 1), (3, 1), (1, 3)
+    x, w, b = rng.standard_normal((N, C, H, W)), rng.standard_normal((O, C // G, KH, KW)), rng.standard_normal(O)
+    OH, OW = (H + 2 * PH - DH * (KH - 1) - 1) // SH + 1, (W + 2 * PW - DW * (KW - 1) - 1) // SW + 1
+    y = np.tile(b[:, None, None], (N, 1, OH, OW))
+    for n, o, oh, ow, c, kh, kw in np.ndindex(N, O, OH, OW, C // G, KH, KW):
+        ih, iw = oh * SH - PH + kh * DH, ow * SW - PW + kw * DW
+        if 0 <= ih < H and 0 <= iw < W:
+            y[n, o, oh, ow] += x[n, o // (O // G) * (C // G) + c, ih, iw] * w[o, c, kh, kw]
+    compare.check(reference.conv2d_forward(x, w, b, (SH, SW), (PH, PW), (DH, DW), G), y)
+
+
+def test_scipy_agrees(rng):
+    signal = pytest.importorskip("scipy.signal")
+    x, w = rng.standard_normal((2, 3, 8, 9)), rng.standard_normal((4, 3, 3, 5))
+    y = reference.conv2d_forward(x, w, None, ONE, (0, 0), ONE, 1)
+    expected = np.array([[signal.correlate(image, kernel, "valid")[0] for kernel in w] for image in x])
+    compare.check(y, expected)
+
+
+def test_groups_are_independent_convolutions(rng):
+    x, w, b = rng.standard_normal((2, 6, 5, 4)), rng.standard_normal((9, 2, 3, 3)), rng.standard_normal(9)
+    together = reference.conv2d_forward(x, w, b, ONE, ONE, ONE, 3)
+    parts = [
+        reference.conv2d_forward(x[:, 2 * g : 2 * g + 2], w[3 * g : 3 * g + 3], b[3 * g : 3 * g + 3], ONE, ONE, ONE, 1)
+        for g in range(3)
+    ]
+    compare.check(together, np.concatenate(parts, axis=1), exact=True)
+
+
+def test_the_input_gradient_is_a_convolution_with_the_rotated_kernel(rng):
+    """As the first seed derives it, for stride 1: pad dy by KH - 1 - PH, rotate w by 180 degrees, swap its channels."""
+    x, w = rng.standard_normal((2, 3, 6, 5)), rng.standard_normal((4, 3, 3, 3))
+    dy = rng.standard_normal((2, 4, 6, 5))
+    dx, _, _ = reference.conv2d_backward(dy, x, w, ONE, ONE, ONE, 1)
+    rotated = np.ascontiguousarray(w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+    compare.check(dx, reference.conv2d_forward(dy, rotated, None, ONE, ONE, ONE, 1))
+
+
+def test_a_nan_reaches_only_the_windows_that_see_it():
+    x = np.zeros((1, 1, 5, 5))
+    x[0, 0, 0, 0] = np.nan
+    y = reference.conv2d_forward(x, np.ones((1, 1, 3, 3)), None, ONE, ONE, ONE, 1)
+    assert np.argwhere(np.isnan(y))[:, 2:].tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS)
+def test_dtype_is_kept(dtype, rng):
+    x, w, b = (cases.random(rng, shape, dtype) for shape in ((2, 2, 4, 4), (3, 2, 3, 3), (3,)))
+    y = reference.conv2d_forward(x, w, b, ONE, ONE, ONE, 1)
+    assert [a.dtype for a in (y, *reference.conv2d_backward(y, x, w, ONE, ONE, ONE, 1))] == [dtype] * 4
+
+
+def test_an_empty_batch_has_zero_weight_gradients():
+    x, w = np.zeros((0, 2, 4, 4)), np.ones((3, 2, 3, 3))
+    assert reference.conv2d_forward(x, w, None, ONE, ONE, ONE, 1).shape == (0, 3, 4, 4)
+    dx, dw, db = reference.conv2d_backward(np.zeros((0, 3, 4, 4)), x, w, ONE, ONE, ONE, 1)
+    assert dx.shape == x.shape
+    assert not dw.any()
+    assert not db.any()

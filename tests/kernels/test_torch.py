@@ -1,0 +1,88 @@
+"""PyTorch as an outside witness, where it is installed: convolution, pooling, normalisation of every backend."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernels import cases, compare
+
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
+
+
+def tensor(array):
+    return None if array is None else torch.tensor(array, dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize("case", [case for case in cases.CONVS if case.x[0]], ids=cases.label)
+def test_conv2d(any_backend, case, rng):
+    x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
+    b = rng.standard_normal(case.w[0]) if case.bias else None
+    tx, tw, tb = tensor(x), tensor(w), tensor(b)
+    ty = functional.conv2d(tx, tw, tb, *case.window)
+    dy = rng.standard_normal(tuple(ty.shape))
+    ty.backward(torch.tensor(dy))
+    entered = any_backend.enter(x)
+    compare.check(any_backend.leave(any_backend.conv2d_forward(entered, w, b, *case.window)), ty.detach().numpy())
+    dx, dw, db = any_backend.conv2d_backward(any_backend.enter(dy), entered, w, *case.window)
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+    compare.check(dw, tw.grad.numpy())
+    if b is not None:
+        compare.check(db, tb.grad.numpy())
+
+
+@pytest.mark.parametrize("case", [case for case in cases.POOLS if case.x[0]], ids=cases.label)
+def test_pooling(any_backend, case, rng):
+    x = rng.standard_normal(case.x)
+    x[rng.random(case.x) < 0.3] = 0.5  # ties
+    tx = tensor(x)
+    ty, places = functional.max_pool2d(tx, *case.window, return_indices=True)
+    y, argmax = any_backend.maxpool2d_forward(any_backend.enter(x), *case.window)
+    compare.check(any_backend.leave(y), ty.detach().numpy(), exact=True)
+    compare.check(any_backend.leave(argmax), places.numpy().astype(np.int32))
+    dy = rng.standard_normal(tuple(ty.shape))
+    ty.backward(torch.tensor(dy))
+    dx = any_backend.maxpool2d_backward(any_backend.enter(dy), argmax, case.x, *case.window)
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+
+    tx = tensor(x)
+    ty = functional.avg_pool2d(tx, *case.window, count_include_pad=True)
+    ty.backward(torch.tensor(dy))
+    y = any_backend.avgpool2d_forward(any_backend.enter(x), *case.window)
+    compare.check(any_backend.leave(y), ty.detach().numpy())
+    dx = any_backend.avgpool2d_backward(any_backend.enter(dy), case.x, *case.window)
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+
+
+@pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("shape", [(5, 3, 4, 6), (9, 7)], ids=str)
+def test_batchnorm(any_backend, shape, train, rng):
+    """PyTorch keeps the unbiased variance, and its momentum is the share of the new."""
+    x, dy = rng.standard_normal(shape), rng.standard_normal(shape)
+    gamma, beta, mean, var = (rng.uniform(0.5, 2, shape[1]) for _ in range(4))
+    tx, tgamma, tbeta = tensor(x), tensor(gamma), tensor(beta)
+    tmean, tvar = torch.tensor(mean), torch.tensor(var)
+    ty = functional.batch_norm(tx, tmean, tvar, tgamma, tbeta, train, 0.1, 1e-5)
+    ty.backward(torch.tensor(dy))
+    y, used, inv_std = any_backend.batchnorm_forward(
+        any_backend.enter(x), gamma, beta, mean, old := var.copy(), 0.9, 1e-5, train
+    )
+    compare.check(any_backend.leave(y), ty.detach().numpy(), tolerance=1e-12)
+    compare.check(mean, tmean.numpy())
+    if train:
+        m = x.size // shape[1]
+        compare.check(0.9 * var + (old - 0.9 * var) * m / (m - 1), tvar.numpy())
+    gradients = any_backend.batchnorm_backward(any_backend.enter(dy), any_backend.enter(x), gamma, used, inv_std, train)
+    for got, witness in zip((any_backend.leave(gradients[0]), *gradients[1:]), (tx, tgamma, tbeta), strict=True):
+        compare.check(got, witness.grad.numpy(), tolerance=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_softmax_cross_entropy(any_backend, smoothing, rng):
+    logits, target = 3 * rng.standard_normal((9, 6)), rng.integers(0, 6, 9).astype(np.intp)
+    tlogits = tensor(logits)
+    tloss = functional.cross_entropy(tlogits, torch.tensor(target), label_smoothing=smoothing)
+    tloss.backward()
+    loss, dlogits, _ = any_backend.softmax_cross_entropy(any_backend.enter(logits), target, smoothing)
+    compare.check_number(loss, tloss.item(), 1e-13)
+    compare.check(any_backend.leave(dlogits), tlogits.grad.numpy())
