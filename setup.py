@@ -22,7 +22,7 @@ GNU_FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", 
 FLAGS = ["/O2"] if MSVC else GNU_FLAGS
 LINK = [] if MSVC else ["-pthread"]
 if SANITIZE:
-    FLAGS += ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    FLAGS += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     LINK += ["-fsanitize=address,undefined"]
 
 
