@@ -1,20 +1,25 @@
-"""What the examples share: their command line, the backend's choice and the digits."""
+"""What the examples share: their command line, the backend's choice, the digits, pictures on disk."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import minidl
 from minidl import data, kernels
 
-Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+Data = tuple[np.ndarray, np.ndarray]
+DIGITS_HELP = "folder with the four MNIST files (default: the 5,000 digits inside the package)"
+LIMIT_HELP = "use only so many training and test images"
 
 
-def parser(doc: str, name: str, epochs: int, data_help: str, epochs_help: str = "passes over the training set"):
+def parser(
+    doc: str | None, name: str, epochs: int, data_help: str, epochs_help: str = "passes over the training set"
+) -> argparse.ArgumentParser:
     """An ArgumentParser with the options of every example: --data, --epochs, --backend, --out, --seed.
 
     doc: the example's docstring, shown by --help. name: its folder below ./out. epochs: the default number of epochs.
@@ -22,7 +27,7 @@ def parser(doc: str, name: str, epochs: int, data_help: str, epochs_help: str = 
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, help=data_help)
     p.add_argument("--epochs", type=int, default=epochs, help=f"{epochs_help} (default {epochs})")
-    p.add_argument("--backend", choices=kernels.select.NAMES, help="what computes (default: the fastest that there is)")
+    p.add_argument("--backend", choices=kernels.available(), help="what computes (default: the first)")
     p.add_argument("--out", type=Path, default=Path("out", name), help=f"folder for the pictures (default out/{name})")
     p.add_argument("--seed", type=int, default=0, help="of initialisation and shuffling (default 0)")
     return p
@@ -39,18 +44,14 @@ def start(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Na
     return args
 
 
-DIGITS_HELP = "folder with the four MNIST files (default: the 5,000 digits inside the package)"
-LIMIT_HELP = "use only so many training and test images"
-
-
-def load_digits(args: argparse.Namespace) -> Digits:
-    """((x_train, y_train), (x_test, y_test)): MNIST out of --data or the embedded digits, cut to --limit images."""
-    sets = data.load_mnist(args.data) if args.data else data.load_digits_mini()
-    train, test = ((x[: args.limit], y[: args.limit]) for x, y in sets)
+def load_digits(folder: Path | None, limit: int | None = None) -> tuple[Data, Data]:
+    """((x_train, y_train), (x_test, y_test)): MNIST of `folder`, else the embedded digits; `limit` images of each."""
+    sets = data.load_mnist(folder) if folder else data.load_digits_mini()
+    train, test = ((x[:limit], y[:limit]) for x, y in sets)
     return train, test
 
 
-def save(figure, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
     """Write a picture and print where."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__, "mlp_vs_cnn", 20, DIGITS_HELP)
     p.add_argument("--limit", type=int, help=LIMIT_HELP)
     args = start(p, argv)
-    train, test = load_digits(args)
+    train, test = load_digits(args.data, args.limit)
     histories = {}
     for name, build in (("MLP", mlp), ("CNN", cnn)):
         model = build()

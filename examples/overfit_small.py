@@ -31,7 +31,8 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__, "overfit", 30, DIGITS_HELP, "passes over the subset")
     p.add_argument("--limit", type=int, default=100, help="size of the subset (default 100)")
     args = start(p, argv)
-    train, test = load_digits(args)
+    (x, y), test = load_digits(args.data)
+    train = x[: args.limit], y[: args.limit]
     trainer = minidl.Trainer(build(), minidl.SoftmaxCrossEntropyLoss(), minidl.Adam(lr=0.002))
     first = trainer.evaluate(train)["loss"]
     print(f"loss before training {first:.3f}, log(10) = {math.log(10):.3f}")

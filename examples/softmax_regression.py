@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from common import DIGITS_HELP, LIMIT_HELP, load_digits, parser, save, start
-from minidl.functional import sigmoid_forward
 
 import minidl
 from minidl import plots
+from minidl.functional import sigmoid_forward
 
 
 def fit(train, test, classes: int, args) -> minidl.Model:
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     p = parser(__doc__, "softmax_regression", 20, DIGITS_HELP)
     p.add_argument("--limit", type=int, help=LIMIT_HELP)
     args = start(p, argv)
-    train, test = load_digits(args)
+    train, test = load_digits(args.data, args.limit)
     softmax = fit(train, test, 10, args)
     weight = softmax.parameters()[0].data
     templates = plots.filters_figure(weight.reshape(10, 1, 28, 28), "softmax regression: the weights of 0 to 9")

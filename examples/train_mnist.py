@@ -66,10 +66,10 @@ class Table(minidl.Callback):
 
 def main(argv: list[str] | None = None) -> None:
     """Train, print one row an epoch, write the pictures."""
-    p = parser(__doc__, "mnist", 20, DIGITS_HELP)
+    p = parser(__doc__, "mnist", 30, DIGITS_HELP)
     p.add_argument("--limit", type=int, help=LIMIT_HELP)
     args = start(p, argv)
-    train, test = load_digits(args)
+    train, test = load_digits(args.data, args.limit)
     model = build()
     print(model.summary((1, 28, 28)))
     print(f"{len(train[1])} training and {len(test[1])} test images")

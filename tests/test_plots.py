@@ -85,7 +85,7 @@ def test_worst_mistakes_come_in_the_order_of_their_truth_s_probability():
     logits = np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.01, 0.99]])
     truth = np.array([0, 0, 1, 0])
     found = plots.worst_mistakes(logits, truth)
-    assert [(m.index, m.truth, m.guess) for m in found] == [(3, 0, 1), (1, 0, 1), (2, 1, 0)]
+    assert [(m.place, m.truth, m.guess) for m in found] == [(3, 0, 1), (1, 0, 1), (2, 1, 0)]
     np.testing.assert_allclose([m.p_truth for m in found], [0.01, 0.2, 0.4])
     np.testing.assert_allclose([m.p_guess for m in found], [0.99, 0.8, 0.6])
     assert plots.worst_mistakes(logits, truth, count=1) == found[:1]
@@ -180,7 +180,7 @@ def test_filters_of_one_channel_share_a_scale_around_zero():
 
 def test_filters_of_three_channels_are_colour_pictures():
     grid = images(plots.filters_figure(np.random.default_rng(0).normal(size=(5, 3, 7, 7))))[0]
-    assert grid.shape == (2 * 8 - 1, 3 * 8 - 1, 3)
+    assert grid.shape == (7, 5 * 8 - 1, 3)
 
 
 def test_filters_of_many_channels_have_a_row_an_output():
@@ -204,6 +204,8 @@ def test_mistakes_show_the_images_with_both_probabilities():
     data[2, 0, 0] = 255
     figure = plots.mistakes_figure(data, [plots.Mistake(2, 1, 0, 0.001, 0.99)], ["cat", "dog"])
     assert titles(figure) == ["true dog  0.1%\nguess cat  99.0%"]
+    tiny = plots.mistakes_figure(data, [plots.Mistake(0, 1, 0, 1e-9, 1.0)])
+    assert titles(tiny) == ["true 1  <0.1%\nguess 0  100.0%"]
     np.testing.assert_array_equal(images(figure)[0], [[1, 0], [0, 0]])
     assert plots.mistakes_figure(data, []).texts[0].get_text() == "no mistakes among 3 images"
 
@@ -239,7 +241,7 @@ import minidl.plots
 assert "matplotlib" not in sys.modules
 sys.modules["matplotlib"] = None
 try:
-    minidl.plots.images_figure([], [])
+    minidl.plots.curves_figure({})
 except ImportError as error:
     print(error)
 """

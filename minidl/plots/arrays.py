@@ -10,8 +10,8 @@ import numpy as np
 class Mistake(NamedTuple):
     """One image that was classified wrongly."""
 
-    index: int
-    """Position in the data set."""
+    place: int
+    """Index in the data set."""
     truth: int
     guess: int
     p_truth: float

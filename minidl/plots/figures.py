@@ -8,18 +8,10 @@ from typing import Any
 import numpy as np
 
 from minidl.plots import arrays
+from minidl.plots.canvas import blank, tiles
 
 TRAIN, VALIDATION = "#0b5394", "#cc4c02"
 """Two colours that stay apart in grey print and for colour-blind readers."""
-
-
-def _figure(width: float, height: float, **kwargs: Any) -> Any:
-    """An empty Figure of this size in inches, or an ImportError that tells how to get matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("minidl.plots draws with matplotlib: pip install 'minidl[plot]'") from error
-    return Figure(figsize=(width, height), dpi=110, layout="constrained", **kwargs)
 
 
 def curves_figure(history: Mapping[str, Sequence[float]], title: str = "") -> Any:
@@ -28,7 +20,7 @@ def curves_figure(history: Mapping[str, Sequence[float]], title: str = "") -> An
     history: a `minidl.History` or any mapping with the lists train_loss, train_accuracy and, if they are not empty,
     val_loss, val_accuracy, one entry an epoch; accuracies in [0, 1].
     """
-    figure = _figure(9, 3.6)
+    figure = blank(9, 3.6)
     if title:
         figure.suptitle(title)
     panels = (("loss", "cross-entropy loss", 1), ("accuracy", "accuracy / %", 100))
@@ -49,7 +41,7 @@ def comparison_figure(histories: Mapping[str, Mapping[str, Sequence[float]]], ti
 
     histories: name -> `minidl.History` (or mapping) with the list val_accuracy in [0, 1].
     """
-    figure = _figure(5.5, 3.8)
+    figure = blank(5.5, 3.8)
     axes = figure.subplots()
     for (name, history), marker in zip(histories.items(), "osv^Dx" * len(histories), strict=False):
         values = 100 * np.asarray(history["val_accuracy"], float)
@@ -62,14 +54,15 @@ def comparison_figure(histories: Mapping[str, Mapping[str, Sequence[float]]], ti
 
 
 def lines_figure(lines: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, title: str = "") -> Any:
-    """One-dimensional signals over their index, each with its name; later ones thinner, so that equal lines show."""
-    figure = _figure(8, 3.2)
+    """One-dimensional signals over their index, each with its name: at most three, the third dashed over the second."""
+    figure = blank(9, 3.2)
     axes = figure.subplots()
-    for i, (name, values) in enumerate(lines.items()):
-        axes.plot(values, label=name, linewidth=max(1.0, 3.0 - i))
+    styles = ({"color": "0.6", "lw": 1.0}, {"color": "#f2a65a", "lw": 4.0}, {"color": "black", "lw": 1.2, "ls": "--"})
+    for (name, values), style in zip(lines.items(), styles, strict=False):
+        axes.plot(values, label=name, **style)
     axes.set(xlabel=xlabel, ylabel=ylabel, title=title)
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -80,14 +73,14 @@ def images_figure(images: Sequence[np.ndarray], titles: Sequence[str], columns: 
     """
     columns = max(1, min(columns, len(images)))
     rows = -(-len(images) // columns)
-    figure = _figure(2.1 * columns + 0.4, 2.4 * rows + (0.5 if title else 0.2))
-    if title:
-        figure.suptitle(title)
-    for i, axes in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+    width = 2.6 if columns < 4 else 1.8
+    height = width * max(image.shape[0] / image.shape[1] for image in images)
+    figure, panels = tiles(rows, columns, (width, height), 0.05, 0.4, title)
+    for i, axes in enumerate(panels.flat):
         axes.set_axis_off()
         if i < len(images):
             axes.imshow(images[i], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set_title(titles[i], fontsize=9)
+            axes.set_title(titles[i], fontsize=9, pad=3)
     return figure
 
 
@@ -101,15 +94,16 @@ def feature_maps_figure(images: np.ndarray, maps: np.ndarray, labels: Sequence[s
     maps = np.asarray(maps)
     n, c = maps.shape[:2]
     shown = [arrays.to_unit(images), *(arrays.to_unit(maps[:, i], together=True) for i in range(c))]
-    figure = _figure(1.05 * (c + 1) + 0.4, 1.05 * n + 0.7)
-    figure.suptitle(title or "feature maps")
-    for row, panels in enumerate(figure.subplots(n, c + 1, squeeze=False)):
-        panels[0].set_ylabel(labels[row])
-        for column, axes in enumerate(panels):
-            axes.imshow(shown[column][row], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
-            if row == 0:
-                axes.set_title("input" if column == 0 else f"map {column - 1}", fontsize=9)
+    h, w = images.shape[1:3]
+    figure, panels = tiles(n, c + 1, (1.0, h / w), 0.2 + 0.09 * max(map(len, labels)), 0.0, title)
+    for row, column in np.ndindex(panels.shape):
+        axes = panels[row, column]
+        axes.imshow(shown[column][row], cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
+        axes.set(xticks=[], yticks=[])
+        if column == 0:
+            axes.set_ylabel(labels[row], rotation=0, ha="right", va="center")
+        if row == 0:
+            axes.set_title("input" if column == 0 else f"map {column - 1}", fontsize=9, pad=3)
     return figure
 
 
@@ -122,21 +116,39 @@ def filters_figure(weight: np.ndarray, title: str = "filters") -> Any:
     """
     w = np.asarray(weight, np.float64)
     o, c, kh, kw = w.shape
-    if c == 3:
-        grid = arrays.image_grid(arrays.to_unit(w.transpose(0, 2, 3, 1)))
-        figure = _figure(5, 5.3)
-        axes = figure.subplots()
-        axes.imshow(grid, interpolation="nearest")
-    else:
-        columns = min(o, 8) if c == 1 else c
-        grid = arrays.image_grid(w.reshape(o * c, kh, kw), columns, fill=np.nan)
-        figure = _figure(0.8 * columns + 1.6, 0.8 * (-(-o * c // columns)) + 0.9)
-        axes = figure.subplots()
-        limit = float(np.abs(w).max(initial=0)) or 1.0
-        picture = axes.imshow(grid, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
-        axes.set_facecolor("0.75")  # seen through the NaN between the kernels: white would look like a weight of zero
-        figure.colorbar(picture, ax=axes, label="weight")
+    pictures = arrays.to_unit(w.transpose(0, 2, 3, 1)) if c == 3 else w.reshape(o * c, kh, kw)
+    full_rows = [k for k in range(4, 9) if o % k == 0]
+    columns = c if c not in (1, 3) else full_rows[-1] if full_rows else min(o, 8)
+    rows = -(-len(pictures) // columns)
+    cell = 0.8 if max(kh, kw) < 10 else 1.3
+    figure = blank(max(3.6, cell * columns + 1.4), max(1.6, cell * rows + 0.8))
+    axes = figure.subplots()
+    limit = float(np.abs(w).max(initial=0)) or 1.0
+    grid = arrays.image_grid(pictures, columns, fill=1.0 if c == 3 else np.nan)
+    image = axes.imshow(grid, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    tops = [(kh + 1) * (i // columns) - 0.5 for i in range(len(pictures))]
+    lefts = [(kw + 1) * (i % columns) - 0.5 for i in range(len(pictures))]
+    # A frame around each, for on white paper the lightest weights would look like gaps.
+    axes.vlines(
+        [[x, x + kw] for x in lefts],
+        [[y] * 2 for y in tops],
+        [[y + kh] * 2 for y in tops],
+        "0.4",
+        lw=0.8,
+        clip_on=False,
+    )
+    axes.hlines(
+        [[y, y + kh] for y in tops],
+        [[x] * 2 for x in lefts],
+        [[x + kw] * 2 for x in lefts],
+        "0.4",
+        lw=0.8,
+        clip_on=False,
+    )
+    axes.spines[:].set_visible(False)
     axes.set(xticks=[], yticks=[])
+    if c != 3:
+        figure.colorbar(image, ax=axes, label="weight")
     if c not in (1, 3):
         axes.set_yticks([(kh + 1) * i + (kh - 1) / 2 for i in range(o)], [f"out {i}" for i in range(o)])
         axes.set_xticks([(kw + 1) * i + (kw - 1) / 2 for i in range(c)], [f"in {i}" for i in range(c)])
@@ -153,7 +165,7 @@ def confusion_figure(counts: np.ndarray, names: Sequence[str] | None = None) -> 
     counts = np.asarray(counts)
     k = len(counts)
     names = [str(i) for i in range(k)] if names is None else list(names)
-    figure = _figure(0.55 * k + 1.8, 0.55 * k + 1.6)
+    figure = blank(0.55 * k + 1.8, 0.55 * k + 1.6)
     axes = figure.subplots()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The fourth root lets a class that loses 1 % to another still be seen beside a diagonal of 99 %.
@@ -175,15 +187,15 @@ def mistakes_figure(images: np.ndarray, mistakes: Sequence[arrays.Mistake], name
     images: the whole data set, (N, H, W) or (N, H, W, 3) uint8 or floats; `mistakes` holds the positions.
     """
 
-    def name(k: int) -> str:
-        return str(k) if names is None else names[k]
+    def name(k: int, p: float) -> str:
+        return f"{k if names is None else names[k]}  {f'{p:.1%}' if p >= 0.001 else '<0.1%'}"
 
     if not mistakes:
-        figure = _figure(4, 1)
+        figure = blank(4, 1)
         figure.text(0.5, 0.5, f"no mistakes among {len(images)} images", ha="center", va="center")
         return figure
-    chosen = arrays.to_unit(images[[m.index for m in mistakes]])
-    titles = [f"true {name(m.truth)}  {m.p_truth:.1%}\nguess {name(m.guess)}  {m.p_guess:.1%}" for m in mistakes]
+    chosen = arrays.to_unit(images[[m.place for m in mistakes]])
+    titles = [f"true {name(m.truth, m.p_truth)}\nguess {name(m.guess, m.p_guess)}" for m in mistakes]
     return images_figure(
         list(chosen), titles, columns=5, title="worst mistakes, with the probability given to either class"
     )
@@ -197,7 +209,7 @@ def histograms_figure(parameters: Sequence[Any]) -> Any:
     weights = [p for p in parameters if p.data.ndim > 1]
     if not weights:
         raise ValueError("histograms_figure: none of the parameters has two or more dimensions")
-    figure = _figure(2.6 * len(weights) + 0.5, 4.8)
+    figure = blank(2.6 * len(weights) + 0.5, 4.8)
     panels = figure.subplots(2, len(weights), squeeze=False)
     for column, p in enumerate(weights):
         for row, (kind, values, colour) in enumerate((("weight", p.data, TRAIN), ("gradient", p.grad, VALIDATION))):
@@ -206,7 +218,7 @@ def histograms_figure(parameters: Sequence[Any]) -> Any:
             axes.stairs(h.counts, h.edges, fill=True, color=colour)
             axes.set_yscale("log")
             axes.set_ylim(bottom=0.7)
-            axes.yaxis.set_minor_formatter("")
+            axes.yaxis.minorticks_off()
             axes.locator_params(axis="x", nbins=4)
             axes.tick_params(labelsize=8)
             axes.ticklabel_format(axis="x", scilimits=(-2, 3))
