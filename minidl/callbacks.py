@@ -40,7 +40,10 @@ class KeepBest(Callback):
         self._sign = direction(monitor)
 
     def on_fit_begin(self, trainer: Trainer) -> None:
-        """Forget an earlier run."""
+        """Forget an earlier run. Raises ValueError if `monitor` needs validation data and there are none."""
+        if self.monitor.startswith("val") and trainer.validation is None:
+            who = type(self).__name__
+            raise ValueError(f"{who}: monitor is {self.monitor}, but fit has no validation data")
         self.best_epoch: int | None = None
         self.best_value = float("nan")
         self._state: dict[str, np.ndarray] = {}

@@ -194,7 +194,8 @@ class _Probe:
                 pattern.append(backend.leave(layer._argmax).tobytes())
 
         y = trace(self.layer, backend.enter(x), self.train, visit)
-        return backend.leave(y), b"".join(pattern)
+        # A copy: the output of an identity may be x itself.
+        return np.array(backend.leave(y)), b"".join(pattern)
 
 
 def _input(layer: Layer, x: Any) -> np.ndarray:

@@ -1,0 +1,116 @@
+"""sanity_check calls healthy models healthy and finds what is wrong with the others."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import kernels
+
+
+@pytest.fixture(autouse=True)
+def _plain_backend():
+    with kernels.use("im2col" if "im2col" in kernels.available() else "reference"):
+        yield
+
+
+@pytest.fixture
+def data(rng):
+    y = rng.integers(0, 4, 120)
+    x = np.zeros((120, 1, 4, 4), np.float32)
+    x[np.arange(120), 0, y, y] = 2
+    return x + 0.3 * rng.standard_normal(x.shape).astype(np.float32), y
+
+
+def network(*extra):
+    return minidl.Model(
+        minidl.Conv2D(1, 8, 3, padding=1, rng=1), minidl.BatchNorm2D(8), minidl.Relu(), minidl.MaxPool2D(2),
+        minidl.Flatten(), minidl.Linear(32, 16, rng=2), minidl.Relu(), *extra,
+        minidl.Linear(16, 4, init=0.05, rng=3),
+    )  # fmt: skip
+
+
+def failed(report):
+    return [finding.check for finding in report.findings if not finding.passed]
+
+
+def test_a_healthy_model_passes_and_stays_as_it_is(data):
+    model = network(minidl.Dropout(0.5))
+    before, grads = model.state(), [p.grad.copy() for p in model.parameters()]
+    minidl.seed(3)
+    expected = minidl.random.generator().random()
+    minidl.seed(3)
+    loss = minidl.SoftmaxCrossEntropyLoss()
+    report = minidl.sanity_check(model, loss, data)
+    assert minidl.random.generator().random() == expected
+    assert report.passed
+    assert report, str(report)
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])
+    for p, grad in zip(model.parameters(), grads, strict=True):
+        np.testing.assert_array_equal(p.grad, grad)
+
+    logits = model.predict(data[0])
+    assert report.first_loss == pytest.approx(loss.forward(logits, data[1]), rel=1e-5)
+    assert report.first_loss == pytest.approx(math.log(4), abs=0.3)
+    squares = sum(float(np.sum(p.data.astype(float) ** 2)) for p in model.parameters())
+    assert report.losses_with_decay[1e-2] == pytest.approx(report.first_loss + 0.005 * squares)
+    assert report.overfit >= 0.99
+    assert set(report.dead) == {"2 Relu", "6 Relu"}
+    assert set(report.gradients) == {p.name for p in model.parameters()}
+    assert "log(classes) = 1.3863" in str(report)
+    assert "overfitting 100 images" in str(report)
+
+
+def test_dead_units_and_their_missing_gradients_are_found(data):
+    model = network()
+    model.layers[5].weight.data[:12] = 0
+    model.layers[5].bias.data[:12] = -1
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data, epochs=1)
+    assert report.dead["6 Relu"] >= 0.75
+    assert "dead units of 6 Relu" in failed(report)
+    assert "dead units of 2 Relu" not in failed(report)
+
+
+def test_a_loss_far_from_chance_is_found(data):
+    model = network()
+    model.layers[-1].weight.data *= 1000
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data, epochs=1)
+    assert "first loss" in failed(report)
+    assert "LOOK" in str(report)
+
+
+def test_a_model_that_cannot_learn_is_found(data):
+    model = network(minidl.Linear(16, 16, init="zeros"), minidl.Relu())
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data)
+    assert "overfitting 100 images, 60 epochs" in failed(report)
+    assert "gradient norm of 0.weight" in failed(report)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_that_are_no_numbers_are_found(data):
+    model = network()
+    model.layers[0].weight.data[0] = np.nan
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data, epochs=1)
+    assert {"first loss", "loss with weight decay 0, 1e-4, 1e-2"} <= set(failed(report))
+    assert math.isnan(report.overfit)
+    assert "layer 0 Conv2D" in str(report)
+
+
+def test_numbers_as_targets_have_no_chance_level_but_are_overfitted(rng):
+    x = rng.standard_normal((30, 3)).astype(np.float32)
+    model = minidl.Model(minidl.Linear(3, 32, rng=1), minidl.Tanh(), minidl.Linear(32, 1, rng=2))
+    report = minidl.sanity_check(model, minidl.MSELoss(), (x, x[:, :1]), epochs=150)
+    assert report, str(report)
+    assert "overfitting 30 images" in str(report)
+    assert report.overfit > 0.95
+
+
+def test_few_images_of_uint8_will_do(rng):
+    x = rng.integers(0, 256, (5, 6), dtype=np.uint8)
+    model = minidl.Model(minidl.Linear(6, 32, rng=1), minidl.Relu(), minidl.Linear(32, 2, rng=2), mean=0.5, std=0.3)
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), (x, [0, 1, 0, 1, 1]), epochs=200)
+    assert report.overfit == 1

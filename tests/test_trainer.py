@@ -1,0 +1,471 @@
+"""Trainer, history, callbacks and checkpoints, on sets small enough to compute by hand."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import kernels
+from minidl.history import KEYS, History
+from minidl.samples import prepare
+
+
+@pytest.fixture(autouse=True)
+def _plain_backend():
+    with kernels.use("im2col" if "im2col" in kernels.available() else "reference"):
+        yield
+
+
+@pytest.fixture
+def data(rng):
+    """Three classes of rows, far apart."""
+    y = rng.integers(0, 3, 50)
+    x = 4 * np.eye(3)[y] + rng.standard_normal((50, 3))
+    return x.astype(np.float32), y
+
+
+def network(dtype="float32", seed=1):
+    return minidl.Model(minidl.Linear(3, 8, rng=seed), minidl.Relu(), minidl.Linear(8, 3, rng=seed + 1), dtype=dtype)
+
+
+def trainer(model=None, loss=None, **arguments):
+    arguments = {"lr": 0.1, "momentum": 0.9, **arguments}
+    return minidl.Trainer(model or network(), loss or minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(**arguments))
+
+
+def weights(trained):
+    return b"".join(array.tobytes() for array in trained.model.state().values())
+
+
+def fit(trained, data, **arguments):
+    return trained.fit(data, **{"batch_size": 8, "seed": 0, "verbose": False, **arguments})
+
+
+class Each(minidl.Callback):
+    """Runs a function after each epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def on_epoch_end(self, trainer, history):
+        return self.function(trainer, history)
+
+
+# ---- fit and evaluate ------------------------------------------------------------------------------------------------
+
+
+def test_fit_does_exactly_the_steps_of_the_formula(data):
+    x, y = data[0].astype(np.float64), data[1]
+    trained = trainer(network("float64"), weight_decay=0.01)
+    history = fit(trained, (x, y), epochs=2)
+
+    model, loss = network("float64"), minidl.SoftmaxCrossEntropyLoss()
+    velocity = [np.zeros_like(p.data) for p in model.parameters()]
+    rng = np.random.default_rng(0)
+    losses = []
+    for _ in range(2):
+        order = rng.permutation(50)
+        for start in range(0, 50, 8):  # 6 full batches and one of 2
+            index = order[start : start + 8]
+            losses.append(loss.forward(model.forward(x[index], train=True), y[index]))
+            model.backward(loss.backward())
+            for p, v in zip(model.parameters(), velocity, strict=True):
+                v *= 0.9
+                v += p.grad + 0.01 * p.data
+                p.data -= 0.1 * v
+    for p, q in zip(trained.model.parameters(), model.parameters(), strict=True):
+        np.testing.assert_allclose(p.data, q.data, rtol=1e-12)
+    np.testing.assert_allclose(history.step_loss, losses, rtol=1e-12)
+    sizes = [8] * 6 + [2]
+    for epoch in range(2):
+        mean = np.average(losses[7 * epoch : 7 * epoch + 7], weights=sizes)
+        assert history["train_loss"][epoch] == pytest.approx(mean, rel=1e-12)
+
+
+def test_it_learns_on_every_backend(backend, data):
+    trained = trainer()
+    history = fit(trained, data, validation=data, epochs=5)
+    assert history["val_accuracy"][-1] > 0.9
+    assert history["train_loss"][-1] < history["train_loss"][0]
+    assert trained.evaluate(data) == {"loss": history["val_loss"][-1], "accuracy": history["val_accuracy"][-1]}
+
+
+def test_images_in_uint8_train_on_every_backend(backend, rng):
+    y = rng.integers(0, 2, 40)
+    x = (rng.integers(0, 100, (40, 1, 6, 6)) + 150 * y[:, None, None, None]).astype(np.uint8)
+    model = minidl.Model(
+        minidl.Conv2D(1, 4, 3, rng=1), minidl.BatchNorm2D(4), minidl.Relu(), minidl.MaxPool2D(2),
+        minidl.Flatten(), minidl.Dropout(0.1, rng=0), minidl.Linear(16, 2, rng=2), mean=0.5, std=0.25,
+    )  # fmt: skip
+    history = fit(minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.Adam(0.01)), (x, y), epochs=8)
+    assert history["train_accuracy"][-1] > 0.9
+
+
+def test_evaluate_is_the_loss_of_the_predictions(backend, data):
+    trained = trainer()
+    scores = trained.evaluate(data, batch_size=7)
+    logits = trained.model.predict(data[0])
+    assert scores["loss"] == pytest.approx(minidl.SoftmaxCrossEntropyLoss().forward(logits, data[1]), rel=1e-5)
+    assert scores["accuracy"] == np.mean(logits.argmax(axis=1) == data[1])
+
+
+def test_history_has_one_number_an_epoch_under_every_name(data):
+    history = fit(trainer(), data, epochs=3)
+    assert tuple(history) == KEYS
+    assert {len(values) for values in history.values()} == {3}
+    assert history.epochs == 3
+    assert len(history.step_loss) == 3 * 7
+    assert history["lr"] == [0.1] * 3
+    assert all(math.isnan(value) for value in history["val_loss"] + history["val_accuracy"])
+    assert not history.interrupted
+
+
+def test_the_seed_decides_and_nothing_else(data):
+    runs = [trainer() for _ in range(3)]
+    for run, seed in zip(runs, (5, 5, 6), strict=True):
+        fit(run, data, seed=seed)
+    assert weights(runs[0]) == weights(runs[1])
+    assert weights(runs[0]) != weights(runs[2])
+
+
+def test_without_a_seed_the_default_generator_decides(data):
+    runs = [trainer() for _ in range(3)]
+    for run, seed in zip(runs, (5, 5, 6), strict=True):
+        minidl.seed(seed)
+        fit(run, data, seed=None)
+    assert weights(runs[0]) == weights(runs[1])
+    assert weights(runs[0]) != weights(runs[2])
+
+
+def test_labels_and_one_hot_rows_train_the_same(data):
+    x, y = data
+    by_label, by_row, by_flag = trainer(), trainer(), trainer()
+    histories = [fit(by_label, (x, y)), fit(by_row, (x, np.eye(3)[y])), fit(by_flag, (x, np.eye(3, dtype=bool)[y]))]
+    for other, history in ((by_row, histories[1]), (by_flag, histories[2])):
+        np.testing.assert_allclose(other.model.predict(x), by_label.model.predict(x), rtol=1e-5, atol=1e-6)
+        assert history["train_accuracy"] == histories[0]["train_accuracy"]
+
+
+def test_squared_errors_of_classes_have_an_accuracy_and_those_of_numbers_have_none(data):
+    x, y = data
+    for target in (y, np.eye(3)[y]):
+        trained = trainer(loss=minidl.MSELoss(), lr=0.01)
+        fit(trained, (x, target), epochs=5)
+        right = np.mean(trained.model.predict(x).argmax(axis=1) == y)
+        assert trained.evaluate((x, target))["accuracy"] == right
+        assert right > 0.8
+    history = fit(trainer(loss=minidl.MSELoss(), lr=0.01), (x, x))
+    assert math.isnan(history["train_accuracy"][0])
+
+
+def test_schedules_see_fractions_of_epochs(data):
+    seen = []
+
+    def schedule(epoch, epochs):
+        seen.append((epoch, epochs))
+        return 0.1 / (1 + epoch)
+
+    history = fit(trainer(lr=schedule), data, epochs=2, batch_size=25)
+    assert seen[-4:] == [(0, 2), (0.5, 2), (1, 2), (1.5, 2)]
+    assert history["lr"] == [0.1 / 1.5, 0.1 / 2.5]
+
+
+def test_usable_arrays_are_not_copied(tmp_path, rng):
+    x = rng.integers(0, 256, (20, 1, 2, 2), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    model = minidl.Model(minidl.Flatten(), minidl.Linear(4, 2))
+    loss = minidl.SoftmaxCrossEntropyLoss()
+    for given in (x, x.astype(np.float32), x.astype(np.float64), mapped):
+        assert np.shares_memory(prepare("training", (given, [0, 1] * 10), model, loss).images, given)
+    strided = prepare("training", (x[::2], [0, 1] * 5), model, loss).images
+    assert strided.flags.c_contiguous
+    np.testing.assert_array_equal(strided, x[::2])
+    swapped = prepare("training", (x.astype(">f4"), [0, 1] * 10), model, loss).images
+    assert swapped.dtype == np.float32
+    np.testing.assert_array_equal(swapped, x)
+
+
+def test_nothing_of_batch_size_is_kept_after_fit(data):
+    trained = trainer()
+    fit(trained, data, validation=data)
+    with pytest.raises(RuntimeError, match="nothing is remembered"):
+        trained.model.backward(np.zeros((50, 3)))
+
+
+def test_verbose_prints_one_line_an_epoch_into_a_pipe(data, capsys):
+    history = fit(trainer(), data, validation=data, epochs=2, verbose=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(f"epoch 2/2  train loss {history['train_loss'][1]:.4f}  acc")
+    assert f"val loss {history['val_loss'][1]:.4f}" in lines[1]
+    assert "lr 0.1" in lines[1]
+
+
+# ---- what ends a run -------------------------------------------------------------------------------------------------
+
+
+class Interrupting:
+    """An optimiser that gets Ctrl-C in the middle of its step number `at`."""
+
+    def __init__(self, optimizer, at):
+        self.optimizer, self.at, self.steps, self.lr = optimizer, at, 0, optimizer.lr
+
+    def progress(self, epoch, epochs):
+        pass
+
+    def step(self, parameters):
+        self.steps += 1
+        if self.steps == self.at:
+            signal.raise_signal(signal.SIGINT)
+        self.optimizer.step(parameters)
+
+
+def test_ctrl_c_finishes_the_step_and_keeps_history_and_weights(data, capsys):
+    stopped, partial = trainer(), trainer()
+    stopped.optimizer = Interrupting(stopped.optimizer, 9)  # the second step of the second epoch
+    history = fit(stopped, data, epochs=5, verbose=True)
+    assert history.interrupted
+    assert history is stopped.history
+    assert history.epochs == 1
+    assert len(history.step_loss) == 9
+    assert stopped.optimizer.steps == 9
+    assert "interrupted" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    whole = fit(partial, data, epochs=2)
+    assert whole.step_loss[:9] == history.step_loss
+
+
+def test_ctrl_c_in_a_callback_ends_the_run(data):
+    def press(trained, history):
+        raise KeyboardInterrupt
+
+    history = fit(trainer(), data, epochs=5, callbacks=[Each(press)])
+    assert (history.interrupted, history.epochs) == (True, 1)
+    history = fit(trainer(), data, epochs=5, callbacks=[Each(lambda *_: signal.raise_signal(signal.SIGINT))])
+    assert (history.interrupted, history.epochs) == (True, 1)
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with minidl.interrupt.Interrupt() as interrupt:
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+
+
+def test_handlers_of_others_stay(data):
+    def mine(number, frame):
+        pass
+
+    old = signal.signal(signal.SIGINT, mine)
+    try:
+        fit(trainer(), data)
+        assert signal.getsignal(signal.SIGINT) is mine
+    finally:
+        signal.signal(signal.SIGINT, old)
+
+
+def test_fit_works_outside_the_main_thread(data):
+    done = []
+    thread = threading.Thread(target=lambda: done.append(fit(trainer(), data).epochs))
+    thread.start()
+    thread.join()
+    assert done == [1]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_loss_that_overflows_names_the_layer(data):
+    with pytest.raises(FloatingPointError) as caught:
+        fit(trainer(lr=1e30), data, epochs=5)
+    message = str(caught.value)
+    assert "the loss became" in message
+    assert "smaller learning rate than 1e+30" in message
+
+
+def test_a_parameter_that_is_no_number_is_named_before_anything_changes(data):
+    trained = trainer()
+    trained.model.parameters()[2].data[1, 2] = np.nan
+    before = weights(trained)
+    with pytest.raises(
+        FloatingPointError, match=r"epoch 1, step 1: .* layer 2 Linear \(its parameter 2\.weight is not"
+    ):
+        fit(trained, data)
+    assert weights(trained) == before
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_input_that_is_no_number_is_named(data):
+    x = data[0].copy()
+    x[7, 1] = np.inf
+    with pytest.raises(FloatingPointError, match=r"the input itself is not finite \(1 of the batch's 50 images\)"):
+        fit(trainer(), (x, data[1]), batch_size=50)
+
+
+def test_the_diagnosis_leaves_running_statistics_alone(rng):
+    model = minidl.Model(minidl.BatchNorm1D(3), minidl.Linear(3, 2, rng=0))
+    before = model.state()
+    text = minidl.diagnosis.first_non_finite(model, rng.standard_normal((4, 3)))
+    assert text.startswith("every layer's output is finite")
+    for name, array in model.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+# ---- callbacks -------------------------------------------------------------------------------------------------------
+
+
+def test_true_from_a_callback_stops_and_every_callback_sees_every_epoch(data):
+    seen = []
+
+    def watch(trained, history):
+        seen.append(history.epochs)
+
+    history = fit(trainer(), data, epochs=9, callbacks=[Each(lambda _, h: h.epochs == 3), Each(watch)])
+    assert history.epochs == 3
+    assert seen == [1, 2, 3]
+
+
+class Scripted(minidl.Trainer):
+    """Validation accuracies by script; each epoch's weights are its number."""
+
+    def script(self, values):
+        self.values = values
+        self.model.parameters()[0].data[...] = -1
+        return self
+
+    def _epoch(self, train, order, batch_size, epoch, epochs, line, interrupt):
+        self.model.parameters()[0].data[...] = epoch
+        value = self.values[epoch]
+        self.history.append(
+            train_loss=1 - value, train_accuracy=value, val_loss=1 - value, val_accuracy=value, lr=0.1, seconds=0
+        )
+
+
+def scripted(values, callback, data, validation=True):
+    model = minidl.Model(minidl.Linear(3, 3))
+    run = Scripted(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD()).script(values)
+    history = fit(run, data, validation=data if validation else None, epochs=len(values), callbacks=[callback])
+    return history.epochs, model.parameters()[0].data[0, 0]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("values", "best"), [([0.1, 0.5, 0.5, 0.3], 1), ([0.2, 0.1], 0), ([NAN, 0.1, NAN], 1), ([NAN, NAN], 1)]
+)
+def test_keep_best_gives_the_best_weights_back(data, values, best):
+    assert scripted(values, minidl.KeepBest(), data) == (len(values), best)
+    assert scripted(values, minidl.KeepBest("val_loss"), data) == (len(values), best)
+
+
+@pytest.mark.parametrize(
+    ("values", "epochs", "best"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], 4, 3),
+        ([0.1, 0.3, 0.2, 0.2, 0.9], 4, 1),
+        ([0.3, 0.31, 0.32, 0.33], 3, 2),  # too little each time, and together
+        ([0.3, 0.34, 0.38, 0.42, 0.46], 5, 4),  # together enough
+        ([NAN, NAN, 0.5], 2, 1),
+        ([0.5, NAN, NAN, 0.9], 3, 0),
+    ],
+)
+def test_early_stopping_stops_in_time_and_gives_the_best_weights_back(data, values, epochs, best):
+    callback = minidl.EarlyStopping("val_accuracy", patience=2, min_delta=0.05)
+    assert scripted(values, callback, data) == (epochs, best)
+
+
+def test_early_stopping_watches_the_validation_loss_by_default(data):
+    assert scripted([0.5, 0.4, 0.3, 0.2], minidl.EarlyStopping(patience=1), data) == (2, 0)
+
+
+def test_callbacks_that_watch_validation_need_it(data):
+    with pytest.raises(ValueError, match=r"EarlyStopping: monitor is val_loss, but fit has no validation data"):
+        scripted([0.1], minidl.EarlyStopping(), data, validation=False)
+    assert scripted([0.1, 0.3, 0.2], minidl.KeepBest("train_accuracy"), data, validation=False) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: minidl.KeepBest("lr"),
+        lambda: minidl.EarlyStopping(patience=0),
+        lambda: minidl.EarlyStopping(min_delta=-1),
+        lambda: minidl.EarlyStopping(min_delta=NAN),
+    ],
+)
+def test_callbacks_refuse_bad_arguments(make):
+    with pytest.raises(ValueError, match=r"monitor must|patience must|min_delta must"):
+        make()
+
+
+# ---- checkpoints and history -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", [lambda: minidl.SGD(0.1, 0.9), minidl.RMSProp, minidl.Adam])
+def test_a_run_from_a_checkpoint_equals_an_unbroken_one(data, tmp_path, optimizer):
+    def start():
+        return minidl.Trainer(network(), minidl.SoftmaxCrossEntropyLoss(), optimizer())
+
+    whole, first, second = start(), start(), start()
+    complete = fit(whole, data, epochs=4)
+    fit(first, data, epochs=2)
+    first.save(tmp_path / "checkpoint")
+    assert second.load(tmp_path / "checkpoint") is second
+    history = fit(second, data, epochs=4, resume=True)
+    assert weights(second) == weights(whole)
+    assert history["train_loss"] == complete["train_loss"]
+    assert history.step_loss == complete.step_loss
+
+
+def test_a_checkpoint_that_does_not_fit_changes_nothing(data, tmp_path):
+    trained = trainer()
+    fit(trained, data)
+    trained.save(tmp_path / "good")
+    tensors, metadata = minidl.safetensors.load(tmp_path / "good")
+    before, history = weights(trained), trained.history
+    cases = [
+        ({"model.0.weight": None}, metadata, r"missing 0\.weight"),
+        ({"optimizer.0.weight.velocity": np.zeros(2)}, metadata, r"0\.weight\.velocity must have shape \(8, 3\)"),
+        ({"optimizer.9.weight.velocity": np.zeros(2)}, metadata, "belongs to no parameter"),
+        ({"optimizer.0.weight.square": np.zeros((8, 3))}, metadata, "unknown entry"),
+        ({"optimizer.steps": None}, metadata, "steps"),
+        ({"other": np.zeros(1)}, metadata, "neither model nor optimizer: other"),
+        ({}, {}, r"no trainer's file"),
+        ({}, {"history": "[]"}, "History: JSON must hold"),
+        ({}, {"history": "{"}, "Expecting"),
+    ]
+    for change, text, message in cases:
+        changed = {name: array for name, array in {**tensors, **change}.items() if array is not None}
+        changed = {name: array + 1 if name.startswith("model") else array for name, array in changed.items()}
+        minidl.safetensors.save(tmp_path / "bad", changed, text)
+        with pytest.raises(ValueError, match=message):
+            trained.load(tmp_path / "bad")
+    assert weights(trained) == before
+    assert trained.history is history
+
+
+def test_history_finds_the_best_epoch_and_travels_as_json():
+    history = History()
+    for value in (0.5, NAN, 0.9, 0.9):
+        history.append(train_loss=1, train_accuracy=0.5, val_loss=1 - value, val_accuracy=value, lr=0.1, seconds=1)
+    history.step_loss += [1.0, 2.0]
+    assert history.best() == 2
+    assert history.best("val_loss") == 2
+    assert history.best("train_loss") == 0
+    with pytest.raises(ValueError, match="monitor must be one of"):
+        history.best("seconds")
+    again = History.from_json(history.to_json())
+    assert repr(dict(again)) == repr(dict(history))
+    assert again.step_loss == [1.0, 2.0]
+    assert "4 epochs; last: train_loss=1" in repr(again)
+    with pytest.raises(ValueError, match="no epoch has a val_loss"):
+        History().best("val_loss")
+    with pytest.raises(TypeError, match="an epoch must have exactly"):
+        history.append(train_loss=1)
