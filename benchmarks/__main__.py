@@ -61,12 +61,12 @@ def _list(text: str) -> list[str]:
 
 
 def choose(names: list[str] | None, quick: bool) -> list[contenders.Contender]:
-    """The contenders of these names, or all that are installed. Raises ValueError for one that is unknown or not
-    installed.
+    """The contenders of these names; for None all that are installed, if `quick` without their variants.
+
+    Raises ValueError for a name that is unknown or not installed.
     """
     if names is None:
-        everybody = map(contenders.parse, contenders.NAMES)
-        return [c for c in everybody if not (quick and c.variant) and contenders.missing(c) is None]
+        return [c for c in contenders.everybody() if not (quick and c.variant)]
     chosen = [contenders.parse(name) for name in names]
     for contender in chosen:
         reason = contenders.missing(contender)

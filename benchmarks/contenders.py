@@ -87,7 +87,22 @@ def missing(contender: Contender) -> str | None:
 
         if contender.base not in kernels.available():
             return f"this installation of minidl has no {contender.base} backend"
+        if contender.base == "native" and contender.variant not in ("", *instruction_sets()):
+            return f"this machine has no {contender.variant}"
     return None
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """What the native backend can use here, its own choice first; empty without that backend."""
+    from minidl import kernels
+
+    return importlib.import_module("minidl.kernels.native").isas() if "native" in kernels.available() else ()
+
+
+def everybody() -> list[Contender]:
+    """All that can take part. A native one held to what `native` chooses anyway does not count."""
+    twins = [f"native:{isa}" for isa in instruction_sets()[:1]]
+    return [c for c in map(parse, NAMES) if c.name not in twins and missing(c) is None]
 
 
 def judge() -> Contender:

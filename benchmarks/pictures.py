@@ -61,7 +61,7 @@ def _threads(report: Report, figure: Any) -> None:
             found = {r.threads: r.seconds or 0.0 for r in report.find("threads", case, "step", name)}
             if 1 in found:
                 speedup = [found[1] / value for value in found.values()]
-                axes.plot(found, speedup, style, label=f"{name}: {case}", color=COLOURS.get(name))
+                axes.plot(list(found), speedup, style, label=f"{name}: {case}", color=COLOURS.get(name))
     axes.plot(counts, counts, color="lightgray", label="in proportion", zorder=0)
     axes.set(xlabel="threads", ylabel="times as fast as on one thread", title="Training step", xticks=counts)
     axes.legend(fontsize="small")

@@ -77,11 +77,11 @@ def scaling(session: Session, quick: bool) -> None:
     most = max(session.threads)
     for operation in shapes.QUICK_CHANNELS if quick else shapes.CHANNELS:
         session.compare("channels", operation, most, names, case=f"{operation.out} channels")
-    counts = [threads for threads in (2**i for i in range(10)) if threads < most]
-    for threads in [*counts, most]:
+    counts = () if quick else [threads for threads in (2**i for i in range(10)) if threads < most]
+    for threads in (*counts, most):
         for network in (SEED,) if quick else (SEED, VGG):
             session.compare("threads", tasks.Training(network, network.batch), threads, names)
-    for batch in (16, 32, 64) if quick else (16, 32, 64, 128, 256, 512):
+    for batch in (16, 64) if quick else (16, 32, 64, 128, 256, 512):
         session.compare("growth", tasks.Training(SEED, batch), most, names, case=f"batch {batch}")
     for size in (8, 16) if quick else (8, 16, 24, 32, 48, 64):
         network = Network("chain", "chain", (3, size, size), chain(2), 32)

@@ -29,13 +29,14 @@ class Line:
 
 def lines(report: Report) -> list[Line]:
     """The summary in the order of the README's table."""
-    return [*_training(report), *_layers(report), *_inference(report), *_memory(report), *_cohabitation(report)]
+    parts = (_training, _scaling, _layers, _inference, _memory, _cohabitation)
+    return [line for part in parts for line in part(report)]
 
 
 def _training(report: Report) -> Iterator[Line]:
     for suite, measure in (("epochs", "epoch"), ("networks", "step")):
         for case in distinct(r.case for r in report.find(suite)):
-            for threads in distinct(r.threads for r in report.find(suite, case)):
+            for threads in sorted({r.threads for r in report.find(suite, case)}):
                 row = next((r for r in rows(report, suite, threads) if (r.case, r.measure) == (case, measure)), None)
                 if row:
                     yield from _compared(f"{case}: {measure}", threads, row, ("torch",))
@@ -44,20 +45,41 @@ def _training(report: Report) -> Iterator[Line]:
 def _compared(what: str, threads: int, row: Row, bases: tuple[str, ...]) -> Iterator[Line]:
     ours, theirs = row.subject, row.best(bases)
     if ours:
-        named = (
-            f"{seconds(theirs.seconds)}" + ("" if bases == ("torch",) else f" ({theirs.contender})") if theirs else ""
-        )
+        named = ""
+        if theirs:
+            named = seconds(theirs.seconds) + ("" if theirs.contender == "torch" else f" ({theirs.contender})")
         yield Line(what, threads, seconds(ours.seconds), named, row.ratio(bases))
+
+
+def _scaling(report: Report) -> Iterator[Line]:
+    """How much faster training steps are on all threads than on one: geometric mean and worst network."""
+    most = max((r.threads for r in report.find("networks")), default=1)
+    if most > 1:
+        gains = {}
+        for name in ("native", "torch"):
+            one, many = (
+                {r.case: r.seconds or math.inf for r in report.find("networks", None, "step", name, threads)}
+                for threads in (1, most)
+            )
+            gains[name] = [one[case] / many[case] for case in one if case in many]
+        ours, theirs = (f"{times(_mean(gain))} (worst {times(min(gain))})" if gain else "" for gain in gains.values())
+        if ours:
+            yield Line("training steps against those on one thread, geometric mean", most, ours, theirs, None)
+
+
+def _mean(ratios: list[float]) -> float:
+    return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
 def _layers(report: Report) -> Iterator[Line]:
     for threads in distinct(r.threads for r in report.find("layers")):
-        ratios = [row.ratio() for row in rows(report, "layers", threads) if row.measure == "both"]
-        known = [ratio for ratio in ratios if ratio]
+        table = [row for row in rows(report, "layers", threads) if row.measure == "both"]
+        known = [ratio for ratio in (row.ratio() for row in table) if ratio]
         if known:
-            mean = math.exp(sum(map(math.log, known)) / len(known))
-            what = f"{len(known)} convolution layers, forward + backward: geometric mean (worst {times(min(known))})"
-            yield Line(what, threads, "", "", mean)
+            error = max(row.subject.error or 0.0 for row in table if row.subject)
+            what = f"{len(known)} convolution layers, forward + backward: geometric mean"
+            what += f" (worst {times(min(known))}; largest error {error:.0e})"
+            yield Line(what, threads, "", "", _mean(known))
 
 
 def _inference(report: Report) -> Iterator[Line]:

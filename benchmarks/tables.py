@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from benchmarks.contenders import BACKENDS
 from benchmarks.records import Record, Report, distinct
 
@@ -76,6 +78,8 @@ def render(report: Report) -> str:
     for suite, title in HEADS.items():
         for threads in distinct(r.threads for r in report.find(suite)):
             parts.append(f"{title}, {threads} thread{'s' * (threads > 1)}\n{timing(report, suite, threads)}")
+    if report.find("growth"):
+        parts.append("Exponents of growth: 1 is in proportion\n" + exponents(report))
     memory = report.find("memory")
     if memory:
         body = [[r.case, r.contender, f"{(r.bytes or 0) / 1e6:.0f} MB"] for r in memory]
@@ -107,14 +111,15 @@ def timing(report: Report, suite: str, threads: int) -> str:
     names = distinct(name for row in table for name in row.records)
     peak = report.peak_gflops.get(str(threads))
     others = distinct(name.partition(":")[0] for name in names if name.partition(":")[0] not in BACKENDS)
-    columns = ["case", "measure", *names, "GFLOP/s", "of peak", "error"]
+    columns = ["case", "measure", *names, "an image", "GFLOP/s", "of peak", "error"]
     columns += [f"x {base}" for base in others] + (["x reference"] if "reference" in names else [])
     body = []
     for row in table:
         line = [row.case, row.measure, *(seconds(row.records[n].seconds) if n in row.records else "" for n in names)]
-        rate = row.subject.gflops if row.subject else None
-        error = row.subject.error if row.subject else None
+        ours = row.subject
+        rate, error, images = (ours.gflops, ours.error, ours.images) if ours else (None, None, None)
         line += [
+            seconds(ours.seconds / images) if ours and ours.seconds and images else "",
             f"{rate:.0f}" if rate else "",
             f"{100 * rate / peak:.0f} %" if rate and peak else "",
             f"{error:.0e}" if error is not None else "",
@@ -123,6 +128,20 @@ def timing(report: Report, suite: str, threads: int) -> str:
         line += [times(row.ratio(("reference",)))] if "reference" in names else []
         body.append(line)
     return text(columns, body)
+
+
+def exponents(report: Report) -> str:
+    """How a training step's time grows with batch size, pixels and depth: the slope of log time against log size."""
+    body = []
+    for kind in distinct(r.case.split()[0] for r in report.find("growth")):
+        line = [kind]
+        for name in (names := distinct(r.contender for r in report.find("growth"))):
+            found = [r for r in report.find("growth", measure="step", contender=name) if r.case.split()[0] == kind]
+            sizes = [int(r.case.split()[1]) ** (2 if kind == "size" else 1) for r in found]
+            slope = np.polyfit(np.log(sizes), np.log([r.seconds or 1.0 for r in found]), 1)[0]
+            line.append(f"{slope:.2f}")
+        body.append(line)
+    return text(["step against", *names], body)
 
 
 def text(columns: Sequence[str], body: Sequence[Sequence[str]]) -> str:

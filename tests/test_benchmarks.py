@@ -1,0 +1,363 @@
+"""The benchmark suite on tiny settings: what it accepts and rejects, what it writes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))
+
+from benchmarks import __main__ as command  # noqa: E402
+from benchmarks import contenders, harness, networks, shapes, summary, tables, tasks  # noqa: E402
+from benchmarks.contenders import Contender  # noqa: E402
+from benchmarks.records import Record, Report  # noqa: E402
+from benchmarks.shapes import Operation  # noqa: E402
+from benchmarks.validation import verdict  # noqa: E402
+
+TINY = harness.Settings(repeats=2, sample=1e-4)
+IM2COL = Contender("im2col")
+CONV = Operation("tiny", "conv2d", (2, 3, 5, 6), 4, 3, 2, 1)
+
+
+# ---- the judge is judged ----
+
+
+def arrays(seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {"y": rng.standard_normal((4, 5)), "dx": rng.standard_normal((4, 3))}
+
+
+def test_verdict_accepts_rounding():
+    expected = arrays()
+    error, fault = verdict({name: a.astype(np.float32) for name, a in expected.items()}, expected, True)
+    assert fault is None
+    assert 0 < error < 1e-6
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda a: a * 0,
+        lambda a: a * 1.01,
+        lambda a: np.where(a == a.max(), np.nan, a),
+        lambda a: np.where(a == a.max(), 0, a),
+        lambda a: a[:-1],
+        lambda a: np.roll(a, 1, axis=0),
+    ],
+    ids=["zeros", "one per cent", "nan", "one element", "shape", "order"],
+)
+@pytest.mark.parametrize("name", ["y", "dx"])
+def test_verdict_rejects(spoil, name):
+    expected = arrays()
+    fault = verdict(expected | {name: spoil(expected[name])}, expected, True)[1]
+    assert fault is not None
+    assert fault.startswith(name)
+
+
+def test_verdict_rejects_missing_and_unknown_arrays():
+    expected = arrays()
+    assert "missing: ['dx']" in str(verdict({"y": expected["y"]}, expected, True)[1])
+    assert "unknown: ['z']" in str(verdict(expected | {"z": expected["y"]}, expected, True)[1])
+
+
+def test_verdict_of_networks():
+    rng = np.random.default_rng(0)
+    expected = {"logits": rng.standard_normal((3, 10)), "d0": rng.standard_normal(20)}
+    shifted = expected | {"logits": expected["logits"] + rng.standard_normal((3, 1))}
+    assert verdict(shifted, expected, False)[1] is None
+    assert verdict({"logits": expected["logits"]}, expected, False)[1] is None
+    assert "logits" in str(verdict({"d0": expected["d0"]}, expected, False)[1])
+    assert "d0" in str(verdict(expected | {"d0": 1.01 * expected["d0"]}, expected, False)[1])
+    assert "logits" in str(verdict(expected | {"logits": 1.01 * expected["logits"]}, expected, False)[1])
+
+
+# ---- timing ----
+
+
+def test_interleave_takes_turns_and_counts_calls():
+    log = []
+
+    def sampler(name, seconds):
+        def sample(calls, warm):
+            log.append((name, calls, warm))
+            return seconds
+
+        return sample
+
+    plan = {("a", "m"): sampler("a", 0.001), ("b", "m"): sampler("b", 0.01), ("c", "m"): sampler("c", 20.0)}
+    found = harness.interleave(plan, harness.Settings(repeats=3, sample=0.02))
+    assert {name: len(samples) for (name, _), samples in found.items()} == {"a": 3, "b": 3, "c": 2}
+    assert log[:5] == [("a", 1, False), ("b", 1, False), ("c", 1, False), ("a", 1, True), ("b", 1, True)]
+    assert log[5:8] == [("a", 20, True), ("b", 2, True), ("c", 1, False)]
+    assert [name for name, *_ in log[8:]] == ["b", "a", "a", "b"]
+
+
+# ---- whole comparisons, with real processes ----
+
+
+@pytest.fixture(scope="module")
+def session():
+    with harness.Session([Contender("reference"), IM2COL], [1], TINY, say=lambda line: None) as session:
+        yield session
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        CONV,
+        Operation("groups", "conv2d", (2, 4, 5, 5), 4, 3, padding=1, groups=2, first=True, lasting=False),
+        Operation("linear", "linear", (3, 7), 4),
+        Operation("max", "maxpool2d", (2, 3, 6, 5), kernel=3, stride=2, padding=1),
+        Operation("avg", "avgpool2d", (2, 3, 6, 4), kernel=2, stride=2, lasting=False),
+        Operation("norm", "batchnorm", (2, 3, 4, 4)),
+        Operation("relu", "relu", (2, 3, 4, 4)),
+    ],
+    ids=lambda operation: operation.name,
+)
+def test_operations_are_validated_and_timed(session, operation):
+    session.compare("tiny", operation, 1)
+    found = [r for r in session.records if r.case == operation.name]
+    assert {(r.contender, r.measure) for r in found} == {
+        (name, measure) for name in ("reference", "im2col") for measure in ("forward", "backward")
+    }
+    for record in found:
+        assert record.seconds > 0
+        assert record.samples == 2
+        assert record.error < 1e-5
+        assert record.flops == operation.flops(record.measure)
+
+
+def test_networks_are_validated_and_timed(session):
+    session.compare("tiny", tasks.Training(networks.SEED, 3), 1, case="seed")
+    session.compare("tiny", tasks.Prediction(networks.SEED, 2), 1, case="seed")
+    session.compare("tiny", tasks.Epoch(networks.SEED, 5, 2), 1, case="seed")
+    found = {r.measure: r for r in session.records if r.case == "seed"}
+    assert set(found) == {"forward", "step", "predict", "epoch"}
+    assert {r.contender for r in found.values()} == {"im2col"}
+    assert found["step"].flops == 3 * 2_800_128
+    assert found["predict"].images == 2
+    assert found["epoch"].error is None
+    assert found["step"].error < 1e-3
+
+
+def test_a_wrong_contender_is_named_and_not_timed(session):
+    class Wrong:
+        version = "wrong 0"
+
+        def prepare(self, task):
+            return ["forward", "backward"]
+
+        def outputs(self):
+            return {name: np.zeros(1) for name in ("y", "dx", "dw", "db")}
+
+        def release(self):
+            pass
+
+        def close(self):
+            pass
+
+    wrong = Contender("native")
+    with harness.Session([wrong, IM2COL], [1], TINY, say=lambda line: None) as other:
+        other._workers[wrong, 1] = Wrong()
+        other.compare("tiny", CONV, 1)
+        assert [note for note in other.notes if "native is WRONG at tiny" in note]
+        assert {r.contender for r in other.records} == {"im2col"}
+
+
+def test_a_contender_that_does_not_start_is_noted():
+    with harness.Session([Contender("im2col:nonsense")], [1], TINY, say=lambda line: None) as session:
+        session.contenders[0] = Contender("jax:missing")
+        contenders_missing = contenders.missing(session.contenders[0])
+        if contenders_missing is None:
+            pytest.skip("JAX is installed")
+        assert session.worker(session.contenders[0], 1) is None
+        assert session.notes == ["jax:missing does not start: ModuleNotFoundError: No module named 'jax'"]
+
+
+@pytest.mark.parametrize("network", networks.NETWORKS, ids=lambda network: network.key)
+def test_networks_equal_pytorch(network):
+    if contenders.missing(Contender("torch")):
+        pytest.skip("PyTorch is not installed")
+    with harness.Session([IM2COL, Contender("torch")], [1], TINY, say=lambda line: None) as session:
+        session.compare("tiny", tasks.Training(network, 4), 1)
+        assert session.notes == []
+        assert {r.contender for r in session.records} == {"im2col", "torch"}
+
+
+# ---- sizes ----
+
+
+def test_operations_of_the_suite():
+    convolutions = [op for op in shapes.LAYERS if op.kind == "conv2d"]
+    assert len({op.name for op in convolutions}) >= 12
+    assert {1, 3, 5, 7} == {op.kernel for op in convolutions}
+    assert any(op.groups == op.x[1] > 1 for op in convolutions)
+    assert shapes.CS231N.y == (100, 25, 16, 16)
+
+
+def test_flops_are_the_direct_count():
+    count = sum(2 for _ in np.ndindex(2, 4, 3, 3) for _ in np.ndindex(3, 3, 3))
+    assert CONV.y == (2, 4, 3, 3)
+    assert CONV.flops("forward") == count
+    assert CONV.flops("backward") == 2 * count
+    assert networks.SEED.flops(1, train=False) == 2 * (9 * 8 * 784 + 72 * 16 * 196 + 784 * 256 + 256 * 10)
+
+
+def test_parameters_fit_and_repeat():
+    shapes_of_seed = [p.shape for p in networks.SEED.parameters()]
+    assert shapes_of_seed == [(8, 1, 3, 3), (8,), (16, 8, 3, 3), (16,), (256, 784), (256,), (10, 256), (10,)]
+    for a, b in zip(networks.RESNET.parameters(), networks.RESNET.parameters(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# ---- what comes out ----
+
+
+def test_exponents_of_growth():
+    grown = report()
+    for n in (1, 2, 4):
+        grown.records.append(Record("growth", f"batch {n}", "step", "native", 2, 0.1 * n, 5))
+        grown.records.append(Record("growth", f"size {n}", "step", "native", 2, 0.1 * n**3, 5))
+    assert [line.split() for line in tables.exponents(grown).splitlines()][2:] == [["batch", "1.00"], ["size", "1.50"]]
+
+
+def report() -> Report:
+    records = [
+        Record("layers", "64,32,32,32,3", measure, name, 2, seconds, 5, 1_000_000_000, error=1e-6)
+        for measure in ("forward", "backward")
+        for name, seconds in (("native", 0.01), ("torch", 0.03), ("torch:channels_last", 0.02))
+    ]
+    records.append(Record("networks", "seed network, batch 100", "step", "native", 2, 0.001, 5, images=100))
+    records.append(Record("networks", "seed network, batch 100", "step", "torch", 2, 0.0065, 5, images=100))
+    records.append(Record("networks", "seed network, batch 100", "step", "native", 1, 0.0019, 5, images=100))
+    records.append(Record("memory", "VGG", "step", "native", 2, bytes=100_000_000))
+    records.append(Record("memory", "VGG", "step", "torch", 2, bytes=270_000_000))
+    for measure, seconds in (("step", 0.001), ("product", 0.003), ("pair", 0.005)):
+        records.append(Record("cohabitation", "seed", measure, "native", 2, seconds, 5))
+    machine = {"cpu": "A CPU", "cores": 2, "instruction_sets": ["avx2"], "system": "Linux", "python": "3.11"}
+    machine |= {"numpy": "2.0", "environment": {}, "unset": ["OPENBLAS_CORETYPE"], "load": None}
+    versions = {"native": "minidl 1", "torch": "PyTorch 2"}
+    return Report(machine, {"repeats": 5}, versions, {"2": 400.0}, "torch", ["jax does not start"], records)
+
+
+def test_report_survives_json(tmp_path):
+    path = tmp_path / "deep" / "benchmark.json"
+    report().save(path)
+    assert Report.load(path) == report()
+    path.write_text('{"format": 99}')
+    with pytest.raises(ValueError, match="is not a report"):
+        Report.load(path)
+
+
+def test_tables():
+    text = tables.render(report())
+    lines = [line.split() for line in text.splitlines()]
+    assert [
+        "64,32,32,32,3",
+        "both",
+        "20.0",
+        "ms",
+        "60.0",
+        "ms",
+        "40.0",
+        "ms",
+        "100",
+        "25",
+        "%",
+        "1e-06",
+        "2.00",
+    ] in lines
+    assert "OPENBLAS_CORETYPE unset for all contenders" in text
+    assert "note: jax does not start" in text
+    assert "10.0 us" in next(line for line in text.splitlines() if line.startswith("seed network, batch 100"))
+    assert "400 GFLOP/s on 2 threads" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(2.5, "2.50 s"), (0.0123, "12.3 ms"), (0.000_123_4, "123 us"), (5e-7, "0.50 us"), (None, "")]
+)
+def test_seconds(value, text):
+    assert tables.seconds(value) == text
+
+
+def test_summary():
+    found = {line.what.partition(":")[0]: line for line in summary.lines(report())}
+    assert found["seed network, batch 100"].ratio == pytest.approx(6.5)
+    assert found["1 convolution layers, forward + backward"].ratio == pytest.approx(2.0)
+    assert found["training steps against those on one thread, geometric mean"].ours == "1.90 (worst 1.90)"
+    assert found["VGG"].ours == "100 MB"
+    assert found["VGG"].ratio == pytest.approx(2.7)
+    assert found["training step and numpy matrix product in turn, against the sum of both alone"].ours == "1.25"
+
+
+def test_readme_is_rewritten_between_the_marks(tmp_path, monkeypatch):
+    readme = tmp_path / "README.md"
+    readme.write_text("above\n<!-- benchmark -->\nold\n<!-- /benchmark -->\nbelow\n")
+    report().save(tmp_path / "benchmark.json")
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    for _ in range(2):
+        assert command.main(["--load", str(tmp_path / "benchmark.json"), "--readme", "--backends", "im2col"]) == 0
+        text = readme.read_text()
+        assert text.startswith("above\n<!-- benchmark -->\nA CPU, 2 cores, avx2; minidl 1, PyTorch 2, numpy 2.0.\n")
+        assert "| seed network, batch 100: step | 2 | 1.00 ms | 6.50 ms | **6.50** |\n" in text
+        assert text.endswith("|\n<!-- /benchmark -->\nbelow\n")
+        assert "old" not in text
+
+
+@pytest.mark.parametrize("text", ["none", "<!-- /benchmark --> <!-- benchmark -->", "<!-- benchmark -->"])
+def test_readme_without_marks_is_left_alone(tmp_path, text):
+    readme = tmp_path / "README.md"
+    readme.write_text(text)
+    with pytest.raises(ValueError, match="must contain <!-- benchmark -->"):
+        summary.rewrite(readme, report())
+    assert readme.read_text() == text
+
+
+def test_the_command_measures_and_writes(tmp_path, capsys):
+    options = "--quick --only inference,memory,cohabitation --backends im2col --threads 1 --repeats 1 --out"
+    assert command.main([*options.split(), str(tmp_path)]) == 0
+    found = Report.load(tmp_path / "benchmark.json")
+    assert {r.suite for r in found.records} == {"peak", "inference", "memory", "cohabitation"}
+    assert found.peak_gflops["1"] > 0
+    assert all((r.bytes or 0) > 0 for r in found.find("memory"))
+    out = capsys.readouterr().out
+    assert "taking part: im2col" in out
+    assert "Inference, 1 thread" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--only", "kernel"], "there is no suite kernel"),
+        (["--backends", "caffe"], "unknown contender 'caffe'"),
+        (["--threads", "0"], "--threads must be at least 1"),
+        (["--threads", "many"], "many"),
+        (["--repeats", "0"], "--repeats must be at least 1"),
+    ],
+)
+def test_bad_options(options, message, capsys):
+    with pytest.raises(SystemExit):
+        command.arguments(options)
+    assert message in capsys.readouterr().err
+
+
+def test_pictures(tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks import pictures
+
+    drawn = report()
+    for name, seconds in (("native", 0.01), ("torch", 0.02)):
+        for case, suite in (("4 channels", "channels"), ("8 channels", "channels")):
+            for measure in ("forward", "backward"):
+                drawn.records.append(Record(suite, case, measure, name, 2, seconds, 5, 10**9))
+        for threads in (1, 2):
+            drawn.records.append(Record("threads", "seed", "step", name, threads, seconds / threads, 5))
+        for kind in ("batch", "size", "depth"):
+            for n in (1, 2):
+                drawn.records.append(Record("growth", f"{kind} {n}", "step", name, 2, n * seconds, 5))
+    assert [path.name for path in pictures.draw(drawn, tmp_path)] == ["channels.png", "threads.png", "growth.png"]
+    assert all(path.stat().st_size > 5000 for path in tmp_path.iterdir())
