@@ -84,7 +84,8 @@ class SoftmaxCrossEntropyLoss(Loss):
 class MSELoss(Loss):
     """Half the sum of squared differences, mean over the batch.
 
-    Targets: numbers of the predictions' shape, or class labels, integers (N,), which stand for one-hot rows of K > 1 numbers.
+    Targets: numbers of the predictions' shape, or class labels, integers (N,), which stand for one-hot rows of K > 1
+    numbers.
     """
 
     def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

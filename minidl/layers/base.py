@@ -161,7 +161,8 @@ class Layer:
         Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
         """
         x = geometry.float_array(self.who, "input", x, self.dtype)
-        self._admit(x)
+        if x.shape != self._x_shape or x.dtype != self._x_dtype:
+            self._admit(x)
         backend = kernels.current()
         return backend.leave(self.run(backend.enter(x), train))
 

@@ -9,7 +9,6 @@ Where a backend fuses, a Sequential runs blocks of neighbours instead (see `fuse
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 from minidl import kernels
@@ -39,9 +38,13 @@ class Sequential(Layer):
         """Take in new layers: check, name, forget the plan."""
         if self.layers == self._known:
             return
-        self._known, self._nodes, self._x_shape = None, None, None
         _check_layers(self, self.layers)
-        _separate(dict(enumerate(self.layers)), self, {id(self)})
+        self._known, self._nodes, self._x_shape = list(self.layers), None, None
+        try:
+            _separate(self, {id(self)})
+        except ValueError:
+            self._known = None
+            raise
         self._known = list(self.layers)
         self._locate(self._path)
 
@@ -50,7 +53,7 @@ class Sequential(Layer):
         self._refresh()
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
-    def _replace(self, key: Any, layer: Layer) -> None:
+    def _replace(self, key: str, layer: Layer) -> None:
         self.layers[int(key)] = layer
 
     def plan(self) -> list[Layer]:
@@ -136,14 +139,14 @@ class Residual(Layer):
         self.body = body
         self.shortcut = shortcut
         _check_layers(self, [body] if shortcut is None else [body, shortcut])
-        _separate(self.named_children(), self, {id(self)})
+        _separate(self, {id(self)})
         self._locate("")
 
     def named_children(self) -> dict[str, Layer]:
         """body, and shortcut if there is one."""
         return {"body": self.body} if self.shortcut is None else {"body": self.body, "shortcut": self.shortcut}
 
-    def _replace(self, key: Any, layer: Layer) -> None:
+    def _replace(self, key: str, layer: Layer) -> None:
         setattr(self, key, layer)
 
     def _check(self, x_shape: Shape) -> Shape:
@@ -187,11 +190,11 @@ def _check_layers(container: Layer, layers: list[Layer]) -> None:
             raise TypeError(f"{container.who}: element {i} must be a layer, got {layer!r}{hint}")
 
 
-def _separate(places: Mapping[Any, Layer], container: Any, seen: set[int]) -> None:
+def _separate(container: Any, seen: set[int]) -> None:
     """Give every place below `container` a layer object of its own, so that each remembers its own forward."""
-    for key, layer in places.items():
+    for key, layer in container.named_children().items():
         if id(layer) in seen:
-            if layer.parameters() or layer.children():
+            if layer.children() or layer.parameters():
                 raise ValueError(
                     f"{container.who}: {layer.name} stands in two places;"
                     " a layer with parameters or layers inside can stand in one"
@@ -199,4 +202,4 @@ def _separate(places: Mapping[Any, Layer], container: Any, seen: set[int]) -> No
             layer = copy.copy(layer)
             container._replace(key, layer)
         seen.add(id(layer))
-        _separate(layer.named_children(), layer, seen)
+        _separate(layer, seen)

@@ -35,6 +35,10 @@ class Block(Layer):
         """The merged layers, numbered."""
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
+    def describe(self) -> str:
+        """The merged layers."""
+        return ", ".join(map(repr, self.layers))
+
     def _check(self, x_shape: Shape) -> Shape:
         for layer in self.layers:
             x_shape = layer._check(x_shape)

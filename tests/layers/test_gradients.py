@@ -1,0 +1,107 @@
+"""Every layer, in training and inference: forward and backward against central differences, on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from layers.numeric import check_gradients
+
+from minidl.layers import (
+    AvgPool2D,
+    BatchNorm1D,
+    BatchNorm2D,
+    Conv2D,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2D,
+    Layer,
+    Linear,
+    MaxPool2D,
+    Relu,
+    Reshape,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+
+CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
+    "conv": (lambda: Conv2D(2, 3, 3, rng=0), (2, 2, 5, 4)),
+    "conv_padding": (lambda: Conv2D(2, 2, (3, 2), padding=(1, 0), rng=0), (2, 2, 3, 4)),
+    "conv_stride": (lambda: Conv2D(1, 2, (2, 3), stride=(2, 1), padding=1, rng=0), (3, 1, 4, 3)),
+    "conv_dilation": (lambda: Conv2D(1, 2, 2, dilation=(2, 1), bias=False, rng=0), (2, 1, 4, 3)),
+    "conv_groups": (lambda: Conv2D(4, 2, 2, groups=2, rng=0), (2, 4, 3, 3)),
+    "conv_1x1_depthwise": (lambda: Conv2D(3, 3, 1, groups=3, rng=0), (2, 3, 2, 2)),
+    "maxpool": (lambda: MaxPool2D(2), (2, 2, 4, 5)),
+    "maxpool_overlap": (lambda: MaxPool2D((3, 2), stride=(1, 2), padding=(1, 0)), (2, 1, 4, 5)),
+    "avgpool": (lambda: AvgPool2D(2), (2, 2, 5, 4)),
+    "avgpool_overlap": (lambda: AvgPool2D((2, 3), stride=1, padding=1), (2, 1, 3, 4)),
+    "global_avgpool": (lambda: GlobalAvgPool2D(), (2, 3, 3, 2)),
+    "linear": (lambda: Linear(5, 3, rng=0), (4, 5)),
+    "linear_no_bias": (lambda: Linear(2, 3, bias=False, rng=0), (1, 2)),
+    "relu": (lambda: Relu(), (3, 2, 3, 2)),
+    "relu_2d": (lambda: Relu(), (3, 4)),
+    "sigmoid": (lambda: Sigmoid(), (3, 4)),
+    "tanh": (lambda: Tanh(), (2, 2, 2, 3)),
+    "batchnorm2d": (lambda: BatchNorm2D(3), (3, 3, 2, 2)),
+    "batchnorm1d": (lambda: BatchNorm1D(4, eps=1e-3, momentum=0.5), (5, 4)),
+    "flatten": (lambda: Flatten(), (2, 2, 3, 2)),
+    "reshape": (lambda: Reshape((3, -1, 2)), (2, 12)),
+    "sequential": (
+        lambda: Sequential(
+            Conv2D(1, 2, 3, padding=1, rng=0),
+            BatchNorm2D(2),
+            Tanh(),
+            AvgPool2D(2),
+            Flatten(),
+            Linear(8, 3, rng=1),
+        ),
+        (3, 1, 4, 4),
+    ),
+    "residual": (lambda: Residual(Sequential(Conv2D(2, 2, 3, padding=1, rng=0), Sigmoid())), (2, 2, 3, 3)),
+    "residual_shortcut": (
+        lambda: Residual(Conv2D(2, 3, 3, 2, 1, rng=0), Sequential(Conv2D(2, 3, 1, 2, rng=1), BatchNorm2D(3))),
+        (3, 2, 4, 4),
+    ),
+}
+
+
+@pytest.mark.usefixtures("any_backend")
+@pytest.mark.parametrize("train", [True, False], ids=["train", "inference"])
+@pytest.mark.parametrize("case", CASES)
+def test_gradients_equal_central_differences(case: str, train: bool, rng: np.random.Generator) -> None:
+    make, shape = CASES[case]
+    layer = make()
+    for parameter in layer.parameters():  # away from the zeros and ones of a fresh layer
+        parameter.data += rng.uniform(-0.5, 0.5, parameter.data.shape).astype(np.float32)
+    # Distinct numbers, at least 0.05 apart and 0.05 from zero: no kink within the step of the difference.
+    x = (rng.permutation(np.prod(shape)) - np.prod(shape) // 2 + 0.5).reshape(shape) * 0.1
+    check_gradients(layer, x, rng, train)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_dropout_gradient(rng: np.random.Generator) -> None:
+    layer = Dropout(0.4)
+
+    def repeat() -> None:
+        layer.rng = np.random.default_rng(7)
+
+    check_gradients(layer, rng.standard_normal((3, 2, 3, 2)), rng, True, repeat)
+
+
+@pytest.mark.usefixtures("any_backend")
+@pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.parametrize("case", CASES)
+def test_batches_of_none_and_one(case: str, n: int) -> None:
+    make, shape = CASES[case]
+    layer = make()
+    x = np.ones((n, *shape[1:]), np.float32)
+    y = layer.forward(x, train=False)
+    assert y.shape == (n, *layer.output_shape(shape[1:]))
+    dx = layer.backward(np.ones_like(y))
+    assert dx.shape == x.shape
+    assert all(np.isfinite(p.grad).all() for p in layer.parameters())
+    if n == 0:
+        assert all(not p.grad.any() for p in layer.parameters())
