@@ -19,7 +19,7 @@ CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 """Names of CIFAR-10's labels 0 to 9."""
 
 _BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-_ARCHIVES = ("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz")
+_ARCHIVES = ("cifar-10-binary.tar", "cifar-10-python.tar")
 _RECORD = 1 + 3 * 32 * 32
 _MAX_BATCH_BYTES = 2**26  # twice a published batch
 _MAX_ARCHIVE_BYTES = 2**28  # the published archives unpack to 186 MB
@@ -39,7 +39,7 @@ def load_cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
     The labels' names are `CIFAR10_CLASSES`. Python batches are pickles: `cifar_pickle` reads them and executes nothing.
     Raises FileNotFoundError where the files are not to be had, DataError naming the file where one is damaged.
     """
-    by_hand = f"{_ARCHIVES[0]}, or its files {', '.join(f'{name}.bin' for name in _BATCHES)}"
+    by_hand = f"{CIFAR10.name}, or its files {', '.join(f'{name}.bin' for name in _BATCHES)}"
     found = locate("CIFAR-10", ("cifar10", "cifar-10"), _batch_files, path, (CIFAR10,), by_hand)
     batches: dict[str, Arrays] = {}
     for name, arrays in _read_archive(found[0]) if len(found) == 1 else _read_files(found):
@@ -61,7 +61,7 @@ def _batch_files(place: Path) -> tuple[Path, ...] | None:
             files = tuple(file for name in _BATCHES if (file := plain_or_gz(folder, name + suffix)) is not None)
             if len(files) == len(_BATCHES):
                 return files
-    archives = [place / name for name in _ARCHIVES if (place / name).is_file()]
+    archives = [file for name in _ARCHIVES if (file := plain_or_gz(place, name)) is not None]
     return (archives[0],) if archives else None
 
 

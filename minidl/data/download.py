@@ -105,7 +105,7 @@ def _chunks(url: str, limit: int, stall_seconds: float) -> Iterator[bytes]:
                 raise _MirrorError(f"connection cut after {received} of {total} bytes")
     except urllib.error.HTTPError as error:
         error.close()
-        raise _MirrorError(f"HTTP {error.code} {error.reason}") from error
+        raise _MirrorError(_one_line(f"HTTP {error.code} {error.reason}", stall_seconds)) from error
     except urllib.error.URLError as error:
         raise _MirrorError(_one_line(error.reason, stall_seconds)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -113,9 +113,11 @@ def _chunks(url: str, limit: int, stall_seconds: float) -> Iterator[bytes]:
 
 
 def _one_line(reason: object, stall_seconds: float) -> str:
+    """An error's text for a message; servers may put anything into it."""
     if isinstance(reason, TimeoutError):
         return f"stalled: no data for {stall_seconds:g} s"
-    return " ".join(str(reason).split()) or type(reason).__name__
+    text = "".join(letter if letter.isprintable() else " " for letter in str(reason)[:400])
+    return " ".join(text.split())[:120] or type(reason).__name__
 
 
 def _check_sum(file: Path, digest: str, source: Source) -> None:

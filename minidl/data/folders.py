@@ -87,15 +87,14 @@ def locate(
 
         try:
             for source in sources:
-                if not (target / source.name).is_file():
+                if plain_or_gz(target, source.name.removesuffix(".gz")) is None:
                     download.fetch(source, target)
         except download.DownloadError as error:
             tried = f"the download failed ({error})"
         else:
             found = holds(target)
-            if found is not None:
-                return found
-            tried = f"the download into {target} is not complete"
-    looked = ", ".join(str(place) for place in (*roots, *(roots[0] / name for name in subfolders[:1])))
+            assert found is not None
+            return found
+    looked = f"{' or '.join(map(str, roots))} (subfolders {', '.join(subfolders)})"
     remedy = f"To place it by hand put {by_hand} into {target}, or pass their folder as path"
     raise FileNotFoundError(f"{title}: not found in {looked}; {tried}. {remedy}")

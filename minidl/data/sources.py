@@ -25,9 +25,9 @@ class Source:
 
 _MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 _FASHION = (
-    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
 )
 
 
@@ -94,7 +94,7 @@ FASHION_MNIST = (
         _FASHION,
         "t10k-labels-idx1-ubyte.gz",
         5_148,
-        "67da17c76eaffca5446c3361aaa5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
 )
 """The four files of Fashion-MNIST (Xiao, Rasul, Vollgraf 2017; MIT licence)."""
