@@ -1,0 +1,273 @@
+"""Optimisers: the published updates for several steps, weight decay, schedules, state, messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl.layers import Linear, Parameter, Relu, Sequential
+from minidl.optim import SGD, Adam, Optimizer, RMSProp
+from minidl.schedules import Cosine
+
+P = np.array([1.0, -2.0, 0.5])
+GRADS = [np.array(g) for g in ([0.1, -0.2, 0.0], [0.3, 0.1, -1.0], [-0.5, 0.2, 2.0], [0.05, 0.0, 1e-4])]
+TOL = {"rtol": 1e-12, "atol": 1e-15}
+
+
+def train(optimizer: Optimizer, grads: list[np.ndarray] = GRADS, start: np.ndarray = P) -> np.ndarray:
+    """The parameter after one step for each gradient."""
+    parameter = Parameter(start.copy(), "w")
+    for grad in grads:
+        parameter.grad[...] = grad
+        optimizer.step([parameter])
+    return parameter.data
+
+
+@pytest.mark.usefixtures("any_backend")
+class TestUpdates:
+    @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+    def test_plain_sgd(self, weight_decay: float) -> None:
+        p = P.copy()
+        for grad in GRADS:
+            p -= 0.5 * (grad + weight_decay * p)
+        np.testing.assert_allclose(train(SGD(0.5, weight_decay=weight_decay)), p, **TOL)
+
+    @pytest.mark.parametrize("nesterov", [False, True])
+    def test_momentum_is_the_seeds_formula(self, nesterov: bool) -> None:
+        p, v = P.copy(), np.zeros(3)
+        for grad in GRADS:
+            g = grad + 1e-2 * p
+            v = 0.9 * v + g
+            p = p - 0.1 * (g + 0.9 * v if nesterov else v)
+        np.testing.assert_allclose(train(SGD(0.1, 0.9, 1e-2, nesterov)), p, **TOL)
+
+    def test_momentum_in_closed_form(self) -> None:
+        # a constant gradient 1: v_t = (1 - m^t) / (1 - m), so p_T = -lr (T - m (1 - m^T) / (1 - m)) / (1 - m)
+        m, steps = 0.8, 30
+        p = train(SGD(0.1, m), [np.ones(1)] * steps, np.zeros(1))
+        np.testing.assert_allclose(p, -0.1 * (steps - m * (1 - m**steps) / (1 - m)) / (1 - m), rtol=1e-12)
+
+    @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+    def test_rmsprop(self, weight_decay: float) -> None:
+        p, s = P.copy(), np.zeros(3)
+        for grad in GRADS:
+            g = grad + weight_decay * p
+            s = 0.9 * s + 0.1 * g**2
+            p = p - 0.01 * g / (np.sqrt(s) + 1e-6)
+        np.testing.assert_allclose(train(RMSProp(0.01, 0.9, 1e-6, weight_decay)), p, **TOL)
+
+    @pytest.mark.parametrize("decoupled", [False, True])
+    def test_adam_and_adamw(self, decoupled: bool) -> None:
+        p, m, v = P.copy(), np.zeros(3), np.zeros(3)
+        for t, grad in enumerate(GRADS, 1):
+            g = grad if decoupled else grad + 0.1 * p
+            if decoupled:
+                p = p - 0.05 * 0.1 * p
+            m = 0.8 * m + 0.2 * g
+            v = 0.9 * v + 0.1 * g**2
+            p = p - 0.05 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-7)
+        optimizer = Adam(0.05, 0.8, 0.9, 1e-7, 0.1, decoupled)
+        np.testing.assert_allclose(train(optimizer), p, **TOL)
+        assert optimizer.steps == 4
+
+    def test_the_first_step_of_adam_has_the_size_of_lr(self) -> None:
+        p = train(Adam(0.25, eps=1e-12), [np.array([1e-3, -50.0, 7.0])])
+        np.testing.assert_allclose(p, P - 0.25 * np.array([1, -1, 1]), rtol=1e-6)
+
+    @pytest.mark.parametrize("dtype", ["float32", "float64"])
+    def test_dtype_stays_and_arrays_change_in_place(self, dtype: str) -> None:
+        for optimizer in (SGD(0.1), SGD(0.1, 0.9), RMSProp(), Adam()):
+            parameter = Parameter(P.astype(dtype), "w")
+            parameter.grad[...] = 1
+            data, grad = parameter.data, parameter.grad
+            optimizer.step([parameter])
+            assert parameter.data is data
+            assert data.dtype == dtype
+            assert (data < P).all()
+            np.testing.assert_array_equal(grad, 1)
+            assert {slot.dtype.name for name, slot in optimizer.state().items() if name != "steps"} <= {dtype}
+
+    def test_a_network_learns(self, rng: np.random.Generator) -> None:
+        x = rng.standard_normal((32, 3))
+        y = x @ np.array([[1.0], [-2.0], [3.0]]) + 0.5
+        for optimizer in (SGD(0.1, 0.5), RMSProp(0.05), Adam(0.2)):
+            net = Sequential(Linear(3, 1, rng=0)).astype("float64")
+            for _ in range(300):
+                difference = net.forward(x) - y
+                net.backward(difference / len(x))
+                optimizer.step(net.parameters())
+            assert (difference**2).mean() < 1e-2
+
+
+class TestWeightDecay:
+    def step(self, optimizer: Optimizer) -> list[float]:
+        net = Sequential(Linear(1, 1, init=lambda shape, rng: np.ones(shape)), Relu()).astype("float64")
+        net[0].bias.data[:] = 1  # type: ignore[attr-defined]
+        optimizer.step(net.parameters())
+        return [float(p.data.item()) for p in net.parameters()]
+
+    def test_it_concerns_biases_unless_told_otherwise(self) -> None:
+        assert self.step(SGD(0.5, weight_decay=0.1)) == [0.95, 0.95]
+        assert self.step(SGD(0.5, weight_decay=0.1, decay_all=False)) == [0.95, 1.0]
+        assert self.step(Adam(0.5, weight_decay=0.1, decoupled=True, decay_all=False)) == [0.95, 1.0]
+        assert self.step(RMSProp(0.5, weight_decay=0.1, decay_all=False))[1] == 1.0
+
+    def test_it_may_change_between_steps(self) -> None:
+        parameter = Parameter(np.ones(1), "w")
+        optimizer = SGD(0.5)
+        optimizer.step([parameter])
+        optimizer.weight_decay = 0.1
+        optimizer.step([parameter])
+        assert parameter.data == 0.95
+
+
+class TestLearningRate:
+    def test_a_number_stays(self) -> None:
+        optimizer = SGD(0.1)
+        optimizer.progress(3.5, 10)
+        assert optimizer.lr == 0.1
+        optimizer.lr = 0.05
+        optimizer.progress(4.5, 10)
+        assert optimizer.lr == 0.05
+
+    def test_a_schedule_is_followed(self) -> None:
+        optimizer = SGD(Cosine(0.2))
+        assert optimizer.lr == 0.2
+        optimizer.progress(5.0, 10)
+        assert optimizer.lr == pytest.approx(0.1)
+        np.testing.assert_allclose(train(optimizer, [np.ones(3)]), P - 0.1)
+
+    def test_a_function_is_a_schedule(self) -> None:
+        optimizer = Adam(lambda epoch, epochs: 1 / (1 + epoch))
+        optimizer.progress(3.0, 10)
+        assert optimizer.lr == 0.25
+
+
+MAKERS = {
+    "SGD": lambda: SGD(0.1),
+    "momentum": lambda: SGD(0.1, 0.9),
+    "RMSProp": lambda: RMSProp(0.01),
+    "Adam": lambda: Adam(0.01, weight_decay=0.1),
+}
+
+
+class TestState:
+    @pytest.mark.parametrize("name", MAKERS)
+    def test_a_restored_optimiser_goes_on_exactly(self, name: str) -> None:
+        whole = MAKERS[name]()
+        expected = train(whole)
+        first, second = MAKERS[name](), MAKERS[name]()
+        middle = train(first, GRADS[:2])
+        second.load_state(first.state())
+        np.testing.assert_array_equal(train(second, GRADS[2:], middle), expected)
+        for key, array in whole.state().items():
+            np.testing.assert_array_equal(second.state()[key], array)
+
+    def test_names(self) -> None:
+        keys = {name: sorted(self.stepped(make()).state()) for name, make in MAKERS.items()}
+        assert keys["SGD"] == ["steps"]
+        assert keys["momentum"] == ["steps", "w.velocity"]
+        assert keys["RMSProp"] == ["steps", "w.square"]
+        assert keys["Adam"] == ["steps", "w.mean", "w.square"]
+
+    def stepped(self, optimizer: Optimizer) -> Optimizer:
+        train(optimizer, GRADS[:1])
+        return optimizer
+
+    def test_state_is_a_copy_in_and_out(self) -> None:
+        optimizer = self.stepped(SGD(0.1, 0.9))
+        state = optimizer.state()
+        other = SGD(0.1, 0.9)
+        other.load_state(state)
+        state["w.velocity"][:] = 99
+        np.testing.assert_array_equal(optimizer.state()["w.velocity"], GRADS[0])
+        np.testing.assert_array_equal(other.state()["w.velocity"], GRADS[0])
+
+    def test_slots_follow_a_change_of_dtype_and_new_parameters(self) -> None:
+        optimizer = SGD(1.0, 0.5)
+        net = Sequential(Linear(1, 1, bias=False, init=lambda shape, rng: np.ones(shape)))
+        parameters = net.parameters()
+        parameters[0].grad[:] = 1
+        optimizer.step(parameters)
+        net.astype("float64")
+        parameters[0].grad[:] = 0
+        optimizer.step(parameters)
+        assert parameters[0].data == 1 - 1 - 0.5
+        assert optimizer.state()["0.weight.velocity"].dtype == np.float64
+        extra = Parameter(np.zeros(2), "extra")
+        optimizer.step([*parameters, extra])
+        assert parameters[0].data == 1 - 1 - 0.5 - 0.25
+        np.testing.assert_array_equal(optimizer.state()["extra.velocity"], [0, 0])
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                {"w.velocity": np.zeros(3)},
+                "Adam: state has the unknown entry 'w.velocity'; the slots of Adam: mean, square",
+            ),
+            ({"steps": None}, "Adam: state must have steps, an int of at least 0, got None"),
+            ({"steps": np.array(-1)}, "Adam: state must have steps, an int of at least 0"),
+            ({"steps": np.array(1.5)}, "Adam: state must have steps, an int of at least 0"),
+            ({"v.mean": np.zeros(3)}, "Adam: state lacks the entry 'v.square'"),
+        ],
+    )
+    def test_a_wrong_state_is_refused(self, change: dict[str, Any], message: str) -> None:
+        optimizer = self.stepped(Adam())
+        before = optimizer.state()
+        with pytest.raises(ValueError, match=message):
+            optimizer.load_state({**before, **change})
+        for key, array in before.items():
+            np.testing.assert_array_equal(optimizer.state()[key], array)
+
+    def test_a_state_of_other_parameters_is_refused_at_the_next_step(self) -> None:
+        state = self.stepped(Adam()).state()
+        optimizer = Adam()
+        optimizer.load_state(state)
+        with pytest.raises(ValueError, match=r"Adam: the loaded state must fit .*; missing: u; without parameter: w"):
+            optimizer.step([Parameter(P.copy(), "u")])
+        with pytest.raises(ValueError, match=r"Adam: w.mean must have shape \(2,\) \(the parameter's\), got \(3,\)"):
+            optimizer.step([Parameter(np.zeros(2), "w")])
+        optimizer.load_state({"steps": np.array(0)})
+        optimizer.step([Parameter(np.zeros(2), "u")])
+
+
+class TestMessages:
+    def test_parameters(self) -> None:
+        optimizer = SGD(0.1)
+        with pytest.raises(ValueError, match="SGD: 2 parameters have the name 'weight'; names must be unique"):
+            optimizer.step([*Linear(1, 1).parameters(), *Linear(1, 1).parameters()])
+        parameter = Parameter(P.copy(), "w")
+        optimizer.step([parameter])
+        parameter.grad = np.zeros(2)
+        with pytest.raises(ValueError, match=r"SGD: the gradient of w must have shape \(3,\) .*got \(2,\)"):
+            optimizer.step([parameter])
+        parameter.grad = np.zeros(3, np.float32)
+        with pytest.raises(TypeError, match=r"SGD: w and its gradient must both .* got float64 and float32"):
+            optimizer.step([parameter])
+        parameter.grad = np.zeros(6)[::2]
+        with pytest.raises(ValueError, match="SGD: w and its gradient must be C-contiguous"):
+            optimizer.step([parameter])
+
+    @pytest.mark.parametrize(
+        ("make", "error", "message"),
+        [
+            (lambda: SGD(-0.1), ValueError, "SGD: lr must be at least 0, got -0.1"),
+            (lambda: SGD("0.1"), TypeError, "SGD: lr must be a number, got '0.1'"),  # type: ignore[arg-type]
+            (lambda: SGD(float("nan")), ValueError, "SGD: lr must be at least 0, got nan"),
+            (lambda: SGD(0.1, 1.0), ValueError, r"SGD: momentum must be in \[0, 1\), got 1.0"),
+            (lambda: SGD(0.1, weight_decay=-1), ValueError, "SGD: weight_decay must be at least 0, got -1"),
+            (lambda: SGD(0.1, nesterov=True), ValueError, "SGD: nesterov needs a momentum above 0, got 0.0"),
+            (lambda: RMSProp(decay=1), ValueError, r"RMSProp: decay must be in \[0, 1\), got 1"),
+            (lambda: RMSProp(eps=0), ValueError, "RMSProp: eps must be positive, got 0"),
+            (lambda: Adam(beta1=-0.1), ValueError, r"Adam: beta1 must be in \[0, 1\), got -0.1"),
+            (lambda: Adam(beta2=1.0), ValueError, r"Adam: beta2 must be in \[0, 1\), got 1.0"),
+            (lambda: Adam(eps=0.0), ValueError, "Adam: eps must be positive, got 0.0"),
+            (lambda: Adam(None), TypeError, "Adam: lr must be a number, got None"),  # type: ignore[arg-type]
+        ],
+    )
+    def test_bad_arguments(self, make: Any, error: type[Exception], message: str) -> None:
+        with pytest.raises(error, match=message):
+            make()
