@@ -11,24 +11,30 @@ from minidl.kernels import geometry
 Size = int | tuple[int, int]
 Shape = tuple[int, ...]
 
+OPTIONAL = ("b", "velocity")
+"""The arrays that may be None."""
+
 
 def floats(who: str, **arrays: Any) -> list[Any]:
-    """The named arrays, in order, ready for a kernel and all of the first one's dtype; a None stays None."""
+    """The named arrays, in order, ready for a kernel and all of the first one's dtype; an optional None stays None."""
     checked: list[Any] = []
     for name, array in arrays.items():
-        checked.append(None if array is None else geometry.float_array(who, name, array))
-        if array is not None and checked[-1].dtype != checked[0].dtype:
+        absent = array is None and name in OPTIONAL
+        checked.append(None if absent else geometry.float_array(who, name, array))
+        if not absent and checked[-1].dtype != checked[0].dtype:
             rule = f"{next(iter(arrays))}'s dtype {checked[0].dtype}"
             raise TypeError(f"{who}: {name} must have {rule}, got {checked[-1].dtype}")
     return checked
 
 
 def writeable(who: str, **arrays: Any) -> None:
-    """Refuse arrays that cannot be changed in place; a None passes."""
+    """Refuse arrays that cannot be changed in place; an optional None passes."""
     for name, array in arrays.items():
-        if array is not None and not isinstance(array, np.ndarray):
+        if array is None and name in OPTIONAL:
+            continue
+        if not isinstance(array, np.ndarray):
             raise TypeError(f"{who}: {name} is changed in place and must be a numpy array, got {type(array).__name__}")
-        if array is not None and not array.flags.writeable:
+        if not array.flags.writeable:
             raise ValueError(f"{who}: {name} is changed in place and must be writeable, got a read-only array")
 
 

@@ -19,9 +19,7 @@ def norm_settings(who: str, momentum: float, eps: float) -> tuple[float, float]:
     )
 
 
-def norm_arrays(
-    who: str, x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, train: bool
-) -> list[Any]:
+def norm_arrays(who: str, x: Any, gamma: Any, beta: Any, running_mean: Any, running_var: Any, train: bool) -> list[Any]:
     """x, gamma, beta and the running statistics ready for a kernel; in training the latter can be written to."""
     if train:
         _check.writeable(who, running_mean=running_mean, running_var=running_var)

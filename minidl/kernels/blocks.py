@@ -74,9 +74,7 @@ class Blocks:
         pool: Pool | None,
     ) -> tuple[Array, Any]:
         """batchnorm, relu if asked, pooling if asked -> y, saved."""
-        y, mean, inv_std = self.plain.batchnorm_forward(
-            x, gamma, beta, running_mean, running_var, momentum, eps, train
-        )
+        y, mean, inv_std = self.plain.batchnorm_forward(x, gamma, beta, running_mean, running_var, momentum, eps, train)
         y, tail = self._tail_forward(y, relu, pool)
         return y, (tail, mean, inv_std)
 

@@ -1,4 +1,4 @@
-"""Central differences: the gradient that needs no derivation."""
+"""Central differences: the gradient that needs no derivation, in every element or along one random direction."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def gradient(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, dy: np.ndarra
         x[place] = old
         dx[place] = (above - below) / (2 * STEP)
     return dx
+
+
+def slope(
+    f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, direction: np.ndarray, dy: np.ndarray | float = 1.0
+) -> float:
+    """d sum(f(x + t direction) * dy) / dt at t = 0: what sum(dx * direction) must be. Cheap, for large arrays."""
+    difference = f(x + STEP * direction) - f(x - STEP * direction)
+    return float(np.sum(difference * dy) / (2 * STEP))

@@ -137,9 +137,7 @@ def test_linear_block(backend, case, dtype):
     got = backend.linear_block_forward(entered, w, b)
     compare.check(backend.leave(got), y, dtype, exact=True)
     out = compare.Guarded(w.shape, dtype), compare.Guarded(db.shape, dtype)
-    got_dx, _, _ = backend.linear_block_backward(
-        backend.enter(dy), got, entered, w, out=(out[0].array, out[1].array)
-    )
+    got_dx, _, _ = backend.linear_block_backward(backend.enter(dy), got, entered, w, out=(out[0].array, out[1].array))
     compare.check(backend.leave(got_dx), dx, dtype, exact=True)
     compare.check(out[0].array, dw, dtype, exact=True)
     compare.check(out[1].array, db, dtype, exact=True)

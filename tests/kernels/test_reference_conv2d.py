@@ -9,7 +9,10 @@ from kernels import cases, compare, numeric
 from minidl.kernels import reference
 
 ONE = (1, 1)
-GRADIENT_CASES = [case for case in cases.CONVS if 0 < np.prod(case.x) < 400 and np.prod(case.w) < 200]
+SMALL = (
+    cases.Conv("small", (2, 2, 3, 4), (2, 2, 2, 3), padding=(1, 1)),
+    cases.Conv("small-strided-dilated-grouped", (1, 4, 5, 4), (2, 2, 2, 2), (2, 1), (1, 2), (2, 3), 2),
+)
 
 
 def test_the_published_forward_numbers():
@@ -33,7 +36,7 @@ def test_the_published_forward_numbers():
     np.testing.assert_allclose(y, published, rtol=0, atol=5e-9)
 
 
-@pytest.mark.parametrize("case", GRADIENT_CASES, ids=cases.label)
+@pytest.mark.parametrize("case", SMALL, ids=cases.label)
 def test_gradients_against_central_differences(case, rng):
     x, w, b = rng.standard_normal(case.x), rng.standard_normal(case.w), rng.standard_normal(case.w[0])
     dy = rng.standard_normal(reference.conv2d_forward(x, w, b, *case.window).shape)
@@ -43,6 +46,22 @@ def test_gradients_against_central_differences(case, rng):
 
     for got, argument in zip(reference.conv2d_backward(dy, x, w, *case.window), (x, w, b), strict=True):
         compare.check(got, numeric.gradient(forward, argument, dy), tolerance=numeric.TOLERANCE)
+
+
+@pytest.mark.parametrize("case", cases.CONVS, ids=cases.label)
+def test_gradients_along_a_random_direction(case, rng):
+    x, w, b = rng.standard_normal(case.x), rng.standard_normal(case.w), rng.standard_normal(case.w[0])
+    functions = (
+        lambda x: reference.conv2d_forward(x, w, b, *case.window),
+        lambda w: reference.conv2d_forward(x, w, b, *case.window),
+        lambda b: reference.conv2d_forward(x, w, b, *case.window),
+    )
+    dy = rng.standard_normal(functions[0](x).shape)
+    gradients = reference.conv2d_backward(dy, x, w, *case.window)
+    for got, argument, function in zip(gradients, (x, w, b), functions, strict=True):
+        direction = rng.standard_normal(argument.shape)
+        expected = numeric.slope(function, argument, direction, dy)
+        assert np.sum(got * direction) == pytest.approx(expected, rel=1e-7, abs=1e-7)
 
 
 def test_the_definition_element_by_element(rng):

@@ -9,7 +9,7 @@ from kernels import cases, compare, numeric
 from minidl.kernels import reference
 
 NONE = (0, 0)
-GRADIENT_CASES = [case for case in cases.POOLS if 0 < np.prod(case.x) < 500]
+GRADIENT_CASES = [case for case in cases.POOLS if 0 < np.prod(case.x) < 250]
 
 
 def distinct(rng, shape):

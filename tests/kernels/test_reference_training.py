@@ -17,8 +17,9 @@ class TestSoftmaxCrossEntropy:
         target = legacy.randint(10, size=50)
         loss, dlogits, _ = reference.softmax_cross_entropy(logits, target)
         assert loss == pytest.approx(2.3025458445007376, abs=1e-12)
-        expected = numeric.gradient(lambda z: reference.softmax_cross_entropy(z, target)[0], logits)
-        compare.check(dlogits, expected, tolerance=1e-7)
+        direction = legacy.randn(50, 10)
+        slope = numeric.slope(lambda z: reference.softmax_cross_entropy(z, target)[0], logits, direction)
+        assert np.sum(dlogits * direction) == pytest.approx(slope, rel=1e-7)
 
     @pytest.mark.parametrize("smoothing", [0.0, 0.1, 1.0])
     @pytest.mark.parametrize("kind", ["labels", "one-hot", "probabilities", "weights"])

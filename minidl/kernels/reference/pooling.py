@@ -11,9 +11,7 @@ import numpy as np
 from minidl.kernels.reference.windows import Pair, crop, pad, positions, taps
 
 
-def maxpool2d_forward(
-    x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair
-) -> tuple[np.ndarray, np.ndarray]:
+def maxpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
     """(N, C, H, W) -> y, argmax, both (N, C, OH, OW); argmax = ih*W + iw, int32.
 
     The window is cut at the map's border, so padding never wins. `np.argmax` has the contract's rule:

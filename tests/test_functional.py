@@ -1,0 +1,362 @@
+"""Every operation on plain arrays, on every backend: values, harmless oddities of arrays, sandwiches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernels import cases, compare, numeric
+
+import minidl.functional as F  # noqa: N812 - as everyone calls such a module
+from minidl.kernels import reference
+
+DTYPES = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
+
+
+def inputs(dtype=np.float64, n=3):
+    """One set of arrays that go together: a convolution of 4 channels in 2 groups, 6 features, 5 classes."""
+    rng = np.random.default_rng(5)
+    arrays = {
+        "x": rng.standard_normal((n, 4, 6, 5)),
+        "w": rng.standard_normal((6, 2, 3, 2)),
+        "b": rng.standard_normal(6),
+        "dy": rng.standard_normal((n, 6, 3, 6)),
+        "dpool": rng.standard_normal((n, 4, 3, 2)),
+        "dmap": rng.standard_normal((n, 4)),
+        "dx": rng.standard_normal((n, 4, 6, 5)),
+        "cols": rng.standard_normal((4 * 3 * 2, n * 4 * 4)),
+        "features": rng.standard_normal((n, 6)),
+        "matrix": rng.standard_normal((5, 6)),
+        "bias": rng.standard_normal(5),
+        "logits": rng.standard_normal((n, 5)),
+        "gamma": rng.standard_normal(4),
+        "beta": rng.standard_normal(4),
+        "mean": rng.standard_normal(4),
+        "var": rng.uniform(0.5, 2, 4),
+    }
+    return {name: array.astype(dtype) for name, array in arrays.items()}
+
+
+WINDOW = (2, 1), (1, 1), 1, 2
+PAIRS = (2, 1), (1, 1), (1, 1), 2
+POOL = (2, 2), (2, 2), (0, 0)
+LABELS = np.array([4, 0, 2])
+
+# For each function: the call on plain arrays, and the reference's on the same arrays.
+CALLS = {
+    "conv2d_forward": (
+        lambda a: F.conv2d_forward(a["x"], a["w"], a["b"], *WINDOW),
+        lambda a: reference.conv2d_forward(a["x"], a["w"], a["b"], *PAIRS),
+    ),
+    "conv2d_backward": (
+        lambda a: F.conv2d_backward(a["dy"], a["x"], a["w"], *WINDOW),
+        lambda a: reference.conv2d_backward(a["dy"], a["x"], a["w"], *PAIRS),
+    ),
+    "maxpool2d_forward": (
+        lambda a: F.maxpool2d_forward(a["x"], 2),
+        lambda a: reference.maxpool2d_forward(a["x"], *POOL),
+    ),
+    "maxpool2d_backward": (
+        lambda a: F.maxpool2d_backward(a["dpool"], F.maxpool2d_forward(a["x"], 2)[1], np.shape(a["x"]), 2),
+        lambda a: reference.maxpool2d_backward(
+            a["dpool"], reference.maxpool2d_forward(a["x"], *POOL)[1], a["x"].shape, *POOL
+        ),
+    ),
+    "avgpool2d_forward": (
+        lambda a: F.avgpool2d_forward(a["x"], 2),
+        lambda a: reference.avgpool2d_forward(a["x"], *POOL),
+    ),
+    "avgpool2d_backward": (
+        lambda a: F.avgpool2d_backward(a["dpool"], np.shape(a["x"]), 2),
+        lambda a: reference.avgpool2d_backward(a["dpool"], a["x"].shape, *POOL),
+    ),
+    "global_avgpool_forward": (
+        lambda a: F.global_avgpool_forward(a["x"]),
+        lambda a: reference.global_avgpool_forward(a["x"]),
+    ),
+    "global_avgpool_backward": (
+        lambda a: F.global_avgpool_backward(a["dmap"], np.shape(a["x"])),
+        lambda a: reference.global_avgpool_backward(a["dmap"], a["x"].shape),
+    ),
+    "linear_forward": (
+        lambda a: F.linear_forward(a["features"], a["matrix"], a["bias"]),
+        lambda a: reference.linear_forward(a["features"], a["matrix"], a["bias"]),
+    ),
+    "linear_backward": (
+        lambda a: F.linear_backward(a["logits"], a["features"], a["matrix"]),
+        lambda a: reference.linear_backward(a["logits"], a["features"], a["matrix"]),
+    ),
+    **{
+        f"{name}_forward": (
+            lambda a, name=name: getattr(F, f"{name}_forward")(a["x"]),
+            lambda a, name=name: getattr(reference, f"{name}_forward")(a["x"]),
+        )
+        for name in ("relu", "sigmoid", "tanh")
+    },
+    **{
+        f"{name}_backward": (
+            lambda a, name=name: getattr(F, f"{name}_backward")(a["dx"], a["x"]),
+            lambda a, name=name: getattr(reference, f"{name}_backward")(a["dx"], a["x"]),
+        )
+        for name in ("relu", "sigmoid", "tanh")
+    },
+    "dropout_forward": (
+        lambda a: F.dropout_forward(a["features"], 0.5, 2**63),
+        lambda a: reference.dropout_forward(a["features"], 0.5, 2**63),
+    ),
+    "dropout_backward": (
+        lambda a: F.dropout_backward(a["features"], 0.5, 3),
+        lambda a: reference.dropout_backward(a["features"], 0.5, 3),
+    ),
+    "batchnorm_forward": (
+        lambda a: F.batchnorm_forward(a["x"], a["gamma"], a["beta"], a["mean"], a["var"], train=False),
+        lambda a: reference.batchnorm_forward(a["x"], a["gamma"], a["beta"], a["mean"], a["var"], 0.9, 1e-5, False),
+    ),
+    "batchnorm_backward": (
+        lambda a: F.batchnorm_backward(a["dx"], a["x"], a["gamma"], a["mean"], a["var"]),
+        lambda a: reference.batchnorm_backward(a["dx"], a["x"], a["gamma"], a["mean"], a["var"]),
+    ),
+    "softmax_cross_entropy": (
+        lambda a: F.softmax_cross_entropy(a["logits"], LABELS[: len(a["logits"])]),
+        lambda a: reference.softmax_cross_entropy(a["logits"], LABELS[: len(a["logits"])]),
+    ),
+    "mse_loss": (lambda a: F.mse_loss(a["x"], a["dx"]), lambda a: reference.mse_loss(a["x"], a["dx"])),
+    "im2col": (
+        lambda a: F.im2col(a["x"], (3, 2)),
+        lambda a: reference.im2col(a["x"], (3, 2), (1, 1), (0, 0), (1, 1)),
+    ),
+    "col2im": (
+        lambda a: F.col2im(a["cols"], np.shape(a["x"]), (3, 2)),
+        lambda a: reference.col2im(a["cols"], a["x"].shape, (3, 2), (1, 1), (0, 0), (1, 1)),
+    ),
+}
+IN_PLACE = {"adam_update", "rmsprop_update", "sgd_update"}
+SANDWICHES = {name for name in F.__all__ if name.startswith(("affine_", "conv_"))}
+
+calls = pytest.mark.parametrize("name", CALLS)
+
+
+def check_all(results, expected, dtype):
+    if not isinstance(results, tuple):
+        results, expected = (results,), (expected,)
+    for got, wanted in zip(results, expected, strict=True):
+        if isinstance(got, float):
+            compare.check_number(got, wanted, 1e-6 if dtype == np.float32 else 1e-13)
+        elif isinstance(got, int):
+            assert got == wanted
+        else:
+            compare.check(got, wanted, got.dtype if wanted.dtype == np.int32 else dtype)
+
+
+def test_every_function_is_called_here():
+    assert CALLS.keys() | IN_PLACE | SANDWICHES == set(F.__all__)
+
+
+@DTYPES
+@calls
+def test_values_are_the_references(any_backend, name, dtype):
+    arrays = inputs(dtype)
+    call, expected = CALLS[name]
+    wide = {key: array.astype(np.float64) for key, array in arrays.items()}
+    check_all(call(arrays), expected(wide), dtype)
+    for key, array in inputs(dtype).items():
+        compare.check(arrays[key], array, exact=True)
+
+
+def strided(a):
+    return np.repeat(a, 2, axis=-1)[..., ::2]
+
+
+def read_only(a):
+    a = a.copy()
+    a.flags.writeable = False
+    return a
+
+
+def unaligned(a):
+    raw = np.zeros(a.nbytes + 1, np.uint8)
+    view = raw[1:].view(a.dtype).reshape(a.shape)
+    view[...] = a
+    return view
+
+
+ODDITIES = {
+    "fortran": np.asfortranarray,
+    "strided": strided,
+    "reversed": lambda a: a[::-1].copy()[::-1],
+    "read-only": read_only,
+    "byte-swapped": lambda a: a.astype(a.dtype.newbyteorder()),
+    "unaligned": unaligned,
+    "list": lambda a: a.tolist(),
+}
+
+
+@pytest.mark.parametrize("oddity", ODDITIES)
+@calls
+def test_odd_but_harmless_arrays_just_work(any_backend, name, oddity):
+    call, expected = CALLS[name]
+    odd = {key: ODDITIES[oddity](array) for key, array in inputs().items()}
+    check_all(call(odd), expected(inputs()), np.float64)
+
+
+@calls
+def test_memory_mapped_arrays_just_work(any_backend, name, tmp_path):
+    call, expected = CALLS[name]
+    mapped = {}
+    for key, array in inputs().items():
+        np.save(tmp_path / f"{key}.npy", array)
+        mapped[key] = np.load(tmp_path / f"{key}.npy", mmap_mode="r")
+    check_all(call(mapped), expected(inputs()), np.float64)
+
+
+@DTYPES
+@calls
+def test_empty_batches_just_work(any_backend, name, dtype):
+    call, expected = CALLS[name]
+    arrays = inputs(dtype, n=0)
+    check_all(call(arrays), expected({key: array.astype(np.float64) for key, array in arrays.items()}), dtype)
+
+
+@calls
+def test_results_belong_to_the_caller(any_backend, name):
+    arrays = inputs()
+    results = CALLS[name][0](arrays)
+    for result in results if isinstance(results, tuple) else (results,):
+        if isinstance(result, np.ndarray):
+            assert result.flags.writeable
+            assert result.flags.c_contiguous
+            assert not any(np.shares_memory(result, array) for array in arrays.values())
+
+
+class TestInPlace:
+    @pytest.mark.parametrize("oddity", ["plain", "fortran", "strided", "byte-swapped", "unaligned"])
+    def test_running_statistics(self, any_backend, oddity):
+        arrays = inputs()
+        change = ODDITIES.get(oddity, lambda a: a)
+        mean, var = change(arrays["mean"].copy()), change(arrays["var"].copy())
+        got = F.batchnorm_forward(arrays["x"], arrays["gamma"], arrays["beta"], mean, var, momentum=0.5)
+        expected = [arrays["mean"].copy(), arrays["var"].copy()]
+        wanted = reference.batchnorm_forward(arrays["x"], arrays["gamma"], arrays["beta"], *expected, 0.5, 1e-5, True)
+        check_all(got, wanted, np.float64)
+        for statistic, value in zip((mean, var), expected, strict=True):
+            compare.check(statistic.astype(np.float64), value)
+
+    @pytest.mark.parametrize("oddity", ["plain", "fortran", "strided", "byte-swapped", "unaligned"])
+    @pytest.mark.parametrize("rule", sorted(IN_PLACE))
+    def test_updates(self, any_backend, rule, oddity):
+        change = ODDITIES.get(oddity, lambda a: a)
+        rng = np.random.default_rng(1)
+        plain = [rng.uniform(0.1, 1, (4, 3)) for _ in range(4 if rule == "adam_update" else 3)]
+        odd = [change(array.copy()) for array in plain]
+        step = (2,) if rule == "adam_update" else ()
+        getattr(F, rule)(*odd, *step, weight_decay=0.1)
+        settings = {"sgd_update": (0.01, 0.9, 0.1), "rmsprop_update": (0.001, 0.99, 1e-8, 0.1)}
+        settings["adam_update"] = (2, 0.001, 0.9, 0.999, 1e-8, 0.1)
+        getattr(reference, rule)(*plain, *settings[rule])
+        for got, wanted in zip(odd, plain, strict=True):
+            compare.check(got.astype(np.float64), wanted)
+
+    def test_sgd_without_velocity(self, any_backend):
+        p = np.ones(3, np.float32)
+        F.sgd_update(p, np.full(3, 2, np.float32), lr=0.25)
+        compare.check(p, np.full(3, 0.5, np.float32), exact=True)
+
+
+class TestSandwiches:
+    """Forward and backward equal the plain functions one after the other, or central differences."""
+
+    def test_affine_relu(self, any_backend):
+        a = inputs()
+        images = a["x"][:, :1, :2, :3]
+        y, cache = F.affine_relu_forward(images, a["matrix"], a["bias"])
+        flat = np.ascontiguousarray(images).reshape(3, 6)
+        expected = F.relu_forward(F.linear_forward(flat, a["matrix"], a["bias"]))
+        compare.check(y, expected)
+        dx, dw, db = F.affine_relu_backward(a["logits"], cache)
+        dz = F.relu_backward(a["logits"], expected)
+        wanted = F.linear_backward(dz, flat, a["matrix"])
+        compare.check(dx, wanted[0].reshape(images.shape))
+        compare.check(dw, wanted[1])
+        compare.check(db, wanted[2])
+
+    @DTYPES
+    def test_conv_relu(self, any_backend, dtype):
+        a = inputs(dtype)
+        y, cache = F.conv_relu_forward(a["x"], a["w"], a["b"], *WINDOW)
+        expected = F.relu_forward(F.conv2d_forward(a["x"], a["w"], a["b"], *WINDOW))
+        compare.check(y, expected)
+        gradients = F.conv_relu_backward(a["dy"], cache)
+        wanted = F.conv2d_backward(F.relu_backward(a["dy"], expected), a["x"], a["w"], *WINDOW)
+        for got, value in zip(gradients, wanted, strict=True):
+            compare.check(got, value)
+
+    @pytest.mark.parametrize("kind", ["max", "avg"])
+    def test_conv_relu_pool(self, any_backend, kind):
+        a = inputs()
+        y, cache = F.conv_relu_pool_forward(a["x"], a["w"], a["b"], *WINDOW, pool=kind, pool_size=(2, 3), pool_stride=1)
+        r = F.relu_forward(F.conv2d_forward(a["x"], a["w"], a["b"], *WINDOW))
+        window = (2, 3), 1
+        dy = np.random.default_rng(2).standard_normal(y.shape)
+        if kind == "max":
+            expected, argmax = F.maxpool2d_forward(r, *window)
+            dr = F.maxpool2d_backward(dy, argmax, r.shape, *window)
+        else:
+            expected = F.avgpool2d_forward(r, *window)
+            dr = F.avgpool2d_backward(dy, r.shape, *window)
+        compare.check(y, expected)
+        wanted = F.conv2d_backward(F.relu_backward(dr, r), a["x"], a["w"], *WINDOW)
+        for got, value in zip(F.conv_relu_pool_backward(dy, cache), wanted, strict=True):
+            compare.check(got, value)
+
+    def test_conv_batchnorm_relu(self, any_backend):
+        a = inputs()
+        gamma, beta = np.linspace(0.5, 1.5, 6), np.linspace(-1, 1, 6)
+        arguments = a["x"], a["w"], a["b"], gamma, beta
+
+        def forward(_=None):
+            return F.conv_batchnorm_relu_forward(*arguments, np.zeros(6), np.ones(6), *WINDOW)
+
+        y, cache = forward()
+        z = F.conv2d_forward(a["x"], a["w"], a["b"], *WINDOW)
+        running = np.zeros(6), np.ones(6)
+        expected, _, _ = F.batchnorm_forward(z, gamma, beta, *running)
+        compare.check(y, F.relu_forward(expected), tolerance=1e-12)
+        gradients = F.conv_batchnorm_relu_backward(a["dy"], cache)
+        rng = np.random.default_rng(3)
+        for place, (got, argument) in enumerate(zip(gradients, arguments, strict=True)):
+            direction = rng.standard_normal(argument.shape)
+
+            def moved(value, place=place):
+                changed = [*arguments[:place], value, *arguments[place + 1 :]]
+                return F.conv_batchnorm_relu_forward(*changed, np.zeros(6), np.ones(6), *WINDOW)[0]
+
+            slope = numeric.slope(moved, argument, direction, a["dy"])
+            assert np.sum(got * direction) == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+    def test_conv_batchnorm_relu_changes_the_running_statistics_only_in_training(self, any_backend):
+        a, ones = inputs(), np.ones(6)
+        for train in True, False:
+            mean, var = np.zeros(6), np.ones(6)
+            F.conv_batchnorm_relu_forward(a["x"], a["w"], a["b"], ones, ones, mean, var, *WINDOW, train=train)
+            assert bool(mean.any()) is train
+            assert bool((var != 1).any()) is train
+
+    def test_a_cache_outlives_a_change_of_backend(self, any_backend):
+        from minidl import kernels
+
+        a = inputs()
+        _, cache = F.conv_relu_forward(a["x"], a["w"], a["b"], *WINDOW)
+        expected = F.conv_relu_backward(a["dy"], cache)
+        with kernels.use("reference"):
+            for got, wanted in zip(F.conv_relu_backward(a["dy"], cache), expected, strict=True):
+                compare.check(got, wanted, exact=True)
+
+
+def test_image_filters_as_in_cs231n(any_backend):
+    """Two 3x3 filters: grayscale, and horizontal edges of the blue channel around 128."""
+    image = np.arange(2 * 3 * 5 * 4, dtype=np.float64).reshape(2, 3, 5, 4) % 255
+    w = np.zeros((2, 3, 3, 3))
+    w[0, :, 1, 1] = 0.3, 0.6, 0.1
+    w[1, 2] = [[1, 2, 1], [0, 0, 0], [-1, -2, -1]]
+    y = F.conv2d_forward(image, w, np.array([0.0, 128]), padding=1)
+    compare.check(y[:, 0], np.einsum("nchw,c->nhw", image, [0.3, 0.6, 0.1]))
+    compare.check(y[:, 1, 1:-1, 1:-1], np.full((2, 3, 2), 128 - 8 * 4.0), exact=True)
