@@ -155,3 +155,17 @@ def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_
     kernel, learnt = (re.search(rf"^{name} \[(.*)\]$", text, re.MULTILINE)[1].split() for name in ("kernel", "learnt"))
     np.testing.assert_allclose(np.array(learnt, float), np.array(kernel, float), atol=0.002)
     assert pictures == ["signal.png"]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/cs231n.md"])
+def test_the_python_of_the_documentation_runs(page, monkeypatch, tmp_path):
+    """All blocks of a page in one namespace, as a reader would type them; on few digits."""
+    (x, y), (x_test, y_test) = data.load_digits_mini()
+    monkeypatch.setattr(data, "load_digits_mini", lambda: ((x[:300], y[:300]), (x_test[:100], y_test[:100])))
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (FOLDER.parent / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    namespace: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), namespace)
+    assert namespace.get("report", True)  # the last gradient or sanity check of the page passed
