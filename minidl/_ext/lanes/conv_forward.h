@@ -40,6 +40,13 @@ static int conv_forward(const conv_forward_args *a) {
     size blocks = blocks_of(g.n), C = g.C / g.G, M = g.O / g.G;
     size rows = a->pool ? g.OH / 2 : g.OH, columns = a->pool ? g.OW / 2 : g.OW;
     if (!blocks || !rows || !columns || !g.O) return 0;
+    row_source source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W};
+    if (winograd_pays(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, C, M, g.OH, g.OW)) {
+        winograd_job job = {.source = source, .n = g.n, .groups = g.G, .R = C, .M = M, .H = g.OH, .W = g.OW, .top = g.PH,
+                            .left = g.PW, .w_m = C * 9, .w_r = 9, .w = a->w, .bias = a->b, .relu = a->relu, .pool = a->pool,
+                            .y = a->y, .code = a->code};
+        return winograd(&job);
+    }
     size taps = g.KH * g.KW, weights = g.O * C * taps;
     T *scratch = pool_scratch(SCRATCH_CALL, (size_t)weights * sizeof(T) + 2 * (size_t)taps * sizeof(size) + 64);
     if (!scratch) return -1;
@@ -61,7 +68,7 @@ static int conv_forward(const conv_forward_args *a) {
     size bands = smaller(rows, larger(ceil_div(16, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
     conv_forward_job job = {
         .a = a,
-        .source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W},
+        .source = source,
         .bands = bands, .rows = rows, .columns = columns, .weights = packed, .offset = offset,
         .plan = {.walk = {offset, taps / joined, joined * C, joined * C, L, 0, 0, 0}, .columns = columns,
                  .in_column = g.SW * C * L, .out_row = columns * L, .out_column = L, .M = M, .m0 = 0, .m1 = M,
