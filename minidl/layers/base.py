@@ -196,8 +196,6 @@ class Layer:
         """Forget what the last forward remembered (memory of batch size); `backward` then needs a new forward."""
         for attribute in self._remembered:
             setattr(self, attribute, None)
-        for child in self.children():
-            child.release()
 
     def _admit(self, x: Any) -> None:
         """Check an input of new shape or dtype."""

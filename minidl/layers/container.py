@@ -31,7 +31,7 @@ class Sequential(Layer):
         self.layers = list(layers)
         self._known: list[Layer] | None = None
         self._nodes: list[Layer] | None = None
-        self._first = 0
+        self._blocks: list[fused.Block] = []
         self._refresh()
 
     def _refresh(self) -> None:
@@ -63,9 +63,7 @@ class Sequential(Layer):
         if self._nodes is None or backend is not self.kernels:
             self.kernels = backend
             self._nodes = fused.plan(self.layers) if backend.fuses else list(self.layers)
-            # Without need_dx, the backward pass ends at the first node with parameters.
-            trainable = (i for i, node in enumerate(self._nodes) if node.parameters())
-            self._first = next(trainable, len(self._nodes))
+            self._blocks = [node for node in self._nodes if isinstance(node, fused.Block)]
         return self._nodes
 
     def run(self, x: Any, train: bool) -> Any:
@@ -88,7 +86,9 @@ class Sequential(Layer):
         nodes = self._nodes
         if nodes is None:
             raise self._unready()
-        first = -1 if self.need_dx else self._first
+        first = -1
+        if not self.need_dx:  # then the backward pass ends at the first node with parameters
+            first = next((i for i, node in enumerate(nodes) if node.parameters()), len(nodes))
         for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
             node = nodes[i]
             node.need_dx = i != first
@@ -96,10 +96,11 @@ class Sequential(Layer):
         return dy if self.need_dx else None
 
     def release(self) -> None:
-        """Forget what the last forward remembered, here and in every layer; `backward` then needs a new forward."""
-        super().release()
-        for node in self._nodes or ():
-            node.release()
+        """Forget what the last forward remembered, in every layer; `backward` then needs a new forward."""
+        for layer in self.layers:
+            layer.release()
+        for block in self._blocks:
+            block.release()
 
     def multiply_adds(self, shape: Shape) -> int:
         """The layers' sum."""
@@ -123,7 +124,7 @@ class Sequential(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the plan as well."""
-        return {**super().__getstate__(), "_nodes": None}
+        return {**super().__getstate__(), "_nodes": None, "_blocks": []}
 
 
 class Residual(Layer):
@@ -172,6 +173,11 @@ class Residual(Layer):
         self.shortcut.need_dx = need_dx
         shortcut_dx = self.shortcut._backward(dy)
         return self.kernels.add(dx, shortcut_dx) if need_dx else None
+
+    def release(self) -> None:
+        """Forget what the last forward remembered, in body and shortcut; `backward` then needs a new forward."""
+        for child in self.children():
+            child.release()
 
     def multiply_adds(self, shape: Shape) -> int:
         """Those of body and shortcut."""

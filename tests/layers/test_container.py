@@ -172,6 +172,16 @@ class TestNeedDx:
         assert [p.grad.tolist() for p in net.parameters()] == [grad.tolist() for grad in expected]
         assert [layer.need_dx for layer in block.children()] == [False] * (1 + shortcut)
 
+    def test_the_first_trainable_layer_may_come_later(self, any_backend: Any) -> None:
+        inner = Sequential(Tanh())
+        net = Sequential(inner, Linear(4, 2, rng=0))
+        net.need_dx = False
+        x = np.ones((2, 4), np.float32)
+        run(net, x, any_backend)
+        inner.layers.append(Linear(4, 4, rng=1))
+        run(net, x, any_backend)
+        assert inner[1].weight.grad.any()  # type: ignore[attr-defined]
+
     def test_nothing_to_train(self, any_backend: Any) -> None:
         net = Sequential(Tanh(), Relu())
         net.need_dx = False
