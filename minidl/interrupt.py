@@ -10,8 +10,8 @@ from types import FrameType
 class Interrupt:
     """While this context is open, the first Ctrl-C only makes the next `check` raise KeyboardInterrupt.
 
-    No training step is then left half done. A second Ctrl-C does not wait. Outside the main thread, and where somebody else
-    handles SIGINT, nothing changes.
+    No training step is then left half done. A second Ctrl-C does not wait. Outside the main thread, and where somebody
+    else handles SIGINT, nothing changes.
     """
 
     def __init__(self) -> None:

@@ -216,7 +216,7 @@ def as_images(who: str, name: str, x: Any) -> np.ndarray:
     if images.dtype != np.uint8 and images.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
         raise TypeError(f"{who}: {name} must be an array of uint8, float32 or float64, got dtype {images.dtype}")
     if images.ndim not in (2, 4):
-        hint = "; add the channel axis: x[:, None]" if images.ndim == 3 else ""
+        hint = "; one image: x[None], images without channels: x[:, None]" if images.ndim == 3 else ""
         raise ValueError(f"{who}: {name} must have shape (N, C, H, W) or (N, F), got {images.shape}{hint}")
     return images
 

@@ -8,7 +8,7 @@ import stat
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -64,6 +64,7 @@ def test_every_dtype_agrees_with_the_safetensors_package(tmp_path, dtype):
         same(read_by_us[name], value)
 
 
+@settings(deadline=None)
 @given(hnp.arrays(st.sampled_from(["<f4", ">f4", "<f8", ">i2", "u1"]), hnp.array_shapes(min_dims=0, min_side=0)))
 def test_any_array_comes_back(tmp_path_factory, array):
     path = tmp_path_factory.mktemp("hypothesis") / "x"
