@@ -128,24 +128,33 @@ WHOLE = b"".join(member(name, raw=raw) for name, raw in GOOD.items())
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        (b"", "is not a readable tar archive"),
-        (b"not a tar archive at all", "is not a readable tar archive"),
+        (b"", "truncated: ends after 0 bytes, must have 512"),
+        (b"not a tar archive at all", "truncated: ends after 24 bytes, must have 512"),
+        (200 * b"not a tar archive at all", "is not a tar archive"),
+        (WHOLE.replace(b"data_batch_3", b"data_batch_8") + END, "is not a tar archive, or its headers are damaged"),
         (b"<!doctype html>", "is an HTML page"),
         (END, "has no data_batch_1, data_batch_2"),
-        (WHOLE[: 2 * len(WHOLE) // 6], "has no data_batch_3, data_batch_4, data_batch_5, test_batch"),
-        (WHOLE[:9000], "is not a readable tar archive"),
+        (WHOLE[: 2 * len(WHOLE) // 6], "truncated: ends after 14336 bytes, must have 14848"),
+        (WHOLE[:9000], "truncated: ends after 9000 bytes"),
         (tar_gz(GOOD)[:-1], "truncated"),
         (tar_gz(GOOD)[:-8] + 8 * b"\0", "corrupt gzip data"),
         (tar_gz(dict(list(GOOD.items())[:5])), "has no test_batch"),
-        (member("data_batch_1.bin", size=2**33) + END, "data_batch_1.bin declares 8589934592 bytes, above the limit"),
-        (member("data_batch_1.bin", size=2**25) + END, "is not a readable tar archive"),
+        (
+            member("data_batch_1.bin", size=2**33 - 1) + END,
+            "data_batch_1.bin declares 8589934591 bytes, above the limit",
+        ),
+        (member("data_batch_1.bin", size=2**25) + END, "truncated: ends after 1536 bytes"),
+        (member("data_batch_1.bin", size=2**60) + END, "is not a tar archive"),
+        (member("other", size=2**32) + END, "other declares 4294967296 bytes, above the limit of 268435456"),
+        (member("other", tarfile.GNUTYPE_SPARSE, size=2**32) + END, "above the limit of 268435456"),
+        (member("other", size=2**27) + END, "truncated: ends after 1536 bytes"),
         (member("data_batch_1.bin", tarfile.SYMTYPE, linkname="/etc/passwd") + END, "has no data_batch_1"),
         (member("data_batch_1.bin", tarfile.LNKTYPE, linkname="/etc/passwd") + END, "has no data_batch_1"),
         (member("data_batch_1.bin", tarfile.CHRTYPE) + END, "has no data_batch_1"),
         (member("data_batch_1.bin", tarfile.DIRTYPE) + END, "has no data_batch_1"),
-        (b"".join(member(f"name{i}") for i in range(65)) + END, "has more than 64 members"),
+        (5000 * member("none") + END, "has no data_batch_1"),
         (WHOLE + member("again/data_batch_1.bin", raw=RAW) + END, "has data_batch_1 twice"),
-        (5000 * member("long", tarfile.XHDTYPE) + END, "is not a readable tar archive"),
+        (5000 * member("long", tarfile.XHDTYPE) + END, "has no data_batch_1"),
     ],
 )
 def test_a_damaged_or_hostile_archive_is_a_data_error_that_names_it(tmp_path, raw, message):
@@ -159,8 +168,8 @@ def test_a_damaged_or_hostile_archive_is_a_data_error_that_names_it(tmp_path, ra
 def test_a_bomb_in_an_archive_is_never_unpacked(tmp_path):
     stream = io.BytesIO()
     with gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1) as packed:
-        packed.write(member("other", size=2**40))
-        for _ in range(2**8 + 1):
+        packed.write(member("other", size=2**28))
+        for _ in range(2**8):
             packed.write(bytes(2**20))
     (tmp_path / "bomb.tar.gz").write_bytes(stream.getvalue())
     with pytest.raises(DataError, match="unpacks to more than the limit of 268435456 bytes"):

@@ -172,6 +172,7 @@ def test_labels_must_be_one_int_an_image():
 SMALL = python_batch(*pictures(1, seed=2))
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # of the pickle's text, by pickletools
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_any_change_of_a_batch_gives_arrays_or_a_data_error(data):
