@@ -1,0 +1,84 @@
+"""PyTorch as an outside witness, where it is installed: a small network and the optimisers."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minidl.layers import (
+    AvgPool2D,
+    BatchNorm2D,
+    Conv2D,
+    Flatten,
+    Linear,
+    MaxPool2D,
+    Parameter,
+    Relu,
+    Residual,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+from minidl.optim import SGD, Adam, Optimizer, RMSProp
+
+torch: Any = pytest.importorskip("torch")
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_network(rng: np.random.Generator) -> None:
+    net = Sequential(
+        Conv2D(3, 8, 3, 2, 1, rng=0),
+        BatchNorm2D(8),
+        Relu(),
+        MaxPool2D(3, 2, 1),
+        Residual(Sequential(Conv2D(8, 8, 3, padding=2, dilation=2, groups=4, rng=1), Tanh())),
+        AvgPool2D(2, 1),
+        Flatten(),
+        Linear(16, 5, rng=2),
+        Sigmoid(),
+    ).astype("float64")
+    tensors = [torch.tensor(parameter.data, requires_grad=True) for parameter in net.parameters()]
+    w0, b0, gamma, beta, w1, b1, w2, b2 = tensors
+    x, dy = rng.standard_normal((4, 3, 7, 9)), rng.standard_normal((4, 5))
+    image = torch.tensor(x, requires_grad=True)
+    f = torch.nn.functional
+    h = f.conv2d(image, w0, b0, 2, 1)
+    h = f.max_pool2d(f.relu(f.batch_norm(h, None, None, gamma, beta, training=True)), 3, 2, 1)
+    h = h + torch.tanh(f.conv2d(h, w1, b1, padding=2, dilation=2, groups=4))
+    expected = torch.sigmoid(f.linear(f.avg_pool2d(h, 2, 1).flatten(1), w2, b2))
+    expected.backward(torch.tensor(dy))
+
+    np.testing.assert_allclose(net.forward(x, train=True), expected.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(net.backward(dy), image.grad.numpy(), rtol=1e-9, atol=1e-13)
+    for parameter, tensor in zip(net.parameters(), tensors, strict=True):
+        np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-9, atol=1e-13, err_msg=parameter.name)
+
+
+@pytest.mark.usefixtures("any_backend")
+@pytest.mark.parametrize(
+    ("optimizer", "name", "kwargs"),
+    [
+        (SGD(0.1, 0.9, 0.01), "SGD", {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01}),
+        (SGD(0.1, 0.9, nesterov=True), "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (RMSProp(0.01, 0.9, 1e-6, 0.1), "RMSprop", {"lr": 0.01, "alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1}),
+        (Adam(0.01, weight_decay=0.1), "Adam", {"lr": 0.01, "weight_decay": 0.1}),
+        (Adam(0.01, weight_decay=0.1, decoupled=True), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ],
+    ids=["sgd", "nesterov", "rmsprop", "adam", "adamw"],
+)
+def test_optimizers(optimizer: Optimizer, name: str, kwargs: dict[str, Any], rng: np.random.Generator) -> None:
+    optimizer = copy.deepcopy(optimizer)  # the parameters of a test are made once
+    start = rng.standard_normal(20)
+    parameter = Parameter(start.copy(), "w")
+    tensor = torch.tensor(start, requires_grad=True)
+    witness = getattr(torch.optim, name)([tensor], **kwargs)
+    for _ in range(20):
+        grad = rng.standard_normal(20)
+        parameter.grad[:] = grad
+        tensor.grad = torch.tensor(grad)
+        optimizer.step([parameter])
+        witness.step()
+    np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
