@@ -80,7 +80,7 @@ def _read_archive(file: Path) -> Iterator[tuple[str, Arrays]]:
 def _members(file: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Name and content of an archive's batches, whatever folder they are in; nothing is written to disk.
 
-    Reads the ustar format (POSIX.1-1988) itself: tarfile would follow a hostile header into endless skips and recursion.
+    Reads the ustar format (POSIX.1-1988) itself: tarfile would follow a hostile header into endless skips.
     """
     with Content(file, _MAX_ARCHIVE_BYTES) as content:
         while (header := content.exactly(_BLOCK).tobytes()) != bytes(_BLOCK):

@@ -1,0 +1,95 @@
+"""Loaders that find nothing on disk: what they download, to where, and what they say when that fails."""
+
+import hashlib
+import sys
+
+import numpy as np
+import pytest
+from data_files import cifar_files, idx_bytes, tar_gz, write_mnist
+
+from minidl.data import cifar, load_cifar10, load_mnist, mnist
+from minidl.data.sources import CIFAR10, MNIST, Source
+
+
+@pytest.fixture
+def served(server, tmp_path, monkeypatch):
+    """Small MNIST and CIFAR-10 files on the server, in place of the published ones; an empty cache."""
+    monkeypatch.delenv("MINIDL_DATA", raising=False)
+    monkeypatch.delenv("MINIDL_OFFLINE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "platform", "linux")
+
+    def publish(name, raw):
+        server.files[f"/data/{name}"] = raw
+        mirrors = (f"{server.base}/broken/{name}", f"{server.base}/data/{name}")
+        return Source(name, len(raw), hashlib.sha256(raw).hexdigest(), mirrors)
+
+    arrays = write_mnist(tmp_path / "origin", gz=True)
+    names = [source.name for source in MNIST]
+    sources = tuple(publish(name, (tmp_path / "origin" / name).read_bytes()) for name in names)
+    monkeypatch.setattr(mnist, "MNIST", sources)
+    monkeypatch.setattr(cifar, "CIFAR10", publish(CIFAR10.name, tar_gz(cifar_files())))
+    server.arrays = arrays
+    return server
+
+
+def test_mnist_is_downloaded_once(served, tmp_path):
+    (x, y), _ = load_mnist()
+    np.testing.assert_array_equal(x[:, 0], served.arrays[0])
+    np.testing.assert_array_equal(y, served.arrays[1])
+    assert len(served.seen) == 8
+    assert sorted(path.name for path in (tmp_path / "cache/minidl/mnist").iterdir()) == sorted(s.name for s in MNIST)
+    load_mnist()
+    assert len(served.seen) == 8
+
+
+def test_only_what_is_missing_is_downloaded(served, tmp_path):
+    folder = tmp_path / "cache" / "minidl" / "mnist"
+    folder.mkdir(parents=True)
+    (folder / "train-images-idx3-ubyte").write_bytes(idx_bytes(served.arrays[0]))
+    (folder / "t10k-labels-idx1-ubyte.gz").write_bytes(served.files["/data/t10k-labels-idx1-ubyte.gz"])
+    load_mnist()
+    asked = [path for path in served.seen if path.startswith("/data/")]
+    assert asked == ["/data/train-labels-idx1-ubyte.gz", "/data/t10k-images-idx3-ubyte.gz"]
+
+
+def test_the_download_goes_to_minidl_data_where_that_is_set(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINIDL_DATA", str(tmp_path / "data"))
+    load_mnist()
+    (x, _), _ = load_cifar10()
+    assert x.shape == (10, 3, 32, 32)
+    assert (tmp_path / "data" / "mnist" / MNIST[0].name).is_file()
+    assert (tmp_path / "data" / "cifar10" / CIFAR10.name).is_file()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_given_path_is_never_downloaded_to(served, tmp_path):
+    with pytest.raises(FileNotFoundError, match="must hold"):
+        load_mnist(tmp_path / "nothing")
+    assert served.seen == []
+
+
+def test_offline_nothing_is_asked_for(served, monkeypatch):
+    monkeypatch.setenv("MINIDL_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match="MINIDL_OFFLINE"):
+        load_cifar10()
+    assert served.seen == []
+
+
+def test_without_a_mirror_the_error_says_in_one_line_what_was_tried_and_how_to_go_on(served, tmp_path):
+    served.files.clear()
+    with pytest.raises(FileNotFoundError) as caught:
+        load_mnist()
+    message = str(caught.value)
+    assert "the download failed (train-images-idx3-ubyte.gz: 127.0.0.1:" in message
+    assert "HTTP 503 Service Unavailable; 127.0.0.1:" in message
+    assert "HTTP 404 Not Found). To place it by hand put train-images-idx3-ubyte," in message
+    assert f"into {tmp_path / 'cache' / 'minidl' / 'mnist'}, or pass their folder as path" in message
+    assert "\n" not in message
+
+
+def test_a_cache_that_cannot_be_written_is_told(served, tmp_path, monkeypatch):
+    (tmp_path / "regular").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "regular"))
+    with pytest.raises(OSError, match=r"cannot write to .*regular.minidl.mnist \(.*\); set MINIDL_DATA"):
+        load_mnist()
