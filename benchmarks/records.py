@@ -17,7 +17,7 @@ class Record:
 
     suite, case, measure: what was measured. contender, threads: with what. seconds: of one call, the minimum of
     `samples`. flops: of one call by the direct count. images: worked on in one call. error: the largest relative error
-    of the validated outputs against float64, None without validation. bytes: of memory.
+    of the validated results against float64, None without validation. bytes: of memory.
     """
 
     suite: str

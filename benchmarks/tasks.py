@@ -13,6 +13,9 @@ from benchmarks.shapes import Operation
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-4
 """SGD of every training step and epoch: the seed network's parameters."""
 
+LATER = "logits after a step"
+"""The name of that output: it shows that the update is right."""
+
 
 @dataclass(frozen=True)
 class Training:

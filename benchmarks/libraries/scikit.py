@@ -40,7 +40,7 @@ class Library:
         def outputs() -> Arrays:
             before = logits()
             model.partial_fit(x, labels)
-            return {"logits": before, "logits after a step": logits()}
+            return {"logits": before, tasks.LATER: logits()}
 
         return Case({"forward": lambda: model.predict_proba(x), "step": lambda: model.partial_fit(x, labels)}, outputs)
 

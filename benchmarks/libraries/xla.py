@@ -90,7 +90,7 @@ class _Training:
         for i, g in enumerate(self.gradients(self.state[0], self.x, self.target)):
             found[f"d{i}"] = np.asarray(g).transpose(3, 2, 0, 1) if g.ndim == 4 else np.asarray(g)
         self.train()
-        return found | {"logits after a step": np.asarray(self.forward())}
+        return found | {tasks.LATER: np.asarray(self.forward())}
 
 
 def build(network: networks.Network) -> tuple[list[Any], Any]:
