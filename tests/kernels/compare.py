@@ -6,6 +6,8 @@ NaN and infinity must stand in the same places. `Guarded` tells whether a kernel
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,15 @@ def check_number(actual: float, expected: float, tolerance: float) -> None:
     assert isinstance(actual, float), f"expected a float, got {type(actual).__name__}"
     error = relative_error(np.array([actual]), np.array([expected]), at_least=1.0)
     assert error <= tolerance, f"got {actual!r}, expected {expected!r}: relative error {error:.3g} > {tolerance:.3g}"
+
+
+@contextmanager
+def during(*what: Any) -> Iterator[None]:
+    """Put `what` before the message of a failing check, for tests that go through many cases in one."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{', '.join(map(str, what))}: {error}") from error
 
 
 class Guarded:

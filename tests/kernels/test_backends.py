@@ -174,18 +174,19 @@ def test_layout(backend, shape, dtype, rng):
 
 @pytest.mark.parametrize("source", [np.uint8, np.float32, np.float64])
 @dtypes
-@pytest.mark.parametrize("n", cases.BATCHES)
 @pytest.mark.parametrize("image", [(3, 4, 5), (1, 28, 3), (7,)], ids=str)
-def test_gather(backend, source, dtype, n, image, rng):
-    images = rng.integers(0, 256, (20, *image)).astype(source)
-    index = rng.integers(0, 20, n).astype(np.intp)
-    scale = np.array([0.5, 2, 0.25, 1, 4, 8, 1][: image[0]], dtype)
-    shift = np.arange(image[0]).astype(dtype) - 1
-    expected = reference.gather(images, index, scale, shift)
-    compare.check(backend.leave(backend.gather(images, index, scale, shift)), expected, exact=True)
-    scale, shift = (cases.random(rng, (image[0],), dtype) for _ in range(2))
-    expected = reference.gather(images.astype(np.float64), index, *judged.wide(scale, shift))
-    compare.check(backend.leave(backend.gather(images, index, scale, shift)), expected, dtype)
+def test_gather(backend, source, dtype, image, rng):
+    for n in cases.BATCHES:
+        with compare.during("batch", n):
+            images = rng.integers(0, 256, (20, *image)).astype(source)
+            index = rng.integers(0, 20, n).astype(np.intp)
+            scale = np.array([0.5, 2, 0.25, 1, 4, 8, 1][: image[0]], dtype)
+            shift = np.arange(image[0]).astype(dtype) - 1
+            expected = reference.gather(images, index, scale, shift)
+            compare.check(backend.leave(backend.gather(images, index, scale, shift)), expected, exact=True)
+            scale, shift = (cases.random(rng, (image[0],), dtype) for _ in range(2))
+            expected = reference.gather(images.astype(np.float64), index, *judged.wide(scale, shift))
+            compare.check(backend.leave(backend.gather(images, index, scale, shift)), expected, dtype)
 
 
 @dtypes

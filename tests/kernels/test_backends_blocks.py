@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from kernels import cases, compare, judged
@@ -15,8 +17,8 @@ OVERLAP = ("max", (3, 2), (2, 1), (1, 1))
 FLAT_AVG = ("avg", (1, 4), (1, 3), (0, 2))
 POOLS = {"none": None, "max": MAX, "avg": AVG, "overlap": OVERLAP, "flat-avg": FLAT_AVG}
 
-pools = pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
-relus = pytest.mark.parametrize("relu", [True, False], ids=["relu", "linear"])
+TAILS = tuple(product([True, False], POOLS.values()))
+"""Relu or none, then pooling or none."""
 
 CONVS = (
     *(cases.Conv(f"n{n}", (n, 2, 6, 7), (3, 2, 3, 3), padding=(1, 1)) for n in cases.BATCHES),
@@ -57,54 +59,54 @@ def plain_tail(a, relu, pool, rng, dtype):
 
 
 @dtypes
-@relus
-@pools
 @pytest.mark.parametrize("case", CONVS, ids=cases.label)
-def test_conv_block(backend, case, dtype, relu, pool):
-    (x, w, b, dy), (y, dx, dw, db) = plain_conv(case, dtype, relu, pool)
-    entered, upstream = backend.enter(x), backend.enter(dy)
-    got, saved = backend.conv_block_forward(entered, w, b, *case.window, relu, pool)
-    compare.check(backend.leave(got), y, dtype, exact=True)
-    out = compare.Guarded(w.shape, dtype), compare.Guarded(db.shape, dtype)
-    args = upstream, saved, entered, w, *case.window, relu, pool
-    got_dx, _, _ = backend.conv_block_backward(*args, out=(out[0].array, out[1].array))
-    compare.check(backend.leave(got_dx), dx, dtype, exact=True)
-    compare.check(out[0].array, dw, dtype, exact=True)
-    compare.check(out[1].array, db, dtype, exact=True)
-    compare.check(backend.leave(upstream), dy, exact=True)
-    none, got_dw, got_db = backend.conv_block_backward(*args, need_dx=False)
-    assert none is None
-    compare.check(got_dw, dw, dtype, exact=True)
-    compare.check(got_db, db, dtype, exact=True)
-    for guard in out:
-        guard.check()
+def test_conv_block(backend, case, dtype):
+    for relu, pool in TAILS:
+        with compare.during("relu", relu, "pool", pool):
+            (x, w, b, dy), (y, dx, dw, db) = plain_conv(case, dtype, relu, pool)
+            entered, upstream = backend.enter(x), backend.enter(dy)
+            got, saved = backend.conv_block_forward(entered, w, b, *case.window, relu, pool)
+            compare.check(backend.leave(got), y, dtype, exact=True)
+            out = compare.Guarded(w.shape, dtype), compare.Guarded(db.shape, dtype)
+            args = upstream, saved, entered, w, *case.window, relu, pool
+            got_dx, _, _ = backend.conv_block_backward(*args, out=(out[0].array, out[1].array))
+            compare.check(backend.leave(got_dx), dx, dtype, exact=True)
+            compare.check(out[0].array, dw, dtype, exact=True)
+            compare.check(out[1].array, db, dtype, exact=True)
+            compare.check(backend.leave(upstream), dy, exact=True)
+            none, got_dw, got_db = backend.conv_block_backward(*args, need_dx=False)
+            assert none is None
+            compare.check(got_dw, dw, dtype, exact=True)
+            compare.check(got_db, db, dtype, exact=True)
+            for guard in out:
+                guard.check()
 
 
 @dtypes
-@relus
-@pools
 @pytest.mark.parametrize("train", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("n", cases.BATCHES)
-def test_norm_block(backend, n, dtype, train, relu, pool):
-    rng = np.random.default_rng(n)
-    x = cases.random(rng, (n, 3, 6, 7), dtype)
-    gamma, beta, mean = (cases.random(rng, (3,), dtype) for _ in range(3))
-    running = [mean, rng.uniform(0.5, 2, 3).astype(dtype)]
-    expected_running = list(judged.wide(*running))
-    x64, gamma64, beta64 = judged.wide(x, gamma, beta)
-    a, mean, inv_std = reference.batchnorm_forward(x64, gamma64, beta64, *expected_running, 0.9, 1e-5, train)
-    dy, y, dz = plain_tail(a, relu, pool, rng, dtype)
-    expected = reference.batchnorm_backward(dz, x64, gamma64, mean, inv_std, train)
+def test_norm_block(backend, n, dtype, train):
+    for relu, pool in TAILS:
+        with compare.during("relu", relu, "pool", pool):
+            rng = np.random.default_rng(n)
+            x = cases.random(rng, (n, 3, 6, 7), dtype)
+            gamma, beta, mean = (cases.random(rng, (3,), dtype) for _ in range(3))
+            running = [mean, rng.uniform(0.5, 2, 3).astype(dtype)]
+            expected_running = list(judged.wide(*running))
+            x64, gamma64, beta64 = judged.wide(x, gamma, beta)
+            a, mean, inv_std = reference.batchnorm_forward(x64, gamma64, beta64, *expected_running, 0.9, 1e-5, train)
+            dy, y, dz = plain_tail(a, relu, pool, rng, dtype)
+            expected = reference.batchnorm_backward(dz, x64, gamma64, mean, inv_std, train)
 
-    entered = backend.enter(x)
-    got, saved = backend.norm_block_forward(entered, gamma, beta, *running, 0.9, 1e-5, train, relu, pool)
-    tolerance = 1e-5 if dtype == np.float32 else 1e-12
-    compare.check(backend.leave(got), y, dtype, tolerance)
-    for after, wanted in zip(running, expected_running, strict=True):
-        compare.check(after, wanted, dtype)
-    dx, dgamma, dbeta = backend.norm_block_backward(backend.enter(dy), saved, entered, gamma, train, relu, pool)
-    for result, wanted in zip((backend.leave(dx), dgamma, dbeta), expected, strict=True):
-        compare.check(result, wanted, dtype, tolerance)
+            entered = backend.enter(x)
+            got, saved = backend.norm_block_forward(entered, gamma, beta, *running, 0.9, 1e-5, train, relu, pool)
+            tolerance = 1e-5 if dtype == np.float32 else 1e-12
+            compare.check(backend.leave(got), y, dtype, tolerance)
+            for after, wanted in zip(running, expected_running, strict=True):
+                compare.check(after, wanted, dtype)
+            dx, dgamma, dbeta = backend.norm_block_backward(backend.enter(dy), saved, entered, gamma, train, relu, pool)
+            for result, wanted in zip((backend.leave(dx), dgamma, dbeta), expected, strict=True):
+                compare.check(result, wanted, dtype, tolerance)
 
 
 @dtypes

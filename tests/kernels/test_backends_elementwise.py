@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from kernels import cases, compare, judged
@@ -16,15 +18,16 @@ LOSS = {np.float32: 1e-6, np.float64: 1e-13}
 
 @dtypes
 @shapes
-@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
-def test_activations(backend, name, shape, dtype, rng):
-    x, dy = 3 * cases.random(rng, shape, dtype), cases.random(rng, shape, dtype)
-    forward, backward = name + "_forward", name + "_backward"
-    y = backend.leave(getattr(backend, forward)(backend.enter(x)))
-    exact = name == "relu"
-    compare.check(y, getattr(reference, forward)(x.astype(np.float64)), dtype, exact=exact)
-    dx = backend.leave(getattr(backend, backward)(backend.enter(dy), backend.enter(y)))
-    compare.check(dx, getattr(reference, backward)(*judged.wide(dy, y)), dtype, exact=exact)
+def test_activations(backend, shape, dtype, rng):
+    for name in "relu", "sigmoid", "tanh":
+        with compare.during(name):
+            x, dy = 3 * cases.random(rng, shape, dtype), cases.random(rng, shape, dtype)
+            forward, backward = name + "_forward", name + "_backward"
+            y = backend.leave(getattr(backend, forward)(backend.enter(x)))
+            exact = name == "relu"
+            compare.check(y, getattr(reference, forward)(x.astype(np.float64)), dtype, exact=exact)
+            dx = backend.leave(getattr(backend, backward)(backend.enter(dy), backend.enter(y)))
+            compare.check(dx, getattr(reference, backward)(*judged.wide(dy, y)), dtype, exact=exact)
 
 
 @dtypes
@@ -115,27 +118,28 @@ def test_batchnorm_of_a_large_mean_keeps_its_variance(backend, dtype, rng):
 
 @dtypes
 @shapes
-@pytest.mark.parametrize(("rate", "key"), [(0.5, 1), (0.25, 2**64 - 1), (0.9, 123456789), (0.0, 0)])
-def test_dropout(backend, shape, dtype, rate, key, rng):
-    x, dy = cases.random(rng, shape, dtype), cases.random(rng, shape, dtype)
-    y = backend.leave(backend.dropout_forward(backend.enter(x), rate, key))
-    expected = reference.dropout_forward(x.astype(np.float64), rate, key)
-    compare.check(y == 0, expected == 0, exact=True)
-    compare.check(y, expected, dtype)
-    dx = backend.leave(backend.dropout_backward(backend.enter(dy), rate, key))
-    compare.check(dx, reference.dropout_backward(dy.astype(np.float64), rate, key), dtype)
+def test_dropout(backend, shape, dtype, rng):
+    for rate, key in ((0.5, 1), (0.25, 2**64 - 1), (0.9, 123456789), (0.0, 0)):
+        with compare.during("rate", rate, "key", key):
+            x, dy = cases.random(rng, shape, dtype), cases.random(rng, shape, dtype)
+            y = backend.leave(backend.dropout_forward(backend.enter(x), rate, key))
+            expected = reference.dropout_forward(x.astype(np.float64), rate, key)
+            compare.check(y == 0, expected == 0, exact=True)
+            compare.check(y, expected, dtype)
+            dx = backend.leave(backend.dropout_backward(backend.enter(dy), rate, key))
+            compare.check(dx, reference.dropout_backward(dy.astype(np.float64), rate, key), dtype)
 
 
 @dtypes
 @pytest.mark.parametrize("n", cases.BATCHES)
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-@pytest.mark.parametrize("kind", ["labels", "one-hot", "probabilities", "weights"])
-def test_softmax_cross_entropy(backend, n, dtype, smoothing, kind, rng):
-    for classes in 1, 2, 10, 33:
-        _softmax_cross_entropy(backend, n, dtype, smoothing, kind, classes, rng)
+def test_softmax_cross_entropy(backend, n, dtype, rng):
+    kinds = "labels", "one-hot", "probabilities", "weights"
+    for smoothing, kind, classes in product([0.0, 0.1], kinds, [1, 2, 10, 33]):
+        with compare.during(kind, classes, "classes, smoothing", smoothing):
+            softmax_cross_entropy(backend, n, dtype, smoothing, kind, classes, rng)
 
 
-def _softmax_cross_entropy(backend, n, dtype, smoothing, kind, classes, rng):
+def softmax_cross_entropy(backend, n, dtype, smoothing, kind, classes, rng):
     logits = 5 * cases.random(rng, (n, classes), dtype)
     target = rng.integers(0, classes, n).astype(np.intp)
     if kind == "one-hot":
@@ -197,22 +201,23 @@ UPDATES = {
 
 
 @dtypes
-@pytest.mark.parametrize("shape", [(1,), (3,), (17,), (5, 3), (4, 3, 3, 3), (1025,)], ids=str)
 @pytest.mark.parametrize("rule", UPDATES)
-def test_updates(backend, rule, shape, dtype, rng):
-    name, slots, settings = UPDATES[rule]
-    guards = [compare.Guarded(shape, dtype) for _ in range(1 + (slots or 0))]
-    grad = cases.random(rng, shape, dtype)
-    for guard in guards:
-        guard.array[...] = rng.uniform(0.1, 2, shape)
-    state = [guard.array for guard in guards]
-    expected = list(judged.wide(*state))
-    if slots is None:
-        state, expected = [*state, None], [*expected, None]
-    before = grad.copy()
-    getattr(reference, name)(expected[0], grad.astype(np.float64), *expected[1:], *settings)
-    getattr(backend, name)(state[0], grad, *state[1:], *settings)
-    for guard, wanted in zip(guards, expected, strict=False):
-        compare.check(guard.array, wanted, dtype)
-        guard.check()
-    compare.check(grad, before, exact=True)
+def test_updates(backend, rule, dtype, rng):
+    for shape in (1,), (3,), (17,), (5, 3), (4, 3, 3, 3), (1025,):
+        with compare.during("shape", shape):
+            name, slots, settings = UPDATES[rule]
+            guards = [compare.Guarded(shape, dtype) for _ in range(1 + (slots or 0))]
+            grad = cases.random(rng, shape, dtype)
+            for guard in guards:
+                guard.array[...] = rng.uniform(0.1, 2, shape)
+            state = [guard.array for guard in guards]
+            expected = list(judged.wide(*state))
+            if slots is None:
+                state, expected = [*state, None], [*expected, None]
+            before = grad.copy()
+            getattr(reference, name)(expected[0], grad.astype(np.float64), *expected[1:], *settings)
+            getattr(backend, name)(state[0], grad, *state[1:], *settings)
+            for guard, wanted in zip(guards, expected, strict=False):
+                compare.check(guard.array, wanted, dtype)
+                guard.check()
+            compare.check(grad, before, exact=True)

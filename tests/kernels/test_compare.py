@@ -123,6 +123,13 @@ def test_numbers():
         compare.check_number(float("nan"), 1.0, 1e-3)
 
 
+def test_a_failure_names_its_case():
+    with compare.during("fine", 1):
+        compare.check_number(1.0, 1.0, 0.0)
+    with pytest.raises(AssertionError, match=r"wide, 3: got 2\.0"), compare.during("wide", 3):
+        compare.check_number(2.0, 1.0, 0.0)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_an_overwritten_margin_is_seen(dtype):
     guarded = compare.Guarded((2, 3), dtype)
