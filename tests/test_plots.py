@@ -130,6 +130,12 @@ def test_curves_show_both_sets_against_the_epoch():
     assert [text.get_text() for text in accuracy.get_legend().get_texts()] == ["training", "validation"]
 
 
+def test_the_epoch_axis_has_whole_numbers_even_for_one_epoch():
+    axes = plots.curves_figure({key: values[:1] for key, values in HISTORY.items()}).axes[0]
+    low, high = axes.get_xlim()
+    assert [tick for tick in axes.get_xticks() if low <= tick <= high] == [1.0]
+
+
 def test_curves_without_validation_have_one_line():
     figure = plots.curves_figure({**HISTORY, "val_loss": [], "val_accuracy": []})
     assert [len(axes.lines) for axes in figure.axes] == [1, 1]

@@ -14,6 +14,14 @@ TRAIN, VALIDATION = "#0b5394", "#cc4c02"
 """Two colours that stay apart in grey print and for colour-blind readers."""
 
 
+def _epoch_axis(axes: Any, epochs: int) -> None:
+    """Whole numbers from 1, also if there is but one epoch."""
+    axes.set_xlabel("epoch")
+    axes.set_xlim(0.5, max(epochs, 1) + 0.5)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+    axes.grid(alpha=0.3)
+
+
 def curves_figure(history: Mapping[str, Sequence[float]], title: str = "") -> Any:
     """Loss and accuracy against the epoch, for the training and (where recorded) the validation set.
 
@@ -29,9 +37,8 @@ def curves_figure(history: Mapping[str, Sequence[float]], title: str = "") -> An
             values = np.asarray(history.get(f"{part}_{key}", []), float) * factor
             if np.isfinite(values).any():
                 axes.plot(np.arange(1, len(values) + 1), values, "o-", ms=3, color=colour, label=name)
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
+        axes.set_ylabel(label)
+        _epoch_axis(axes, len(history.get("train_loss", [])))
         axes.legend()
     return figure
 
@@ -46,9 +53,8 @@ def comparison_figure(histories: Mapping[str, Mapping[str, Sequence[float]]], ti
     for (name, history), marker in zip(histories.items(), "osv^Dx" * len(histories), strict=False):
         values = 100 * np.asarray(history["val_accuracy"], float)
         axes.plot(np.arange(1, len(values) + 1), values, marker=marker, ms=4, label=name)
-    axes.set(xlabel="epoch", ylabel="validation accuracy / %", title=title)
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(alpha=0.3)
+    axes.set(ylabel="validation accuracy / %", title=title)
+    _epoch_axis(axes, max(len(history["val_accuracy"]) for history in histories.values()))
     axes.legend()
     return figure
 
@@ -197,7 +203,10 @@ def mistakes_figure(images: np.ndarray, mistakes: Sequence[arrays.Mistake], name
     chosen = arrays.to_unit(images[[m.place for m in mistakes]])
     titles = [f"true {name(m.truth, m.p_truth)}\nguess {name(m.guess, m.p_guess)}" for m in mistakes]
     return images_figure(
-        list(chosen), titles, columns=5, title="worst mistakes, with the probability given to either class"
+        list(chosen),
+        titles,
+        columns=5,
+        title="worst mistakes, with the probabilities of the true class and of the guess",
     )
 
 
