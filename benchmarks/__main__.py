@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks import contenders, machine, pictures, summary, tables
-from benchmarks.harness import Session, Settings
+from benchmarks.harness import Session, Settings, last_line
 from benchmarks.records import Report
 from benchmarks.suites import SUITES
 from benchmarks.worker import ROOT
@@ -87,16 +87,27 @@ def measure(options: argparse.Namespace) -> Report:
                     session.measure_peak(threads, 1024 if options.quick else 2048)
             for name in options.only:
                 print(f"{name} ({time.monotonic() - start:.0f} s)", flush=True)
-                SUITES[name](session, options.quick)
+                try:
+                    SUITES[name](session, options.quick)
+                except RuntimeError as error:
+                    session.note(f"{name} broke off: {last_line(error)}")
+                    session.close()
         except KeyboardInterrupt:
             session.note("interrupted: the figures are not complete")
         return session.report()
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit status 1 if a contender was wrong."""
+    """Exit status 1 if a contender was wrong, 2 if a file is not as it must be."""
     options = arguments(argv)
-    report = Report.load(options.load) if options.load else measure(options)
+    readme = ROOT / "README.md"
+    try:
+        if options.readme:
+            summary.around(readme)
+        report = Report.load(options.load) if options.load else measure(options)
+    except (OSError, ValueError) as error:
+        print(f"python -m benchmarks: {error}", file=sys.stderr)
+        return 2
     print("\n" + tables.render(report) + "\n")
     print(tables.text(["summary", "threads", "minidl", "other", "ratio"], summary.cells(report)))
     if options.out:
@@ -108,7 +119,7 @@ def main(argv: list[str] | None = None) -> int:
         except ImportError:
             print("no pictures: matplotlib is not installed")
     if options.readme:
-        summary.rewrite(ROOT / "README.md", report)
+        summary.rewrite(readme, report)
         print("README.md is up to date")
     return int(any("WRONG" in note for note in report.notes))
 

@@ -18,7 +18,7 @@ from benchmarks.worker import Worker
 LONG = 1.0
 """Seconds from which on a call is not warmed up."""
 
-BUDGET = 30.0
+BUDGET = 20.0
 """Seconds after which a measure of long calls gets no further sample."""
 
 
@@ -75,7 +75,7 @@ class Session:
         try:
             worker = Worker(contender, threads)
         except RuntimeError as error:
-            self.note(f"{contender.name} does not start: {_last_line(error)}")
+            self.note(f"{contender.name} does not start: {last_line(error)}")
             return None
         self.versions[contender.name] = worker.version
         return worker
@@ -128,7 +128,7 @@ class Session:
             except Unsupported:
                 continue
             except RuntimeError as error:
-                self.note(f"{contender.name} fails at {tasks.title(task)}: {_last_line(error)}")
+                self.note(f"{contender.name} fails at {tasks.title(task)}: {last_line(error)}")
         return ready
 
     def _validate(self, case: str, task: Task, ready: dict[str, tuple[Worker, list[str]]]) -> dict[str, float | None]:
@@ -143,7 +143,12 @@ class Session:
         referee.release()
         right: dict[str, float | None] = {}
         for name, (worker, _) in ready.items():
-            error, fault = verdict(worker.outputs(), expected, isinstance(task, Operation))
+            try:
+                found = worker.outputs()
+            except RuntimeError as failure:
+                self.note(f"{name} fails at {case}: {last_line(failure)}")
+                continue
+            error, fault = verdict(found, expected, isinstance(task, Operation))
             if fault is None:
                 right[name] = error
             else:
@@ -188,5 +193,6 @@ def interleave(plan: dict[Key, Sampler], settings: Settings) -> dict[Key, list[f
     return samples
 
 
-def _last_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
+    """What a traceback, or any longer message, comes to."""
     return str(error).strip().splitlines()[-1]

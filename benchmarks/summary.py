@@ -135,12 +135,15 @@ def markdown(report: Report) -> str:
     return "\n".join(text)
 
 
-def rewrite(readme: Path, report: Report) -> None:
-    """Put the table between the two marks in a README. Raises ValueError if they are not there, once each and in
-    order.
-    """
-    text = readme.read_text()
+def around(readme: Path) -> tuple[str, str]:
+    """A README's text up to and from the two marks. Raises ValueError if they are not there, once each and in order."""
+    text = readme.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise ValueError(f"{readme} must contain {BEGIN} and, below it, {END}, once each")
-    before, after = text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
-    readme.write_text(f"{before}\n{markdown(report)}\n{after}")
+    return text[: text.index(BEGIN) + len(BEGIN)], text[text.index(END) :]
+
+
+def rewrite(readme: Path, report: Report) -> None:
+    """Put the table between the two marks of a README. Raises ValueError as `around`."""
+    before, after = around(readme)
+    readme.write_text(f"{before}\n{markdown(report)}\n{after}", encoding="utf-8")

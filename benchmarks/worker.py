@@ -43,6 +43,7 @@ class Worker:
             stdout=subprocess.PIPE,
             cwd=ROOT,
             env=contender.environment(threads),
+            start_new_session=True,  # Ctrl-C is the parent's affair
         )
         try:
             self.version: str = self._ask("start", contender, threads)

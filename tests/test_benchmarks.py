@@ -88,7 +88,7 @@ def test_interleave_takes_turns_and_counts_calls():
 
         return sample
 
-    plan = {("a", "m"): sampler("a", 0.001), ("b", "m"): sampler("b", 0.01), ("c", "m"): sampler("c", 20.0)}
+    plan = {("a", "m"): sampler("a", 0.001), ("b", "m"): sampler("b", 0.01), ("c", "m"): sampler("c", 12.0)}
     found = harness.interleave(plan, harness.Settings(repeats=3, sample=0.02))
     assert {name: len(samples) for (name, _), samples in found.items()} == {"a": 3, "b": 3, "c": 2}
     assert log[:5] == [("a", 1, False), ("b", 1, False), ("c", 1, False), ("a", 1, True), ("b", 1, True)]
@@ -315,6 +315,19 @@ def test_readme_without_marks_is_left_alone(tmp_path, text):
     with pytest.raises(ValueError, match="must contain <!-- benchmark -->"):
         summary.rewrite(readme, report())
     assert readme.read_text() == text
+
+
+def test_the_command_refuses_bad_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    (tmp_path / "README.md").write_text("no marks")
+    (tmp_path / "other.json").write_text("[]")
+    for options, message in (
+        (["--readme"], "must contain <!-- benchmark -->"),
+        (["--load", str(tmp_path / "other.json")], "is not a report"),
+        (["--load", str(tmp_path / "missing.json")], "missing.json"),
+    ):
+        assert command.main([*options, "--backends", "im2col"]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_the_command_measures_and_writes(tmp_path, capsys):
