@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -29,6 +30,7 @@ CONVS = (
 )
 
 
+@cache
 def plain_conv(case, dtype, relu, pool):
     """Whole numbers, so that every sum is exact: (x, w, b, dy) and the composed reference's (y, dx, dw, db)."""
     rng = judged.generator(case, True)
