@@ -1,14 +1,19 @@
 /* Weight and bias gradient of a convolution: dw[o, c, kh, kw] is the correlation of dy[o] with the shifted x[c].
 
-   A task owns some output and some input channels and walks over the whole batch, so every sum is taken in one order,
-   whatever the number of threads, and no partial gradients are written. x is copied with its padding, band after band;
-   db is the weight gradient of one more input channel that is all ones. */
+   The batch is cut into bands of some rows of some blocks. A task takes a share of the bands and of the channels; shares
+   depend on the sizes alone and their sums are added in order, so the result has the same bits for any number of threads.
+   x is copied with its padding, band after band; db is the weight gradient of one more input channel that is all ones. */
+
+enum { BAND_PIXELS = 64 };
 
 typedef struct {
     const conv_backward_args *a;
     row_source source;
     size o_chunks, c_chunks; /* of each group */
     size blocks_each, rows_each, columns; /* of a band: blocks, rows of dy; columns of the padded copy of x */
+    size row_bands, bands, shares;
+    T *dw, *db; /* of the first share; db is O values, or NULL */
+    size share_step;
 } conv_dw_job;
 
 INLINE void mask_lanes(T *x, size vectors, VI mask) {
@@ -30,11 +35,10 @@ static void pad_channel(const geometry *g, const T *x, size h0, size h1, size co
 }
 
 /* All tiles of a task over the rows of one band, added to dw and db. */
-static void grad_tiles(const conv_dw_job *job, size rows, const grad_row *row, size dy_channel, size o0, size O, size c0, size C,
-                       size K, const size *offset) {
-    const geometry *g = &job->a->g;
-    size taps = g->KH * g->KW, real = C * taps;
-    T sums[GRAD_SUMS], *db = job->a->db;
+static void grad_tiles(const geometry *g, size rows, const grad_row *row, size dy_channel, size O, size C, size K,
+                       const size *offset, T *dw, T *db) {
+    size taps = g->KH * g->KW, real = C * taps, dw_row = g->C / g->G * taps;
+    T sums[GRAD_SUMS];
     size m_tiles = tile_count(O, GRAD_M), k_tiles = tile_count(K, GRAD_P);
     for (size mt = 0; mt < m_tiles; mt++) {
         size m = tile_start(O, m_tiles, mt), M = tile_start(O, m_tiles, mt + 1) - m;
@@ -42,10 +46,9 @@ static void grad_tiles(const conv_dw_job *job, size rows, const grad_row *row, s
             size k = tile_start(K, k_tiles, kt), P = tile_start(K, k_tiles, kt + 1) - k;
             grad_tile((int)M, (int)P, rows, row, g->OW, dy_channel, m * dy_channel, g->SW * L, offset + k, sums);
             for (size i = 0; i < M; i++) {
-                T *dw = (T *)job->a->dw + (o0 + m + i) * (g->C / g->G) * taps + c0 * taps;
                 for (size j = 0; j < P; j++) {
-                    if (k + j < real) dw[k + j] += sums[i * P + j];
-                    else db[o0 + m + i] += sums[i * P + j];
+                    if (k + j < real) dw[(m + i) * dw_row + k + j] += sums[i * P + j];
+                    else db[m + i] += sums[i * P + j];
                 }
             }
         }
@@ -57,11 +60,12 @@ static int conv_dw_task(void *context, ptrdiff_t task) {
     const conv_backward_args *a = job->a;
     const geometry g = a->g;
     size Cg = g.C / g.G, Og = g.O / g.G, blocks = blocks_of(g.n), taps = g.KH * g.KW;
-    size c_chunk = task % job->c_chunks, o_chunk = task / job->c_chunks % job->o_chunks, group = task / job->c_chunks / job->o_chunks;
+    size share = task % job->shares, chunk = task / job->shares;
+    size c_chunk = chunk % job->c_chunks, o_chunk = chunk / job->c_chunks % job->o_chunks, group = chunk / job->c_chunks / job->o_chunks;
     size c0 = tile_start(Cg, job->c_chunks, c_chunk), C = tile_start(Cg, job->c_chunks, c_chunk + 1) - c0;
     size o0 = tile_start(Og, job->o_chunks, o_chunk), O = tile_start(Og, job->o_chunks, o_chunk + 1) - o0;
     o0 += group * Og;
-    int with_db = a->db && c_chunk == 0;
+    int with_db = job->db && c_chunk == 0;
     size K = C * taps + with_db, columns = job->columns;
     int copies = source_copies(&job->source);
 
@@ -78,37 +82,35 @@ static int conv_dw_task(void *context, ptrdiff_t task) {
         offset[k] = k / taps * channel + (k / g.KW % g.KH * g.DH * columns + k % g.KW * g.DW) * L;
     if (with_db) offset[C * taps] = C * channel;
 
-    for (size o = o0; o < o0 + O; o++) {
-        memset((T *)a->dw + (o * Cg + c0) * taps, 0, (size_t)(C * taps) * sizeof(T));
-        if (with_db) ((T *)a->db)[o] = 0;
-    }
+    T *dw = job->dw + share * job->share_step + (o0 * Cg + c0) * taps, *db = with_db ? job->db + share * job->share_step + o0 : NULL;
+    for (size o = 0; o < O; o++) memset(dw + o * Cg * taps, 0, (size_t)(C * taps) * sizeof(T));
+    if (with_db) memset(db, 0, (size_t)O * sizeof(T));
     if (with_db)
         for (size b = 0; b < job->blocks_each; b++)
             for (size i = 0; i < channel; i += L) store(x_copy + b * x_block + C * channel + i, splat(1));
-    for (size b0 = 0; b0 < blocks; b0 += job->blocks_each) {
-        size b1 = smaller(blocks, b0 + job->blocks_each);
-        for (size r0 = 0; r0 < g.OH; r0 += job->rows_each) {
-            size r1 = smaller(g.OH, r0 + job->rows_each), rows = 0, h0 = r0 * g.SH - g.PH;
-            for (size b = b0; b < b1; b++) {
-                T *xb = x_copy + (b - b0) * x_block, *dyb = dy_copy + (b - b0) * dy_block;
-                for (size c = 0; c < C; c++) {
-                    const T *x = (const T *)a->x + ((b * g.C + group * Cg + c0 + c) * g.H) * g.W * L;
-                    size h1 = h0 + (r1 - r0 - 1) * g.SH + (g.KH - 1) * g.DH + 1;
-                    pad_channel(&g, x, h0, h1, columns, xb + c * channel);
-                }
-                if (b == blocks - 1 && g.n % L) mask_lanes(xb, C * channel / L, lanes_below(g.n % L));
-                for (size r = r0; r < r1; r++, rows++) {
-                    row[rows].x = xb + (r - r0) * g.SH * columns * L;
-                    row[rows].dy = copies ? dyb + (r - r0) * g.OW * L
-                                          : (const T *)a->dy + ((b * g.O + o0) * g.OH + r) * g.OW * L;
-                    if (!copies) continue;
-                    for (size o = 0; o < O; o++)
-                        source_row(&job->source, b, o0 + o, r, dyb + (o * job->rows_each + r - r0) * g.OW * L);
-                }
+    for (size band = share * job->bands / job->shares; band < (share + 1) * job->bands / job->shares; band++) {
+        size b0 = band / job->row_bands * job->blocks_each, b1 = smaller(blocks, b0 + job->blocks_each);
+        size r0 = band % job->row_bands * job->rows_each, r1 = smaller(g.OH, r0 + job->rows_each);
+        size rows = 0, h0 = r0 * g.SH - g.PH;
+        for (size b = b0; b < b1; b++) {
+            T *xb = x_copy + (b - b0) * x_block, *dyb = dy_copy + (b - b0) * dy_block;
+            for (size c = 0; c < C; c++) {
+                const T *x = (const T *)a->x + ((b * g.C + group * Cg + c0 + c) * g.H) * g.W * L;
+                size h1 = h0 + (r1 - r0 - 1) * g.SH + (g.KH - 1) * g.DH + 1;
+                pad_channel(&g, x, h0, h1, columns, xb + c * channel);
             }
-            size dy_channel = (copies ? job->rows_each : g.OH) * g.OW * L;
-            grad_tiles(job, rows, row, dy_channel, o0, O, c0, C, K, offset);
+            if (b == blocks - 1 && g.n % L) mask_lanes(xb, C * channel / L, lanes_below(g.n % L));
+            for (size r = r0; r < r1; r++, rows++) {
+                row[rows].x = xb + (r - r0) * g.SH * columns * L;
+                row[rows].dy = copies ? dyb + (r - r0) * g.OW * L
+                                      : (const T *)a->dy + ((b * g.O + o0) * g.OH + r) * g.OW * L;
+                if (!copies) continue;
+                for (size o = 0; o < O; o++)
+                    source_row(&job->source, b, o0 + o, r, dyb + (o * job->rows_each + r - r0) * g.OW * L);
+            }
         }
+        size dy_channel = (copies ? job->rows_each : g.OH) * g.OW * L;
+        grad_tiles(&g, rows, row, dy_channel, O, C, K, offset, dw, db);
     }
     return 0;
 }
@@ -117,17 +119,28 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), Cg = g.C / g.G, Og = g.O / g.G, taps = g.KH * g.KW;
     if (!g.O || !Cg) return 0;
-    /* Input channels are dealt first: they share no copy of x. At least one tile's width each; 16 tasks are enough. */
-    size most_c = larger(1, Cg * taps / (2 * GRAD_P));
-    size c_chunks = smaller(smaller(Cg, most_c), larger(1, ceil_div(16, g.G)));
-    size o_chunks = smaller(ceil_div(Og, GRAD_M), larger(1, ceil_div(16, g.G * c_chunks)));
-    size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1;
-    /* A band: about 128 pixels or more, so that the sums over lanes are rare; several blocks where one has fewer. */
-    size rows_each = smaller(g.OH, ceil_div(128, g.OW));
-    size blocks_each = smaller(larger(blocks, 1), ceil_div(128, rows_each * g.OW));
-    conv_dw_job job = {a, *source, o_chunks, c_chunks, blocks_each, rows_each, columns};
-    size work = blocks * g.O * g.OH * g.OW * Cg * taps;
-    return pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks, work > PARALLEL_FROM);
+    if (winograd_dw_pays(&g)) return winograd_dw(a, source);
+    size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps;
+    /* A band: enough pixels to make the sums over lanes rare, few enough to keep a tile's rows of dy in the first cache;
+       several blocks where one has fewer. */
+    size rows_each = smaller(g.OH, ceil_div(BAND_PIXELS, g.OW)), row_bands = ceil_div(g.OH, rows_each);
+    size blocks_each = smaller(larger(blocks, 1), ceil_div(BAND_PIXELS, rows_each * g.OW));
+    size bands = ceil_div(blocks, blocks_each) * row_bands, step = weights + g.O;
+    size shares = grad_shares(bands, step * (size)sizeof(T));
+    /* At least a tile's width of input channels for each task, which shares no copy of x with another. */
+    size c_chunks = smaller(smaller(Cg, larger(1, Cg * taps / (2 * GRAD_P))), ceil_div(GRAD_TASKS, g.G * shares));
+    size o_chunks = smaller(ceil_div(Og, GRAD_M), ceil_div(GRAD_TASKS, g.G * shares * c_chunks));
+    T *partial = shares > 1 ? pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T)) : NULL;
+    if (shares > 1 && !partial) return -1;
+    conv_dw_job job = {
+        .a = a, .source = *source, .o_chunks = o_chunks, .c_chunks = c_chunks, .blocks_each = blocks_each, .rows_each = rows_each,
+        .columns = columns, .row_bands = row_bands, .bands = bands, .shares = shares, .dw = partial ? partial : a->dw,
+        .db = !a->db ? NULL : partial ? partial + weights : a->db, .share_step = step,
+    };
+    if (pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks * shares, bands * BAND_PIXELS * weights > PARALLEL_FROM)) return -1;
+    if (!partial) return 0;
+    if (reduce(partial, a->dw, weights, shares, step)) return -1;
+    return a->db ? reduce(partial + weights, a->db, g.O, shares, step) : 0;
 }
 
 static int conv_backward(const conv_backward_args *a) {

@@ -8,6 +8,8 @@
 #include "winograd.h"
 #include "conv_forward.h"
 #include "conv_dx.h"
+#include "grad_shares.h"
+#include "winograd_dw.h"
 #include "conv_dw.h"
 #include "linear.h"
 #include "pooling.h"
