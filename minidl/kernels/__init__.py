@@ -1,4 +1,4 @@
-"""Backends: one contract (`contract`), three implementations (`reference`, `im2col`, `native`), one switch (`select`)."""
+"""Backends: one contract, three implementations (`reference`, `im2col`, `native`), one switch (`select`)."""
 
 from minidl.kernels.select import available, current, use
 

@@ -7,11 +7,11 @@ Alphabet, the same in Python, Cython and C:
     N batch   C channels in   H W height and width in      O channels out   OH OW height and width out
     KH KW kernel   SH SW stride   PH PW padding   DH DW dilation   G groups   F features   d<name> gradient of <name>
 
-Activations travel between operations as the backend's own *array*: a `numpy.ndarray` in NCHW for `reference` and `im2col`,
-a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`. `enter` and `leave`
-convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every backend.
+Activations travel between operations as the backend's own *array*: a `numpy.ndarray` in NCHW for `reference` and
+`im2col`, a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`. `enter`
+and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every backend.
 
-Sizes arrive as checked pairs of ints (see `geometry`); callers outside minidl use `minidl.functional`, which does the checks.
+Sizes arrive as checked pairs of ints (see `geometry`); callers outside minidl use `minidl.functional`, which checks.
 All arrays of one call share one dtype, float32 or float64. N may be zero.
 """
 
@@ -65,8 +65,8 @@ class Backend(Protocol):
     ) -> Array:
         """y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw].
 
-        x (N, C, H, W), w (O, C/G, KH, KW), b (O,) or None, g = o // (O/G); zeros outside x; OH = (H + 2 PH - DH (KH-1) - 1) // SH + 1.
-        A cross-correlation, as everywhere in deep learning.
+        x (N, C, H, W), w (O, C/G, KH, KW), b (O,) or None, g = o // (O/G); zeros outside x;
+        OH = (H + 2 PH - DH (KH-1) - 1) // SH + 1. A cross-correlation, as everywhere in deep learning.
         """
 
     def conv2d_backward(
@@ -81,7 +81,7 @@ class Backend(Protocol):
         need_dx: bool = True,
         out: tuple[np.ndarray, np.ndarray | None] | None = None,
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
-        """-> dx (None unless need_dx), dw, db. `out` = (dw, db) to be overwritten; a db of None there is not computed."""
+        """-> dx (None unless need_dx), dw, db. `out` = (dw, db) to be overwritten; a None there is not computed."""
 
     # ---- pooling -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class Backend(Protocol):
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
         """dx = dy w (None unless need_dx), dw = dy^T x, db = sum_n dy. `out` as in conv2d_backward."""
 
-    # ---- activations: the backward functions take the forward's result y ------------------------------------------------
+    # ---- activations: the backward functions take the forward's result y ---------------------------------------------
 
     def relu_forward(self, x: Array) -> Array:
         """max(x, 0); a NaN stays a NaN."""
@@ -160,9 +160,9 @@ class Backend(Protocol):
     ) -> tuple[Array, np.ndarray, np.ndarray]:
         """-> y, mean, inv_std, statistics per channel over N (and H, W): y = (x - mean) * inv_std * gamma + beta.
 
-        train: mean and population variance of the batch; running = momentum * running + (1 - momentum) * batch, in place.
-        Else mean and variance are the running ones, left alone. inv_std = 1 / sqrt(var + eps). With N*H*W = 0 in train,
-        nothing is updated and the statistics are 0 and 1/sqrt(eps).
+        train: mean and population variance of the batch; running = momentum * running + (1 - momentum) * batch, in
+        place. Else mean and variance are the running ones, left alone. inv_std = 1 / sqrt(var + eps). With N*H*W = 0 in
+        train, nothing is updated and the statistics are 0 and 1/sqrt(eps).
         """
 
     def batchnorm_backward(
@@ -176,35 +176,38 @@ class Backend(Protocol):
         out: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> tuple[Array, np.ndarray, np.ndarray]:
         """-> dx, dgamma, dbeta. With xhat = (x - mean) * inv_std and M = N*H*W: dgamma = sum dy*xhat, dbeta = sum dy,
-        dx = gamma * inv_std * (dy - dbeta/M - xhat * dgamma/M); without `train` the statistics are constants: dx = gamma * inv_std * dy.
+        dx = gamma * inv_std * (dy - dbeta/M - xhat * dgamma/M); without `train` the statistics are constants:
+        dx = gamma * inv_std * dy.
         """
 
     def dropout_forward(self, x: Array, rate: float, key: int) -> Array:
         """x / (1 - rate) where the element is kept, else 0 (inverted dropout).
 
-        Kept or not depends on (key, the element's row-major index i in (N, ...)) alone: `kernels.random.keep_mask`. key is a uint64.
+        Kept or not depends on (key, the element's row-major index i in (N, ...)) alone: `kernels.random.keep_mask`.
+        key is a uint64.
         """
 
     def dropout_backward(self, dy: Array, rate: float, key: int) -> Array:
         """The same mask and factor applied to dy."""
 
-    # ---- losses: mean over the batch; value and gradient in one pass --------------------------------------------------
+    # ---- losses: mean over the batch; value and gradient in one pass -------------------------------------------------
 
     def softmax_cross_entropy(
         self, logits: Array, target: np.ndarray, smoothing: float = 0.0
     ) -> tuple[float, Array, int]:
-        """-> loss, dlogits, correct. loss = -1/N sum_n sum_k t[n,k] log softmax(logits)[n,k], dlogits = (softmax * sum_k t - t) / N.
+        """-> loss, dlogits, correct.
 
+        loss = -1/N sum_n sum_k t[n,k] log softmax(logits)[n,k], dlogits = (softmax * sum_k t - t) / N.
         target: (N,) intp class indices in [0, K), or (N, K) of the logits' dtype (one-hot or probabilities).
         smoothing s: t -> (1 - s) t + s/K. correct: rows whose first largest logit is at the (first largest) target;
-        a row with a NaN is never correct. The softmax is shifted by its maximum. Where t = 0 the logarithm counts nothing,
-        even at a logit of -inf. N = 0: loss 0.
+        a row with a NaN is never correct. The softmax is shifted by its maximum. Where t = 0 the logarithm counts
+        nothing, even at a logit of -inf. N = 0: loss 0.
         """
 
     def mse_loss(self, x: Array, target: np.ndarray) -> tuple[float, Array]:
-        """-> loss, dx. loss = 1/(2N) sum (x - target)^2, dx = (x - target) / N. target: ndarray of x's shape and dtype."""
+        """-> loss, dx. loss = 1/(2N) sum (x - target)^2, dx = (x - target) / N. target: ndarray like x."""
 
-    # ---- matrix form of a convolution (always plain NCHW ndarrays) -----------------------------------------------------
+    # ---- matrix form of a convolution (always plain NCHW ndarrays) ---------------------------------------------------
 
     def im2col(self, x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
         """(N, C, H, W) -> (C*KH*KW, N*OH*OW): column n*OH*OW + oh*OW + ow holds the window of output (n, oh, ow)."""
@@ -220,7 +223,7 @@ class Backend(Protocol):
     ) -> np.ndarray:
         """The adjoint of im2col: every entry of cols added to the place that it came from."""
 
-    # ---- optimiser updates, in place on plain ndarrays of one shape; g = grad + weight_decay * p ------------------------
+    # ---- optimiser updates, in place on plain ndarrays of one shape; g = grad + weight_decay * p ---------------------
 
     def sgd_update(
         self,
@@ -260,12 +263,13 @@ class Backend(Protocol):
         weight_decay: float,
         decoupled: bool = False,
     ) -> None:
-        """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps).
+        """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2;
+        p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps).
 
         decoupled (AdamW): g = grad, and p is first multiplied by 1 - lr * weight_decay. step counts from 1.
         """
 
-    # ---- blocks: neighbours merged, results equal to the plain operations one after the other ----------------------------
+    # ---- blocks: neighbours merged, results equal to the plain operations one after the other ------------------------
 
     def conv_block_forward(
         self,

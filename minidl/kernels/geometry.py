@@ -1,4 +1,4 @@
-"""Sizes of windows and the checks that stand before every kernel: each error names the layer, the value and the rule."""
+"""Sizes of windows and the checks before every kernel: each error names the layer, the value and the rule."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def pair(who: str, name: str, value: Any, minimum: int) -> Pair:
     return number, number
 
 
-def window_output(who: str, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)) -> Pair:
+def window_output(
+    who: str, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
+) -> Pair:
     """Output height and width of a sliding window: (size + 2*padding - dilation*(kernel - 1) - 1) // stride + 1."""
     out = []
     for axis, n, k, s, p, d in zip(("height", "width"), size, kernel_size, stride, padding, dilation):
@@ -60,8 +62,8 @@ def window_output(who: str, size: Pair, kernel_size: Pair, stride: Pair, padding
         reach = d * (k - 1) + 1
         if reach > n + 2 * p:
             raise ValueError(
-                f"{who}: the kernel's {axis} {reach} (kernel {k}, dilation {d}) must fit into the padded input's {axis} {n + 2 * p}"
-                f" (input {n}, padding {p})"
+                f"{who}: the kernel's {axis} {reach} (kernel {k}, dilation {d}) must fit into the padded input's"
+                f" {axis} {n + 2 * p} (input {n}, padding {p})"
             )
         out.append((n + 2 * p - reach) // s + 1)
     return out[0], out[1]
@@ -86,7 +88,8 @@ def conv2d_output(
     if min(c, o) < 1:
         raise ValueError(f"{who}: input and output must have at least 1 channel, got {c} and {o}")
     if c != cg * groups:
-        raise ValueError(f"{who}: input must have {cg * groups} channels (shape (N, {cg * groups}, H, W)), got {c} in shape {tuple(x_shape)}")
+        rule = f"{cg * groups} channels (shape (N, {cg * groups}, H, W))"
+        raise ValueError(f"{who}: input must have {rule}, got {c} in shape {tuple(x_shape)}")
     if o % groups:
         raise ValueError(f"{who}: out_channels must be divisible by groups, got {o} and {groups}")
     oh, ow = window_output(who, (h, w), (kh, kw), stride, padding, dilation)
@@ -114,7 +117,8 @@ def pool2d_padding(who: str, kernel_size: Pair, padding: Pair) -> None:
     """Refuse a padding that would let a window lie in padding alone."""
     for axis, k, p in zip(("height", "width"), kernel_size, padding, strict=True):
         if 2 * p > k:
-            raise ValueError(f"{who}: padding must be at most half of the kernel's {axis}, got padding {p} and kernel {k}")
+            rule = f"at most half of the kernel's {axis}"
+            raise ValueError(f"{who}: padding must be {rule}, got padding {p} and kernel {k}")
 
 
 def check_elements(who: str, shape: tuple[int, ...]) -> None:
@@ -129,8 +133,8 @@ def check_elements(who: str, shape: tuple[int, ...]) -> None:
 def float_array(who: str, name: str, x: Any, dtype: Any = None) -> np.ndarray:
     """`x` as a C-contiguous, aligned, native-endian float array; no copy if it already is one.
 
-    dtype None keeps float32 or float64; else the array is converted to dtype (float32 or float64). Objects, complex numbers,
-    integers, bools and other floats than float16, float32 and float64 are a TypeError.
+    dtype None keeps float32 or float64; else the array is converted to dtype (float32 or float64). Objects, complex
+    numbers, integers, bools and other floats than float16, float32 and float64 are a TypeError.
     """
     a = np.asarray(x)
     kind = a.dtype.newbyteorder("=")
@@ -153,7 +157,7 @@ def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np
         if t.dtype.kind not in "iu":
             raise TypeError(f"{who}: class labels must be integers, got dtype {t.dtype}")
         same_shape(who, "target", t.shape, (n,), "one label an image")
-        if n and not (0 <= int(t.min()) and int(t.max()) < classes):
+        if n and (int(t.min()) < 0 or int(t.max()) >= classes):
             bad = int(t.min()) if int(t.min()) < 0 else int(t.max())
             raise ValueError(f"{who}: labels must lie in [0, {classes}), got {bad}")
         return np.ascontiguousarray(t, dtype=np.intp)

@@ -1,7 +1,8 @@
 """Counter-based random numbers: a number depends on (key, counter) alone, so threads, batches and backends agree on it.
 
-The mixer is the 64-bit finaliser of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"),
-applied to key + (counter + 1) * 0x9E3779B97F4A7C15: the counter-th output of a SplitMix64 generator seeded with key.
+The mixer is the 64-bit finaliser of SplitMix64 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number
+generators"), applied to key + (counter + 1) * 0x9E3779B97F4A7C15: the counter-th output of a SplitMix64 generator
+seeded with key.
 """
 
 from __future__ import annotations
