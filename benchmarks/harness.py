@@ -88,9 +88,9 @@ class Session:
         return self._workers[key]
 
     def named(self, only: Iterable[str] | None = None) -> list[Contender]:
-        """The contenders whose name or base is among `only`; all for None."""
+        """The contenders whose name is among `only`; all for None."""
         wanted = None if only is None else set(only)
-        return [c for c in self.contenders if wanted is None or wanted & {c.name, c.base}]
+        return [c for c in self.contenders if wanted is None or c.name in wanted]
 
     def compare(
         self, suite: str, task: Task, threads: int, only: Iterable[str] | None = None, case: str | None = None

@@ -160,10 +160,10 @@ def output_shape(layer: Spec, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def chain(depth: int, channels: int = 32, size: int = 32) -> tuple[Spec, ...]:
-    """`depth` 3x3 convolutions with Relu on size x size maps, then a mean and a classifier."""
+def chain(depth: int, channels: int = 32) -> tuple[Spec, ...]:
+    """A 3x3 convolution to `channels`, `depth` more of them with as many in and out, Relus, a mean and a classifier."""
     layers: list[Spec] = [Conv(3, channels, 3, padding=1), Relu()]
-    for _ in range(depth - 1):
+    for _ in range(depth):
         layers += [Conv(channels, channels, 3, padding=1), Relu()]
     return (*layers, GlobalAvgPool(), Linear(channels, 10))
 

@@ -9,6 +9,7 @@ from benchmarks.records import Report, distinct
 from benchmarks.tables import rows
 
 COLOURS = {"native": "tab:blue", "im2col": "tab:orange", "torch": "tab:red", "reference": "tab:gray"}
+TITLES = {"batch": "seed network", "size": "two convolutions, 32 images", "depth": "16x16 pixels, 32 images"}
 
 
 def draw(report: Report, folder: Path) -> list[Path]:
@@ -44,7 +45,8 @@ def _channels(report: Report, figure: Any) -> None:
     peak = report.peak_gflops.get(str(threads))
     if peak:
         axes.axhline(peak, color="gray", linestyle=":", label="largest matrix product")
-    axes.set_xscale("log", base=2)
+    axes.set_xscale("log")
+    _plain_ticks(axes, [int(row.case.split()[0]) for row in table])
     axes.set_ylim(bottom=0)
     axes.set(xlabel="channels in and out", ylabel="GFLOP/s by the direct count")
     axes.set_title(f"3x3 convolution, 16x16 pixels, forward + backward, {threads} thread{'s' * (threads > 1)}")
@@ -68,20 +70,23 @@ def _threads(report: Report, figure: Any) -> None:
 
 
 def _growth(report: Report, figure: Any) -> None:
-    """A training step's time against batch size, number of pixels and number of layers."""
-    labels = {"batch": "images in a batch", "size": "pixels of an image", "depth": "convolutions"}
+    """A training step's time against batch size, number of pixels and number of layers, logarithmic on both axes."""
+    labels = {"batch": "images in a batch", "size": "pixels of an image", "depth": "convolutions after the first"}
     for axes, (kind, label) in zip(figure.subplots(1, 3), labels.items(), strict=True):
         records = [r for r in report.find("growth", measure="step") if r.case.startswith(f"{kind} ")]
+        sizes = [int(size) ** (2 if kind == "size" else 1) for size in distinct(r.case.split()[1] for r in records)]
         for name in distinct(r.contender for r in records):
-            points = [
-                (int(r.case.split()[1]) ** (2 if kind == "size" else 1), 1e3 * (r.seconds or 0))
-                for r in records
-                if r.contender == name
-            ]
-            axes.plot(*zip(*points), "o-", label=name, color=COLOURS.get(name))
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
+            times = [1e3 * (r.seconds or 0.0) for r in records if r.contender == name]
+            axes.plot(sizes, times, "o-", label=name, color=COLOURS.get(name))
+        axes.set(xscale="log", yscale="log", title=TITLES[kind])
         axes.set(xlabel=label, ylabel="training step, ms")
+        _plain_ticks(axes, sizes)
         axes.grid(alpha=0.3)
         if records:
-            axes.legend()
+            axes.legend(loc="lower right", fontsize="small")
+
+
+def _plain_ticks(axes: Any, ticks: list[int]) -> None:
+    """Those numbers as they are on a logarithmic x axis."""
+    axes.set_xticks(ticks, [str(tick) for tick in ticks])
+    axes.set_xticks([], minor=True)

@@ -110,7 +110,7 @@ def _cohabitation(report: Report) -> Iterator[Line]:
         ours, theirs = shares[0] or shares[1], shares[2]
         if ours:
             what = "training step and numpy matrix product in turn, against the sum of both alone"
-            yield Line(what, threads, times(ours), times(theirs), theirs / ours if theirs else None)
+            yield Line(what, threads, times(ours), times(theirs), None)
 
 
 def cells(report: Report) -> list[list[str]]:

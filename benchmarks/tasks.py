@@ -104,7 +104,7 @@ def flops(task: Task, measure: str) -> int | None:
 
 def images(task: Task) -> int | None:
     """Images that one call works on, where a whole network is concerned."""
-    if isinstance(task, (Training, Cohabitation)):
+    if isinstance(task, Training):
         return task.batch
     return task.images if isinstance(task, (Epoch, Prediction)) else None
 

@@ -169,13 +169,23 @@ def test_a_wrong_contender_is_named_and_not_timed(session):
 
 
 def test_a_contender_that_does_not_start_is_noted():
-    with harness.Session([Contender("im2col:nonsense")], [1], TINY, say=lambda line: None) as session:
-        session.contenders[0] = Contender("jax:missing")
-        contenders_missing = contenders.missing(session.contenders[0])
-        if contenders_missing is None:
-            pytest.skip("JAX is installed")
-        assert session.worker(session.contenders[0], 1) is None
-        assert session.notes == ["jax:missing does not start: ModuleNotFoundError: No module named 'jax'"]
+    absent = Contender("jax")
+    if contenders.missing(absent) is None:
+        pytest.skip("JAX is installed")
+    with harness.Session([absent, IM2COL], [1], TINY, say=lambda line: None) as session:
+        session.compare("tiny", tasks.Prediction(networks.MLP, 1), 1)
+        assert session.notes == ["jax does not start: ModuleNotFoundError: No module named 'jax'"]
+        assert {r.contender for r in session.records} == {"im2col"}
+
+
+def test_contenders_get_the_environment_that_they_need(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    monkeypatch.setenv("MINIDL_ISA", "avx2")
+    plain, held = Contender("native").environment(3), Contender("native:baseline").environment(3)
+    assert "OPENBLAS_CORETYPE" not in plain
+    assert "MINIDL_ISA" not in plain
+    assert held["MINIDL_ISA"] == "baseline"
+    assert plain["OMP_NUM_THREADS"] == plain["MINIDL_NUM_THREADS"] == plain["OPENBLAS_NUM_THREADS"] == "3"
 
 
 @pytest.mark.parametrize("network", networks.NETWORKS, ids=lambda network: network.key)
