@@ -8,8 +8,8 @@ Alphabet, the same in Python, Cython and C:
     KH KW kernel   SH SW stride   PH PW padding   DH DW dilation   G groups   F features   d<name> gradient of <name>
 
 Activations travel between operations as the backend's own *array*: a `numpy.ndarray` in NCHW for `reference` and
-`im2col`, a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`. `enter`
-and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every backend.
+`im2col`, a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`.
+`enter` and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every backend.
 
 Sizes arrive as checked pairs of ints (see `geometry`); callers outside minidl use `minidl.functional`, which checks.
 All arrays of one call share one dtype, float32 or float64. N may be zero.
