@@ -9,7 +9,8 @@ Alphabet, the same in Python, Cython and C:
 
 Activations travel between operations as the backend's own *array*: a `numpy.ndarray` in NCHW for `reference` and
 `im2col`, a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`.
-`enter` and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every backend.
+`enter` and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every
+backend.
 
 Sizes arrive as checked pairs of ints (see `geometry`); callers outside minidl use `minidl.functional`, which checks.
 All arrays of one call share one dtype, float32 or float64. N may be zero.
