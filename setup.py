@@ -27,23 +27,17 @@ if SANITIZE:
 
 
 def extensions() -> list[Extension]:
-    """`im2col` needs any C compiler; `native` one with GCC's vector extensions, and may fail to build."""
+    """`im2col` needs any C compiler; `lanearray` and `native` one with GCC's vector extensions, and may fail to build."""
     flags = {"extra_compile_args": FLAGS, "extra_link_args": LINK}
     found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags)]
-    native = Path("minidl/_ext/native.pyx")
-    if native.exists() and MSVC:
+    if MSVC:
         print("minidl: this compiler has no vector extensions; installing without the native backend", file=sys.stderr)
-    elif native.exists():
-        lanes = Path("minidl/_ext/lanes")
-        found.append(
-            Extension(
-                "minidl._ext.native",
-                [native.as_posix(), *sorted(path.as_posix() for path in lanes.glob("*.c"))],
-                include_dirs=[lanes.as_posix()],
-                depends=sorted(path.as_posix() for path in lanes.glob("*.h")),
-                **flags,
-            )
-        )
+        return found
+    lanes = Path("minidl/_ext/lanes")
+    headers = {"include_dirs": [lanes.as_posix()], "depends": sorted(path.as_posix() for path in lanes.glob("*.h"))}
+    kernels = sorted(path.as_posix() for path in lanes.glob("*.c"))
+    found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
+    found.append(Extension("minidl._ext.native", ["minidl/_ext/native.pyx"], **headers, **flags))
     return found
 
 
@@ -74,6 +68,6 @@ class BuildExtensions(build_ext):
 
 modules = cythonize(extensions(), build_dir="build/cython")
 for module in modules:
-    module.optional = module.name.endswith(".native")  # set here, as cythonize forgets it
+    module.optional = not module.name.endswith(".im2col")  # set here, as cythonize forgets it
 
 setup(ext_modules=modules, cmdclass={"build_ext": BuildExtensions})

@@ -4,384 +4,29 @@
 Every function here is an operation of `minidl.kernels.contract`. Nothing is computed in this file.
 """
 
-from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int32_t, uint8_t, uint64_t
-from libc.stdlib cimport free
 from libc.string cimport memset
 
+from minidl._ext.kernels cimport *
+from minidl._ext.lanearray cimport (
+    F32,
+    F64,
+    INT32,
+    UINT8,
+    LaneArray,
+    Views,
+    code_of,
+    done,
+    kind_of,
+    like,
+    new_array,
+    ours,
+    reshaped,
+    same,
+    tables,
+)
+
 import numpy as np
-
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void **memory, size_t alignment, size_t bytes)
-
-cdef extern from "pool.h" nogil:
-    void pool_set_threads(int threads)
-    int pool_get_threads()
-
-cdef extern from "kernels.h" nogil:
-    ctypedef Py_ssize_t size
-    enum: POOL_NONE, POOL_AVG, POOL_MAX2
-    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH
-    ctypedef struct geometry:
-        size n, C, H, W, O, KH, KW, SH, SW, PH, PW, DH, DW, G, OH, OW
-    ctypedef struct conv_forward_args:
-        geometry g
-        const void *x
-        const void *w
-        const void *b
-        void *y
-        uint8_t *code
-        int relu, pool
-    ctypedef struct conv_backward_args:
-        geometry g
-        const void *dy
-        const void *relu_y
-        const void *x
-        const void *w
-        const uint8_t *code
-        void *dx
-        void *dw
-        void *db
-        int pool
-    ctypedef struct linear_forward_args:
-        size n, F, O
-        const void *x
-        const void *w
-        const void *b
-        void *y
-        int relu
-    ctypedef struct linear_backward_args:
-        size n, F, O
-        const void *dy
-        const void *relu_y
-        const void *x
-        const void *w
-        void *dx
-        void *dw
-        void *db
-    ctypedef struct pool_forward_args:
-        geometry g
-        const void *x
-        void *y
-        int32_t *argmax
-    ctypedef struct pool_backward_args:
-        geometry g
-        const void *dy
-        const int32_t *argmax
-        void *dx
-    ctypedef struct norm_forward_args:
-        size n, C, H, W
-        const void *x
-        const void *gamma
-        const void *beta
-        void *running_mean
-        void *running_var
-        void *mean
-        void *inv_std
-        void *y
-        uint8_t *code
-        double momentum, eps
-        int train, relu, pool
-    ctypedef struct norm_backward_args:
-        size n, C, H, W
-        const void *dy
-        const void *x
-        const void *gamma
-        const void *beta
-        const void *mean
-        const void *inv_std
-        const uint8_t *code
-        void *dx
-        void *dgamma
-        void *dbeta
-        int train, relu, pool
-    ctypedef struct softmax_args:
-        size n, K
-        const void *logits
-        const void *target
-        const size *labels
-        double smoothing
-        void *dlogits
-        double loss
-        size correct
-    ctypedef struct gather_args:
-        size n, C, area
-        const void *images
-        const size *index
-        int kind
-        const void *scale
-        const void *shift
-        void *y
-    ctypedef struct kernel_table:
-        size lanes
-        const char *isa
-        int gather(const gather_args *) noexcept nogil
-        int leave(size n, size F, const void *x, void *y) noexcept nogil
-        int enter_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil
-        int leave_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil
-        int add(size count, const void *a, const void *b, void *y) noexcept nogil
-        int conv_forward(const conv_forward_args *) noexcept nogil
-        int conv_backward(const conv_backward_args *) noexcept nogil
-        int linear_forward(const linear_forward_args *) noexcept nogil
-        int linear_backward(const linear_backward_args *) noexcept nogil
-        int maxpool_forward(const pool_forward_args *) noexcept nogil
-        int maxpool_backward(const pool_backward_args *) noexcept nogil
-        int avgpool_forward(const pool_forward_args *) noexcept nogil
-        int avgpool_backward(const pool_backward_args *) noexcept nogil
-        int norm_forward(const norm_forward_args *) noexcept nogil
-        int norm_backward(const norm_backward_args *) noexcept nogil
-        int element_forward(int which, size count, const void *x, void *y) noexcept nogil
-        int element_backward(int which, size count, const void *dy, const void *y, void *dx) noexcept nogil
-        int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil
-        int softmax(softmax_args *) noexcept nogil
-        int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) noexcept nogil
-        int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov) noexcept nogil
-        int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay) noexcept nogil
-        int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1, double beta2,
-                 double eps, double decay, int decoupled) noexcept nogil
-cdef extern from "isas.h" nogil:
-    int isa_count()
-    const kernel_table *isa_table(int index, int is_double)
-
-
-# ---- instruction sets and threads --------------------------------------------------------------------------------------
-
-cdef const kernel_table *tables[2]
-tables[0] = isa_table(0, 0)
-tables[1] = isa_table(0, 1)
-
-
-def isas():
-    """Names of the instruction sets that this machine and operating system support, widest first."""
-    return tuple(isa_table(i, 0).isa.decode() for i in range(isa_count()))
-
-
-def use_isa(name):
-    """Compute with the named instruction set from now on. Arrays in lanes from before can no longer be used."""
-    cdef int i
-    for i in range(isa_count()):
-        if isa_table(i, 0).isa.decode() == name:
-            tables[0] = isa_table(i, 0)
-            tables[1] = isa_table(i, 1)
-            return
-    raise ValueError(f"instruction set must be one of {', '.join(isas())} on this machine, got {name!r}")
-
-
-def isa():
-    """Name of the instruction set in use."""
-    return tables[0].isa.decode()
-
-
-def lanes(dtype):
-    """Images side by side in one vector of this dtype."""
-    return tables[_kind(np.dtype(dtype))].lanes
-
-
-def config():
-    """What `minidl.show_config` tells of this backend, by name."""
-    return {"isa": f"{isa()} of {', '.join(isas())}", "lanes": f"{lanes(np.float32)} float32, {lanes(np.float64)} float64"}
-
-
-def set_num_threads(int threads):
-    """Number of threads that kernels may use, the calling one included."""
-    pool_set_threads(threads)
-
-
-def get_num_threads():
-    """Number of threads that kernels may use."""
-    return pool_get_threads()
-
-
-# ---- memory -----------------------------------------------------------------------------------------------------------
-
-# Freed buffers wait here by size for the next array: a training loop allocates nothing after its first step.
-cdef dict waiting = {}
-cdef size waiting_bytes = 0
-cdef size live_bytes = 0
-cdef size SPARE_BYTES = 32 << 20
-
-
-cdef void *take(size count) except NULL:
-    global waiting_bytes, live_bytes
-    cdef void *memory = NULL
-    cdef list same = waiting.get(count)
-    if same:
-        memory = <void *><size_t>same.pop()
-        waiting_bytes -= count
-    elif posix_memalign(&memory, 4096 if count >= 65536 else 64, <size_t>count):
-        raise MemoryError(f"no memory for an array of {count} bytes")
-    live_bytes += count
-    return memory
-
-
-cdef void give(void *memory, size count):
-    global waiting_bytes, live_bytes
-    cdef list same
-    live_bytes -= count
-    # What waits never exceeds what is in use by more than a little: sizes of an earlier batch are let go.
-    if waiting_bytes + count > 2 * live_bytes + SPARE_BYTES:
-        release_memory()
-    same = waiting.get(count)
-    if same is None:
-        same = waiting[count] = []
-    same.append(<size_t>memory)
-    waiting_bytes += count
-
-
-def release_memory():
-    """Give back the buffers that wait for reuse to the operating system."""
-    global waiting_bytes
-    for same in waiting.values():
-        for address in same:
-            free(<void *><size_t>address)
-    waiting.clear()
-    waiting_bytes = 0
-
-
-def memory_in_use():
-    """(bytes of live lane arrays, bytes of buffers that wait for reuse)"""
-    return live_bytes, waiting_bytes
-
-
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-INT32 = np.dtype(np.int32)
-UINT8 = np.dtype(np.uint8)
-cdef object F32 = FLOATS[0]
-cdef object F64 = FLOATS[1]
-
-
-cdef int _kind(dtype) except -1:
-    if dtype is F32 or dtype == F32:
-        return 0
-    if dtype is F64 or dtype == F64:
-        return 1
-    raise TypeError(f"dtype must be float32 or float64, got {dtype}")
-
-
-cdef class LaneArray:
-    """A batch in lanes: (blocks, *shape of one image, L), the images of a block side by side. Made by `enter` and `gather`.
-
-    shape: (N, ...) as the batch would have in numpy; dtype: float32 or float64 (int32 for indices of maxima).
-    """
-
-    cdef void *data
-    cdef size count            # elements, empty lanes included
-    cdef size n, F             # images, values of one image
-    cdef const kernel_table *table
-    cdef int kind
-    cdef size nbytes
-    cdef LaneArray owner       # whose memory this is, if not its own
-    cdef readonly tuple shape
-    cdef readonly object dtype
-    cdef readonly int ndim
-
-    def __cinit__(self):
-        self.data = NULL
-
-    def __dealloc__(self):
-        if self.data != NULL and self.owner is None:
-            give(self.data, self.nbytes)
-
-    def __init__(self):
-        if self.data == NULL:
-            raise TypeError("a LaneArray is made by enter or gather")
-
-    def __len__(self):
-        return self.n
-
-    def __repr__(self):
-        return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={self.table.lanes})"
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(leave(self), dtype=dtype)
-
-
-cdef LaneArray new_array(int kind, tuple shape, object dtype):
-    """An array of `shape` in the lanes of the current table of `kind`; its values are not set."""
-    cdef LaneArray a = LaneArray.__new__(LaneArray)
-    cdef const kernel_table *table = tables[kind]
-    cdef size itemsize = dtype.itemsize
-    cdef size i, lanes = table.lanes
-    cdef double bytes_wanted
-    a.table = table
-    a.kind = kind
-    a.shape = shape
-    a.ndim = <int>len(shape)
-    a.dtype = dtype
-    a.n = shape[0]
-    a.F = 1
-    bytes_wanted = <double>a.n * itemsize + lanes * itemsize
-    for i in range(1, a.ndim):
-        bytes_wanted *= max(<double>shape[i], 1)
-    if bytes_wanted > 2.0 ** 46:
-        raise ValueError(f"shape {shape} is too large for an array")
-    for i in range(1, a.ndim):
-        a.F *= shape[i]
-    a.count = (a.n + lanes - 1) // lanes * lanes * a.F
-    a.nbytes = (max(a.count, lanes) * itemsize + 4095) // 4096 * 4096
-    a.data = take(a.nbytes)
-    return a
-
-
-cdef LaneArray like(LaneArray x):
-    return new_array(x.kind, x.shape, x.dtype)
-
-
-cdef int ours(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
-    """Check that x is an array of floats in the lanes of the current instruction set, of the given kind and rank."""
-    if x is None:
-        raise TypeError(f"{name} must be a LaneArray, got None")
-    if x.table != tables[x.kind]:
-        raise ValueError(f"{name} is in the lanes of another instruction set: enter it again after use_isa")
-    if x.dtype is not F32 and x.dtype is not F64:
-        raise TypeError(f"{name} must be of float32 or float64, got {x.dtype}")
-    if kind >= 0 and x.kind != kind:
-        raise TypeError(f"{name} must have the dtype of the other arrays, got {x.dtype}")
-    if ndim and x.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimensions, got shape {x.shape}")
-    return 0
-
-
-cdef int same(LaneArray x, tuple shape, str name) except -1:
-    if x.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {x.shape}")
-    return 0
-
-
-cdef class Views:
-    """Buffers of the numpy arrays of one call; released with it."""
-
-    cdef Py_buffer view[10]
-    cdef int used
-
-    def __cinit__(self):
-        self.used = 0
-
-    def __dealloc__(self):
-        cdef int i
-        for i in range(self.used):
-            PyBuffer_Release(&self.view[i])
-
-    cdef void *take(self, object a, str name, size count, char code, bint writable) except? NULL:
-        """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
-        cdef Py_buffer *view = &self.view[self.used]
-        PyObject_GetBuffer(a, view, PyBUF_ANY_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
-        self.used += 1
-        if view.format == NULL or view.format[0] != code or view.format[1] != 0:
-            raise TypeError(f"{name} must be an array of format {chr(code)!r}, got {view.format.decode()!r}")
-        if view.len != count * view.itemsize:
-            raise ValueError(f"{name} must have {count} elements, got {view.len // view.itemsize}")
-        return view.buf
-
-
-cdef inline char code_of(int kind):
-    return c'd' if kind else c'f'
-
-
-cdef int done(int status) except -1:
-    if status:
-        raise MemoryError("no memory for a kernel's scratch")
-    return 0
 
 
 # ---- layout -------------------------------------------------------------------------------------------------------------
@@ -394,7 +39,7 @@ def enter(x):
     cdef gather_args args
     if x.dtype == INT32:
         return enter_index(x)
-    kind = _kind(x.dtype)
+    kind = kind_of(x.dtype)
     y = new_array(kind, x.shape, F64 if kind else F32)
     memset(&args, 0, sizeof(args))
     args.n, args.C, args.area, args.kind = y.n, 1, y.F, 1 + kind
@@ -434,7 +79,7 @@ def leave(LaneArray x):
 
 def gather(images, index, scale, shift):
     """See contract."""
-    cdef int kind = _kind(scale.dtype), status
+    cdef int kind = kind_of(scale.dtype), status
     cdef Views views = Views()
     cdef gather_args args
     cdef size i, n = len(index), m = images.shape[0]
@@ -447,7 +92,7 @@ def gather(images, index, scale, shift):
     if images.dtype == UINT8:
         args.kind = 0
     else:
-        args.kind = 1 + _kind(images.dtype)
+        args.kind = 1 + kind_of(images.dtype)
     y = new_array(kind, (n, *shape[1:]), F64 if kind else F32)
     args.n, args.C = n, scale.shape[0]
     if args.C < 1 or y.F % args.C:
@@ -469,16 +114,12 @@ def gather(images, index, scale, shift):
 
 def reshape(LaneArray x, shape):
     """See contract."""
-    cdef LaneArray y = LaneArray.__new__(LaneArray)
     cdef size F = 1
     for s in shape:
         F *= s
     if F != x.F:
         raise ValueError(f"shape {tuple(shape)} must have the {x.F} values of an image of shape {x.shape[1:]}")
-    y.data, y.count, y.n, y.F, y.table, y.kind, y.nbytes = x.data, x.count, x.n, x.F, x.table, x.kind, x.nbytes
-    y.owner = x if x.owner is None else x.owner
-    y.shape, y.dtype, y.ndim = (x.n, *shape), x.dtype, 1 + <int>len(shape)
-    return y
+    return reshaped(x, (x.n, *shape))
 
 
 def add(LaneArray a, LaneArray b):
@@ -996,7 +637,7 @@ def mse_loss(LaneArray x, target):
 def sgd_update(p, grad, velocity, double lr, double momentum, double weight_decay, nesterov=False):
     """See contract."""
     cdef Views views = Views()
-    cdef int kind = _kind(p.dtype), nest = nesterov
+    cdef int kind = kind_of(p.dtype), nest = nesterov
     cdef char c = code_of(kind)
     cdef size count = p.size
     cdef void *to = views.take(p, "p", count, c, True)
@@ -1011,7 +652,7 @@ def sgd_update(p, grad, velocity, double lr, double momentum, double weight_deca
 def rmsprop_update(p, grad, square, double lr, double decay, double eps, double weight_decay):
     """See contract."""
     cdef Views views = Views()
-    cdef int kind = _kind(p.dtype)
+    cdef int kind = kind_of(p.dtype)
     cdef char c = code_of(kind)
     cdef size count = p.size
     cdef void *to = views.take(p, "p", count, c, True)
@@ -1024,7 +665,7 @@ def rmsprop_update(p, grad, square, double lr, double decay, double eps, double 
 def adam_update(p, grad, m, v, size step, double lr, double beta1, double beta2, double eps, double weight_decay, decoupled=False):
     """See contract."""
     cdef Views views = Views()
-    cdef int kind = _kind(p.dtype), apart = decoupled
+    cdef int kind = kind_of(p.dtype), apart = decoupled
     cdef char c = code_of(kind)
     cdef size count = p.size
     cdef void *to = views.take(p, "p", count, c, True)

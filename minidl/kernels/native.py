@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from minidl._ext.lanearray import config, get_num_threads, isa, isas, set_num_threads, use_isa
 from minidl._ext.native import (
     add,
     avgpool2d_backward,
@@ -18,16 +19,12 @@ from minidl._ext.native import (
     conv2d_forward,
     conv_block_backward,
     conv_block_forward,
-    config,
     dropout_backward,
     dropout_forward,
     enter,
     gather,
-    get_num_threads,
     global_avgpool_backward,
     global_avgpool_forward,
-    isa,
-    isas,
     leave,
     linear_backward,
     linear_block_backward,
@@ -42,7 +39,6 @@ from minidl._ext.native import (
     relu_forward,
     reshape,
     rmsprop_update,
-    set_num_threads,
     sgd_update,
     sigmoid_backward,
     sigmoid_forward,
@@ -50,7 +46,6 @@ from minidl._ext.native import (
     tanh_backward,
     tanh_forward,
     adam_update,
-    use_isa,
 )
 from minidl.kernels.im2col import col2im, im2col
 

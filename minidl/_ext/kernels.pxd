@@ -1,0 +1,133 @@
+# cython: language_level=3
+"""The C interface of the lanes folder: kernels.h, pool.h, isas.h."""
+
+from libc.stdint cimport int32_t, uint8_t, uint64_t
+
+cdef extern from "pool.h" nogil:
+    void pool_set_threads(int threads)
+    int pool_get_threads()
+
+cdef extern from "kernels.h" nogil:
+    ctypedef Py_ssize_t size
+    enum: POOL_NONE, POOL_AVG, POOL_MAX2
+    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH
+    ctypedef struct geometry:
+        size n, C, H, W, O, KH, KW, SH, SW, PH, PW, DH, DW, G, OH, OW
+    ctypedef struct conv_forward_args:
+        geometry g
+        const void *x
+        const void *w
+        const void *b
+        void *y
+        uint8_t *code
+        int relu, pool
+    ctypedef struct conv_backward_args:
+        geometry g
+        const void *dy
+        const void *relu_y
+        const void *x
+        const void *w
+        const uint8_t *code
+        void *dx
+        void *dw
+        void *db
+        int pool
+    ctypedef struct linear_forward_args:
+        size n, F, O
+        const void *x
+        const void *w
+        const void *b
+        void *y
+        int relu
+    ctypedef struct linear_backward_args:
+        size n, F, O
+        const void *dy
+        const void *relu_y
+        const void *x
+        const void *w
+        void *dx
+        void *dw
+        void *db
+    ctypedef struct pool_forward_args:
+        geometry g
+        const void *x
+        void *y
+        int32_t *argmax
+    ctypedef struct pool_backward_args:
+        geometry g
+        const void *dy
+        const int32_t *argmax
+        void *dx
+    ctypedef struct norm_forward_args:
+        size n, C, H, W
+        const void *x
+        const void *gamma
+        const void *beta
+        void *running_mean
+        void *running_var
+        void *mean
+        void *inv_std
+        void *y
+        uint8_t *code
+        double momentum, eps
+        int train, relu, pool
+    ctypedef struct norm_backward_args:
+        size n, C, H, W
+        const void *dy
+        const void *x
+        const void *gamma
+        const void *beta
+        const void *mean
+        const void *inv_std
+        const uint8_t *code
+        void *dx
+        void *dgamma
+        void *dbeta
+        int train, relu, pool
+    ctypedef struct softmax_args:
+        size n, K
+        const void *logits
+        const void *target
+        const size *labels
+        double smoothing
+        void *dlogits
+        double loss
+        size correct
+    ctypedef struct gather_args:
+        size n, C, area
+        const void *images
+        const size *index
+        int kind
+        const void *scale
+        const void *shift
+        void *y
+    ctypedef struct kernel_table:
+        size lanes
+        const char *isa
+        int gather(const gather_args *) noexcept nogil
+        int leave(size n, size F, const void *x, void *y) noexcept nogil
+        int enter_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil
+        int leave_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil
+        int add(size count, const void *a, const void *b, void *y) noexcept nogil
+        int conv_forward(const conv_forward_args *) noexcept nogil
+        int conv_backward(const conv_backward_args *) noexcept nogil
+        int linear_forward(const linear_forward_args *) noexcept nogil
+        int linear_backward(const linear_backward_args *) noexcept nogil
+        int maxpool_forward(const pool_forward_args *) noexcept nogil
+        int maxpool_backward(const pool_backward_args *) noexcept nogil
+        int avgpool_forward(const pool_forward_args *) noexcept nogil
+        int avgpool_backward(const pool_backward_args *) noexcept nogil
+        int norm_forward(const norm_forward_args *) noexcept nogil
+        int norm_backward(const norm_backward_args *) noexcept nogil
+        int element_forward(int which, size count, const void *x, void *y) noexcept nogil
+        int element_backward(int which, size count, const void *dy, const void *y, void *dx) noexcept nogil
+        int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil
+        int softmax(softmax_args *) noexcept nogil
+        int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) noexcept nogil
+        int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov) noexcept nogil
+        int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay) noexcept nogil
+        int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1, double beta2,
+                 double eps, double decay, int decoupled) noexcept nogil
+cdef extern from "isas.h" nogil:
+    int isa_count()
+    const kernel_table *isa_table(int index, int is_double)

@@ -1,0 +1,245 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Batches in lanes: the instruction set that shapes them, their memory, and the checks before a pointer is taken."""
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdlib cimport free
+
+from minidl._ext.kernels cimport isa_count, isa_table, kernel_table, pool_get_threads, pool_set_threads, size
+
+import numpy as np
+
+cdef extern from "stdlib.h" nogil:
+    int posix_memalign(void **memory, size_t alignment, size_t bytes)
+
+
+# ---- instruction sets and threads --------------------------------------------------------------------------------------
+
+tables[0] = isa_table(0, 0)
+tables[1] = isa_table(0, 1)
+
+
+def isas():
+    """Names of the instruction sets that this machine and operating system support, widest first."""
+    return tuple(isa_table(i, 0).isa.decode() for i in range(isa_count()))
+
+
+def use_isa(name):
+    """Compute with the named instruction set from now on. Arrays in lanes from before can no longer be used."""
+    cdef int i
+    for i in range(isa_count()):
+        if isa_table(i, 0).isa.decode() == name:
+            tables[0] = isa_table(i, 0)
+            tables[1] = isa_table(i, 1)
+            return
+    raise ValueError(f"instruction set must be one of {', '.join(isas())} on this machine, got {name!r}")
+
+
+def isa():
+    """Name of the instruction set in use."""
+    return tables[0].isa.decode()
+
+
+def lanes(dtype):
+    """Images side by side in one vector of this dtype."""
+    return tables[kind_of(np.dtype(dtype))].lanes
+
+
+def config():
+    """What `minidl.show_config` tells of this backend, by name."""
+    return {"isa": f"{isa()} of {', '.join(isas())}", "lanes": f"{lanes(np.float32)} float32, {lanes(np.float64)} float64"}
+
+
+def set_num_threads(int threads):
+    """Number of threads that kernels may use, the calling one included."""
+    pool_set_threads(threads)
+
+
+def get_num_threads():
+    """Number of threads that kernels may use."""
+    return pool_get_threads()
+
+
+# ---- memory -----------------------------------------------------------------------------------------------------------
+
+# Freed buffers wait here by size for the next array: a training loop allocates nothing after its first step.
+cdef dict waiting = {}
+cdef size waiting_bytes = 0
+cdef size live_bytes = 0
+cdef size most_live_bytes = 0
+cdef size SPARE_BYTES = 16 << 20
+
+
+cdef void *take(size count) except NULL:
+    global waiting_bytes, live_bytes, most_live_bytes
+    cdef void *memory = NULL
+    cdef list same = waiting.get(count)
+    if same:
+        memory = <void *><size_t>same.pop()
+        waiting_bytes -= count
+    elif posix_memalign(&memory, 4096 if count >= 65536 else 64, <size_t>count):
+        raise MemoryError(f"no memory for an array of {count} bytes")
+    live_bytes += count
+    most_live_bytes = max(most_live_bytes, live_bytes)
+    return memory
+
+
+cdef void give(void *memory, size count):
+    global waiting_bytes, live_bytes
+    cdef list same
+    live_bytes -= count
+    # All together never exceed the most that was in use by more than a little: sizes of an earlier batch are let go.
+    if live_bytes + waiting_bytes + count > most_live_bytes + SPARE_BYTES:
+        release_memory()
+    same = waiting.get(count)
+    if same is None:
+        same = waiting[count] = []
+    same.append(<size_t>memory)
+    waiting_bytes += count
+
+
+def release_memory():
+    """Give back the buffers that wait for reuse to the operating system."""
+    global waiting_bytes, most_live_bytes
+    for same in waiting.values():
+        for address in same:
+            free(<void *><size_t>address)
+    waiting.clear()
+    waiting_bytes = 0
+    most_live_bytes = live_bytes
+
+
+def memory_in_use():
+    """(bytes of live lane arrays, bytes of buffers that wait for reuse)"""
+    return live_bytes, waiting_bytes
+
+
+F32 = np.dtype(np.float32)
+F64 = np.dtype(np.float64)
+INT32 = np.dtype(np.int32)
+UINT8 = np.dtype(np.uint8)
+
+
+cdef int kind_of(dtype) except -1:
+    if dtype is F32 or dtype == F32:
+        return 0
+    if dtype is F64 or dtype == F64:
+        return 1
+    raise TypeError(f"dtype must be float32 or float64, got {dtype}")
+
+
+cdef class LaneArray:
+    """A batch in lanes: (blocks, *shape of one image, L), the images of a block side by side. Made by `enter` and `gather`.
+
+    shape: (N, ...) as the batch would have in numpy; dtype: float32 or float64 (int32 for indices of maxima).
+    """
+
+    def __cinit__(self):
+        self.data = NULL
+
+    def __dealloc__(self):
+        if self.data != NULL and self.owner is None:
+            give(self.data, self.nbytes)
+
+    def __init__(self):
+        if self.data == NULL:
+            raise TypeError("a LaneArray is made by enter or gather")
+
+    def __len__(self):
+        return self.n
+
+    def __repr__(self):
+        return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={self.table.lanes})"
+
+
+cdef LaneArray new_array(int kind, tuple shape, object dtype):
+    """An array of `shape` in the lanes of the current table of `kind`; its values are not set."""
+    cdef LaneArray a = LaneArray.__new__(LaneArray)
+    cdef const kernel_table *table = tables[kind]
+    cdef size itemsize = dtype.itemsize
+    cdef size i, lanes = table.lanes
+    cdef double bytes_wanted
+    a.table = table
+    a.kind = kind
+    a.shape = shape
+    a.ndim = <int>len(shape)
+    a.dtype = dtype
+    a.n = shape[0]
+    a.F = 1
+    bytes_wanted = <double>a.n * itemsize + lanes * itemsize
+    for i in range(1, a.ndim):
+        bytes_wanted *= max(<double>shape[i], 1)
+    if bytes_wanted > 2.0 ** 46:
+        raise ValueError(f"shape {shape} is too large for an array")
+    for i in range(1, a.ndim):
+        a.F *= shape[i]
+    a.count = (a.n + lanes - 1) // lanes * lanes * a.F
+    a.nbytes = (max(a.count, lanes) * itemsize + 4095) // 4096 * 4096
+    a.data = take(a.nbytes)
+    return a
+
+
+cdef LaneArray like(LaneArray x):
+    return new_array(x.kind, x.shape, x.dtype)
+
+
+cdef int ours(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
+    """Check that x is an array of floats in the lanes of the current instruction set, of the given kind and rank."""
+    if x is None:
+        raise TypeError(f"{name} must be a LaneArray, got None")
+    if x.table != tables[x.kind]:
+        raise ValueError(f"{name} is in the lanes of another instruction set: enter it again after use_isa")
+    if x.dtype is not F32 and x.dtype is not F64:
+        raise TypeError(f"{name} must be of float32 or float64, got {x.dtype}")
+    if kind >= 0 and x.kind != kind:
+        raise TypeError(f"{name} must have the dtype of the other arrays, got {x.dtype}")
+    if ndim and x.ndim != ndim:
+        raise ValueError(f"{name} must have {ndim} dimensions, got shape {x.shape}")
+    return 0
+
+
+cdef int same(LaneArray x, tuple shape, str name) except -1:
+    if x.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {x.shape}")
+    return 0
+
+
+cdef class Views:
+    """Buffers of the numpy arrays of one call; released with it."""
+
+    def __cinit__(self):
+        self.used = 0
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.used):
+            PyBuffer_Release(&self.view[i])
+
+    cdef void *take(self, object a, str name, size count, char code, bint writable) except? NULL:
+        """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
+        cdef Py_buffer *view = &self.view[self.used]
+        PyObject_GetBuffer(a, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+        self.used += 1
+        if view.format == NULL or view.format[0] != code or view.format[1] != 0:
+            raise TypeError(f"{name} must be an array of format {chr(code)!r}, got {view.format.decode()!r}")
+        if view.len != count * view.itemsize:
+            raise ValueError(f"{name} must have {count} elements, got {view.len // view.itemsize}")
+        return view.buf
+
+
+cdef char code_of(int kind) noexcept:
+    return c'd' if kind else c'f'
+
+
+cdef int done(int status) except -1:
+    if status:
+        raise MemoryError("no memory for a kernel's scratch")
+    return 0
+
+
+cdef LaneArray reshaped(LaneArray x, tuple shape):
+    """The same memory with another shape (N, ...) of as many values."""
+    cdef LaneArray y = LaneArray.__new__(LaneArray)
+    y.data, y.count, y.n, y.F, y.table, y.kind, y.nbytes = x.data, x.count, x.n, x.F, x.table, x.kind, x.nbytes
+    y.owner = x if x.owner is None else x.owner
+    y.shape, y.dtype, y.ndim = shape, x.dtype, <int>len(shape)
+    return y
