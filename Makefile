@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check install -q
+PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
 COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd minidl/_ext/lanes/*.c minidl/_ext/lanes/*.h)
 
 .PHONY: help mnist test lint bench sanitize sdist-check clean
@@ -26,7 +26,7 @@ test: .venv/stamp-test
 
 lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
-	@PATH="$(abspath $(BIN)):$$PATH" cython-lint minidl/_ext/*.pyx
+	@PATH="$(abspath $(BIN)):$$PATH" cython-lint minidl/_ext/*.pyx minidl/_ext/*.pxd
 	@$(BIN)/mypy
 
 bench: .venv/stamp-plot

@@ -30,7 +30,14 @@ IN_SDIST = (
     "setup.py",
     "tests/test_package.py",
 )
-IN_WHEEL = ("minidl/__init__.py", "minidl/py.typed", "minidl/_ext/im2col.", "minidl/_ext/native.", "licenses/LICENSE")
+IN_WHEEL = (
+    "minidl/__init__.py",
+    "minidl/py.typed",
+    "minidl/_ext/im2col.",
+    "minidl/_ext/lanearray.",
+    "minidl/_ext/native.",
+    "licenses/LICENSE",
+)
 
 
 def run(*command: object, cwd: Path) -> None:
