@@ -152,13 +152,20 @@ INLINE void grad_sum(const int M, const int P, size rows, const grad_row *row, s
             dy += L;
         }
     }
-    enum { GROUPS = (GRAD_M * GRAD_P + L - 1) / L };
-    V all[GROUPS][L];
-    UNROLL for (int t = 0; t < GROUPS * L; t++) all[t / L][t % L] = t < M * P ? acc[t / P][t % P] : (V){0};
-    UNROLL for (int t = 0; t < GROUPS; t++) storeu(sums + t * L, sum_lanes(all[t]));
+    enum { GROUPS = (GRAD_M * GRAD_P + S - 1) / S };
+    UNROLL for (int t = 0; t < GROUPS; t++) {
+        if (t * S >= M * P) continue;
+        VS group[S];
+        UNROLL for (int k = 0; k < S; k++) {
+            int at = t * S + k;
+            group[k] = at < M * P ? add_halves(acc[at / P][at % P]) : (VS){0};
+        }
+        VS sum = sum_lanes(group);
+        memcpy(sums + t * S, &sum, sizeof sum);
+    }
 }
 
-enum { GRAD_SUMS = (GRAD_M * GRAD_P + L - 1) / L * L };
+enum { GRAD_SUMS = (GRAD_M * GRAD_P + S - 1) / S * S };
 
 static void grad_tile(int M, int P, size rows, const grad_row *row, size length, size dy_channel, size dy_first, size x_step,
                       const size *offset, T *sums) {

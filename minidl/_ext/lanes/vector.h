@@ -65,13 +65,39 @@ INLINE void transpose(V v[L]) {
     }
 }
 
+/* Sums over lanes are taken of half vectors, S lanes each, where a vector is wider than the narrowest: the two halves are
+   added first, which leaves half of the shuffling. */
+#if VBYTES > 16
+enum { S = L / 2 };
+typedef T VS __attribute__((vector_size(VBYTES / 2)));
+typedef INT VSI __attribute__((vector_size(VBYTES / 2)));
+#if VBYTES / 4 == 16 && !defined(T_IS_DOUBLE)
+#define LOW_HALF 0, 1, 2, 3, 4, 5, 6, 7
+#define HIGH_HALF 8, 9, 10, 11, 12, 13, 14, 15
+#elif VBYTES / 4 == 16 || !defined(T_IS_DOUBLE)
+#define LOW_HALF 0, 1, 2, 3
+#define HIGH_HALF 4, 5, 6, 7
+#else
+#define LOW_HALF 0, 1
+#define HIGH_HALF 2, 3
+#endif
+INLINE VS add_halves(V v) { return __builtin_shufflevector(v, v, LOW_HALF) + __builtin_shufflevector(v, v, HIGH_HALF); }
+#else
+enum { S = L };
+typedef V VS;
+typedef VI VSI;
+INLINE VS add_halves(V v) { return v; }
+#endif
+
 /* Lane i of the result is the sum over the lanes of v[i]. Pairs are added in a fixed order. */
-INLINE V sum_lanes(V v[L]) {
-    UNROLL for (int m = L / 2; m >= 1; m /= 2) {
-        VI low = butterfly(m, 0), high = butterfly(m, 1);
-        UNROLL for (int i = 0; i < L; i++) {
-            if (i >= m) continue;
-            v[i] = __builtin_shuffle(v[i], v[i + m], low) + __builtin_shuffle(v[i], v[i + m], high);
+INLINE VS sum_lanes(VS v[S]) {
+    VSI i;
+    UNROLL for (int k = 0; k < S; k++) i[k] = k;
+    UNROLL for (int m = S / 2; m >= 1; m /= 2) {
+        VSI upper = (i & m) != 0;
+        VSI low = (upper & (i - m + S)) | (~upper & i), high = (upper & (i + S)) | (~upper & (i + m));
+        UNROLL for (int k = 0; k < S; k++) {
+            if (k < m) v[k] = __builtin_shuffle(v[k], v[k + m], low) + __builtin_shuffle(v[k], v[k + m], high);
         }
     }
     return v[0];

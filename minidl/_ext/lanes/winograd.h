@@ -92,15 +92,21 @@ static int winograd_weights_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
-/* The outputs of P tiles from t0 on and M channels from m0 on, out of their products. */
-static void winograd_outputs(const winograd_job *job, size plane, size t0, int P, size m0, int M, const T *products) {
+/* Row and column of a tile. */
+typedef struct {
+    size h, w;
+} tile_spot;
+
+/* The outputs of P tiles and of M channels from m0 on, out of their products. */
+static void winograd_outputs(const winograd_job *job, size plane, const tile_spot *spot, int P, size m0, int M,
+                             const T *products) {
     size half = job->pool ? 2 : 1, H = job->H / half, W = job->W / half;
     const T *bias = job->bias ? job->bias + plane % (job->groups * job->M) + m0 : NULL;
     for (int i = 0; i < M; i++) {
         V start = bias ? splat(bias[i]) : (V){0};
         size channel = (plane + m0 + i) * H * W;
         for (int j = 0; j < P; j++) {
-            size h = (t0 + j) / job->tile_columns, w = (t0 + j) % job->tile_columns;
+            size h = spot[j].h, w = spot[j].w;
             V y[4];
             output_tile(products + (i * P + j) * L, TILE_M * TILE_P * L, y);
             UNROLL for (int q = 0; q < 4; q++) y[q] += start;
@@ -128,8 +134,10 @@ static int winograd_task(void *context, ptrdiff_t task) {
     size h0 = larger(0, 2 * r0 - job->top), h1 = smaller(job->source.H, 2 * r1 + 2 - job->top);
     size f_step = (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
     size copied = source_copies(&job->source) && h1 > h0 ? R * (h1 - h0) * W * L : 0;
-    T *input = pool_scratch(SCRATCH_TASK, (size_t)(FREQUENCIES * f_step + FREQUENCIES * TILE_M * TILE_P * L + copied) * sizeof(T));
+    size floats = FREQUENCIES * f_step + FREQUENCIES * TILE_M * TILE_P * L + copied;
+    T *input = pool_scratch(SCRATCH_TASK, (size_t)floats * sizeof(T) + (size_t)chunk * sizeof(tile_spot));
     if (!input) return -1;
+    tile_spot *spot = (tile_spot *)(input + floats);
     T *products = input + FREQUENCIES * f_step, *copy = products + FREQUENCIES * TILE_M * TILE_P * L;
     const T *x = job->source.x + ((block * job->source.C + group * R) * job->source.H + h0) * W * L;
     size x_channel = job->source.H * W * L;
@@ -143,9 +151,10 @@ static int winograd_task(void *context, ptrdiff_t task) {
     size zero = 0, tiles = winograd_tiles(job), plane = (block * job->groups + group) * job->M;
     for (size t0 = r0 * columns; t0 < r1 * columns; t0 += chunk) {
         size count = smaller(chunk, r1 * columns - t0);
+        for (size t = 0; t < count; t++) spot[t] = (tile_spot){(t0 + t) / columns, (t0 + t) % columns};
         for (size c = 0; c < R; c++) {
             for (size t = 0; t < count; t++) {
-                size h = 2 * ((t0 + t) / columns) - job->top, w = 2 * ((t0 + t) % columns) - job->left;
+                size h = 2 * spot[t].h - job->top, w = 2 * spot[t].w - job->left;
                 const T *row[4];
                 for (int i = 0; i < 4; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
                 input_tile(row, w, W, input + (t * R + c) * L, f_step);
@@ -167,7 +176,7 @@ static int winograd_task(void *context, ptrdiff_t task) {
                     }
                     tile((int)M, (int)P, &walk, a + f * R * M, in, &to, out);
                 }
-                winograd_outputs(job, plane, t0 + t, (int)P, m0, (int)M, products);
+                winograd_outputs(job, plane, spot + t, (int)P, m0, (int)M, products);
             }
         }
     }

@@ -16,14 +16,28 @@ typedef struct {
     size share_step;
 } winograd_dw_job;
 
-/* The gradient of the four pixels of window (h, w), zeros outside. */
-INLINE void gradient_window(const row_source *s, size block, size c, size h, size w, V g[4]) {
+/* Where a tile stands: its block, its window of dy, its corner in x, and which lanes of the block hold images. */
+typedef struct {
+    size block, h, w;
+    VI mask;
+} tile_place;
+
+static void find_places(const winograd_dw_job *job, size t0, size count, tile_place *place) {
+    size area = job->tile_rows * job->tile_columns;
+    for (size t = 0; t < count; t++) {
+        place[t].block = (t0 + t) / area;
+        place[t].h = (t0 + t) % area / job->tile_columns;
+        place[t].w = (t0 + t) % job->tile_columns;
+        place[t].mask = lanes_below(job->a->g.n - place[t].block * L);
+    }
+}
+
+/* The gradient of the four pixels of a window of channel c, zeros outside. */
+INLINE void gradient_window(const row_source *s, size c, const tile_place *p, V g[4]) {
     if (s->pool) {
-        size half_h = s->H / 2, half_w = s->W / 2, at = (((block * s->C + c) * half_h + h) * half_w + w) * L;
-        if (h >= half_h || w >= half_w) {
-            UNROLL for (int q = 0; q < 4; q++) g[q] = (V){0};
-            return;
-        }
+        size half_h = s->H / 2, half_w = s->W / 2, at = (((p->block * s->C + c) * half_h + p->h) * half_w + p->w) * L;
+        UNROLL for (int q = 0; q < 4; q++) g[q] = (V){0};
+        if (p->h >= half_h || p->w >= half_w) return;
         V d = load(s->x + at);
         VI code = __builtin_convertvector(*(const VB *)(s->code + at), VI);
         if (s->pool == POOL_AVG) d *= (T)0.25;
@@ -31,9 +45,9 @@ INLINE void gradient_window(const row_source *s, size block, size c, size h, siz
             g[q] = (V)((VI)d & (s->pool == POOL_AVG ? (code & (1 << q)) != 0 : code == q));
         return;
     }
-    size at = (((block * s->C + c) * s->H + 2 * h) * s->W + 2 * w) * L;
+    size at = (((p->block * s->C + c) * s->H + 2 * p->h) * s->W + 2 * p->w) * L;
     UNROLL for (int q = 0; q < 4; q++) {
-        int inside = 2 * h + q / 2 < s->H && 2 * w + q % 2 < s->W;
+        int inside = 2 * p->h + q / 2 < s->H && 2 * p->w + q % 2 < s->W;
         size place = at + (q / 2 * s->W + q % 2) * L;
         g[q] = inside ? load(s->x + place) : (V){0};
         if (s->relu_y && inside) g[q] = (V)((VI)g[q] & (load(s->relu_y + place) > 0));
@@ -66,33 +80,30 @@ INLINE void input_row(int i, const T *x, size h, size w, size H, size W, VI mask
     UNROLL for (int j = 0; j < 4; j++) store(out + j * step, a[j]);
 }
 
-/* Row i of the transforms of `count` tiles from t0 on. */
-static void winograd_dw_transform(const winograd_dw_job *job, int i, size t0, size count, size c0, size C, size o0, size O,
-                                  T *x_rows, size x_step, T *g_rows, size g_step) {
+/* Row i of the transforms of a band's tiles: lines of DW_TILES vectors, one a channel. */
+INLINE void transform_row(const winograd_dw_job *job, int i, const tile_place *place, size count, size c0, size C, size o0,
+                          size O, T *x_rows, size x_step, T *g_rows, size g_step) {
     const geometry *g = &job->a->g;
-    size area = job->tile_rows * job->tile_columns;
-    for (size t = 0; t < count; t++) {
-        size block = (t0 + t) / area, h = (t0 + t) % area / job->tile_columns, w = (t0 + t) % job->tile_columns;
-        VI mask = lanes_below(g->n - block * L);
-        const T *x = (const T *)job->a->x + (block * g->C + c0) * g->H * g->W * L;
-        T *to = x_rows + t * L;
-        size h0 = 2 * h - g->PH, w0 = 2 * w - g->PW;
-        for (size c = 0; c < C; c++, x += g->H * g->W * L, to += DW_TILES * L) {
-            switch (i) {
-            case 0: input_row(0, x, h0, w0, g->H, g->W, mask, to, x_step); break;
-            case 1: input_row(1, x, h0, w0, g->H, g->W, mask, to, x_step); break;
-            case 2: input_row(2, x, h0, w0, g->H, g->W, mask, to, x_step); break;
-            default: input_row(3, x, h0, w0, g->H, g->W, mask, to, x_step);
-            }
-        }
-        to = g_rows + t * L;
-        for (size o = 0; o < O; o++, to += DW_TILES * L) {
+    const T *x = job->a->x;
+    for (size c = c0; c < c0 + C; c++, x_rows += DW_TILES * L)
+        for (size t = 0; t < count; t++)
+            input_row(i, x + (place[t].block * g->C + c) * g->H * g->W * L, 2 * place[t].h - g->PH, 2 * place[t].w - g->PW,
+                      g->H, g->W, place[t].mask, x_rows + t * L, x_step);
+    for (size o = o0; o < o0 + O; o++, g_rows += DW_TILES * L) {
+        for (size t = 0; t < count; t++) {
             V d[4];
-            gradient_window(&job->source, block, o0 + o, h, w, d);
+            gradient_window(&job->source, o, &place[t], d);
             V left = gradient_row(i, d[0], d[2]), right = gradient_row(i, d[1], d[3]);
-            UNROLL for (int j = 0; j < 4; j++) store(to + j * g_step, gradient_row(j, left, right));
+            UNROLL for (int j = 0; j < 4; j++) store(g_rows + t * L + j * g_step, gradient_row(j, left, right));
         }
     }
+}
+
+static void transform(const winograd_dw_job *job, int i, const tile_place *place, size count, size c0, size C, size o0, size O,
+                      T *x_rows, size x_step, T *g_rows, size g_step) {
+#define CASE(i) case i: transform_row(job, i, place, count, c0, C, o0, O, x_rows, x_step, g_rows, g_step); break;
+    switch (i) { CASE(0) CASE(1) CASE(2) CASE(3) }
+#undef CASE
 }
 
 static int winograd_dw_task(void *context, ptrdiff_t task) {
@@ -108,6 +119,7 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
     T *x_rows = pool_scratch(SCRATCH_TASK, (size_t)(4 * (x_step + g_step)) * sizeof(T) + (size_t)K * sizeof(size));
     if (!x_rows) return -1;
     T *g_rows = x_rows + 4 * x_step, sum[GRAD_SUMS];
+    tile_place place[DW_TILES];
     size *offset = (size *)(g_rows + 4 * g_step);
     for (size k = 0; k < K; k++) offset[k] = k * line;
     T *sums = job->sums + share * job->share_step + (group * FREQUENCIES * Og + o0) * Cg + c0;
@@ -122,7 +134,8 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
     for (size step = 4 * first; step < 4 * last; step++) {
         size t0 = step / 4 * DW_TILES, count = smaller(DW_TILES, tiles - t0);
         int i = (int)(step % 4);
-        winograd_dw_transform(job, i, t0, count, group * Cg + c0, C, group * Og + o0, O, x_rows, x_step, g_rows, g_step);
+        if (i == 0) find_places(job, t0, count, place);
+        transform(job, i, place, count, group * Cg + c0, C, group * Og + o0, O, x_rows, x_step, g_rows, g_step);
         for (int j = 0; j < 4; j++) {
             /* The channel of ones counts in frequency (1, 1) alone. */
             size columns = i == 1 && j == 1 ? K : C, k_tiles = tile_count(columns, GRAD_P);
