@@ -37,55 +37,115 @@ static int linear_forward(const linear_forward_args *a) {
     return product(&plan, a->x, a->y, blocks * a->F * a->O > PARALLEL_FROM);
 }
 
-typedef struct {
-    const T *x;
-    T *transposed;
-    size F, width; /* width: F rounded up to vectors */
-} transpose_job;
+/* dx reads a column of w for every feature. Where w is larger than a cache, each task first copies PANEL columns at a time
+   into the order of the tile: rows of w may lie a multiple of 4096 bytes apart and then share one set of the cache. */
+enum { PANEL = 16 * TILE_M, PACK_FROM_BYTES = 1 << 20 };
 
-/* One block: (F, L) -> (L, width), zeros behind F. */
-static int transpose_task(void *context, ptrdiff_t block) {
-    const transpose_job *job = context;
-    const T *x = job->x + block * job->F * L;
-    T *out = job->transposed + block * L * job->width;
-    for (size f = 0; f < job->F; f += L) {
-        V square[L];
-        UNROLL for (int i = 0; i < L; i++) square[i] = f + i < job->F ? load(x + (f + i) * L) : (V){0};
-        transpose(square);
-        UNROLL for (int i = 0; i < L; i++) store(out + i * job->width + f, square[i]);
+typedef struct {
+    const linear_backward_args *a;
+    const T *dy;
+    sweep_plan plan;
+    size panels;
+} linear_dx_job;
+
+static int linear_dx_task(void *context, ptrdiff_t panel) {
+    const linear_dx_job *job = context;
+    size F = job->a->F, O = job->a->O, f0 = panel * F / job->panels, M = (panel + 1) * F / job->panels - f0;
+    T *packed = pool_scratch(SCRATCH_TASK, (size_t)(M * O) * sizeof(T));
+    if (!packed) return -1;
+    size tiles = tile_count(M, TILE_M);
+    for (size o = 0; o < O; o++) {
+        const T *w = (const T *)job->a->w + o * F + f0;
+        for (size t = 0; t < tiles; t++) {
+            size m = tile_start(M, tiles, t), count = tile_start(M, tiles, t + 1) - m;
+            for (size i = 0; i < count; i++) packed[m * O + o * count + i] = w[m + i];
+        }
     }
+    sweep_plan plan = job->plan;
+    plan.M = plan.m1 = M;
+    plan.a = packed;
+    plan.packed = 1;
+    sweep(&plan, job->dy, (T *)job->a->dx + f0 * L, NULL);
+    return 0;
+}
+
+static int linear_dx(const linear_backward_args *a, const T *dy) {
+    size blocks = blocks_of(a->n), F = a->F, O = a->O, zero = 0;
+    sweep_plan plan = {
+        .walk = {&zero, 1, O, O, L, F, 1, 0}, .rows = 1, .columns = blocks, .in_column = O * L, .out_column = F * L,
+        .M = F, .out_m = L, .a = a->w,
+    };
+    if (O * F * (size)sizeof(T) < PACK_FROM_BYTES) return product(&plan, dy, a->dx, blocks * F * O > PARALLEL_FROM);
+    linear_dx_job job = {a, dy, plan, ceil_div(F, PANEL)};
+    return pool_run(linear_dx_task, &job, job.panels, 1);
+}
+
+/* dw: x stands as [panel of TILE_P * L features][image][feature], so that a tile reads consecutive memory. */
+enum { DW_PANEL = TILE_P * L };
+
+typedef struct {
+    const linear_backward_args *a;
+    const T *dy;
+    T *transposed, *tail;
+    size *offset;
+    size panels, chunks;
+} linear_dw_job;
+
+/* Features of one panel: (F, L) of every block -> (n, DW_PANEL), zeros behind F. */
+static int transpose_task(void *context, ptrdiff_t panel) {
+    const linear_dw_job *job = context;
+    size F = job->a->F, blocks = blocks_of(job->a->n);
+    for (size b = 0; b < blocks; b++) {
+        T *out = job->transposed + (panel * blocks + b) * L * DW_PANEL;
+        for (size p = 0; p < DW_PANEL; p += L) {
+            size f = panel * DW_PANEL + p;
+            const T *x = (const T *)job->a->x + (b * F + f) * L;
+            V square[L];
+            UNROLL for (int i = 0; i < L; i++) square[i] = f + i < F ? load(x + i * L) : (V){0};
+            transpose(square);
+            UNROLL for (int i = 0; i < L; i++) store(out + i * DW_PANEL + p, square[i]);
+        }
+    }
+    return 0;
+}
+
+/* A chunk of the panels; the features behind the last whole vector go through `tail`. */
+static int linear_dw_task(void *context, ptrdiff_t task) {
+    const linear_dw_job *job = context;
+    size F = job->a->F, O = job->a->O, n = job->a->n, blocks = blocks_of(n), panel_size = blocks * L * DW_PANEL;
+    size p0 = task * job->panels / job->chunks, p1 = (task + 1) * job->panels / job->chunks, whole = smaller(p1, F / DW_PANEL);
+    sweep_plan plan = {
+        .walk = {job->offset, blocks, L, n - (blocks - 1) * L, DW_PANEL, 1, L, O * L}, .rows = whole - p0, .columns = TILE_P,
+        .in_row = panel_size, .in_column = L, .out_row = DW_PANEL, .out_column = L, .M = O, .m1 = O, .out_m = F, .a = job->dy,
+    };
+    T *dw = job->a->dw;
+    if (whole > p0) sweep(&plan, job->transposed + p0 * panel_size, dw + p0 * DW_PANEL, NULL);
+    if (p1 <= whole) return 0;
+    const T *last = job->transposed + whole * panel_size;
+    size f = whole * DW_PANEL, vectors = (F - f) / L;
+    plan.rows = 1;
+    plan.columns = vectors;
+    if (vectors) sweep(&plan, last, dw + f, NULL);
+    f += vectors * L;
+    if (f == F) return 0;
+    plan.columns = 1;
+    plan.out_m = L;
+    sweep(&plan, last + vectors * L, job->tail, NULL);
+    for (size o = 0; o < O; o++) memcpy(dw + o * F + f, job->tail + o * L, (size_t)(F - f) * sizeof(T));
     return 0;
 }
 
 static int linear_dw(const linear_backward_args *a, const T *dy, T *transposed, T *tail) {
-    size blocks = blocks_of(a->n), O = a->O, F = a->F, width = (F + L - 1) / L * L, piece = 0;
-    int parallel = blocks * F * O > PARALLEL_FROM;
-    transpose_job job = {a->x, transposed, F, width};
-    if (pool_run(transpose_task, &job, blocks, parallel)) return -1;
-    sweep_plan plan = {
-        .walk = {&piece, 1, a->n, a->n, width, 1, L, 0}, .rows = 1, .columns = F / L, .in_column = L,
-        .out_column = L, .M = O, .out_m = F, .relu = 0,
-    };
-    size *offset = (size *)(tail + O * L);
-    for (size b = 0; b < blocks; b++) offset[b] = b * L * width;
-    plan.walk.offset = offset;
-    plan.walk.runs = blocks;
-    plan.walk.run = L;
-    plan.walk.last_run = a->n - (blocks - 1) * L;
-    plan.walk.a_piece = O * L;
-    plan.a = dy;
-    if (plan.columns && product(&plan, transposed, a->dw, parallel)) return -1;
-    if (F % L) {
-        plan.columns = 1;
-        plan.out_m = L;
-        if (product(&plan, transposed + F / L * L, tail, 0)) return -1;
-        for (size o = 0; o < O; o++) memcpy((T *)a->dw + o * F + F / L * L, tail + o * L, (size_t)(F % L) * sizeof(T));
-    }
-    return 0;
+    size blocks = blocks_of(a->n), panels = ceil_div(a->F, DW_PANEL);
+    linear_dw_job job = {a, dy, transposed, tail, (size *)(tail + a->O * L), panels, smaller(panels, 16)};
+    int parallel = blocks * a->F * a->O > PARALLEL_FROM;
+    for (size b = 0; b < blocks; b++) job.offset[b] = b * L * DW_PANEL;
+    if (pool_run(transpose_task, &job, panels, parallel)) return -1;
+    return pool_run(linear_dw_task, &job, job.chunks, parallel);
 }
 
 static int linear_backward(const linear_backward_args *a) {
-    size blocks = blocks_of(a->n), zero = 0, O = a->O, F = a->F, width = (F + L - 1) / L * L;
+    size blocks = blocks_of(a->n), O = a->O, F = a->F, width = ceil_div(F, DW_PANEL) * DW_PANEL;
     if (!blocks) {
         if (a->dw) memset(a->dw, 0, (size_t)(O * F) * sizeof(T));
         if (a->db) memset(a->db, 0, (size_t)O * sizeof(T));
@@ -112,13 +172,7 @@ static int linear_backward(const linear_backward_args *a) {
             ((T *)a->db)[o] = sum_vector(sum);
         }
     }
-    if (a->dx && F) {
-        sweep_plan plan = {
-            .walk = {&zero, 1, O, O, L, F, 1, 0}, .rows = 1, .columns = blocks, .in_column = O * L, .out_column = F * L,
-            .M = F, .out_m = L, .a = a->w,
-        };
-        if (product(&plan, dy, a->dx, blocks * F * O > PARALLEL_FROM)) return -1;
-    }
+    if (a->dx && F && linear_dx(a, dy)) return -1;
     if (!a->dw || !F) return 0;
     T *transposed = masked + blocks * O * L;
     return linear_dw(a, dy, transposed, transposed + blocks * L * width);
