@@ -33,4 +33,5 @@ cdef LaneArray like(LaneArray x)
 cdef LaneArray reshaped(LaneArray x, tuple shape)
 cdef int ours(LaneArray x, str name, int kind=*, int ndim=*) except -1
 cdef int same(LaneArray x, tuple shape, str name) except -1
+cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1
 cdef int done(int status) except -1

@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Batches in lanes: the instruction set that shapes them, their memory, and the checks before a pointer is taken."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free
 
@@ -127,6 +128,7 @@ cdef int kind_of(dtype) except -1:
     raise TypeError(f"dtype must be float32 or float64, got {dtype}")
 
 
+@cython.no_gc  # a collector would clear `owner` before __dealloc__ reads it; no cycle runs through an array
 cdef class LaneArray:
     """A batch in lanes: (blocks, *shape of one image, L), the images of a block side by side. Made by `enter` and `gather`.
 
@@ -148,7 +150,7 @@ cdef class LaneArray:
         return self.n
 
     def __repr__(self):
-        return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={self.table.lanes})"
+        return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={self.table.lanes if self.table != NULL else 0})"
 
 
 cdef LaneArray new_array(int kind, tuple shape, object dtype):
@@ -158,6 +160,8 @@ cdef LaneArray new_array(int kind, tuple shape, object dtype):
     cdef size itemsize = dtype.itemsize
     cdef size i, lanes = table.lanes
     cdef double bytes_wanted
+    if len(shape) < 1:
+        raise ValueError("an array must have at least 1 dimension, its images")
     a.table = table
     a.kind = kind
     a.shape = shape
@@ -197,6 +201,17 @@ cdef int ours(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
     return 0
 
 
+cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1:
+    """Check that x holds values of dtype, one for each value of y, in the same lanes."""
+    if x is None:
+        raise TypeError(f"{name} must be a LaneArray, got None")
+    if x.table != y.table:
+        raise ValueError(f"{name} is in the lanes of another dtype or instruction set, {x.table.isa.decode()}")
+    if x.dtype is not dtype:
+        raise TypeError(f"{name} must be of {dtype}, got {x.dtype}")
+    return same(x, y.shape, name)
+
+
 cdef int same(LaneArray x, tuple shape, str name) except -1:
     if x.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {x.shape}")
@@ -217,7 +232,12 @@ cdef class Views:
     cdef void *take(self, object a, str name, size count, char code, bint writable) except? NULL:
         """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
         cdef Py_buffer *view = &self.view[self.used]
-        PyObject_GetBuffer(a, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+        try:
+            PyObject_GetBuffer(a, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
+        except TypeError as error:
+            raise TypeError(f"{name} must be an array, got {type(a).__name__}") from error
+        except (BufferError, ValueError) as error:
+            raise ValueError(f"{name} must be a {'writable ' if writable else ''}C-contiguous array: {error}") from error
         self.used += 1
         if view.format == NULL or view.format[0] != code or view.format[1] != 0:
             raise TypeError(f"{name} must be an array of format {chr(code)!r}, got {view.format.decode()!r}")

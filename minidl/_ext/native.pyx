@@ -15,6 +15,7 @@ from minidl._ext.lanearray cimport (
     UINT8,
     LaneArray,
     Views,
+    beside,
     code_of,
     done,
     kind_of,
@@ -25,6 +26,8 @@ from minidl._ext.lanearray cimport (
     same,
     tables,
 )
+
+import math
 
 import numpy as np
 
@@ -59,7 +62,7 @@ cdef LaneArray enter_index(x):
     return y
 
 
-def leave(LaneArray x):
+def leave(LaneArray x not None):
     """See contract."""
     cdef Views views = Views()
     cdef void *out
@@ -82,19 +85,20 @@ def gather(images, index, scale, shift):
     cdef int kind = kind_of(scale.dtype), status
     cdef Views views = Views()
     cdef gather_args args
-    cdef size i, n = len(index), m = images.shape[0]
+    cdef size i, n = len(index), m
     cdef tuple shape = images.shape
     cdef const size *at
     cdef LaneArray y
     if len(shape) < 2:
         raise ValueError(f"images must have at least 2 dimensions, got shape {shape}")
+    m = shape[0]
     memset(&args, 0, sizeof(args))
     if images.dtype == UINT8:
         args.kind = 0
     else:
         args.kind = 1 + kind_of(images.dtype)
     y = new_array(kind, (n, *shape[1:]), F64 if kind else F32)
-    args.n, args.C = n, scale.shape[0]
+    args.n, args.C = n, scale.size
     if args.C < 1 or y.F % args.C:
         raise ValueError(f"scale must have one entry a channel of images of shape {shape[1:]}, got {args.C}")
     args.area = y.F // args.C
@@ -112,12 +116,9 @@ def gather(images, index, scale, shift):
     return y
 
 
-def reshape(LaneArray x, shape):
+def reshape(LaneArray x not None, shape):
     """See contract."""
-    cdef size F = 1
-    for s in shape:
-        F *= s
-    if F != x.F:
+    if math.prod(shape) != x.F or min(shape, default=1) < 0:
         raise ValueError(f"shape {tuple(shape)} must have the {x.F} values of an image of shape {x.shape[1:]}")
     return reshaped(x, (x.n, *shape))
 
@@ -144,17 +145,24 @@ cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilatio
     g.SH, g.SW = stride
     g.PH, g.PW = padding
     g.DH, g.DW = dilation
+    if min(g.H, g.W) < 1:
+        raise ValueError(f"the input's height and width must be at least 1, got {g.H, g.W}")
     if min(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW) < 1 or g.PH < 0 or g.PW < 0:
         raise ValueError(f"kernel {k}, stride {stride} and dilation {dilation} must be positive, padding {padding} not negative")
     if max(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW) >= 1 << 31:
         raise ValueError("sizes must be below 2**31")
     if g.DH * (g.KH - 1) + 1 > g.H + 2 * g.PH or g.DW * (g.KW - 1) + 1 > g.W + 2 * g.PW:
         raise ValueError(f"kernel {k} (dilation {dilation}) must fit into the padded input {g.H, g.W} (padding {padding})")
-    padded = (<double>g.H + 2 * g.PH + g.KH * g.DH) * (<double>g.W + 2 * g.PW + g.KW * g.DW) * max(g.C, 1) * 64
+    padded = (<double>g.H + 2 * g.PH + g.KH * g.DH) * (<double>g.W + 2 * g.PW + g.KW * g.DW) * max(g.C, g.O, 1) * 64
     if padded > 2.0 ** 46:
-        raise ValueError(f"padded input of {g.C} channels, {g.H + 2 * g.PH} x {g.W + 2 * g.PW}, is too large")
+        raise ValueError(f"padded images of {max(g.C, g.O)} channels, {g.H + 2 * g.PH} x {g.W + 2 * g.PW}, are too large")
     g.OH = (g.H + 2 * g.PH - g.DH * (g.KH - 1) - 1) // g.SH + 1
     g.OW = (g.W + 2 * g.PW - g.DW * (g.KW - 1) - 1) // g.SW + 1
+    # A stride longer than a window that stands alone changes nothing, but conv_dx takes time and memory for each of its steps.
+    if g.OH == 1:
+        g.SH = min(g.SH, g.DH * (g.KH - 1) + 1)
+    if g.OW == 1:
+        g.SW = min(g.SW, g.DW * (g.KW - 1) + 1)
     return 0
 
 
@@ -168,7 +176,7 @@ cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, tuple p
     g.O = w_shape[0]
     per_group = w_shape[1]
     g.G = groups
-    if groups < 1 or g.C != per_group * groups or g.O % groups:
+    if groups < 1 or g.C < 1 or g.O < 1 or g.C != per_group * groups or g.O % groups:
         raise ValueError(f"x {x.shape}, w {w_shape} and groups {groups} do not go together")
     window(g, w_shape[2:], stride, padding, dilation)
     return 0
@@ -213,6 +221,12 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups):
     return conv_run(x, w, b, stride, padding, dilation, groups, False, POOL_NONE)[0]
 
 
+cdef int pair_of(tuple out) except -1:
+    if len(out) != 2:
+        raise ValueError(f"out must have 2 arrays, got {len(out)}")
+    return 0
+
+
 cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, LaneArray x, w, tuple stride, tuple padding,
                      tuple dilation, size groups, bint need_dx, tuple out):
     cdef conv_backward_args args
@@ -227,7 +241,7 @@ cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, L
     shape = (x.n, args.g.O, args.g.OH, args.g.OW)
     if pool:
         same(dy, (x.n, args.g.O, args.g.OH // 2, args.g.OW // 2), "dy")
-        same(code, dy.shape, "saved")
+        beside(code, dy, UINT8, "saved")
         args.code = <const uint8_t *>code.data
     else:
         same(dy, shape, "dy")
@@ -239,6 +253,7 @@ cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, L
     c = code_of(x.kind)
     if out is None:
         out = np.empty(w.shape, x.dtype), np.empty(args.g.O, x.dtype)
+    pair_of(out)
     args.dy, args.x = dy.data, x.data
     cdef size weights = args.g.O * (args.g.C // groups) * args.g.KH * args.g.KW
     args.w = views.take(w, "w", weights, c, False)
@@ -297,15 +312,14 @@ def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, str
     ours(dy, "dy")
     pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
     same(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
-    same(argmax, dy.shape, "argmax")
-    if argmax.dtype != INT32:
-        raise TypeError(f"argmax must be of int32, got {argmax.dtype}")
-    if argmax.kind != dy.kind:
+    if argmax is not None and argmax.kind != dy.kind:
         views = Views()
+        same(argmax, dy.shape, "argmax")
         plain = leave(argmax)
         moved = new_array(dy.kind, dy.shape, INT32)
         dy.table.enter_index(dy.n, dy.F, <int32_t *>views.take(plain, "argmax", dy.n * dy.F, c'i', False), <int32_t *>moved.data)
         argmax = moved
+    beside(argmax, dy, INT32, "argmax")
     dx = new_array(dy.kind, tuple(x_shape), dy.dtype)
     args.dy, args.argmax, args.dx = dy.data, <int32_t *>argmax.data, dx.data
     with nogil:
@@ -400,6 +414,7 @@ cdef tuple linear_back(LaneArray dy, LaneArray relu_y, LaneArray x, w, bint need
         args.relu_y = relu_y.data
     if out is None:
         out = np.empty(w.shape, x.dtype), np.empty(args.O, x.dtype)
+    pair_of(out)
     c = code_of(x.kind)
     args.dy, args.x = dy.data, x.data
     args.w = views.take(w, "w", args.O * args.F, c, False)
@@ -538,13 +553,14 @@ cdef tuple norm_back(LaneArray dy, LaneArray code, int pool, bint relu, LaneArra
     channels(x, &args.C, &args.H, &args.W)
     if pool:
         same(dy, (x.n, args.C, args.H // 2, args.W // 2), "dy")
-        same(code, dy.shape, "saved")
+        beside(code, dy, UINT8, "saved")
         args.code = <const uint8_t *>code.data
     else:
         same(dy, x.shape, "dy")
     c = code_of(x.kind)
     if out is None:
         out = np.empty(args.C, x.dtype), np.empty(args.C, x.dtype)
+    pair_of(out)
     dx = like(x)
     args.dy, args.x, args.dx = dy.data, x.data, dx.data
     args.gamma = views.take(gamma, "gamma", args.C, c, False)
