@@ -10,6 +10,7 @@ import os
 
 from minidl._ext.lanearray import config, get_num_threads, isa, isas, set_num_threads, use_isa
 from minidl._ext.native import (
+    adam_update,
     add,
     avgpool2d_backward,
     avgpool2d_forward,
@@ -45,12 +46,60 @@ from minidl._ext.native import (
     softmax_cross_entropy,
     tanh_backward,
     tanh_forward,
-    adam_update,
 )
 from minidl.kernels.im2col import col2im, im2col
 
 name = "native"
 fuses = True
+
+__all__ = [
+    "adam_update",
+    "add",
+    "avgpool2d_backward",
+    "avgpool2d_forward",
+    "batchnorm_backward",
+    "batchnorm_forward",
+    "col2im",
+    "config",
+    "conv2d_backward",
+    "conv2d_forward",
+    "conv_block_backward",
+    "conv_block_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "enter",
+    "fuses",
+    "gather",
+    "get_num_threads",
+    "global_avgpool_backward",
+    "global_avgpool_forward",
+    "im2col",
+    "isa",
+    "isas",
+    "leave",
+    "linear_backward",
+    "linear_block_backward",
+    "linear_block_forward",
+    "linear_forward",
+    "maxpool2d_backward",
+    "maxpool2d_forward",
+    "mse_loss",
+    "name",
+    "norm_block_backward",
+    "norm_block_forward",
+    "relu_backward",
+    "relu_forward",
+    "reshape",
+    "rmsprop_update",
+    "set_num_threads",
+    "sgd_update",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "softmax_cross_entropy",
+    "tanh_backward",
+    "tanh_forward",
+    "use_isa",
+]
 
 
 def _usable_processors() -> int:
