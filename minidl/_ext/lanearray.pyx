@@ -150,7 +150,8 @@ cdef class LaneArray:
         return self.n
 
     def __repr__(self):
-        return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={self.table.lanes if self.table != NULL else 0})"
+        lanes = self.table.lanes if self.table != NULL else 0
+        return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={lanes})"
 
 
 cdef LaneArray new_array(int kind, tuple shape, object dtype):
@@ -206,7 +207,7 @@ cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1:
     if x is None:
         raise TypeError(f"{name} must be a LaneArray, got None")
     if x.table != y.table:
-        raise ValueError(f"{name} is in the lanes of another dtype or instruction set, {x.table.isa.decode()}")
+        raise ValueError(f"{name} is in the lanes of another dtype or instruction set")
     if x.dtype is not dtype:
         raise TypeError(f"{name} must be of {dtype}, got {x.dtype}")
     return same(x, y.shape, name)

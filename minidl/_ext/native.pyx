@@ -155,10 +155,10 @@ cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilatio
         raise ValueError(f"kernel {k} (dilation {dilation}) must fit into the padded input {g.H, g.W} (padding {padding})")
     padded = (<double>g.H + 2 * g.PH + g.KH * g.DH) * (<double>g.W + 2 * g.PW + g.KW * g.DW) * max(g.C, g.O, 1) * 64
     if padded > 2.0 ** 46:
-        raise ValueError(f"padded images of {max(g.C, g.O)} channels, {g.H + 2 * g.PH} x {g.W + 2 * g.PW}, are too large")
+        raise ValueError(f"{max(g.C, g.O)} channels of {g.H + 2 * g.PH} x {g.W + 2 * g.PW}, padded, are too large")
     g.OH = (g.H + 2 * g.PH - g.DH * (g.KH - 1) - 1) // g.SH + 1
     g.OW = (g.W + 2 * g.PW - g.DW * (g.KW - 1) - 1) // g.SW + 1
-    # A stride longer than a window that stands alone changes nothing, but conv_dx takes time and memory for each of its steps.
+    # A stride longer than a window that stands alone changes nothing, but conv_dx works through each of its steps.
     if g.OH == 1:
         g.SH = min(g.SH, g.DH * (g.KH - 1) + 1)
     if g.OW == 1:
