@@ -27,7 +27,7 @@ if SANITIZE:
 
 
 def extensions() -> list[Extension]:
-    """`im2col` needs any C compiler; `lanearray` and `native` one with GCC's vector extensions, and may fail to build."""
+    """`im2col` needs any C compiler; `lanearray` and `native` one with vector extensions, and may fail to build."""
     flags = {"extra_compile_args": FLAGS, "extra_link_args": LINK}
     found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags)]
     if MSVC:
