@@ -1,9 +1,9 @@
 /* Weight gradient of a 3 x 3, stride 1 convolution by Winograd F(3x3, 2x2): 16 products where the direct sum takes 36.
 
    dw = A^T [(G dy G^T) * (B^T x B)] A summed over all 2 x 2 tiles of dy, with the B of winograd.h and
-   G = [1 0; 1/2 1/2; 1/2 -1/2; 0 1], A^T = [1 1 1 0; 0 1 -1 0; 0 1 1 -1]. The tiles are dealt to tasks as the bands of
+   G = [1 0; 1 1; 1 -1; 0 1], A^T = [1 1/2 1/2 0; 0 1/2 -1/2 0; 0 1/2 1/2 -1]. The tiles are dealt to tasks as the bands of
    conv_dw.h are; of a band's 16 frequencies one row of four is made at a time, so that its transforms fit the cache. The
-   last transform follows when all are done. db is 4 times the sum of frequency (1, 1) of dy. */
+   last transform follows when all are done. db is the sum of frequency (1, 1) of dy. */
 
 enum { DW_CHUNK = 32, DW_TILES = 32 }; /* channels of a task, tiles of a band */
 
@@ -58,8 +58,8 @@ INLINE void gradient_window(const row_source *s, size c, const tile_place *p, V 
 INLINE V gradient_row(int i, V a, V b) {
     switch (i) {
     case 0: return a;
-    case 1: return (a + b) * (T)0.5;
-    case 2: return (a - b) * (T)0.5;
+    case 1: return a + b;
+    case 2: return a - b;
     default: return b;
     }
 }
@@ -149,7 +149,7 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
                     for (size r = 0; r < M; r++) {
                         for (size c = 0; c < P; c++) {
                             if (k + c < C) to[(m + r) * Cg + k + c] += sum[r * P + c];
-                            else db[m + r] += 4 * sum[r * P + c];
+                            else db[m + r] += sum[r * P + c];
                         }
                     }
                 }
@@ -161,9 +161,10 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
 
 /* A^T of four values. */
 INLINE void weight_axis(const T m[4], T y[3]) {
-    y[0] = m[0] + m[1] + m[2];
-    y[1] = m[1] - m[2];
-    y[2] = m[1] + m[2] - m[3];
+    T half_sum = (m[1] + m[2]) / 2;
+    y[0] = m[0] + half_sum;
+    y[1] = (m[1] - m[2]) / 2;
+    y[2] = half_sum - m[3];
 }
 
 /* All weights of output channel o. */
