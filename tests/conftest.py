@@ -41,3 +41,10 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     """As `any_backend`, without the reference."""
     with variants.using(request.param) as backend:
         yield backend
+
+
+@pytest.fixture(params=variants.NATIVE, ids=variants.label)
+def native(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The native backend alone, once per instruction set of this machine."""
+    with variants.using(request.param) as backend:
+        yield backend

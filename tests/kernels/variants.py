@@ -42,3 +42,4 @@ def _installed() -> Iterator[Variant]:
 
 ALL = tuple(_installed())
 COMPILED = tuple(variant for variant in ALL if variant.name != "reference")
+NATIVE = tuple(variant for variant in ALL if variant.name == "native")

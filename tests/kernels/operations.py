@@ -1,0 +1,147 @@
+"""Every operation of the contract on one batch: all that it gives, as ndarrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+from kernels import cases
+
+CHANNELS, OUT = 8, 12
+WINOGRAD = (OUT, CHANNELS, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
+CONVS = {
+    "winograd": WINOGRAD,
+    "5x5 strided": ((OUT, CHANNELS, 5, 5), ((2, 1), (2, 2), (1, 1), 1)),
+    "depthwise dilated": ((CHANNELS, 1, 3, 3), ((1, 1), (2, 1), (2, 1), CHANNELS)),
+    "1x1": ((OUT, CHANNELS, 1, 1), ((1, 1), (0, 0), (1, 1), 1)),
+}
+POOLS = {
+    "none": None,
+    "max": ("max", (2, 2), (2, 2), (0, 0)),
+    "avg": ("avg", (2, 2), (2, 2), (0, 0)),
+    "max overlap": ("max", (3, 3), (1, 1), (1, 1)),
+    "avg overlap": ("avg", (3, 3), (1, 1), (1, 1)),
+}
+
+
+def results(backend: Any, dtype: Any, n: int, size: int, batch: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """All results on n random images of CHANNELS x size x size, or on `batch`, (n, CHANNELS, size, size)."""
+    rng = np.random.default_rng(n)
+    x = cases.random(rng, (n, CHANNELS, size, size), dtype)
+    if batch is not None:
+        x = batch.astype(dtype)
+    found: dict[str, np.ndarray] = {}
+    for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _losses):
+        for name, value in part(backend, dtype, x, rng):
+            assert name not in found
+            found[name] = backend.leave(value) if not isinstance(value, np.ndarray) else value
+    return found
+
+
+def bits(found: dict[str, np.ndarray]) -> dict[str, bytes]:
+    """The same to compare: equal only if every bit is."""
+    return {name: value.tobytes() for name, value in found.items()}
+
+
+def _gradient(backend: Any, rng: np.random.Generator, y: Any) -> Any:
+    return backend.enter(cases.random(rng, tuple(y.shape), y.dtype))
+
+
+def _convolutions(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    entered = backend.enter(x)
+    for name, (shape, window) in CONVS.items():
+        w, b = cases.random(rng, shape, dtype), cases.random(rng, shape[:1], dtype)
+        y = backend.conv2d_forward(entered, w, b, *window)
+        dy = _gradient(backend, rng, y)
+        yield f"{name} y", y
+        yield from _named(name, "dx dw db", backend.conv2d_backward(dy, entered, w, *window))
+        for relu, (kind, pool) in product((False, True), POOLS.items()):
+            block = f"{name} block, relu {relu}, pool {kind}"
+            y, saved = backend.conv_block_forward(entered, w, b, *window, relu, pool)
+            yield f"{block} y", y
+            dy = _gradient(backend, rng, y)
+            gradients = backend.conv_block_backward(dy, saved, entered, w, *window, relu, pool)
+            yield from _named(block, "dx dw db", gradients)
+
+
+def _pooling(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    entered = backend.enter(x)
+    for name, pool in POOLS.items():
+        if pool is None:
+            continue
+        if pool[0] == "max":
+            y, argmax = backend.maxpool2d_forward(entered, *pool[1:])
+            yield f"{name} argmax", argmax
+            dx = backend.maxpool2d_backward(_gradient(backend, rng, y), argmax, x.shape, *pool[1:])
+        else:
+            y = backend.avgpool2d_forward(entered, *pool[1:])
+            dx = backend.avgpool2d_backward(_gradient(backend, rng, y), x.shape, *pool[1:])
+        yield from _named(f"pool {name}", "y dx", (y, dx))
+    y = backend.global_avgpool_forward(entered)
+    yield from _named("global", "y dx", (y, backend.global_avgpool_backward(_gradient(backend, rng, y), x.shape)))
+
+
+def _linear(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    flat = backend.reshape(backend.enter(x), (int(np.prod(x.shape[1:])),))
+    w, b = cases.random(rng, (33, flat.shape[1]), dtype), cases.random(rng, (33,), dtype)
+    y = backend.linear_forward(flat, w, b)
+    dy = _gradient(backend, rng, y)
+    yield "linear y", y
+    yield from _named("linear", "dx dw db", backend.linear_backward(dy, flat, w))
+    y = backend.linear_block_forward(flat, w, b)
+    yield "linear block y", y
+    yield from _named("linear block", "dx dw db", backend.linear_block_backward(dy, y, flat, w))
+
+
+def _elementwise(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    entered = backend.enter(x)
+    dy = _gradient(backend, rng, entered)
+    for name in ("relu", "sigmoid", "tanh"):
+        y = getattr(backend, f"{name}_forward")(entered)
+        yield from _named(name, "y dx", (y, getattr(backend, f"{name}_backward")(dy, y)))
+    yield "add", backend.add(entered, dy)
+    yield "dropout", backend.dropout_forward(entered, 0.3, 17)
+    yield "dropout dx", backend.dropout_backward(dy, 0.3, 17)
+    images = rng.integers(0, 256, (len(x) + 5, *x.shape[1:])).astype(np.uint8)
+    scale, shift = cases.random(rng, (CHANNELS,), dtype), cases.random(rng, (CHANNELS,), dtype)
+    yield "gather", backend.gather(images, rng.integers(0, len(images), len(x)), scale, shift)
+
+
+def _norm(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    entered = backend.enter(x)
+    gamma, beta = cases.random(rng, (CHANNELS,), dtype), cases.random(rng, (CHANNELS,), dtype)
+    for train in (True, False):
+        running = np.zeros(CHANNELS, dtype), np.ones(CHANNELS, dtype)
+        y, mean, inv_std = backend.batchnorm_forward(entered, gamma, beta, *running, 0.9, 1e-3, train)
+        dy = _gradient(backend, rng, y)
+        name = f"norm, train {train}"
+        yield from _named(name, "y mean inv_std running_mean running_var", (y, mean, inv_std, *running))
+        gradients = backend.batchnorm_backward(dy, entered, gamma, mean, inv_std, train)
+        yield from _named(name, "dx dgamma dbeta", gradients)
+        for relu, (kind, pool) in product((False, True), POOLS.items()):
+            block = f"{name} block, relu {relu}, pool {kind}"
+            running = np.zeros(CHANNELS, dtype), np.ones(CHANNELS, dtype)
+            args = entered, gamma, beta, *running, 0.9, 1e-3, train, relu, pool
+            y, saved = backend.norm_block_forward(*args)
+            yield from _named(block, "y running_mean running_var", (y, *running))
+            dy = _gradient(backend, rng, y)
+            gradients = backend.norm_block_backward(dy, saved, entered, gamma, train, relu, pool)
+            yield from _named(block, "dx dgamma dbeta", gradients)
+
+
+def _losses(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    logits = backend.global_avgpool_forward(backend.enter(x))
+    targets = rng.random(logits.shape).astype(dtype)
+    for name, target in {"labels": rng.integers(0, CHANNELS, len(x)), "rows": targets}.items():
+        loss, dlogits, correct = backend.softmax_cross_entropy(logits, target, 0.1)
+        yield f"softmax, {name}", np.array([loss, correct])
+        yield f"softmax, {name} dlogits", dlogits
+    loss, dx = backend.mse_loss(logits, targets)
+    yield "mse", np.array([loss])
+    yield "mse dx", dx
+
+
+def _named(name: str, parts: str, values: Any) -> Iterator[tuple[str, Any]]:
+    return ((f"{name} {part}", value) for part, value in zip(parts.split(), values, strict=True))

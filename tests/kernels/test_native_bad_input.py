@@ -1,0 +1,449 @@
+"""The binding refuses what a kernel could not survive: wrong kinds, shapes, memory orders, lanes, numbers, sizes."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+lanearray = pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
+from minidl.kernels import native  # noqa: E402
+
+F, D = np.float32, np.float64
+ONE, NONE, TWO = (1, 1), (0, 0), (2, 2)
+PLAIN = ONE, ONE, ONE, 1
+POOL = ("max", TWO, TWO, NONE)
+HUGE = 2**31 - 1
+
+
+def lanes(*shape, dtype=F):
+    return native.enter(np.ones(shape, dtype))
+
+
+def ones(*shape, dtype=F):
+    return np.ones(shape, dtype)
+
+
+def read_only(*shape):
+    array = np.ones(shape, F)
+    array.flags.writeable = False
+    return array
+
+
+def places(dtype=F):
+    """Where the maxima of lanes(2, 3, 4, 4) are."""
+    return native.maxpool2d_forward(lanes(2, 3, 4, 4, dtype=dtype), TWO, TWO, NONE)[1]
+
+
+def code():
+    """The byte array that a fused pooling saves."""
+    return native.conv_block_forward(lanes(2, 3, 4, 4), ones(3, 3, 3, 3), None, *PLAIN, True, POOL)[1][1]
+
+
+def conv(x=None, w=None, b=None, stride=ONE, padding=ONE, dilation=ONE, groups=1):
+    x = lanes(2, 4, 5, 5) if x is None else x
+    return native.conv2d_forward(x, ones(6, 4, 3, 3) if w is None else w, b, stride, padding, dilation, groups)
+
+
+def conv_backward(dy=None, x=None, w=None, stride=ONE, padding=ONE, out=None, groups=1):
+    x, w = lanes(2, 4, 5, 5) if x is None else x, ones(6, 4, 3, 3) if w is None else w
+    return native.conv2d_backward(
+        lanes(2, 6, 5, 5) if dy is None else dy, x, w, stride, padding, ONE, groups, True, out
+    )
+
+
+def block_backward(saved, dy=None, pool=POOL):
+    dy = lanes(2, 3, 2, 2) if dy is None else dy
+    return native.conv_block_backward(dy, saved, lanes(2, 3, 4, 4), ones(3, 3, 3, 3), *PLAIN, True, pool)
+
+
+def norm(x=None, **other):
+    arrays = {"gamma": ones(3), "beta": ones(3), "running_mean": ones(3), "running_var": ones(3), **other}
+    return native.batchnorm_forward(lanes(2, 3, 4, 4) if x is None else x, *arrays.values(), 0.9, 1e-5, True)
+
+
+def norm_backward(dy=None, out=None, **other):
+    arrays = {"gamma": ones(3), "mean": ones(3), "inv_std": ones(3), **other}
+    x = lanes(2, 3, 4, 4)
+    return native.batchnorm_backward(lanes(2, 3, 4, 4) if dy is None else dy, x, *arrays.values(), True, out)
+
+
+def linear_backward(out=None, dy=None, w=None):
+    dy = lanes(4, 5) if dy is None else dy
+    return native.linear_backward(dy, lanes(4, 3), ones(5, 3) if w is None else w, True, out)
+
+
+def gather(images=None, index=(0, 1), scale=None, shift=None):
+    return native.gather(
+        ones(3, 2, 4, 4) if images is None else images,
+        np.array(index, np.intp) if isinstance(index, tuple) else index,
+        ones(2) if scale is None else scale,
+        ones(2) if shift is None else shift,
+    )
+
+
+def pool(x_shape=(2, 3, 4, 4), argmax=None, kernel=TWO, dy=None, padding=NONE):
+    argmax = places() if argmax is None else argmax
+    return native.maxpool2d_backward(lanes(2, 3, 2, 2) if dy is None else dy, argmax, x_shape, kernel, TWO, padding)
+
+
+def softmax(target, smoothing=0.0, logits=None):
+    return native.softmax_cross_entropy(lanes(3, 4) if logits is None else logits, target, smoothing)
+
+
+BAD = {
+    # kinds of arrays
+    "enter integers": (lambda: native.enter(np.ones((2, 3), np.int64)), TypeError, "float32 or float64, got int64"),
+    "enter half": (lambda: native.enter(np.ones((2, 3), np.float16)), TypeError, "float32 or float64"),
+    "enter complex": (lambda: native.enter(np.ones((2, 3), complex)), TypeError, "float32 or float64"),
+    "enter objects": (lambda: native.enter(np.full((2, 3), None)), TypeError, "float32 or float64"),
+    "enter swapped bytes": (lambda: native.enter(np.ones((2, 3), ">f4")), TypeError, "float32 or float64, got >f4"),
+    "enter a scalar": (lambda: native.enter(np.float32(3)), ValueError, "at least 1 dimension"),
+    "enter no dimension": (lambda: native.enter(np.ones((), F)), ValueError, "at least 1 dimension"),
+    "enter None": (lambda: native.enter(None), AttributeError, "dtype"),
+    "relu of ndarray": (lambda: native.relu_forward(ones(2, 3)), TypeError, "Cannot convert numpy.ndarray"),
+    "relu of None": (lambda: native.relu_forward(None), TypeError, "x must be a LaneArray, got None"),
+    "relu of places": (lambda: native.relu_forward(places()), TypeError, "x must be of float32 or float64, got int32"),
+    "relu of code": (lambda: native.relu_forward(code()), TypeError, "x must be of float32 or float64, got uint8"),
+    "leave None": (lambda: native.leave(None), TypeError, "expected minidl._ext.lanearray.LaneArray, got NoneType"),
+    "leave ndarray": (lambda: native.leave(ones(2, 3)), TypeError, "ndarray"),
+    "leave code": (lambda: native.leave(code()), TypeError, "format"),
+    "add None": (lambda: native.add(lanes(2, 3), None), TypeError, "b must be a LaneArray, got None"),
+    "add two dtypes": (lambda: native.add(lanes(2, 3), lanes(2, 3, dtype=D)), TypeError, "b must have the dtype"),
+    "add two shapes": (lambda: native.add(lanes(2, 3), lanes(2, 4)), ValueError, r"b must have shape \(2, 3\)"),
+    "add two batches": (lambda: native.add(lanes(2, 3), lanes(20, 3)), ValueError, r"b must have shape \(2, 3\)"),
+    "slope of two shapes": (lambda: native.tanh_backward(lanes(2, 3), lanes(2, 9)), ValueError, "y must have shape"),
+    # reshape
+    "reshape None": (
+        lambda: native.reshape(None, (3,)),
+        TypeError,
+        "expected minidl._ext.lanearray.LaneArray, got NoneType",
+    ),
+    "reshape to more": (lambda: native.reshape(lanes(2, 3, 2, 2), (13,)), ValueError, "must have the 12 values"),
+    "reshape to negative sizes": (lambda: native.reshape(lanes(2, 6), (-2, -3)), ValueError, "must have the 6 values"),
+    "reshape past 2**64": (lambda: native.reshape(lanes(2, 4), (2**62 + 1, 4)), ValueError, "must have the 4 values"),
+    # convolution
+    "conv None": (lambda: native.conv2d_forward(None, ones(6, 4, 3, 3), None, *PLAIN), TypeError, "got None"),
+    "conv of rows": (lambda: conv(lanes(2, 4)), ValueError, "x must have 4 dimensions"),
+    "conv weights of rank 3": (lambda: conv(w=ones(6, 4, 3)), ValueError, "w must have 4 dimensions"),
+    "conv weights float64": (lambda: conv(w=ones(6, 4, 3, 3, dtype=D)), TypeError, "w must be an array of format 'f'"),
+    "conv weights Fortran": (lambda: conv(w=np.asfortranarray(ones(6, 4, 3, 3))), ValueError, "w must be a C-contig"),
+    "conv weights reversed": (lambda: conv(w=ones(6, 4, 3, 3)[::-1]), ValueError, "w must be a C-contiguous array"),
+    "conv weights None": (lambda: native.conv2d_forward(lanes(2, 4, 5, 5), None, None, *PLAIN), AttributeError, None),
+    "conv weights list": (lambda: conv(w=[[1.0]]), AttributeError, "shape"),
+    "conv other channels": (lambda: conv(w=ones(6, 3, 3, 3)), ValueError, "do not go together"),
+    "conv no outputs": (lambda: conv(w=ones(0, 4, 3, 3)), ValueError, "do not go together"),
+    "conv no channels": (lambda: conv(lanes(2, 0, 5, 5), ones(6, 0, 3, 3)), ValueError, "do not go together"),
+    "conv odd groups": (lambda: conv(w=ones(5, 2, 3, 3), groups=2), ValueError, "do not go together"),
+    "conv no groups": (lambda: conv(groups=0), ValueError, "do not go together"),
+    "conv groups past 2**64": (lambda: conv(groups=2**62 + 1), ValueError, "do not go together"),
+    "conv bias too short": (lambda: conv(b=ones(5)), ValueError, "b must have 6 elements, got 5"),
+    "conv bias float64": (lambda: conv(b=ones(6, dtype=D)), TypeError, "b must be an array of format 'f', got 'd'"),
+    "conv bias list": (lambda: conv(b=[1.0] * 6), TypeError, "b must be an array, got list"),
+    "conv bias strided": (lambda: conv(b=ones(12)[::2]), ValueError, "b must be a C-contiguous array"),
+    "conv of nothing": (lambda: conv(lanes(2, 4, 0, 5)), ValueError, "height and width must be at least 1"),
+    "conv kernel 0": (lambda: conv(w=ones(6, 4, 0, 3)), ValueError, "must be positive"),
+    "conv stride 0": (lambda: conv(stride=(0, 1)), ValueError, "must be positive"),
+    "conv dilation 0": (lambda: conv(dilation=(1, 0)), ValueError, "must be positive"),
+    "conv padding -1": (lambda: conv(padding=(0, -1)), ValueError, "not negative"),
+    "conv kernel too large": (lambda: conv(padding=NONE, dilation=(3, 1)), ValueError, "must fit into the padded"),
+    "conv stride int": (lambda: conv(stride=2), TypeError, "tuple"),
+    "conv stride of 1": (lambda: conv(stride=(1,)), ValueError, "unpack"),
+    "conv stride None": (lambda: conv(stride=None), TypeError, "None"),
+    "conv stride float": (lambda: conv(stride=(1.5, 1)), TypeError, None),
+    "conv padding huge": (lambda: conv(padding=(HUGE, HUGE)), ValueError, "too large"),
+    "conv padding 2**31": (lambda: conv(padding=(2**31, 0)), ValueError, "must be below"),
+    "conv padding 2**62": (lambda: conv(padding=(2**62, 2**62)), ValueError, "must be below"),
+    "conv padding 2**64": (lambda: conv(padding=(2**64, 0)), OverflowError, None),
+    "conv padding wide": (lambda: conv(padding=(2**22, 2**22)), ValueError, "too large"),
+    "conv dilation huge": (lambda: conv(dilation=(HUGE, HUGE)), ValueError, "must fit into the padded"),
+    "conv channels times padding": (
+        lambda: conv(lanes(1, 1, 1, 1), ones(2**17, 1, 2, 2), padding=(2**19, 2**19), dilation=(2**20, 2**20)),
+        ValueError,
+        "too large",
+    ),
+    "conv backward None": (
+        lambda: native.conv2d_backward(None, lanes(2, 4, 5, 5), ones(6, 4, 3, 3), *PLAIN),
+        TypeError,
+        "dy",
+    ),
+    "conv backward dy shape": (
+        lambda: conv_backward(lanes(2, 6, 4, 5)),
+        ValueError,
+        r"dy must have shape \(2, 6, 5, 5\)",
+    ),
+    "conv backward dy batch": (lambda: conv_backward(lanes(1, 6, 5, 5)), ValueError, "dy must have shape"),
+    "conv backward dy dtype": (lambda: conv_backward(lanes(2, 6, 5, 5, dtype=D)), TypeError, "dy must have the dtype"),
+    "conv backward out 1": (
+        lambda: conv_backward(out=(ones(6, 4, 3, 3),)),
+        ValueError,
+        "out must have 2 arrays, got 1",
+    ),
+    "conv backward out 0": (lambda: conv_backward(out=()), ValueError, "out must have 2 arrays, got 0"),
+    "conv backward out list": (lambda: conv_backward(out=[ones(6, 4, 3, 3), None]), TypeError, "tuple"),
+    "conv backward out None": (lambda: conv_backward(out=(None, None)), TypeError, "dw must be an array, got NoneType"),
+    "conv backward out small": (lambda: conv_backward(out=(ones(6, 4, 3, 2), None)), ValueError, "dw must have 216 el"),
+    "conv backward out bias": (lambda: conv_backward(out=(ones(6, 4, 3, 3), ones(7))), ValueError, "db must have 6 el"),
+    "conv backward out dtype": (lambda: conv_backward(out=(ones(6, 4, 3, 3, dtype=D), None)), TypeError, "dw must be"),
+    "conv backward out order": (
+        lambda: conv_backward(out=(np.asfortranarray(ones(6, 4, 3, 3)), None)),
+        ValueError,
+        "dw must be a writable C-contiguous array",
+    ),
+    "conv backward out locked": (
+        lambda: conv_backward(out=(read_only(6, 4, 3, 3), None)),
+        ValueError,
+        "dw must be a wri",
+    ),
+    # blocks
+    "block saved None": (lambda: block_backward(None), TypeError, None),
+    "block saved Nones": (lambda: block_backward((None, None, None)), TypeError, "saved must be a LaneArray, got None"),
+    "block saved other": (
+        lambda: block_backward((None, places(), None)),
+        TypeError,
+        "saved must be of uint8, got int32",
+    ),
+    "block saved floats": (
+        lambda: block_backward((None, lanes(2, 3, 2, 2), None)),
+        TypeError,
+        "saved must be of uint8",
+    ),
+    "block saved small": (
+        lambda: block_backward((None, native.reshape(code(), (12, 1, 1)), None)),
+        ValueError,
+        "saved must have shape",
+    ),
+    "block saved y": (
+        lambda: block_backward((lanes(2, 3, 4, 5), None, None), lanes(2, 3, 4, 4), None),
+        ValueError,
+        "saved",
+    ),
+    # pooling
+    "pool None": (lambda: native.maxpool2d_forward(None, TWO, TWO, NONE), TypeError, "got None"),
+    "pool rows": (lambda: native.maxpool2d_forward(lanes(2, 9), TWO, TWO, NONE), ValueError, "4 dimensions"),
+    "pool of nothing": (
+        lambda: native.maxpool2d_forward(lanes(1, 1, 0, 9), TWO, ONE, (1, 0)),
+        ValueError,
+        "at least 1",
+    ),
+    "pool no width": (lambda: native.avgpool2d_forward(lanes(1, 1, 9, 0), TWO, ONE, (0, 1)), ValueError, "at least 1"),
+    "pool global": (lambda: native.global_avgpool_forward(lanes(2, 3, 0, 4)), ValueError, "at least 1"),
+    "pool padding": (lambda: native.avgpool2d_forward(lanes(2, 3, 4, 4), TWO, TWO, TWO), ValueError, "at most half"),
+    "pool huge": (
+        lambda: native.avgpool2d_forward(lanes(2, 3, 4, 4), (HUGE,) * 2, ONE, (2**30 - 1,) * 2),
+        ValueError,
+        "large",
+    ),
+    "pool argmax None": (
+        lambda: native.maxpool2d_backward(lanes(2, 3, 2, 2), None, (2, 3, 4, 4), TWO, TWO, NONE),
+        TypeError,
+        "argmax must be a LaneArray, got None",
+    ),
+    "pool argmax floats": (lambda: pool(argmax=lanes(2, 3, 2, 2)), TypeError, "argmax must be of int32, got float32"),
+    "pool argmax shape": (lambda: pool(argmax=native.reshape(places(), (12,))), ValueError, "argmax must have shape"),
+    "pool argmax batch": (lambda: pool((1, 3, 4, 4), dy=lanes(1, 3, 2, 2)), ValueError, "argmax must have shape"),
+    "pool x_shape rank": (lambda: pool((2, 3, 4)), ValueError, "4 dimensions"),
+    "pool x_shape other": (lambda: pool((2, 3, 8, 4)), ValueError, "dy must have shape"),
+    "pool x_shape negative": (lambda: pool((2, -3, -4, 4)), ValueError, "at least 1"),
+    # linear
+    "linear None": (lambda: native.linear_forward(None, ones(5, 3), None), TypeError, "got None"),
+    "linear of images": (
+        lambda: native.linear_forward(lanes(4, 3, 1, 1), ones(5, 3), None),
+        ValueError,
+        "2 dimensions",
+    ),
+    "linear weights": (
+        lambda: native.linear_forward(lanes(4, 3), ones(5, 4), None),
+        ValueError,
+        "w must have 15 elements",
+    ),
+    "linear weights turned": (
+        lambda: native.linear_forward(lanes(4, 3), ones(3, 5).T, None),
+        ValueError,
+        "C-contiguous",
+    ),
+    "linear weights None": (lambda: native.linear_forward(lanes(4, 3), None, None), TypeError, None),
+    "linear bias": (
+        lambda: native.linear_forward(lanes(4, 3), ones(5, 3), ones(4)),
+        ValueError,
+        "b must have 5 elements",
+    ),
+    "linear dy": (lambda: linear_backward(dy=lanes(4, 6)), ValueError, r"dy must have shape \(4, 5\)"),
+    "linear out 1": (lambda: linear_backward((ones(5, 3),)), ValueError, "out must have 2 arrays"),
+    "linear out locked": (lambda: linear_backward((read_only(5, 3), ones(5))), ValueError, "dw must be a writable"),
+    "linear block None": (
+        lambda: native.linear_block_backward(lanes(4, 5), lanes(4, 6), lanes(4, 3), ones(5, 3)),
+        ValueError,
+        "y must have shape",
+    ),
+    # normalisation and dropout
+    "norm None": (lambda: native.batchnorm_forward(None, *[ones(3)] * 4, 0.9, 1e-5, True), TypeError, "got None"),
+    "norm rank 3": (lambda: norm(native.reshape(lanes(2, 3, 4, 4), (3, 16))), ValueError, "2 or 4 dimensions"),
+    "norm gamma": (lambda: norm(gamma=ones(4)), ValueError, "gamma must have 3 elements, got 4"),
+    "norm gamma None": (lambda: norm(gamma=None), TypeError, "gamma must be an array, got NoneType"),
+    "norm statistics locked": (lambda: norm(running_var=read_only(3)), ValueError, "running_var must be a writable"),
+    "norm statistics float64": (lambda: norm(running_mean=ones(3, dtype=D)), TypeError, "running_mean must be"),
+    "norm momentum None": (
+        lambda: native.batchnorm_forward(lanes(2, 3, 4, 4), *[ones(3)] * 4, None, 1e-5, True),
+        TypeError,
+        None,
+    ),
+    "norm dy": (lambda: norm_backward(lanes(2, 3, 4, 5)), ValueError, "dy must have shape"),
+    "norm out 3": (lambda: norm_backward(out=(ones(3),) * 3), ValueError, "out must have 2 arrays, got 3"),
+    "norm out small": (lambda: norm_backward(out=(ones(3), ones(2))), ValueError, "dbeta must have 3 elements"),
+    "norm mean": (lambda: norm_backward(mean=ones(2)), ValueError, "mean must have 3 elements"),
+    "dropout rate 1": (lambda: native.dropout_forward(lanes(2, 3), 1.0, 1), ValueError, r"rate must lie in \[0, 1\)"),
+    "dropout rate NaN": (lambda: native.dropout_forward(lanes(2, 3), np.nan, 1), ValueError, "rate must lie in"),
+    "dropout key -1": (lambda: native.dropout_forward(lanes(2, 3), 0.5, -1), OverflowError, None),
+    "dropout key None": (lambda: native.dropout_forward(lanes(2, 3), 0.5, None), TypeError, None),
+    # data and losses
+    "gather beyond": (lambda: gather(index=(0, 3)), ValueError, r"index must lie in \[0, 3\), got 3"),
+    "gather before": (lambda: gather(index=(-1, 0)), ValueError, r"index must lie in \[0, 3\), got -1"),
+    "gather far": (lambda: gather(index=(2**62, 0)), ValueError, "index must lie in"),
+    "gather from nothing": (lambda: gather(ones(0, 2, 4, 4)), ValueError, r"index must lie in \[0, 0\), got 0"),
+    "gather int32 index": (lambda: gather(index=np.zeros(2, np.int32)), TypeError, "index must be an array of format"),
+    "gather index of rows": (lambda: gather(index=np.zeros((2, 2), np.intp)), ValueError, "index must have 2 elements"),
+    "gather int images": (lambda: gather(np.ones((3, 2, 4, 4), np.int16)), TypeError, "float32 or float64, got int16"),
+    "gather images turned": (lambda: gather(ones(4, 4, 2, 3).T), ValueError, "images must be a C-contiguous array"),
+    "gather one dimension": (lambda: gather(ones(3)), ValueError, "at least 2 dimensions"),
+    "gather no dimension": (lambda: gather(np.ones((), F)), ValueError, "at least 2 dimensions"),
+    "gather scale": (lambda: gather(scale=ones(3)), ValueError, "one entry a channel"),
+    "gather no scale": (lambda: gather(scale=ones(0)), ValueError, "one entry a channel"),
+    "gather shift": (lambda: gather(shift=ones(1)), ValueError, "shift must have 2 elements"),
+    "gather shift dtype": (lambda: gather(shift=ones(2, dtype=D)), TypeError, "shift must be an array of format 'f'"),
+    "label too large": (lambda: softmax(np.array([0, 4, 1])), ValueError, r"labels must lie in \[0, 4\), got 4"),
+    "label negative": (lambda: softmax(np.array([0, 1, -1])), ValueError, r"labels must lie in \[0, 4\), got -1"),
+    "labels too few": (lambda: softmax(np.array([0, 1])), ValueError, "target must have 3 elements, got 2"),
+    "labels int32": (
+        lambda: softmax(np.array([0, 1, 2], np.int32)),
+        TypeError,
+        "target must be an array of format 'l'",
+    ),
+    "target float64": (lambda: softmax(ones(3, 4, dtype=D)), TypeError, "target must be an array of format 'f'"),
+    "target wide": (lambda: softmax(ones(3, 5)), ValueError, "target must have 12 elements, got 15"),
+    "target None": (lambda: softmax(None), AttributeError, "ndim"),
+    "no classes": (lambda: softmax(np.zeros(3, np.intp), logits=lanes(3, 0)), ValueError, "at least one class"),
+    "logits of images": (lambda: softmax(np.zeros(3, np.intp), logits=lanes(3, 4, 1, 1)), ValueError, "2 dimensions"),
+    "mse None": (lambda: native.mse_loss(None, ones(3, 4)), TypeError, "got None"),
+    "mse target": (lambda: native.mse_loss(lanes(3, 4), ones(3, 5)), ValueError, "target must have 12 elements"),
+    # updates
+    "sgd None": (lambda: native.sgd_update(None, ones(3), None, 0.1, 0.0, 0.0), AttributeError, "dtype"),
+    "sgd locked": (
+        lambda: native.sgd_update(read_only(3), ones(3), None, 0.1, 0.0, 0.0),
+        ValueError,
+        "p must be a wri",
+    ),
+    "sgd grad": (lambda: native.sgd_update(ones(3), ones(4), None, 0.1, 0.0, 0.0), ValueError, "grad must have 3 el"),
+    "sgd dtypes": (
+        lambda: native.sgd_update(ones(3), ones(3, dtype=D), None, 0.1, 0.0, 0.0),
+        TypeError,
+        "grad must be",
+    ),
+    "sgd integers": (lambda: native.sgd_update(np.ones(3, int), ones(3), None, 0.1, 0, 0), TypeError, "float32 or"),
+    "rmsprop state": (lambda: native.rmsprop_update(ones(3), ones(3), None, 0.1, 0.9, 1e-8, 0.0), TypeError, "square"),
+    "adam state": (
+        lambda: native.adam_update(ones(3), ones(3), ones(3), ones(2), 1, 0.1, 0.9, 0.9, 1e-8, 0.0),
+        ValueError,
+        "v must have 3 elements",
+    ),
+    # instruction sets
+    "isa unknown": (lambda: native.use_isa("mmx"), ValueError, "instruction set must be one of"),
+    "isa None": (lambda: native.use_isa(None), ValueError, "instruction set must be one of"),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "text"), BAD.values(), ids=BAD)
+def test_bad_input_is_refused(call, error, text):
+    with pytest.raises(error, match=text):
+        call()
+
+
+def test_arrays_are_made_by_the_backend_alone():
+    with pytest.raises(TypeError, match="made by enter or gather"):
+        lanearray.LaneArray()
+    empty = lanearray.LaneArray.__new__(lanearray.LaneArray)
+    assert repr(empty) == "LaneArray(shape=None, dtype=None, lanes=0)"
+    for use in (native.leave, native.relu_forward, lambda a: native.add(a, a), lambda a: native.add(lanes(2, 3), a)):
+        with pytest.raises(ValueError, match="another instruction set"):
+            use(empty)
+    with pytest.raises(ValueError, match="saved is in the lanes of another"):
+        block_backward((None, empty, None))
+    for copying in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError):
+            copying(lanes(2, 3))
+    with pytest.raises(AttributeError):
+        lanes(2, 3).shape = (6,)
+
+
+def test_an_array_says_what_it_is():
+    x = lanes(5, 3, 2, 1)
+    assert len(x) == 5
+    assert repr(x) == f"LaneArray(shape=(5, 3, 2, 1), dtype=float32, lanes={lanearray.lanes(F)})"
+
+
+@pytest.mark.skipif(len(native.isas()) < 2, reason="this machine has one instruction set")
+def test_arrays_of_another_instruction_set_are_refused():
+    first, second = native.isas()[:2]
+    before = native.isa()
+    try:
+        native.use_isa(second)
+        narrow = lanes(2, 3, 4, 4)
+        old_places, old_code = places(), code()
+        native.use_isa(first)
+        for call in (
+            lambda: native.leave(narrow),
+            lambda: native.leave(old_places),
+            lambda: native.relu_forward(narrow),
+            lambda: native.add(lanes(2, 3, 4, 4), narrow),
+            lambda: conv(narrow, ones(6, 3, 3, 3)),
+            lambda: conv_backward(lanes(2, 6, 4, 4), narrow, ones(6, 3, 3, 3)),
+            lambda: conv_backward(narrow, lanes(2, 3, 4, 4), ones(3, 3, 3, 3)),
+            lambda: norm(narrow),
+            lambda: norm_backward(narrow),
+            lambda: pool(argmax=old_places),
+            lambda: native.maxpool2d_backward(lanes(2, 3, 2, 2, dtype=D), old_places, (2, 3, 4, 4), TWO, TWO, NONE),
+            lambda: block_backward((None, old_code, None)),
+            lambda: native.relu_forward(native.reshape(narrow, (48,))),
+        ):
+            with pytest.raises(ValueError, match="instruction set"):
+                call()
+        native.use_isa(second)
+        np.testing.assert_array_equal(native.leave(narrow), ones(2, 3, 4, 4))
+    finally:
+        native.use_isa(before)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 5])
+def test_strides_beyond_the_input_are_harmless(groups):
+    """One output, whatever the stride; time and memory of the input gradient must not grow with it."""
+    rng = np.random.default_rng(groups)
+    x, w = rng.standard_normal((2, 10, 5, 4)), rng.standard_normal((10, 10 // groups, 3, 2))
+    dy = rng.standard_normal((2, 10, 1, 1))
+    found = []
+    for stride in ((7, 7), (2**20 + 1, 7), (HUGE, HUGE)):
+        args = native.enter(x), w, None, stride, ONE, ONE, groups
+        y = native.leave(native.conv2d_forward(*args))
+        dx, dw, db = native.conv2d_backward(native.enter(dy), args[0], w, stride, ONE, ONE, groups)
+        found.append([y, native.leave(dx), dw, db])
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    corner = np.zeros_like(x)
+    for image, o in np.ndindex(2, 10):
+        at = o // (10 // groups) * (10 // groups)
+        corner[image, at : at + 10 // groups, :2, :1] += dy[image, o, 0, 0] * w[o, :, 1:, 1:]
+    np.testing.assert_allclose(found[0][1], corner, rtol=1e-12, atol=1e-14)
+
+
+def test_misaligned_memory_is_refused_or_harmless():
+    """numpy names such arrays by another format; a kernel may count on whole elements at least."""
+    buffer = np.zeros(4 * 108 + 4, np.uint8)
+    w = buffer[1:-3].view(F).reshape(3, 4, 3, 3)
+    assert not w.flags.aligned
+    try:
+        y = conv(w=w)
+    except (TypeError, ValueError):
+        return
+    assert not native.leave(y).any()
