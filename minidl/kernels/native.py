@@ -120,7 +120,7 @@ def _usable_processors() -> int:
 
 def _configure() -> None:
     wanted = os.environ.get("MINIDL_NUM_THREADS", "")
-    if wanted and not (wanted.isdigit() and int(wanted) > 0):
+    if wanted and not (wanted.isdecimal() and int(wanted) > 0):
         raise ValueError(f"MINIDL_NUM_THREADS must be a positive integer, got {wanted!r}")
     set_num_threads(int(wanted) if wanted else _usable_processors())
     if os.environ.get("MINIDL_ISA"):
