@@ -1,21 +1,27 @@
 /* Into the lanes and out of them: squares of L images by L values are transposed in registers. */
 
-INLINE V load_values(const gather_args *a, size at, size count) {
-    T value[L] __attribute__((aligned(VBYTES))) = {0};
-    if (a->kind == 0) {
-        const uint8_t *p = (const uint8_t *)a->images + at;
-        uint8_t bytes[L] __attribute__((aligned(L))) = {0};
-        memcpy(bytes, p, (size_t)count);
-        return __builtin_convertvector(__builtin_convertvector(*(const VB *)bytes, VI), V);
+/* `count` values of images from element `at` on, at most L, as T; zeros behind them. */
+INLINE V load_values(const void *images, int kind, size at, size count) {
+    if (kind == 0) {
+        const uint8_t *p = (const uint8_t *)images + at;
+        VBU bytes = {0};
+        if (count == L) bytes = *(const VBU *)p;
+        else memcpy(&bytes, p, (size_t)count);
+        return __builtin_convertvector(__builtin_convertvector(bytes, VI), V);
     }
-    if (a->kind == (IS_FLOAT ? 1 : 2)) {
-        if (count == L) return loadu((const T *)a->images + at);
-        memcpy(value, (const T *)a->images + at, (size_t)count * sizeof(T));
-    } else {
-        for (size i = 0; i < count; i++)
-            value[i] = (T)(a->kind == 1 ? ((const float *)a->images)[at + i] : ((const double *)a->images)[at + i]);
+    if (kind == (IS_FLOAT ? 1 : 2) && count == L) return loadu((const T *)images + at);
+    V value = {0};
+    for (size i = 0; i < count; i++)
+        value[i] = (T)(kind == 1 ? ((const float *)images)[at + i] : ((const double *)images)[at + i]);
+    return value;
+}
+
+/* A square of L images by `count` values; the compiler makes one copy for whole squares of bytes. */
+INLINE void load_square(const gather_args *a, int kind, size n0, size lanes, size F, size f, size count, V square[L]) {
+    for (size l = 0; l < L; l++) {
+        size image = a->index && l < lanes ? a->index[n0 + l] : n0 + l;
+        square[l] = l < lanes ? load_values(a->images, kind, image * F + f, count) : (V){0};
     }
-    return load(value);
 }
 
 enum { GATHER_VALUES = 16 * L }; /* values of each image a task */
@@ -29,15 +35,12 @@ static int gather_task(void *context, ptrdiff_t task) {
     for (size f = from; f < to; f += L) {
         V square[L];
         size count = smaller(L, F - f);
-        for (size l = 0; l < L; l++) {
-            size image = block * L + l;
-            square[l] = l < lanes ? load_values(a, (a->index ? a->index[image] : image) * F + f, count) : (V){0};
-        }
+        if (a->kind == 0 && count == L && lanes == L) load_square(a, 0, block * L, L, F, f, L, square);
+        else load_square(a, a->kind, block * L, lanes, F, f, count, square);
         transpose(square);
-        for (size i = 0; i < count; i++) {
-            V v = square[i];
-            if (scale) v = v * scale[(f + i) / a->area] + shift[(f + i) / a->area];
-            store(y + (f + i) * L, v);
+        for (size i = 0, channel = f / a->area, left = a->area - f % a->area; i < count; i++) {
+            store(y + (f + i) * L, scale ? square[i] * scale[channel] + shift[channel] : square[i]);
+            if (--left == 0) channel++, left = a->area;
         }
     }
     return 0;
@@ -46,7 +49,7 @@ static int gather_task(void *context, ptrdiff_t task) {
 static int gather(const gather_args *a) {
     gather_args job = *a;
     size F = a->C * a->area;
-    return pool_run(gather_task, &job, blocks_of(a->n) * ceil_div(F, GATHER_VALUES), a->n * F > 4 * PARALLEL_FROM);
+    return pool_run(gather_task, &job, blocks_of(a->n) * ceil_div(F, GATHER_VALUES), a->n * F > PARALLEL_FROM);
 }
 
 typedef struct {
@@ -75,7 +78,7 @@ static int leave_task(void *context, ptrdiff_t block) {
 
 static int leave(size n, size F, const void *x, void *y) {
     leave_job job = {n, F, x, y};
-    return pool_run(leave_task, &job, blocks_of(n), n * F > 4 * PARALLEL_FROM);
+    return pool_run(leave_task, &job, blocks_of(n), n * F > PARALLEL_FROM);
 }
 
 static int enter_index(size n, size F, const int32_t *x, int32_t *y) {

@@ -88,7 +88,7 @@ typedef struct {
     const T *dy;
     T *transposed, *tail;
     size *offset;
-    size panels, chunks;
+    size panels, chunks, halves; /* tasks: chunks of the panels, for each half of the outputs */
 } linear_dw_job;
 
 /* Features of one panel: (F, L) of every block -> (n, DW_PANEL), zeros behind F. */
@@ -113,10 +113,12 @@ static int transpose_task(void *context, ptrdiff_t panel) {
 static int linear_dw_task(void *context, ptrdiff_t task) {
     const linear_dw_job *job = context;
     size F = job->a->F, O = job->a->O, n = job->a->n, blocks = blocks_of(n), panel_size = blocks * L * DW_PANEL;
-    size p0 = task * job->panels / job->chunks, p1 = (task + 1) * job->panels / job->chunks, whole = smaller(p1, F / DW_PANEL);
+    size chunk = task / job->halves, half = task % job->halves, tiles = tile_count(O, TILE_M);
+    size m0 = tile_start(O, tiles, half * tiles / job->halves), m1 = tile_start(O, tiles, (half + 1) * tiles / job->halves);
+    size p0 = chunk * job->panels / job->chunks, p1 = (chunk + 1) * job->panels / job->chunks, whole = smaller(p1, F / DW_PANEL);
     sweep_plan plan = {
         .walk = {job->offset, blocks, L, n - (blocks - 1) * L, DW_PANEL, 1, L, O * L}, .rows = whole - p0, .columns = TILE_P,
-        .in_row = panel_size, .in_column = L, .out_row = DW_PANEL, .out_column = L, .M = O, .m1 = O, .out_m = F, .a = job->dy,
+        .in_row = panel_size, .in_column = L, .out_row = DW_PANEL, .out_column = L, .M = O, .m0 = m0, .m1 = m1, .out_m = F, .a = job->dy,
     };
     T *dw = job->a->dw;
     if (whole > p0) sweep(&plan, job->transposed + p0 * panel_size, dw + p0 * DW_PANEL, NULL);
@@ -131,17 +133,18 @@ static int linear_dw_task(void *context, ptrdiff_t task) {
     plan.columns = 1;
     plan.out_m = L;
     sweep(&plan, last + vectors * L, job->tail, NULL);
-    for (size o = 0; o < O; o++) memcpy(dw + o * F + f, job->tail + o * L, (size_t)(F - f) * sizeof(T));
+    for (size o = m0; o < m1; o++) memcpy(dw + o * F + f, job->tail + o * L, (size_t)(F - f) * sizeof(T));
     return 0;
 }
 
 static int linear_dw(const linear_backward_args *a, const T *dy, T *transposed, T *tail) {
     size blocks = blocks_of(a->n), panels = ceil_div(a->F, DW_PANEL);
-    linear_dw_job job = {a, dy, transposed, tail, (size *)(tail + a->O * L), panels, smaller(panels, 16)};
+    linear_dw_job job = {a, dy, transposed, tail, (size *)(tail + a->O * L), panels, smaller(panels, 16),
+                         a->O >= 2 * TILE_M ? 2 : 1};
     int parallel = blocks * a->F * a->O > PARALLEL_FROM;
     for (size b = 0; b < blocks; b++) job.offset[b] = b * L * DW_PANEL;
     if (pool_run(transpose_task, &job, panels, parallel)) return -1;
-    return pool_run(linear_dw_task, &job, job.chunks, parallel);
+    return pool_run(linear_dw_task, &job, job.chunks * job.halves, parallel);
 }
 
 static int linear_backward(const linear_backward_args *a) {

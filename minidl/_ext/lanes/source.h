@@ -14,8 +14,11 @@ INLINE int source_copies(const row_source *s) { return s->relu_y || s->pool; }
 
 static void spread_row(const row_source *s, size block, size c, size h, T *out) {
     size half_h = s->H / 2, half_w = s->W / 2;
-    memset(out, 0, (size_t)s->W * VBYTES);
-    if (h >= 2 * half_h) return;
+    if (h >= 2 * half_h) {
+        memset(out, 0, (size_t)s->W * VBYTES);
+        return;
+    }
+    if (s->W % 2) store(out + 2 * half_w * L, (V){0});
     size at = (((block * s->C + c) * half_h + h / 2) * half_w) * L;
     int q = (int)(h & 1) * 2;
     for (size w = 0; w < half_w; w++, at += L) {

@@ -26,6 +26,7 @@ typedef uint32_t UINT;
 #endif
 typedef INT VI __attribute__((vector_size(VBYTES)));
 typedef uint8_t VB __attribute__((vector_size(VBYTES / sizeof(T)), may_alias)); /* L bytes */
+typedef uint8_t VBU __attribute__((vector_size(VBYTES / sizeof(T)), aligned(1), may_alias)); /* at any address */
 typedef int32_t VX __attribute__((vector_size(4 * VBYTES / sizeof(T)), may_alias)); /* L int32 indices */
 
 INLINE V splat(T s) { return s - (V){0}; }
@@ -104,7 +105,11 @@ INLINE VS sum_lanes(VS v[S]) {
 }
 
 INLINE T sum_vector(V v) {
-    T s = 0;
-    UNROLL for (int i = 0; i < L; i++) s += v[i];
-    return s;
+    VS half = add_halves(v);
+    UNROLL for (int m = S / 2; m >= 1; m /= 2) {
+        UNROLL for (int i = 0; i < S; i++) {
+            if (i < m) half[i] += half[i + m];
+        }
+    }
+    return half[0];
 }
