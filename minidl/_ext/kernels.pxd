@@ -20,7 +20,7 @@ cdef extern from "kernels.h" nogil:
         const void *b
         void *y
         uint8_t *code
-        int relu, pool
+        int relu, pool, winograd
     ctypedef struct conv_backward_args:
         geometry g
         const void *dy
@@ -31,7 +31,7 @@ cdef extern from "kernels.h" nogil:
         void *dx
         void *dw
         void *db
-        int pool
+        int pool, winograd
     ctypedef struct linear_forward_args:
         size n, F, O
         const void *x

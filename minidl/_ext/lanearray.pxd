@@ -4,6 +4,7 @@
 from minidl._ext.kernels cimport kernel_table, size
 
 cdef const kernel_table *tables[2]  # of the instruction set in use: float32, float64
+cdef int winograd_tile
 cdef object F32, F64, INT32, UINT8
 
 

@@ -45,6 +45,20 @@ def lanes(dtype):
     return tables[kind_of(np.dtype(dtype))].lanes
 
 
+winograd_tile = 2
+
+
+def use_winograd(int tile):
+    """Output tile of Winograd's form of 3 x 3 convolutions, forward and input gradient: 2, or 4.
+
+    F(2x2,3x3), the default, is as exact as a direct sum. F(4x4,3x3) takes fewer products and loses about a digit.
+    """
+    global winograd_tile
+    if tile != 2 and tile != 4:
+        raise ValueError(f"Winograd's tile must be 2 or 4, got {tile}")
+    winograd_tile = tile
+
+
 def config():
     """What `minidl.show_config` tells of this backend, by name."""
     return {"isa": f"{isa()} of {', '.join(isas())}", "lanes": f"{lanes(np.float32)} float32, {lanes(np.float64)} float64"}

@@ -25,6 +25,7 @@ from minidl._ext.lanearray cimport (
     reshaped,
     same,
     tables,
+    winograd_tile,
 )
 
 import math
@@ -202,7 +203,7 @@ cdef tuple conv_run(LaneArray x, w, b, tuple stride, tuple padding, tuple dilati
     args.w = views.take(w, "w", args.g.O * (args.g.C // groups) * args.g.KH * args.g.KW, c, False)
     if b is not None:
         args.b = views.take(b, "b", args.g.O, c, False)
-    args.relu, args.pool = relu, pool
+    args.relu, args.pool, args.winograd = relu, pool, winograd_tile
     if pool:
         y = new_array(x.kind, (x.n, args.g.O, args.g.OH // 2, args.g.OW // 2), x.dtype)
         code = new_array(x.kind, y.shape, UINT8)
@@ -249,7 +250,7 @@ cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, L
         ours(relu_y, "saved", x.kind)
         same(relu_y, shape, "saved")
         args.relu_y = relu_y.data
-    args.pool = pool
+    args.pool, args.winograd = pool, winograd_tile
     c = code_of(x.kind)
     if out is None:
         out = np.empty(w.shape, x.dtype), np.empty(args.g.O, x.dtype)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from minidl._ext.lanearray import config, get_num_threads, isa, isas, set_num_threads, use_isa
+from minidl._ext.lanearray import config, get_num_threads, isa, isas, set_num_threads, use_isa, use_winograd
 from minidl._ext.native import (
     adam_update,
     add,
@@ -99,6 +99,7 @@ __all__ = [
     "tanh_backward",
     "tanh_forward",
     "use_isa",
+    "use_winograd",
 ]
 
 

@@ -44,7 +44,7 @@ static int conv_forward(const conv_forward_args *a) {
     if (winograd_pays(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, C, M, g.OH, g.OW)) {
         winograd_job job = {.source = source, .n = g.n, .groups = g.G, .R = C, .M = M, .H = g.OH, .W = g.OW, .top = g.PH,
                             .left = g.PW, .w_m = C * 9, .w_r = 9, .w = a->w, .bias = a->b, .relu = a->relu, .pool = a->pool,
-                            .y = a->y, .code = a->code};
+                            .y = a->y, .code = a->code, .m = a->winograd};
         return winograd(&job);
     }
     size taps = g.KH * g.KW, weights = g.O * C * taps;

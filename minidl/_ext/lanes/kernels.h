@@ -22,13 +22,13 @@ typedef struct {
 
 /* Forward: y = pool(relu(conv(x) + b)). Without `pool` y is (O, OH, OW); with it (O, OH/2, OW/2), and `code` takes one
    byte a pooled value: the bits of the four window places that were positive (average), or the place of a positive
-   maximum, else 255 (maximum). code may be NULL. */
+   maximum, else 255 (maximum). code may be NULL. winograd: the output tile, 2 or 4, where Winograd's form is used. */
 typedef struct {
     geometry g;
     const void *x, *w, *b;
     void *y;
     uint8_t *code;
-    int relu, pool;
+    int relu, pool, winograd;
 } conv_forward_args;
 
 /* Backward: the gradient of the convolution's own output is dy itself; or dy where y > 0 (relu_y given); or, with `pool`,
@@ -38,7 +38,7 @@ typedef struct {
     const void *dy, *relu_y, *x, *w;
     const uint8_t *code;
     void *dx, *dw, *db;
-    int pool;
+    int pool, winograd;
 } conv_backward_args;
 
 /* y = relu?(x w^T + b); x (F), y (O) a lane array each. */

@@ -1,50 +1,10 @@
-/* Winograd convolution F(2x2, 3x3) with stride 1: 16 products for four outputs where the direct sum takes 36.
+/* Winograd convolution F(m x m, 3x3) with stride 1, m = 2 or 4: (m + 2)^2 products for m^2 outputs where the direct sum
+   takes 9 m^2.
 
-   y = A^T [(G w G^T) * (B^T d B)] A for each 4 x 4 input tile d (Lavin and Gray 2016, "Fast algorithms for convolutional
-   neural networks"), summed over input channels before the last transform. The 16 products are 16 small matrix products
-   by the register tile of tile.h. The input gradient is the same with the kernel turned by 180 degrees and transposed. */
-
-enum { FREQUENCIES = 16 };
-
-/* B^T d: of four values along one axis. */
-INLINE void input_axis(V a[4]) {
-    V d0 = a[0], d1 = a[1], d2 = a[2], d3 = a[3];
-    a[0] = d0 - d2;
-    a[1] = d1 + d2;
-    a[2] = d2 - d1;
-    a[3] = d1 - d3;
-}
-
-/* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
-INLINE void input_tile(const T *const row[4], size w, size W, T *out, size f_step) {
-    V d[4][4];
-    int inside = w >= 0 && w + 4 <= W;
-    UNROLL for (int i = 0; i < 4; i++) {
-        UNROLL for (int j = 0; j < 4; j++)
-            d[j][i] = row[i] && (inside || (w + j >= 0 && w + j < W)) ? load(row[i] + (w + j) * L) : (V){0};
-    }
-    UNROLL for (int j = 0; j < 4; j++) input_axis(d[j]);
-    UNROLL for (int i = 0; i < 4; i++) {
-        V a[4] = {d[0][i], d[1][i], d[2][i], d[3][i]};
-        input_axis(a);
-        UNROLL for (int j = 0; j < 4; j++) store(out + (i * 4 + j) * f_step, a[j]);
-    }
-}
-
-/* A^T m A: the 2 x 2 outputs of a tile, from products f_step apart. */
-INLINE void output_tile(const T *m, size f_step, V y[4]) {
-    V top[4], bottom[4];
-    UNROLL for (int j = 0; j < 4; j++) {
-        V m0 = load(m + j * f_step), m1 = load(m + (4 + j) * f_step);
-        V m2 = load(m + (8 + j) * f_step), m3 = load(m + (12 + j) * f_step);
-        top[j] = m0 + m1 + m2;
-        bottom[j] = m1 - m2 - m3;
-    }
-    y[0] = top[0] + top[1] + top[2];
-    y[1] = top[1] - top[2] - top[3];
-    y[2] = bottom[0] + bottom[1] + bottom[2];
-    y[3] = bottom[1] - bottom[2] - bottom[3];
-}
+   y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of m + 2 pixels a side (Lavin and Gray 2016, "Fast algorithms for
+   convolutional neural networks"), summed over input channels before the last transform. The products are (m + 2)^2 small
+   matrix products by the register tile of tile.h. The input gradient is the same with the kernel turned by 180 degrees
+   and transposed. F(2x2) is as exact as a direct sum; F(4x4) loses about a digit, so it runs only where it is asked for. */
 
 /* One convolution in this form. R, M: channels summed over and made, of each group. w[m, r, kh, kw] stands at
    w + m * w_m + r * w_r, turned by 180 degrees if `turned`. The first tile's corner is input pixel (-top, -left). */
@@ -53,7 +13,7 @@ typedef struct {
     size n, groups, R, M, H, W; /* H, W of the output */
     size top, left, w_m, w_r;
     const T *w, *bias;
-    int turned, relu, pool;
+    int turned, relu, pool, m;
     T *y;
     uint8_t *code;
     /* set by winograd() */
@@ -64,31 +24,28 @@ typedef struct {
 INLINE size winograd_tiles(const winograd_job *job) { return tile_count(job->M, TILE_M); }
 
 /* Transformed weights of one register tile of one group: [frequency][r][i]. */
-static int winograd_weights_task(void *context, ptrdiff_t task) {
-    const winograd_job *job = context;
+INLINE void winograd_weights(const int m, const winograd_job *job, ptrdiff_t task) {
     size tiles = winograd_tiles(job), t = task % tiles, group = task / tiles;
     size m0 = tile_start(job->M, tiles, t), M = tile_start(job->M, tiles, t + 1) - m0;
-    T *out = job->weights + (group * job->M + m0) * job->R * FREQUENCIES;
+    T *out = job->weights + (group * job->M + m0) * job->R * (m + 2) * (m + 2);
     for (size r = 0; r < job->R; r++) {
         for (size i = 0; i < M; i++) {
             const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m + r * job->w_r;
-            T u[4][3];
-            for (int k = 0; k < 3; k++) {
-                T g0 = w[job->turned ? 8 - k : k], g1 = w[job->turned ? 5 - k : 3 + k], g2 = w[job->turned ? 2 - k : 6 + k];
-                u[0][k] = g0;
-                u[1][k] = (g0 + g1 + g2) / 2;
-                u[2][k] = (g0 - g1 + g2) / 2;
-                u[3][k] = g2;
-            }
-            for (int f = 0; f < 4; f++) {
-                T *to = out + (4 * f * job->R + r) * M + i;
-                to[0] = u[f][0];
-                to[job->R * M] = (u[f][0] + u[f][1] + u[f][2]) / 2;
-                to[2 * job->R * M] = (u[f][0] - u[f][1] + u[f][2]) / 2;
-                to[3 * job->R * M] = u[f][2];
+            T g[9], u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
+            for (int k = 0; k < 9; k++) g[k] = w[job->turned ? 8 - k : k];
+            for (int k = 0; k < 3; k++) weight_values(m, g[k], g[3 + k], g[6 + k], u[k]);
+            for (int f = 0; f < m + 2; f++) {
+                weight_values(m, u[0][f], u[1][f], u[2][f], v);
+                for (int j = 0; j < m + 2; j++) out[(((m + 2) * f + j) * job->R + r) * M + i] = v[j];
             }
         }
     }
+}
+
+static int winograd_weights_task(void *context, ptrdiff_t task) {
+    const winograd_job *job = context;
+    if (job->m == 2) winograd_weights(2, job, task);
+    else winograd_weights(4, job, task);
     return 0;
 }
 
@@ -98,7 +55,7 @@ typedef struct {
 } tile_spot;
 
 /* The outputs of P tiles and of M channels from m0 on, out of their products. */
-static void winograd_outputs(const winograd_job *job, size plane, const tile_spot *spot, int P, size m0, int M,
+INLINE void winograd_outputs(const int m, const winograd_job *job, size plane, const tile_spot *spot, int P, size m0, int M,
                              const T *products) {
     size half = job->pool ? 2 : 1, H = job->H / half, W = job->W / half;
     const T *bias = job->bias ? job->bias + plane % (job->groups * job->M) + m0 : NULL;
@@ -106,39 +63,42 @@ static void winograd_outputs(const winograd_job *job, size plane, const tile_spo
         V start = bias ? splat(bias[i]) : (V){0};
         size channel = (plane + m0 + i) * H * W;
         for (int j = 0; j < P; j++) {
-            size h = spot[j].h, w = spot[j].w;
-            V y[4];
-            output_tile(products + (i * P + j) * L, TILE_M * TILE_P * L, y);
-            UNROLL for (int q = 0; q < 4; q++) y[q] += start;
-            if (job->pool) {
-                if (h >= H || w >= W) continue;
-                size at = (channel + h * W + w) * L;
-                VI code;
-                store(job->y + at, pool_window(y, job->pool, job->relu, &code));
-                if (job->code) *(VB *)(job->code + at) = __builtin_convertvector(code, VB);
-                continue;
+            V y[4][4];
+            output_tile(m, products + (i * P + j) * L, TILE_M * TILE_P * L, y);
+            UNROLL for (int q = 0; q < m * m; q++) {
+                int a = q / m, b = q % m;
+                size h = m * spot[j].h + a, w = m * spot[j].w + b;
+                y[a][b] += start;
+                if (!job->pool && h < H && w < W)
+                    store(job->y + (channel + h * W + w) * L, job->relu ? relu(y[a][b]) : y[a][b]);
             }
-            T *to = job->y + (channel + 2 * h * W + 2 * w) * L;
-            UNROLL for (int q = 0; q < 4; q++) {
-                if (2 * h + q / 2 < H && 2 * w + q % 2 < W) store(to + (q / 2 * W + q % 2) * L, job->relu ? relu(y[q]) : y[q]);
+            if (!job->pool) continue;
+            UNROLL for (int q = 0; q < m * m / 4; q++) {
+                int a = q / (m / 2), b = q % (m / 2);
+                size h = m / 2 * spot[j].h + a, w = m / 2 * spot[j].w + b, at = (channel + h * W + w) * L;
+                V window[4] = {y[2 * a][2 * b], y[2 * a][2 * b + 1], y[2 * a + 1][2 * b], y[2 * a + 1][2 * b + 1]};
+                VI code;
+                if (h >= H || w >= W) continue;
+                store(job->y + at, pool_window(window, job->pool, job->relu, &code));
+                if (job->code) *(VB *)(job->code + at) = __builtin_convertvector(code, VB);
             }
         }
     }
 }
 
-static int winograd_task(void *context, ptrdiff_t task) {
-    const winograd_job *job = context;
+INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
+    const int frequencies = (m + 2) * (m + 2);
     size band = task % job->bands, group = task / job->bands % job->groups, block = task / job->bands / job->groups;
     size R = job->R, chunk = job->chunk, columns = job->tile_columns, W = job->source.W;
     size r0 = band * job->tile_rows / job->bands, r1 = (band + 1) * job->tile_rows / job->bands;
-    size h0 = larger(0, 2 * r0 - job->top), h1 = smaller(job->source.H, 2 * r1 + 2 - job->top);
+    size h0 = larger(0, m * r0 - job->top), h1 = smaller(job->source.H, m * r1 + 2 - job->top);
     size f_step = (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
     size copied = source_copies(&job->source) && h1 > h0 ? R * (h1 - h0) * W * L : 0;
-    size floats = FREQUENCIES * f_step + FREQUENCIES * TILE_M * TILE_P * L + copied;
+    size floats = frequencies * f_step + frequencies * TILE_M * TILE_P * L + copied;
     T *input = pool_scratch(SCRATCH_TASK, (size_t)floats * sizeof(T) + (size_t)chunk * sizeof(tile_spot));
     if (!input) return -1;
     tile_spot *spot = (tile_spot *)(input + floats);
-    T *products = input + FREQUENCIES * f_step, *copy = products + FREQUENCIES * TILE_M * TILE_P * L;
+    T *products = input + frequencies * f_step, *copy = products + frequencies * TILE_M * TILE_P * L;
     const T *x = job->source.x + ((block * job->source.C + group * R) * job->source.H + h0) * W * L;
     size x_channel = job->source.H * W * L;
     if (copied) {
@@ -154,20 +114,20 @@ static int winograd_task(void *context, ptrdiff_t task) {
         for (size t = 0; t < count; t++) spot[t] = (tile_spot){(t0 + t) / columns, (t0 + t) % columns};
         for (size c = 0; c < R; c++) {
             for (size t = 0; t < count; t++) {
-                size h = 2 * spot[t].h - job->top, w = 2 * spot[t].w - job->left;
-                const T *row[4];
-                for (int i = 0; i < 4; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
-                input_tile(row, w, W, input + (t * R + c) * L, f_step);
+                size h = m * spot[t].h - job->top, w = m * spot[t].w - job->left;
+                const T *row[WINOGRAD_SIDE];
+                for (int i = 0; i < m + 2; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
+                input_tile(m, row, w, W, input + (t * R + c) * L, f_step);
             }
         }
-        for (size m = 0; m < tiles; m++) {
-            size m0 = tile_start(job->M, tiles, m), M = tile_start(job->M, tiles, m + 1) - m0;
-            const T *a = job->weights + (group * job->M + m0) * R * FREQUENCIES;
+        for (size o = 0; o < tiles; o++) {
+            size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
+            const T *a = job->weights + (group * job->M + m0) * R * frequencies;
             tile_walk walk = {&zero, 1, R, R, L, M, 1, 0};
             for (size t = 0; t < count; t += TILE_P) {
                 size P = smaller(TILE_P, count - t);
                 tile_store to = {NULL, P * L, 0};
-                for (int f = 0; f < FREQUENCIES; f++) {
+                for (int f = 0; f < frequencies; f++) {
                     const T *in[TILE_P];
                     T *out[TILE_P];
                     for (size j = 0; j < P; j++) {
@@ -176,11 +136,16 @@ static int winograd_task(void *context, ptrdiff_t task) {
                     }
                     tile((int)M, (int)P, &walk, a + f * R * M, in, &to, out);
                 }
-                winograd_outputs(job, plane, spot + t, (int)P, m0, (int)M, products);
+                winograd_outputs(m, job, plane, spot + t, (int)P, m0, (int)M, products);
             }
         }
     }
     return 0;
+}
+
+static int winograd_task(void *context, ptrdiff_t task) {
+    const winograd_job *job = context;
+    return job->m == 2 ? winograd_band(2, job, task) : winograd_band(4, job, task);
 }
 
 /* Whether the transforms cost less than the products that they save. Vector operations for one tile, counted. */
@@ -191,15 +156,19 @@ INLINE int winograd_pays(size KH, size KW, size SH, size SW, size DH, size DW, s
 }
 
 static int winograd(winograd_job *job) {
-    size blocks = blocks_of(job->n), tiles = winograd_tiles(job), weights = job->groups * job->M * job->R * FREQUENCIES;
+    /* Where the larger tile hangs over the edge too far, the smaller does with fewer products. */
+    if (ceil_div(job->H, 4) * ceil_div(job->W, 4) * 36 >= ceil_div(job->H, 2) * ceil_div(job->W, 2) * 16) job->m = 2;
+    size m = job->m, blocks = blocks_of(job->n), tiles = winograd_tiles(job), frequencies = (m + 2) * (m + 2);
+    size weights = job->groups * job->M * job->R * frequencies;
     job->weights = pool_scratch(SCRATCH_CALL, (size_t)weights * sizeof(T));
     if (!job->weights) return -1;
     if (pool_run(winograd_weights_task, job, job->groups * tiles, weights > PARALLEL_FROM)) return -1;
-    job->tile_rows = job->pool ? job->H / 2 : ceil_div(job->H, 2);
-    job->tile_columns = job->pool ? job->W / 2 : ceil_div(job->W, 2);
-    size rows_each = ceil_div(16, job->tile_columns); /* of a band: 16 tiles or more */
+    /* Under pooling an odd last row or column is not needed. */
+    job->tile_rows = ceil_div(job->pool ? job->H / 2 * 2 : job->H, m);
+    job->tile_columns = ceil_div(job->pool ? job->W / 2 * 2 : job->W, m);
+    size rows_each = ceil_div(64 / (m * m), job->tile_columns); /* of a band: 64 pixels or more */
     job->bands = larger(1, job->tile_rows / rows_each);
-    size fits = 256 * 1024 / (FREQUENCIES * job->R * VBYTES) / TILE_P * TILE_P;
+    size fits = 256 * 1024 / (frequencies * job->R * VBYTES) / TILE_P * TILE_P;
     job->chunk = smaller(larger(fits, TILE_P), ceil_div(job->tile_rows, job->bands) * job->tile_columns);
     size work = blocks * job->groups * job->M * job->R * job->H * job->W * 4;
     return pool_run(winograd_task, job, blocks * job->groups * job->bands, work > PARALLEL_FROM);

@@ -5,7 +5,7 @@
    conv_dw.h are; of a band's 16 frequencies one row of four is made at a time, so that its transforms fit the cache. The
    last transform follows when all are done. db is the sum of frequency (1, 1) of dy. */
 
-enum { DW_CHUNK = 32, DW_TILES = 32 }; /* channels of a task, tiles of a band */
+enum { FREQUENCIES = 16, DW_CHUNK = 32, DW_TILES = 32 }; /* of F(2x2); channels of a task; tiles of a band */
 
 typedef struct {
     const conv_backward_args *a;
@@ -69,14 +69,14 @@ INLINE void input_row(int i, const T *x, size h, size w, size H, size W, VI mask
     static const int first[4] = {0, 1, 2, 1}, second[4] = {2, 2, 1, 3};
     size h0 = h + first[i], h1 = h + second[i];
     int has0 = h0 >= 0 && h0 < H, has1 = h1 >= 0 && h1 < H;
-    V a[4];
+    V a[WINOGRAD_SIDE];
     UNROLL for (int j = 0; j < 4; j++) {
         int inside = w + j >= 0 && w + j < W;
         V d0 = has0 && inside ? load(x + (h0 * W + w + j) * L) : (V){0};
         V d1 = has1 && inside ? load(x + (h1 * W + w + j) * L) : (V){0};
         a[j] = (V)((VI)(i == 1 ? d0 + d1 : d0 - d1) & mask);
     }
-    input_axis(a);
+    input_axis(2, a);
     UNROLL for (int j = 0; j < 4; j++) store(out + j * step, a[j]);
 }
 

@@ -1,0 +1,71 @@
+"""Winograd's two tiles against the direct sums of im2col in float64, over maps that the tiles do not divide."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from variants import COMPILED, label, using
+
+from minidl import kernels
+
+NATIVE = [variant for variant in COMPILED if variant.name == "native"]
+UNIT = ((1, 1), (1, 1), 1)  # stride, dilation, groups
+MAPS = [((5, 8, 13, 11), 12, (1, 1)), ((17, 16, 8, 9), 16, (0, 0)), ((2, 24, 7, 30), 20, (2, 1)), ((3, 12, 4, 5), 13, (1, 0))]
+BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
+
+pytestmark = pytest.mark.skipif(not NATIVE, reason="this installation has no native backend")
+
+
+@pytest.fixture(params=NATIVE, ids=label)
+def native(request):
+    with using(request.param) as backend:
+        yield backend
+        backend.use_winograd(2)
+
+
+def close(got: np.ndarray, want: np.ndarray, bound: float) -> None:
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=0, atol=bound * np.abs(want).max())
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("x_shape", "out_channels", "padding"), MAPS)
+def test_forward_and_gradients(native, rng, tile, dtype, x_shape, out_channels, padding):
+    stride, dilation, groups = UNIT
+    x, w = rng.standard_normal(x_shape), rng.standard_normal((out_channels, x_shape[1], 3, 3))
+    b = rng.standard_normal(out_channels)
+    with kernels.use("im2col") as plain:
+        y = plain.conv2d_forward(x, w, b, stride, padding, dilation, groups)
+        dy = rng.standard_normal(y.shape)
+        want = plain.conv2d_backward(dy, x, w, stride, padding, dilation, groups)
+    native.use_winograd(tile)
+    x, w, b, dy = (array.astype(dtype) for array in (x, w, b, dy))
+    bound = BOUNDS[tile, dtype]
+    close(native.leave(native.conv2d_forward(native.enter(x), w, b, stride, padding, dilation, groups)), y, bound)
+    dx, dw, db = native.conv2d_backward(native.enter(dy), native.enter(x), w, stride, padding, dilation, groups)
+    close(native.leave(dx), want[0], bound)
+    close(dw, want[1], bound)
+    close(db, want[2], bound)
+
+
+@pytest.mark.parametrize("kind", ["avg", "max"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_pooled_block_is_the_small_tiles(native, rng, kind, relu):
+    pool = (kind, (2, 2), (2, 2), (0, 0))
+    x = native.enter(rng.standard_normal((6, 16, 11, 14)))
+    w, b = rng.standard_normal((18, 16, 3, 3)), rng.standard_normal(18)
+    results = []
+    for tile in (2, 4):
+        native.use_winograd(tile)
+        y, saved = native.conv_block_forward(x, w, b, (1, 1), (1, 1), (1, 1), 1, relu, pool)
+        dy = native.enter(np.ones(y.shape))
+        gradients = native.conv_block_backward(dy, saved, x, w, (1, 1), (1, 1), (1, 1), 1, relu, pool)
+        results.append([native.leave(y), native.leave(gradients[0]), *gradients[1:]])
+    for small, large in zip(*results, strict=True):
+        close(large, small, 1e-12)
+
+
+def test_other_tiles_are_refused(native):
+    with pytest.raises(ValueError, match="must be 2 or 4, got 6"):
+        native.use_winograd(6)
