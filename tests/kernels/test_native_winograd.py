@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from variants import COMPILED, label, using
+from kernels.variants import COMPILED, label, using
 
 from minidl import kernels
 
 NATIVE = [variant for variant in COMPILED if variant.name == "native"]
 UNIT = ((1, 1), (1, 1), 1)  # stride, dilation, groups
-MAPS = [((5, 8, 13, 11), 12, (1, 1)), ((17, 16, 8, 9), 16, (0, 0)), ((2, 24, 7, 30), 20, (2, 1)), ((3, 12, 4, 5), 13, (1, 0))]
+MAPS = [
+    ((5, 8, 13, 11), 12, (1, 1)),
+    ((17, 16, 8, 9), 16, (0, 0)),
+    ((2, 24, 7, 30), 20, (2, 1)),
+    ((3, 12, 4, 5), 13, (1, 0)),
+]
 BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
 
 pytestmark = pytest.mark.skipif(not NATIVE, reason="this installation has no native backend")
