@@ -72,17 +72,13 @@ INLINE void transpose(V v[L]) {
 enum { S = L / 2 };
 typedef T VS __attribute__((vector_size(VBYTES / 2)));
 typedef INT VSI __attribute__((vector_size(VBYTES / 2)));
-#if VBYTES / 4 == 16 && !defined(T_IS_DOUBLE)
-#define LOW_HALF 0, 1, 2, 3, 4, 5, 6, 7
-#define HIGH_HALF 8, 9, 10, 11, 12, 13, 14, 15
-#elif VBYTES / 4 == 16 || !defined(T_IS_DOUBLE)
-#define LOW_HALF 0, 1, 2, 3
-#define HIGH_HALF 4, 5, 6, 7
-#else
-#define LOW_HALF 0, 1
-#define HIGH_HALF 2, 3
-#endif
-INLINE VS add_halves(V v) { return __builtin_shufflevector(v, v, LOW_HALF) + __builtin_shufflevector(v, v, HIGH_HALF); }
+INLINE VS add_halves(V v) {
+    union {
+        V whole;
+        VS half[2];
+    } u = {v};
+    return u.half[0] + u.half[1];
+}
 #else
 enum { S = L };
 typedef V VS;

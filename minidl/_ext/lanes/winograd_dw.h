@@ -198,7 +198,7 @@ INLINE int winograd_dw_pays(const geometry *g) {
     if (g->KH != 3 || g->KW != 3 || g->SH != 1 || g->SW != 1 || g->DH != 1 || g->DW != 1) return 0;
     size C = g->C / g->G, O = g->O / g->G, tiles = ceil_div(g->OH, 2) * ceil_div(g->OW, 2);
     size o_chunks = ceil_div(O, DW_CHUNK), c_chunks = ceil_div(C, DW_CHUNK);
-    return tiles * (18 * O * C + 72 * C * o_chunks + 40 * O * c_chunks) < 9 * g->OH * g->OW * O * C;
+    return tiles * (18 * O * C + 72 * C * o_chunks + 40 * O * c_chunks) < 8 * g->OH * g->OW * O * C;
 }
 
 static int winograd_dw(const conv_backward_args *a, const row_source *source) {

@@ -1,0 +1,83 @@
+/* The transforms of Winograd's F(m x m, 3x3), m = 2 or 4, of one tile; see winograd.h. */
+
+enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
+
+/* B^T d of the m + 2 values along one axis. */
+INLINE void input_axis(const int m, V a[WINOGRAD_SIDE]) {
+    V d0 = a[0], d1 = a[1], d2 = a[2], d3 = a[3];
+    if (m == 2) {
+        a[0] = d0 - d2;
+        a[1] = d1 + d2;
+        a[2] = d2 - d1;
+        a[3] = d1 - d3;
+        return;
+    }
+    V d4 = a[4], d5 = a[5], even = d4 - 4 * d2, odd = d3 - 4 * d1, low = d4 - d2, high = 2 * (d3 - d1);
+    a[0] = 4 * d0 - 5 * d2 + d4;
+    a[1] = even + odd;
+    a[2] = even - odd;
+    a[3] = low + high;
+    a[4] = low - high;
+    a[5] = 4 * d1 - 5 * d3 + d5;
+}
+
+/* A^T p: m outputs of m + 2 products along one axis. */
+INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
+    V sum = p[1] + p[2], difference = p[1] - p[2];
+    if (m == 2) {
+        y[0] = p[0] + sum;
+        y[1] = difference - p[3];
+        return;
+    }
+    V sum2 = p[3] + p[4], difference2 = p[3] - p[4];
+    y[0] = p[0] + sum + sum2;
+    y[1] = difference + 2 * difference2;
+    y[2] = sum + 4 * sum2;
+    y[3] = difference + 8 * difference2 + p[5];
+}
+
+/* G g: m + 2 values of the three weights along one axis. */
+INLINE void weight_values(const int m, T g0, T g1, T g2, T u[WINOGRAD_SIDE]) {
+    if (m == 2) {
+        u[0] = g0;
+        u[1] = (g0 + g1 + g2) / 2;
+        u[2] = (g0 - g1 + g2) / 2;
+        u[3] = g2;
+        return;
+    }
+    u[0] = g0 / 4;
+    u[1] = -(g0 + g1 + g2) / 6;
+    u[2] = -(g0 - g1 + g2) / 6;
+    u[3] = g0 / 24 + g1 / 12 + g2 / 6;
+    u[4] = g0 / 24 - g1 / 12 + g2 / 6;
+    u[5] = g2;
+}
+
+/* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
+INLINE void input_tile(const int m, const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) {
+    V d[WINOGRAD_SIDE][WINOGRAD_SIDE], a[WINOGRAD_SIDE] = {{0}};
+    int inside = w >= 0 && w + m + 2 <= W;
+    UNROLL for (int i = 0; i < m + 2; i++) {
+        UNROLL for (int j = 0; j < m + 2; j++)
+            d[j][i] = row[i] && (inside || (w + j >= 0 && w + j < W)) ? load(row[i] + (w + j) * L) : (V){0};
+    }
+    UNROLL for (int j = 0; j < m + 2; j++) input_axis(m, d[j]);
+    UNROLL for (int i = 0; i < m + 2; i++) {
+        UNROLL for (int j = 0; j < m + 2; j++) a[j] = d[j][i];
+        input_axis(m, a);
+        UNROLL for (int j = 0; j < m + 2; j++) store(out + (i * (m + 2) + j) * f_step, a[j]);
+    }
+}
+
+/* A^T p A: y[i][j], the outputs of a tile, from products f_step apart. */
+INLINE void output_tile(const int m, const T *p, size f_step, V y[4][4]) {
+    V columns[WINOGRAD_SIDE][4], a[WINOGRAD_SIDE] = {{0}};
+    UNROLL for (int j = 0; j < m + 2; j++) {
+        UNROLL for (int i = 0; i < m + 2; i++) a[i] = load(p + (i * (m + 2) + j) * f_step);
+        output_axis(m, a, columns[j]);
+    }
+    UNROLL for (int i = 0; i < m; i++) {
+        UNROLL for (int j = 0; j < m + 2; j++) a[j] = columns[j][i];
+        output_axis(m, a, y[i]);
+    }
+}
