@@ -10,8 +10,13 @@ static int find_isas(isa_row *row) {
     int count = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("x86-64-v4")) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
-    if (__builtin_cpu_supports("x86-64-v3")) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
+    /* The levels x86-64-v3 and v4 by features that GCC 11 can ask for; no processor has these without the others. */
+    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+             __builtin_cpu_supports("bmi2");
+    int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (v4) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
+    if (v3) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
 #endif
     row[count++] = (isa_row){&minidl_baseline_f32, &minidl_baseline_f64};
     return count;
