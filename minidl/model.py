@@ -16,6 +16,8 @@ from minidl.layers.container import Sequential
 from minidl.trace import trace
 from minidl.version import __version__
 
+UINT8 = np.dtype(np.uint8)
+
 
 class Model(Sequential):
     """Layers one after the other, from a batch of images to a batch of scores.
@@ -60,7 +62,7 @@ class Model(Sequential):
         """
         channels = images.shape[1]
         scale, shift = np.ones(1), np.zeros(1)
-        if images.dtype == np.uint8:
+        if images.dtype == UINT8:
             scale, shift = 1 / (255 * self.std), -self.mean / self.std
             for name, value in (("mean", self.mean), ("std", self.std)):
                 if value.size not in (1, channels):
@@ -71,13 +73,16 @@ class Model(Sequential):
         size = channels if images.ndim == 4 else max(scale.size, shift.size)
         return np.full(size, scale, self.dtype), np.full(size, shift, self.dtype)
 
-    def _enter(self, images: np.ndarray) -> Any:
-        """All of `images` (see `as_images`) as the backend's array, scaled where they are uint8."""
+    def _enter(self, images: np.ndarray, infer: bool = False) -> Any:
+        """All of `images` (see `as_images`) as the backend's array, scaled where they are uint8.
+
+        infer: whether no backward pass will follow.
+        """
         backend = kernels.current()
-        if images.dtype != np.uint8:
-            return backend.enter(geometry.float_array(self.who, "input", images, self.dtype))
+        if images.dtype != UINT8:
+            return backend.enter(geometry.float_array(self.who, "input", images, self._dtype), infer)
         images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
-        return backend.gather(images, np.arange(len(images)), *self.scaling(images))
+        return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer)
 
     # ---- forward and backward ----------------------------------------------------------------------------------------
 
@@ -102,14 +107,23 @@ class Model(Sequential):
 
         x: as in `forward`; it may be memory-mapped and of any size, only one batch of it is converted at a time.
         """
-        images = as_images(self.who, "input", x)
+        ready = type(x) is np.ndarray and x.dtype is self._dtype and x.ndim in (2, 4)
+        images = x if ready else as_images(self.who, "input", x)
         batch_size = geometry.integer(self.who, "batch_size", batch_size, 1)
-        scores = np.empty((len(images), *self.output_shape(images.shape[1:])), self.dtype)
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
-            scores[part] = kernels.current().leave(self.run(self._enter(images[part]), False))
-            self.release()
+        sizes = kernels.current().batches(len(images), batch_size, self._dtype)
+        if len(sizes) < 2:
+            return self._predict(images)
+        scores = None
+        start = 0
+        for size in sizes:
+            part = self._predict(images[start : start + size])
+            scores = np.empty((len(images), *part.shape[1:]), part.dtype) if scores is None else scores
+            scores[start : start + size] = part
+            start += size
         return scores
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        return kernels.current().leave(self.infer(self._enter(images, True)))
 
     def activations(self, x: Any, train: bool = False) -> list[tuple[str, np.ndarray]]:
         """Every layer's output for one batch, as ("0 Conv2D", array) in the order of computation, never fused.

@@ -9,6 +9,7 @@ cdef extern from "pool.h" nogil:
 
 cdef extern from "kernels.h" nogil:
     ctypedef Py_ssize_t size
+    enum: PLAIN_SLACK
     enum: POOL_NONE, POOL_AVG, POOL_MAX2
     enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH
     ctypedef struct geometry:
@@ -104,6 +105,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef struct kernel_table:
         size lanes
         const char *isa
+        const kernel_table *plain
         int gather(const gather_args *) noexcept nogil
         int leave(size n, size F, const void *x, void *y) noexcept nogil
         int enter_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil

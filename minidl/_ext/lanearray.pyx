@@ -5,7 +5,18 @@ cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free
 
-from minidl._ext.kernels cimport isa_count, isa_table, kernel_table, pool_get_threads, pool_set_threads, size
+from libc.string cimport memset
+
+from minidl._ext.kernels cimport (
+    PLAIN_SLACK,
+    gather_args,
+    isa_count,
+    isa_table,
+    kernel_table,
+    pool_get_threads,
+    pool_set_threads,
+    size,
+)
 
 import numpy as np
 
@@ -128,6 +139,26 @@ def memory_in_use():
     return live_bytes, waiting_bytes
 
 
+cdef size most_plain(const kernel_table *table) noexcept:
+    """The most images that are faster plain than in lanes: three quarters of a block."""
+    return table.lanes * 3 // 4
+
+
+def batches(size n, size most, dtype):
+    """See contract."""
+    cdef const kernel_table *table = tables[kind_of(np.dtype(dtype))]
+    cdef size lanes = table.lanes, step, rest
+    step = most // lanes * lanes if most > lanes else most
+    rest = n % step
+    found = [step] * (n // step)
+    if rest > lanes and 0 < rest % lanes <= most_plain(table):
+        found.append(rest // lanes * lanes)
+        rest %= lanes
+    if rest:
+        found.append(rest)
+    return found
+
+
 F32 = np.dtype(np.float32)
 F64 = np.dtype(np.float64)
 INT32 = np.dtype(np.int32)
@@ -145,6 +176,8 @@ cdef int kind_of(dtype) except -1:
 @cython.no_gc  # a collector would clear `owner` before __dealloc__ reads it; no cycle runs through an array
 cdef class LaneArray:
     """A batch in lanes: (blocks, *shape of one image, L), the images of a block side by side. Made by `enter` and `gather`.
+
+    For inference with few images it is plain instead, with one lane: image after image.
 
     shape: (N, ...) as the batch would have in numpy; dtype: float32 or float64 (int32 for indices of maxima).
     """
@@ -168,11 +201,10 @@ cdef class LaneArray:
         return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={lanes})"
 
 
-cdef LaneArray new_array(int kind, tuple shape, object dtype):
-    """An array of `shape` in the lanes of the current table of `kind`; its values are not set."""
+cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, object dtype):
+    """An array of `shape` in the layout of `table`; its values are not set."""
     cdef LaneArray a = LaneArray.__new__(LaneArray)
-    cdef const kernel_table *table = tables[kind]
-    cdef size itemsize = dtype.itemsize
+    cdef size itemsize = 1 if dtype is UINT8 else 4 if dtype is F32 or dtype is INT32 else 8
     cdef size i, lanes = table.lanes
     cdef double bytes_wanted
     if len(shape) < 1:
@@ -192,20 +224,61 @@ cdef LaneArray new_array(int kind, tuple shape, object dtype):
     for i in range(1, a.ndim):
         a.F *= shape[i]
     a.count = (a.n + lanes - 1) // lanes * lanes * a.F
-    a.nbytes = (max(a.count, lanes) * itemsize + 4095) // 4096 * 4096
+    a.nbytes = (max(a.count, lanes) if lanes > 1 else a.count + PLAIN_SLACK) * itemsize
+    a.nbytes = (a.nbytes + 4095) // 4096 * 4096
     a.data = take(a.nbytes)
     return a
 
 
+cdef LaneArray made_of(LaneArray x, tuple shape, object dtype):
+    """An array that is made from x, in its layout."""
+    cdef LaneArray y = new_array(x.table, x.kind, shape, dtype)
+    y.infer = x.infer
+    return y
+
+
 cdef LaneArray like(LaneArray x):
-    return new_array(x.kind, x.shape, x.dtype)
+    return made_of(x, x.shape, x.dtype)
+
+
+cdef LaneArray entering(int kind, tuple shape, bint infer):
+    """An array of floats for a batch that comes in: plain for inference with few images, else in lanes."""
+    cdef const kernel_table *table = tables[kind]
+    cdef LaneArray y = new_array(
+        table.plain if infer and shape[0] <= most_plain(table) else table, kind, shape, F64 if kind else F32
+    )
+    y.infer = infer
+    return y
+
+
+cdef LaneArray in_lanes(LaneArray x):
+    """x, or a copy of it in lanes if it is plain."""
+    cdef gather_args args
+    cdef LaneArray y
+    if x is None or x.table.lanes > 1:
+        return x
+    y = new_array(tables[x.kind], x.kind, x.shape, x.dtype)
+    y.infer = x.infer
+    memset(&args, 0, sizeof(args))
+    args.n, args.C, args.area, args.kind, args.images, args.y = x.n, 1, x.F, 1 + x.kind, x.data, y.data
+    with nogil:
+        y.table.gather(&args)
+    return y
 
 
 cdef int ours(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
-    """Check that x is an array of floats in the lanes of the current instruction set, of the given kind and rank."""
+    """Check that x is an array of floats of the current instruction set, of the given kind and rank, for training."""
+    either(x, name, kind, ndim)
+    if x.infer:
+        raise ValueError(f"{name} was entered for inference, which has no backward pass")
+    return 0
+
+
+cdef int either(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
+    """As `ours`, but x may be for inference, and plain then."""
     if x is None:
         raise TypeError(f"{name} must be a LaneArray, got None")
-    if x.table != tables[x.kind]:
+    if x.table != tables[x.kind] and x.table != tables[x.kind].plain:
         raise ValueError(f"{name} is in the lanes of another instruction set: enter it again after use_isa")
     if x.dtype is not F32 and x.dtype is not F64:
         raise TypeError(f"{name} must be of float32 or float64, got {x.dtype}")
@@ -276,5 +349,5 @@ cdef LaneArray reshaped(LaneArray x, tuple shape):
     cdef LaneArray y = LaneArray.__new__(LaneArray)
     y.data, y.count, y.n, y.F, y.table, y.kind, y.nbytes = x.data, x.count, x.n, x.F, x.table, x.kind, x.nbytes
     y.owner = x if x.owner is None else x.owner
-    y.shape, y.dtype, y.ndim = shape, x.dtype, <int>len(shape)
+    y.shape, y.dtype, y.ndim, y.infer = shape, x.dtype, <int>len(shape), x.infer
     return y

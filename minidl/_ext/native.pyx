@@ -18,8 +18,12 @@ from minidl._ext.lanearray cimport (
     beside,
     code_of,
     done,
+    either,
+    entering,
+    in_lanes,
     kind_of,
     like,
+    made_of,
     new_array,
     ours,
     reshaped,
@@ -35,16 +39,17 @@ import numpy as np
 
 # ---- layout -------------------------------------------------------------------------------------------------------------
 
-def enter(x):
+def enter(x, infer=False):
     """See contract."""
     cdef int kind, status
     cdef Views views = Views()
     cdef LaneArray y
     cdef gather_args args
-    if x.dtype == INT32:
+    dtype = x.dtype
+    if dtype is not F32 and dtype == INT32:
         return enter_index(x)
-    kind = kind_of(x.dtype)
-    y = new_array(kind, x.shape, F64 if kind else F32)
+    kind = kind_of(dtype)
+    y = entering(kind, x.shape, infer)
     memset(&args, 0, sizeof(args))
     args.n, args.C, args.area, args.kind = y.n, 1, y.F, 1 + kind
     args.images = views.take(x, "x", y.n * y.F, code_of(kind), False)
@@ -58,7 +63,7 @@ def enter(x):
 cdef LaneArray enter_index(x):
     # Indices stand in the lanes of float32 unless the caller moves them: see maxpool2d_backward.
     cdef Views views = Views()
-    cdef LaneArray y = new_array(0, x.shape, INT32)
+    cdef LaneArray y = new_array(tables[0], 0, x.shape, INT32)
     y.table.enter_index(y.n, y.F, <int32_t *>views.take(x, "x", y.n * y.F, c'i', False), <int32_t *>y.data)
     return y
 
@@ -68,10 +73,10 @@ def leave(LaneArray x not None):
     cdef Views views = Views()
     cdef void *out
     cdef int status
-    if x.table != tables[x.kind]:
+    if x.table != tables[x.kind] and x.table != tables[x.kind].plain:
         raise ValueError("the array is in the lanes of another instruction set")
     y = np.empty(x.shape, x.dtype)
-    if x.dtype == INT32:
+    if x.dtype is INT32:
         x.table.leave_index(x.n, x.F, <int32_t *>x.data, <int32_t *>views.take(y, "y", x.n * x.F, c'i', True))
         return y
     out = views.take(y, "y", x.n * x.F, code_of(x.kind), True)
@@ -81,7 +86,7 @@ def leave(LaneArray x not None):
     return y
 
 
-def gather(images, index, scale, shift):
+def gather(images, index, scale, shift, infer=False):
     """See contract."""
     cdef int kind = kind_of(scale.dtype), status
     cdef Views views = Views()
@@ -98,7 +103,7 @@ def gather(images, index, scale, shift):
         args.kind = 0
     else:
         args.kind = 1 + kind_of(images.dtype)
-    y = new_array(kind, (n, *shape[1:]), F64 if kind else F32)
+    y = entering(kind, (n, *shape[1:]), infer)
     args.n, args.C = n, scale.size
     if args.C < 1 or y.F % args.C:
         raise ValueError(f"scale must have one entry a channel of images of shape {shape[1:]}, got {args.C}")
@@ -127,9 +132,11 @@ def reshape(LaneArray x not None, shape):
 def add(LaneArray a, LaneArray b):
     """See contract."""
     cdef int status
-    ours(a, "a")
-    ours(b, "b", a.kind)
+    either(a, "a")
+    either(b, "b", a.kind)
     same(b, a.shape, "b")
+    if a.table != b.table:
+        a, b = in_lanes(a), in_lanes(b)
     cdef LaneArray y = like(a)
     with nogil:
         status = a.table.add(a.count, a.data, b.data, y.data)
@@ -170,7 +177,6 @@ cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilatio
 cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, tuple padding, tuple dilation, size groups) except -1:
     cdef tuple w_shape = w.shape
     cdef size per_group
-    ours(x, "x", -1, 4)
     g.n, g.C, g.H, g.W = x.shape
     if len(w_shape) != 4:
         raise ValueError(f"w must have 4 dimensions, got shape {w_shape}")
@@ -197,6 +203,7 @@ cdef tuple conv_run(LaneArray x, w, b, tuple stride, tuple padding, tuple dilati
     cdef int status
     cdef char c
     memset(&args, 0, sizeof(args))
+    either(x, "x", -1, 4)
     conv_geometry(&args.g, x, w, stride, padding, dilation, groups)
     c = code_of(x.kind)
     args.x = x.data
@@ -205,11 +212,12 @@ cdef tuple conv_run(LaneArray x, w, b, tuple stride, tuple padding, tuple dilati
         args.b = views.take(b, "b", args.g.O, c, False)
     args.relu, args.pool, args.winograd = relu, pool, winograd_tile
     if pool:
-        y = new_array(x.kind, (x.n, args.g.O, args.g.OH // 2, args.g.OW // 2), x.dtype)
-        code = new_array(x.kind, y.shape, UINT8)
-        args.code = <uint8_t *>code.data
+        y = made_of(x, (x.n, args.g.O, args.g.OH // 2, args.g.OW // 2), x.dtype)
+        if not x.infer:
+            code = made_of(x, y.shape, UINT8)
+            args.code = <uint8_t *>code.data
     else:
-        y = new_array(x.kind, (x.n, args.g.O, args.g.OH, args.g.OW), x.dtype)
+        y = made_of(x, (x.n, args.g.O, args.g.OH, args.g.OW), x.dtype)
     args.y = y.data
     with nogil:
         status = x.table.conv_forward(&args)
@@ -237,6 +245,7 @@ cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, L
     cdef char c
     cdef tuple shape
     memset(&args, 0, sizeof(args))
+    ours(x, "x", -1, 4)
     conv_geometry(&args.g, x, w, stride, padding, dilation, groups)
     ours(dy, "dy", x.kind, 4)
     shape = (x.n, args.g.O, args.g.OH, args.g.OW)
@@ -293,10 +302,10 @@ def maxpool2d_forward(LaneArray x, kernel_size, stride, padding):
     cdef pool_forward_args args
     cdef LaneArray y, argmax
     cdef int status
-    ours(x, "x")
+    either(x, "x")
     pool_geometry(&args.g, x.shape, kernel_size, stride, padding)
-    y = new_array(x.kind, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
-    argmax = new_array(x.kind, y.shape, INT32)
+    y = made_of(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
+    argmax = made_of(x, y.shape, INT32)
     args.x, args.y, args.argmax = x.data, y.data, <int32_t *>argmax.data
     with nogil:
         status = x.table.maxpool_forward(&args)
@@ -313,15 +322,15 @@ def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, str
     ours(dy, "dy")
     pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
     same(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
-    if argmax is not None and argmax.kind != dy.kind:
+    if argmax is not None and argmax.table != dy.table:
         views = Views()
         same(argmax, dy.shape, "argmax")
         plain = leave(argmax)
-        moved = new_array(dy.kind, dy.shape, INT32)
+        moved = made_of(dy, dy.shape, INT32)
         dy.table.enter_index(dy.n, dy.F, <int32_t *>views.take(plain, "argmax", dy.n * dy.F, c'i', False), <int32_t *>moved.data)
         argmax = moved
     beside(argmax, dy, INT32, "argmax")
-    dx = new_array(dy.kind, tuple(x_shape), dy.dtype)
+    dx = made_of(dy, tuple(x_shape), dy.dtype)
     args.dy, args.argmax, args.dx = dy.data, <int32_t *>argmax.data, dx.data
     with nogil:
         status = dy.table.maxpool_backward(&args)
@@ -334,9 +343,9 @@ def avgpool2d_forward(LaneArray x, kernel_size, stride, padding):
     cdef pool_forward_args args
     cdef LaneArray y
     cdef int status
-    ours(x, "x")
+    either(x, "x")
     pool_geometry(&args.g, x.shape, kernel_size, stride, padding)
-    y = new_array(x.kind, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
+    y = made_of(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
     args.x, args.y, args.argmax = x.data, y.data, NULL
     with nogil:
         status = x.table.avgpool_forward(&args)
@@ -352,7 +361,7 @@ def avgpool2d_backward(LaneArray dy, x_shape, kernel_size, stride, padding):
     ours(dy, "dy")
     pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
     same(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
-    dx = new_array(dy.kind, tuple(x_shape), dy.dtype)
+    dx = made_of(dy, tuple(x_shape), dy.dtype)
     args.dy, args.argmax, args.dx = dy.data, NULL, dx.data
     with nogil:
         status = dy.table.avgpool_backward(&args)
@@ -378,11 +387,11 @@ cdef LaneArray linear_run(LaneArray x, w, b, bint relu):
     cdef LaneArray y
     cdef int status
     cdef char c
-    ours(x, "x", -1, 2)
+    either(x, "x", -1, 2)
     memset(&args, 0, sizeof(args))
     args.n, args.F, args.O, args.relu = x.n, x.F, len(w), relu
     c = code_of(x.kind)
-    y = new_array(x.kind, (x.n, args.O), x.dtype)
+    y = made_of(x, (x.n, args.O), x.dtype)
     args.w = views.take(w, "w", args.O * args.F, c, False)
     if b is not None:
         args.b = views.take(b, "b", args.O, c, False)
@@ -440,7 +449,7 @@ def linear_backward(dy, x, w, need_dx=True, out=None):
 
 cdef LaneArray activate(int which, LaneArray x):
     cdef int status
-    ours(x, "x")
+    either(x, "x")
     cdef LaneArray y = like(x)
     with nogil:
         status = x.table.element_forward(which, x.count, x.data, y.data)
@@ -507,7 +516,9 @@ cdef tuple norm_run(LaneArray x, gamma, beta, running_mean, running_var, double 
     cdef LaneArray y, code = None
     cdef int status
     cdef char c
-    ours(x, "x")
+    either(x, "x")
+    if train:
+        x = in_lanes(x)
     memset(&args, 0, sizeof(args))
     args.n = x.n
     channels(x, &args.C, &args.H, &args.W)
@@ -523,9 +534,10 @@ cdef tuple norm_run(LaneArray x, gamma, beta, running_mean, running_var, double 
     args.inv_std = views.take(inv_std, "inv_std", args.C, c, True)
     args.momentum, args.eps, args.train, args.relu, args.pool = momentum, eps, train, relu, pool
     if pool:
-        y = new_array(x.kind, (x.n, args.C, args.H // 2, args.W // 2), x.dtype)
-        code = new_array(x.kind, y.shape, UINT8)
-        args.code = <uint8_t *>code.data
+        y = made_of(x, (x.n, args.C, args.H // 2, args.W // 2), x.dtype)
+        if not x.infer:
+            code = made_of(x, y.shape, UINT8)
+            args.code = <uint8_t *>code.data
     else:
         y = like(x)
     args.y = y.data
@@ -584,7 +596,7 @@ def batchnorm_backward(dy, x, gamma, mean, inv_std, train=True, out=None):
 
 cdef LaneArray drop(LaneArray x, double rate, uint64_t key):
     cdef int status
-    ours(x, "x")
+    either(x, "x")
     if not 0 <= rate < 1:
         raise ValueError(f"rate must lie in [0, 1), got {rate}")
     cdef LaneArray y = like(x)
@@ -596,11 +608,12 @@ cdef LaneArray drop(LaneArray x, double rate, uint64_t key):
 
 def dropout_forward(x, rate, key):
     """See contract."""
-    return drop(x, rate, key)
+    return drop(in_lanes(x), rate, key)
 
 
-def dropout_backward(dy, rate, key):
+def dropout_backward(LaneArray dy, rate, key):
     """See contract."""
+    ours(dy, "dy")
     return drop(dy, rate, key)
 
 

@@ -37,20 +37,27 @@ class Backend(Protocol):
 
     # ---- layout ------------------------------------------------------------------------------------------------------
 
-    def enter(self, x: np.ndarray) -> Array:
+    def enter(self, x: np.ndarray, infer: bool = False) -> Array:
         """NCHW or (N, F) ndarray, float32 or float64, C-contiguous and aligned -> the backend's array.
 
-        Also takes what `leave` made of the int32 index array of `maxpool2d_forward`.
+        infer: what comes of it will go through no backward operation and no loss, so that a backend may choose a layout
+        that has none. Also takes what `leave` made of the int32 index array of `maxpool2d_forward`.
         """
+
+    def batches(self, n: int, most: int, dtype: Any) -> list[int]:
+        """Sizes of the batches, each of at most `most` images, in which inference of n images is fastest, in order."""
 
     def leave(self, x: Array) -> np.ndarray:
         """The backend's array -> ndarray that the caller owns. Also takes the index array of `maxpool2d_forward`."""
 
-    def gather(self, images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> Array:
+    def gather(
+        self, images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray, infer: bool = False
+    ) -> Array:
         """A batch out of a data set: y[n] = images[index[n]] * scale[c] + shift[c].
 
         images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. index: (N,) intp, each in [0, M).
         scale, shift: (C,) (or (F,) or (1,) for 2-D images) of the result's dtype. One multiplication, one addition.
+        infer: as in `enter`.
         """
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:

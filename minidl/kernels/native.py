@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import os
 
-from minidl._ext.lanearray import config, get_num_threads, isa, isas, set_num_threads, use_isa, use_winograd
+from minidl._ext.lanearray import (
+    batches,
+    config,
+    get_num_threads,
+    isa,
+    isas,
+    set_num_threads,
+    use_isa,
+    use_winograd,
+)
 from minidl._ext.native import (
     adam_update,
     add,

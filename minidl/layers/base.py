@@ -23,13 +23,22 @@ class Parameter:
 
     def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
         self.name = name
-        self.data = np.ascontiguousarray(data)
-        self.grad = np.zeros_like(self.data)
+        self.data = _aligned(data)
+        self.grad = _aligned(np.zeros_like(self.data))
         self.decay = decay
 
     def __repr__(self) -> str:
         """Name, shape and dtype."""
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+def _aligned(a: np.ndarray) -> np.ndarray:
+    """A C-contiguous copy of `a` that starts at a cache line, so that no vector of its rows need straddle two."""
+    memory = np.empty(a.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    copy[...] = a
+    return copy
 
 
 class Layer:
@@ -129,8 +138,8 @@ class Layer:
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
         for value in vars(self).values():
             if isinstance(value, Parameter):
-                value.data = value.data.astype(dtype)
-                value.grad = value.grad.astype(dtype)
+                value.data = _aligned(value.data.astype(dtype))
+                value.grad = _aligned(value.grad.astype(dtype))
         for attribute in self._buffers:
             setattr(self, attribute, getattr(self, attribute).astype(dtype))
         for attribute in self._remembered:
@@ -191,6 +200,21 @@ class Layer:
         y = self._forward(x, train)
         self._y_shape = y.shape
         return y
+
+    def infer(self, x: Any) -> Any:
+        """`run` outside training and without a way back: nothing is remembered, the input can be freed.
+
+        A layer may compute this directly. A container has set its `kernels` and checked the shapes of all layers.
+        """
+        y = self.run(x, False)
+        self.release()
+        return y
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A subclass that computes something else in `_forward` infers by it, too."""
+        super().__init_subclass__(**options)
+        if "_forward" in vars(cls) and "infer" not in vars(cls):
+            cls.infer = Layer.infer  # type: ignore[method-assign]
 
     def release(self) -> None:
         """Forget what the last forward remembered (memory of batch size); `backward` then needs a new forward."""

@@ -32,6 +32,7 @@ class Sequential(Layer):
         self._known: list[Layer] | None = None
         self._nodes: list[Layer] | None = None
         self._blocks: list[fused.Block] = []
+        self._remembers = False
         self._refresh()
 
     def _refresh(self) -> None:
@@ -69,7 +70,22 @@ class Sequential(Layer):
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""
         self.plan()
+        self._remembers = True
         return super().run(x, train)
+
+    def infer(self, x: Any) -> Any:
+        """`run` without a way back: every node's input is free as soon as its output is there; forgets the last `run`."""
+        nodes = self.plan()
+        if self._remembers:
+            self.release()
+        known = self._x_shape
+        if x.shape != known and (known is None or x.shape[1:] != known[1:]) or x.dtype != self._x_dtype:
+            self._admit(x)
+        for node in nodes:
+            node.kernels = self.kernels
+            x = node.infer(x)
+        self._y_shape = x.shape
+        return x
 
     def _check(self, x_shape: Shape) -> Shape:
         self._refresh()
@@ -97,6 +113,7 @@ class Sequential(Layer):
 
     def release(self) -> None:
         """Forget what the last forward remembered, in every layer; `backward` then needs a new forward."""
+        self._remembers = False
         for layer in self.layers:
             layer.release()
         for block in self._blocks:

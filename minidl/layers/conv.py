@@ -73,12 +73,16 @@ class Conv2D(Layer):
             self.who, x_shape, self.weight.data.shape, self.stride, self.padding, self.dilation, self.groups
         )
 
-    def _forward(self, x: Any, train: bool) -> Any:
-        self._x = x
+    def infer(self, x: Any) -> Any:
+        """y."""
         bias = None if self.bias is None else self.bias.data
         return self.kernels.conv2d_forward(
             x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups
         )
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        return self.infer(x)
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:

@@ -57,13 +57,20 @@ class ConvBlock(Block):
         self._conv: Any = layers[0]
         self._pool = _pool(layers[-1])
 
-    def _forward(self, x: Any, train: bool) -> Any:
+    def _block(self, x: Any) -> tuple[Any, Any]:
         c = self._conv
-        self._x = x
         bias = None if c.bias is None else c.bias.data
-        y, self._saved = self.kernels.conv_block_forward(
+        return self.kernels.conv_block_forward(
             x, c.weight.data, bias, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
         )
+
+    def infer(self, x: Any) -> Any:
+        """y."""
+        return self._block(x)[0]
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        y, self._saved = self._block(x)
         return y
 
     def _backward(self, dy: Any) -> Any:
@@ -140,10 +147,14 @@ class LinearBlock(Block):
         super().__init__(layers)
         self._linear: Any = layers[0]
 
-    def _forward(self, x: Any, train: bool) -> Any:
+    def infer(self, x: Any) -> Any:
+        """y."""
         f = self._linear
+        return self.kernels.linear_block_forward(x, f.weight.data, None if f.bias is None else f.bias.data)
+
+    def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        self._y = y = self.kernels.linear_block_forward(x, f.weight.data, None if f.bias is None else f.bias.data)
+        self._y = y = self.infer(x)
         return y
 
     def _backward(self, dy: Any) -> Any:

@@ -55,9 +55,13 @@ class Linear(Layer):
             raise ValueError(f"{self.who}: input must have {self.in_features} features, got {x_shape[1]}")
         return x_shape[0], self.out_features
 
+    def infer(self, x: Any) -> Any:
+        """y."""
+        return self.kernels.linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        return self.kernels.linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data)
+        return self.infer(x)
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:

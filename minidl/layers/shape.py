@@ -17,15 +17,21 @@ from minidl.layers.base import Layer, Shape
 class _Reshape(Layer):
     """Reshape by the backend, to the shape that `_check` gives."""
 
-    _remembered = ("_in", "_out")
+    _remembered = ("_in",)
     _in: Any
-    _out: Any
+    _shapes: tuple[Shape, Shape] = (), ()
+    """The last input's and output's, of one image."""
+
+    def infer(self, x: Any) -> Any:
+        """y."""
+        shape = x.shape[1:]
+        if shape != self._shapes[0]:
+            self._shapes = shape, self._check(x.shape)[1:]
+        return self.kernels.reshape(x, self._shapes[1])
 
     def _forward(self, x: Any, train: bool) -> Any:
-        shape = x.shape[1:]
-        if shape != self._in:
-            self._in, self._out = shape, self._check(x.shape)[1:]
-        return self.kernels.reshape(x, self._out)
+        self._in = x.shape[1:]
+        return self.infer(x)
 
     def _backward(self, dy: Any) -> Any:
         if self._in is None:

@@ -74,6 +74,6 @@ static int conv_forward(const conv_forward_args *a) {
                  .in_column = g.SW * C * L, .out_row = columns * L, .out_column = L, .M = M, .m0 = 0, .m1 = M,
                  .out_m = rows * columns * L, .packed = 1, .relu = a->relu, .pool = a->pool},
     };
-    size work = blocks * g.O * rows * columns * C * taps;
+    size work = blocks * g.O * rows * columns * (a->pool ? 4 : 1) * C * taps;
     return pool_run(conv_forward_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);
 }

@@ -19,9 +19,18 @@
 #include "loss.h"
 #include "update.h"
 #include "layout.h"
+#include "plain.h"
+#include "plain_linear.h"
+#include "plain_conv.h"
+
+static const kernel_table plain_table = {
+    .lanes = 1, .isa = NAME, .gather = plain_gather, .leave = plain_leave, .leave_index = plain_leave_index, .add = add,
+    .conv_forward = plain_conv, .linear_forward = plain_linear, .maxpool_forward = plain_maxpool,
+    .avgpool_forward = plain_avgpool, .norm_forward = plain_norm, .element_forward = element_forward,
+};
 
 const kernel_table TABLE = {
-    .lanes = L, .isa = NAME, .gather = gather, .leave = leave, .enter_index = enter_index, .leave_index = leave_index,
+    .lanes = L, .isa = NAME, .plain = &plain_table, .gather = gather, .leave = leave, .enter_index = enter_index, .leave_index = leave_index,
     .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
     .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
     .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,

@@ -3,8 +3,10 @@
 
    Lane arrays are (blocks, C, H, W, L): L images side by side, block after block; `n` images in all, so that the last
    block may have empty lanes. What stands in the empty lanes of an activation is finite but otherwise unspecified; in the
-   empty lanes of a gradient stand zeros. Pointers are aligned to the vector size for lane arrays, to the element for
-   parameters. Functions return 0, or -1 if there was no memory; the binding has checked all sizes. */
+   empty lanes of a gradient stand zeros. A plain array is (n, C, H, W), followed by PLAIN_SLACK elements of no meaning; the
+   table for plain arrays has the operations of inference alone, and they ignore `code`. Pointers are aligned to the
+   vector size for these arrays, to the element for parameters. Functions return 0, or -1 if there was no memory; the
+   binding has checked all sizes. */
 #ifndef MINIDL_KERNELS_H
 #define MINIDL_KERNELS_H
 
@@ -12,6 +14,8 @@
 #include <stdint.h>
 
 typedef ptrdiff_t size; /* as Py_ssize_t */
+
+enum { PLAIN_SLACK = 64 };
 
 enum { POOL_NONE, POOL_AVG, POOL_MAX2 }; /* what the 2 x 2, stride 2 pooling of a fused block takes */
 
@@ -114,9 +118,10 @@ typedef struct {
     void *y;
 } gather_args;
 
-typedef struct {
-    size lanes;
+typedef struct kernel_table {
+    size lanes; /* 1: for plain arrays */
     const char *isa;
+    const struct kernel_table *plain; /* the table for plain arrays; NULL in itself */
     int (*gather)(const gather_args *);
     int (*leave)(size n, size F, const void *x, void *y);              /* lanes -> (n, F) */
     int (*enter_index)(size n, size F, const int32_t *x, int32_t *y);  /* (n, F) -> lanes */

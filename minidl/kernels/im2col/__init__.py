@@ -16,7 +16,7 @@ from minidl.kernels.im2col.activation import (
 )
 from minidl.kernels.im2col.conv2d import conv2d_backward, conv2d_forward
 from minidl.kernels.im2col.dropout import dropout_backward, dropout_forward
-from minidl.kernels.im2col.layout import add, enter, gather, leave, reshape
+from minidl.kernels.im2col.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.im2col.linear import linear_backward, linear_forward
 from minidl.kernels.im2col.loss import mse_loss, softmax_cross_entropy
 from minidl.kernels.im2col.matrix import col2im, im2col
@@ -44,6 +44,7 @@ __all__ = [
     "add",
     "avgpool2d_backward",
     "avgpool2d_forward",
+    "batches",
     "batchnorm_backward",
     "batchnorm_forward",
     "col2im",

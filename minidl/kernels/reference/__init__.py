@@ -16,7 +16,7 @@ from minidl.kernels.reference.activation import (
 )
 from minidl.kernels.reference.conv2d import conv2d_backward, conv2d_forward
 from minidl.kernels.reference.dropout import dropout_backward, dropout_forward
-from minidl.kernels.reference.layout import add, enter, gather, leave, reshape
+from minidl.kernels.reference.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.reference.linear import linear_backward, linear_forward
 from minidl.kernels.reference.loss import mse_loss, softmax_cross_entropy
 from minidl.kernels.reference.matrix import col2im, im2col
@@ -44,6 +44,7 @@ __all__ = [
     "add",
     "avgpool2d_backward",
     "avgpool2d_forward",
+    "batches",
     "batchnorm_backward",
     "batchnorm_forward",
     "col2im",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 
-def enter(x: np.ndarray) -> np.ndarray:
+def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:
     """x itself."""
     return x
+
+
+def batches(n: int, most: int, dtype: Any) -> list[int]:
+    """As large as they may be."""
+    return [most] * (n // most) + [n % most] * (n % most > 0)
 
 
 def leave(x: np.ndarray) -> np.ndarray:
@@ -15,7 +22,9 @@ def leave(x: np.ndarray) -> np.ndarray:
     return x.copy()
 
 
-def gather(images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def gather(
+    images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray, infer: bool = False
+) -> np.ndarray:
     """y[n] = images[index[n]] * scale + shift, scale and shift per channel, in their dtype."""
     per_channel = (-1,) + (1,) * (images.ndim - 2)
     y = np.zeros((index.shape[0], *images.shape[1:]), scale.dtype)
