@@ -5,6 +5,13 @@ enum { SUM_CHUNK = 256 }; /* vectors summed in T before they go to a double */
 
 INLINE V norm_value(V x, V mean, V scale, V beta) { return (x - mean) * scale + beta; }
 
+/* The sum over the lanes in double. */
+INLINE double sum_wide(V v) {
+    double sum = 0;
+    UNROLL for (int i = 0; i < L; i++) sum += (double)v[i];
+    return sum;
+}
+
 /* Sum over the batch of (x - mean)^power of one channel, the empty lanes left out. */
 static double norm_sum(const T *x, size blocks, size stride, size area, VI last, T mean, int power) {
     double total = 0;
@@ -24,7 +31,7 @@ static double norm_sum(const T *x, size blocks, size stride, size area, VI last,
                 V d = load(x + b * stride + p * L) - m;
                 sum[0] += power == 1 ? d : d * d;
             }
-            total += sum_vector((V)((VI)((sum[0] + sum[1]) + (sum[2] + sum[3])) & mask));
+            total += sum_wide((V)((VI)((sum[0] + sum[1]) + (sum[2] + sum[3])) & mask));
         }
     }
     return total;
@@ -126,8 +133,8 @@ static int norm_backward_task(void *context, ptrdiff_t c) {
                 s[0] += d;
                 sx[0] += d * (load(x + b * stride + p) - m);
             }
-            sum_dy += sum_vector((V)((VI)(s[0] + s[1]) & mask));
-            sum_dyx += sum_vector((V)((VI)(sx[0] + sx[1]) & mask));
+            sum_dy += sum_wide((V)((VI)(s[0] + s[1]) & mask));
+            sum_dyx += sum_wide((V)((VI)(sx[0] + sx[1]) & mask));
         }
     }
     ((T *)a->dgamma)[c] = (T)(sum_dyx * inv_std);
