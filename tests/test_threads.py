@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,7 +129,7 @@ def test_beside_numpy_matrix_products(rng):
 
 FORK = """
 import os, sys
-sys.path.insert(0, {tests!r})
+sys.path[:] = {path!r}
 import minidl
 from training import digest, train
 
@@ -195,6 +194,6 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_forked_child_trains(body):
     """In a process of its own: forking this one would copy whatever else runs here."""
-    script = FORK.format(tests=str(Path(__file__).parent), body=body)
+    script = FORK.format(path=sys.path, body=body)
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=100)
     assert process.returncode == 0, process.stderr

@@ -18,6 +18,7 @@ SHOW = "import minidl; minidl.show_config()"
 def run(code, **environment):
     """The script's process in this environment, without the settings of this one."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MINIDL_")}
+    code = f"import sys; sys.path[:] = {sys.path!r}; {code}"  # the same minidl as here
     return subprocess.run(
         [sys.executable, "-c", code], env={**kept, **environment}, capture_output=True, text=True, timeout=100
     )
