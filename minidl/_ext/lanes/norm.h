@@ -1,7 +1,7 @@
 /* Batch normalisation, with the relu and the 2 x 2 pooling that may follow it. A task is one channel of the whole batch, so
    the sums have one order. Variance is summed about the mean. Twin: minidl/kernels/reference/norm.py. */
 
-enum { SUM_CHUNK = 256 }; /* vectors summed in T before they go to a double */
+enum { SUM_CHUNK = 64 }; /* vectors summed in T before they go to a double: few, for the mean's last bit */
 
 INLINE V norm_value(V x, V mean, V scale, V beta) { return (x - mean) * scale + beta; }
 
@@ -47,7 +47,6 @@ static int norm_forward_task(void *context, ptrdiff_t c) {
         VI last = lanes_below(a->n - (blocks - 1) * L);
         if (count > 0) {
             mean = norm_sum(x, blocks, stride, area, last, 0, 1) / count;
-            mean += norm_sum(x, blocks, stride, area, last, (T)mean, 1) / count;
             var = norm_sum(x, blocks, stride, area, last, (T)mean, 2) / count;
             running_mean[c] = (T)(a->momentum * running_mean[c] + (1 - a->momentum) * mean);
             running_var[c] = (T)(a->momentum * running_var[c] + (1 - a->momentum) * var);
