@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
@@ -26,65 +26,84 @@ POOLS = {
 }
 
 
-def results(backend: Any, dtype: Any, n: int, size: int, batch: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """All results on n random images of CHANNELS x size x size, or on `batch`, (n, CHANNELS, size, size)."""
+def results(
+    backend: Any,
+    dtype: Any,
+    n: int,
+    size: int,
+    batch: np.ndarray | None = None,
+    empty: float = 0.0,
+    look: Callable[[str, Any], None] = lambda name, value: None,
+) -> dict[str, np.ndarray]:
+    """All results on n random images of CHANNELS x size x size, or on `batch`, (n, CHANNELS, size, size).
+
+    empty: what stands in the empty lanes of the images. look: sees every result before it leaves the backend.
+    """
     rng = np.random.default_rng(n)
-    x = cases.random(rng, (n, CHANNELS, size, size), dtype)
+    values = cases.random(rng, (n, CHANNELS, size, size), dtype)
     if batch is not None:
-        x = batch.astype(dtype)
+        values = batch.astype(dtype)
+    x = entered(backend, values, empty)
     found: dict[str, np.ndarray] = {}
     for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _losses):
         for name, value in part(backend, dtype, x, rng):
             assert name not in found
+            look(name, value)
             found[name] = backend.leave(value) if not isinstance(value, np.ndarray) else value
     return found
 
 
-def bits(found: dict[str, np.ndarray]) -> dict[str, bytes]:
-    """The same to compare: equal only if every bit is."""
-    return {name: value.tobytes() for name, value in found.items()}
+def entered(backend: Any, x: np.ndarray, empty: float = 0.0) -> Any:
+    """x in lanes, with `empty` (not negative) in the lanes without an image.
+
+    The shift of `gather` reaches those, too; Relu takes it away again where images are.
+    """
+    if empty == 0:
+        return backend.enter(x)
+    low = np.full((1, *x.shape[1:]), -2 * empty, x.dtype)
+    one, shift = np.ones(x.shape[1], x.dtype), np.full(x.shape[1], empty, x.dtype)
+    filled = backend.relu_forward(backend.gather(low, np.zeros(len(x), np.intp), one, shift))
+    return backend.add(backend.enter(x), filled)
 
 
 def _gradient(backend: Any, rng: np.random.Generator, y: Any) -> Any:
     return backend.enter(cases.random(rng, tuple(y.shape), y.dtype))
 
 
-def _convolutions(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    entered = backend.enter(x)
+def _convolutions(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     for name, (shape, window) in CONVS.items():
         w, b = cases.random(rng, shape, dtype), cases.random(rng, shape[:1], dtype)
-        y = backend.conv2d_forward(entered, w, b, *window)
+        y = backend.conv2d_forward(x, w, b, *window)
         dy = _gradient(backend, rng, y)
         yield f"{name} y", y
-        yield from _named(name, "dx dw db", backend.conv2d_backward(dy, entered, w, *window))
+        yield from _named(name, "dx dw db", backend.conv2d_backward(dy, x, w, *window))
         for relu, (kind, pool) in product((False, True), POOLS.items()):
             block = f"{name} block, relu {relu}, pool {kind}"
-            y, saved = backend.conv_block_forward(entered, w, b, *window, relu, pool)
+            y, saved = backend.conv_block_forward(x, w, b, *window, relu, pool)
             yield f"{block} y", y
             dy = _gradient(backend, rng, y)
-            gradients = backend.conv_block_backward(dy, saved, entered, w, *window, relu, pool)
+            gradients = backend.conv_block_backward(dy, saved, x, w, *window, relu, pool)
             yield from _named(block, "dx dw db", gradients)
 
 
-def _pooling(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    entered = backend.enter(x)
+def _pooling(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     for name, pool in POOLS.items():
         if pool is None:
             continue
         if pool[0] == "max":
-            y, argmax = backend.maxpool2d_forward(entered, *pool[1:])
+            y, argmax = backend.maxpool2d_forward(x, *pool[1:])
             yield f"{name} argmax", argmax
             dx = backend.maxpool2d_backward(_gradient(backend, rng, y), argmax, x.shape, *pool[1:])
         else:
-            y = backend.avgpool2d_forward(entered, *pool[1:])
+            y = backend.avgpool2d_forward(x, *pool[1:])
             dx = backend.avgpool2d_backward(_gradient(backend, rng, y), x.shape, *pool[1:])
         yield from _named(f"pool {name}", "y dx", (y, dx))
-    y = backend.global_avgpool_forward(entered)
+    y = backend.global_avgpool_forward(x)
     yield from _named("global", "y dx", (y, backend.global_avgpool_backward(_gradient(backend, rng, y), x.shape)))
 
 
-def _linear(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    flat = backend.reshape(backend.enter(x), (int(np.prod(x.shape[1:])),))
+def _linear(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    flat = backend.reshape(x, (int(np.prod(x.shape[1:])),))
     w, b = cases.random(rng, (33, flat.shape[1]), dtype), cases.random(rng, (33,), dtype)
     y = backend.linear_forward(flat, w, b)
     dy = _gradient(backend, rng, y)
@@ -95,44 +114,42 @@ def _linear(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -
     yield from _named("linear block", "dx dw db", backend.linear_block_backward(dy, y, flat, w))
 
 
-def _elementwise(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    entered = backend.enter(x)
-    dy = _gradient(backend, rng, entered)
+def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    dy = _gradient(backend, rng, x)
     for name in ("relu", "sigmoid", "tanh"):
-        y = getattr(backend, f"{name}_forward")(entered)
+        y = getattr(backend, f"{name}_forward")(x)
         yield from _named(name, "y dx", (y, getattr(backend, f"{name}_backward")(dy, y)))
-    yield "add", backend.add(entered, dy)
-    yield "dropout", backend.dropout_forward(entered, 0.3, 17)
+    yield "add", backend.add(x, dy)
+    yield "dropout", backend.dropout_forward(x, 0.3, 17)
     yield "dropout dx", backend.dropout_backward(dy, 0.3, 17)
     images = rng.integers(0, 256, (len(x) + 5, *x.shape[1:])).astype(np.uint8)
     scale, shift = cases.random(rng, (CHANNELS,), dtype), cases.random(rng, (CHANNELS,), dtype)
     yield "gather", backend.gather(images, rng.integers(0, len(images), len(x)), scale, shift)
 
 
-def _norm(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    entered = backend.enter(x)
+def _norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     gamma, beta = cases.random(rng, (CHANNELS,), dtype), cases.random(rng, (CHANNELS,), dtype)
     for train in (True, False):
         running = np.zeros(CHANNELS, dtype), np.ones(CHANNELS, dtype)
-        y, mean, inv_std = backend.batchnorm_forward(entered, gamma, beta, *running, 0.9, 1e-3, train)
+        y, mean, inv_std = backend.batchnorm_forward(x, gamma, beta, *running, 0.9, 1e-3, train)
         dy = _gradient(backend, rng, y)
         name = f"norm, train {train}"
         yield from _named(name, "y mean inv_std running_mean running_var", (y, mean, inv_std, *running))
-        gradients = backend.batchnorm_backward(dy, entered, gamma, mean, inv_std, train)
+        gradients = backend.batchnorm_backward(dy, x, gamma, mean, inv_std, train)
         yield from _named(name, "dx dgamma dbeta", gradients)
         for relu, (kind, pool) in product((False, True), POOLS.items()):
             block = f"{name} block, relu {relu}, pool {kind}"
             running = np.zeros(CHANNELS, dtype), np.ones(CHANNELS, dtype)
-            args = entered, gamma, beta, *running, 0.9, 1e-3, train, relu, pool
+            args = x, gamma, beta, *running, 0.9, 1e-3, train, relu, pool
             y, saved = backend.norm_block_forward(*args)
             yield from _named(block, "y running_mean running_var", (y, *running))
             dy = _gradient(backend, rng, y)
-            gradients = backend.norm_block_backward(dy, saved, entered, gamma, train, relu, pool)
+            gradients = backend.norm_block_backward(dy, saved, x, gamma, train, relu, pool)
             yield from _named(block, "dx dgamma dbeta", gradients)
 
 
-def _losses(backend: Any, dtype: Any, x: np.ndarray, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    logits = backend.global_avgpool_forward(backend.enter(x))
+def _losses(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    logits = backend.global_avgpool_forward(x)
     targets = rng.random(logits.shape).astype(dtype)
     for name, target in {"labels": rng.integers(0, CHANNELS, len(x)), "rows": targets}.items():
         loss, dlogits, correct = backend.softmax_cross_entropy(logits, target, 0.1)

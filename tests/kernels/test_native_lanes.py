@@ -78,6 +78,41 @@ def test_a_batch_does_not_depend_on_its_neighbours(native, dtype):
             assert_array_equal(alone[0], together[i])
 
 
+@dtypes
+def test_what_stands_in_empty_lanes_reaches_no_result(native, dtype):
+    """An activation may leave anything finite there: a bias, an exponential, a shifted mean."""
+    lanes = lanearray.lanes(dtype)
+    for n in sorted({1, 3, lanes - 1, lanes + 1}):
+        clean = operations.results(native, dtype, n, SIZE)
+        for value in (1.0, 3e4):
+            dirty = operations.results(native, dtype, n, SIZE, empty=value)
+            for name, expected in clean.items():
+                assert dirty[name].tobytes() == expected.tobytes(), (n, value, name)
+
+
+@dtypes
+@pytest.mark.parametrize("empty", [0, 3e4])
+def test_empty_lanes_of_gradients_are_zero(native, dtype, empty):
+    """Sums over the batch count on it. A linear layer's bias gradient is the sum of all lanes."""
+    looked = []
+
+    def look(name, value):
+        if not name.endswith((" dx", " dlogits")):
+            return
+        looked.append(name)
+        features = int(np.prod(value.shape[1:]))
+        x, w = native.enter(np.zeros((len(value), 1), dtype)), np.zeros((features, 1), dtype)
+        sums = [
+            native.linear_backward(native.reshape(dy, (features,)), x, w, need_dx=False)[2]
+            for dy in (value, native.enter(native.leave(value)))
+        ]
+        assert_array_equal(*sums, err_msg=name)
+
+    for n in (1, 3, 17):
+        operations.results(native, dtype, n, SIZE, empty=empty, look=look)
+    assert len(looked) > 100
+
+
 def test_an_empty_lane_enters_as_zero(native):
     """A gradient that a user hands over must be zero where no image is: sums run over whole vectors."""
     for n in (1, 3, 17):
