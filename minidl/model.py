@@ -113,12 +113,12 @@ class Model(Sequential):
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
             return self._predict(images)
-        scores = None
-        start = 0
-        for size in sizes:
-            part = self._predict(images[start : start + size])
-            scores = np.empty((len(images), *part.shape[1:]), part.dtype) if scores is None else scores
-            scores[start : start + size] = part
+        first = self._predict(images[: sizes[0]])
+        scores = np.empty((len(images), *first.shape[1:]), first.dtype)
+        scores[: sizes[0]] = first
+        start = sizes[0]
+        for size in sizes[1:]:
+            scores[start : start + size] = self._predict(images[start : start + size])
             start += size
         return scores
 

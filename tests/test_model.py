@@ -280,3 +280,45 @@ def test_copies_are_independent(backend, x, duplicate):
     assert other.mean == 0.25
     other.parameters()[0].data += 1
     assert model.predict(x).tobytes() == scores.tobytes()
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 8, 15, 16, 17, 24, 33])
+def test_predict_is_forward_for_any_number_of_images(n):
+    model = minidl.Model(
+        minidl.Conv2D(2, 3, 3, padding=1, rng=1),
+        minidl.BatchNorm2D(3),
+        minidl.Relu(),
+        minidl.Residual(minidl.Sequential(minidl.Conv2D(3, 3, 1, rng=2), minidl.Sigmoid())),
+        minidl.MaxPool2D(2),
+        minidl.Dropout(0.5),
+        minidl.Flatten(),
+        minidl.Linear(27, 4, rng=3),
+        minidl.Relu(),
+        minidl.Linear(4, 5, rng=4),
+    )
+    x = np.random.default_rng(0).standard_normal((n, 2, 6, 6)).astype(np.float32)
+    expected = model.forward(x)
+    for batch_size in (1, 7, 256):
+        scores = model.predict(x, batch_size)
+        assert scores.shape == (n, 5)
+        assert scores.dtype == np.float32
+        np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_predict_uses_what_a_subclass_computes():
+    class Doubled(minidl.Linear):
+        def _forward(self, x, train):
+            return super()._forward(self.kernels.add(x, x), train)
+
+    model = minidl.Model(Doubled(3, 2, rng=1), minidl.Linear(2, 2, rng=2))
+    x = np.random.default_rng(0).standard_normal((2, 3)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(x), model.forward(x), rtol=1e-6)
+
+
+def test_predict_forgets_an_earlier_forward():
+    model = minidl.Model(minidl.Linear(3, 2, rng=1))
+    x = np.ones((2, 3), np.float32)
+    model.forward(x)
+    model.predict(x)
+    with pytest.raises(RuntimeError, match="forward before backward"):
+        model.backward(np.ones((2, 2), np.float32))

@@ -140,8 +140,8 @@ def memory_in_use():
 
 
 cdef size most_plain(const kernel_table *table) noexcept:
-    """The most images that are faster plain than in lanes: three quarters of a block."""
-    return table.lanes * 3 // 4
+    """The most images that are faster plain than in lanes: half a block, more in networks without Winograd's form."""
+    return table.lanes // 2
 
 
 def batches(size n, size most, dtype):

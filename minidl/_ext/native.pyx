@@ -10,7 +10,6 @@ from libc.string cimport memset
 from minidl._ext.kernels cimport *
 from minidl._ext.lanearray cimport (
     F32,
-    F64,
     INT32,
     UINT8,
     LaneArray,

@@ -66,6 +66,7 @@ __all__ = [
     "add",
     "avgpool2d_backward",
     "avgpool2d_forward",
+    "batches",
     "batchnorm_backward",
     "batchnorm_forward",
     "col2im",

@@ -74,12 +74,12 @@ class Sequential(Layer):
         return super().run(x, train)
 
     def infer(self, x: Any) -> Any:
-        """`run` without a way back: every node's input is free as soon as its output is there; forgets the last `run`."""
+        """`run` without a way back: a node's input is free as soon as its output is there; forgets the last `run`."""
         nodes = self.plan()
         if self._remembers:
             self.release()
         known = self._x_shape
-        if x.shape != known and (known is None or x.shape[1:] != known[1:]) or x.dtype != self._x_dtype:
+        if (x.shape != known and (known is None or x.shape[1:] != known[1:])) or x.dtype != self._x_dtype:
             self._admit(x)
         for node in nodes:
             node.kernels = self.kernels

@@ -82,7 +82,7 @@ class Conv2D(Layer):
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        return self.infer(x)
+        return Conv2D.infer(self, x)  # not a subclass's, which comes back here
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:

@@ -31,7 +31,7 @@ class _Reshape(Layer):
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._in = x.shape[1:]
-        return self.infer(x)
+        return _Reshape.infer(self, x)  # not a subclass's, which comes back here
 
     def _backward(self, dy: Any) -> Any:
         if self._in is None:

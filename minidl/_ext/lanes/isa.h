@@ -30,8 +30,8 @@ static const kernel_table plain_table = {
 };
 
 const kernel_table TABLE = {
-    .lanes = L, .isa = NAME, .plain = &plain_table, .gather = gather, .leave = leave, .enter_index = enter_index, .leave_index = leave_index,
-    .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
+    .lanes = L, .isa = NAME, .plain = &plain_table, .gather = gather, .leave = leave, .enter_index = enter_index,
+    .leave_index = leave_index, .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
     .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
     .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,
     .norm_backward = norm_backward, .element_forward = element_forward, .element_backward = element_backward,

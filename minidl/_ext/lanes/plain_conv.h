@@ -18,7 +18,8 @@ typedef struct {
 
 static plain_phases phases_of(const geometry *g, size rows, size columns) {
     size reach_h = (g->KH - 1) * g->DH, reach_w = (g->KW - 1) * g->DW;
-    return (plain_phases){smaller(g->SH, reach_h + 1), smaller(g->SW, reach_w + 1), rows + reach_h / g->SH, columns + reach_w / g->SW};
+    return (plain_phases){smaller(g->SH, reach_h + 1), smaller(g->SW, reach_w + 1), rows + reach_h / g->SH,
+                          columns + reach_w / g->SW};
 }
 
 /* One channel of x, rows from `top` on, zeros outside. What stands behind a row and before the next is zeroed at once, in
