@@ -24,7 +24,7 @@ cdef extern from "stdlib.h" nogil:
     int posix_memalign(void **memory, size_t alignment, size_t bytes)
 
 
-# ---- instruction sets and threads --------------------------------------------------------------------------------------
+# ---- instruction sets and threads ----------------------------------------------------------------------------------
 
 tables[0] = isa_table(0, 0)
 tables[1] = isa_table(0, 1)
@@ -72,7 +72,8 @@ def use_winograd(int tile):
 
 def config():
     """What `minidl.show_config` tells of this backend, by name."""
-    return {"isa": f"{isa()} of {', '.join(isas())}", "lanes": f"{lanes(np.float32)} float32, {lanes(np.float64)} float64"}
+    per_vector = f"{lanes(np.float32)} float32, {lanes(np.float64)} float64"
+    return {"isa": f"{isa()} of {', '.join(isas())}", "lanes": per_vector}
 
 
 def set_num_threads(int threads):
@@ -85,7 +86,7 @@ def get_num_threads():
     return pool_get_threads()
 
 
-# ---- memory -----------------------------------------------------------------------------------------------------------
+# ---- memory --------------------------------------------------------------------------------------------------------
 
 # Freed buffers wait here by size for the next array: a training loop allocates nothing after its first step.
 cdef dict waiting = {}
@@ -175,7 +176,7 @@ cdef int kind_of(dtype) except -1:
 
 @cython.no_gc  # a collector would clear `owner` before __dealloc__ reads it; no cycle runs through an array
 cdef class LaneArray:
-    """A batch in lanes: (blocks, *shape of one image, L), the images of a block side by side. Made by `enter` and `gather`.
+    """A batch in lanes, made by `enter` and `gather`: (blocks, *shape of one image, L), a block's images side by side.
 
     For inference with few images it is plain instead, with one lane: image after image.
 
@@ -325,7 +326,8 @@ cdef class Views:
         except TypeError as error:
             raise TypeError(f"{name} must be an array, got {type(a).__name__}") from error
         except (BufferError, ValueError) as error:
-            raise ValueError(f"{name} must be a {'writable ' if writable else ''}C-contiguous array: {error}") from error
+            kind = "writable C-contiguous" if writable else "C-contiguous"
+            raise ValueError(f"{name} must be a {kind} array: {error}") from error
         self.used += 1
         if view.format == NULL or view.format[0] != code or view.format[1] != 0:
             raise TypeError(f"{name} must be an array of format {chr(code)!r}, got {view.format.decode()!r}")

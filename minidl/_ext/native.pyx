@@ -36,7 +36,7 @@ import math
 import numpy as np
 
 
-# ---- layout -------------------------------------------------------------------------------------------------------------
+# ---- layout --------------------------------------------------------------------------------------------------------
 
 def enter(x, infer=False):
     """See contract."""
@@ -143,7 +143,7 @@ def add(LaneArray a, LaneArray b):
     return y
 
 
-# ---- convolution ----------------------------------------------------------------------------------------------------------
+# ---- convolution ---------------------------------------------------------------------------------------------------
 
 cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilation) except -1:
     """Fill in window sizes and OH, OW; x's sizes are there."""
@@ -155,11 +155,13 @@ cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilatio
     if min(g.H, g.W) < 1:
         raise ValueError(f"the input's height and width must be at least 1, got {g.H, g.W}")
     if min(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW) < 1 or g.PH < 0 or g.PW < 0:
-        raise ValueError(f"kernel {k}, stride {stride} and dilation {dilation} must be positive, padding {padding} not negative")
+        raise ValueError(f"kernel {k}, stride {stride} and dilation {dilation} must be positive, "
+                         f"padding {padding} not negative")
     if max(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW) >= 1 << 31:
         raise ValueError("sizes must be below 2**31")
     if g.DH * (g.KH - 1) + 1 > g.H + 2 * g.PH or g.DW * (g.KW - 1) + 1 > g.W + 2 * g.PW:
-        raise ValueError(f"kernel {k} (dilation {dilation}) must fit into the padded input {g.H, g.W} (padding {padding})")
+        raise ValueError(f"kernel {k} (dilation {dilation}) must fit into the padded input "
+                         f"{g.H, g.W} (padding {padding})")
     padded = (<double>g.H + 2 * g.PH + g.KH * g.DH) * (<double>g.W + 2 * g.PW + g.KW * g.DW) * max(g.C, g.O, 1) * 64
     if padded > 2.0 ** 46:
         raise ValueError(f"{max(g.C, g.O)} channels of {g.H + 2 * g.PH} x {g.W + 2 * g.PW}, padded, are too large")
@@ -173,7 +175,8 @@ cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilatio
     return 0
 
 
-cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, tuple padding, tuple dilation, size groups) except -1:
+cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, tuple padding, tuple dilation,
+                       size groups) except -1:
     cdef tuple w_shape = w.shape
     cdef size per_group
     g.n, g.C, g.H, g.W = x.shape
@@ -235,8 +238,8 @@ cdef int pair_of(tuple out) except -1:
     return 0
 
 
-cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, LaneArray x, w, tuple stride, tuple padding,
-                     tuple dilation, size groups, bint need_dx, tuple out):
+cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, LaneArray x, w, tuple stride,
+                     tuple padding, tuple dilation, size groups, bint need_dx, tuple out):
     cdef conv_backward_args args
     cdef Views views = Views()
     cdef LaneArray dx = None
@@ -283,7 +286,7 @@ def conv2d_backward(dy, x, w, stride, padding, dilation, groups, need_dx=True, o
     return conv_back(dy, None, None, POOL_NONE, x, w, stride, padding, dilation, groups, need_dx, out)
 
 
-# ---- pooling --------------------------------------------------------------------------------------------------------------
+# ---- pooling -------------------------------------------------------------------------------------------------------
 
 cdef int pool_geometry(geometry *g, tuple shape, tuple kernel_size, tuple stride, tuple padding) except -1:
     if len(shape) != 4:
@@ -326,7 +329,8 @@ def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, str
         same(argmax, dy.shape, "argmax")
         plain = leave(argmax)
         moved = made_of(dy, dy.shape, INT32)
-        dy.table.enter_index(dy.n, dy.F, <int32_t *>views.take(plain, "argmax", dy.n * dy.F, c'i', False), <int32_t *>moved.data)
+        dy.table.enter_index(dy.n, dy.F, <int32_t *>views.take(plain, "argmax", dy.n * dy.F, c'i', False),
+                             <int32_t *>moved.data)
         argmax = moved
     beside(argmax, dy, INT32, "argmax")
     dx = made_of(dy, tuple(x_shape), dy.dtype)
@@ -378,7 +382,7 @@ def global_avgpool_backward(LaneArray dy, x_shape):
     return avgpool2d_backward(reshape(dy, (dy.F, 1, 1)), x_shape, tuple(x_shape[2:]), (1, 1), (0, 0))
 
 
-# ---- linear -----------------------------------------------------------------------------------------------------------------
+# ---- linear --------------------------------------------------------------------------------------------------------
 
 cdef LaneArray linear_run(LaneArray x, w, b, bint relu):
     cdef linear_forward_args args
@@ -444,7 +448,7 @@ def linear_backward(dy, x, w, need_dx=True, out=None):
     return linear_back(dy, None, x, w, need_dx, out)
 
 
-# ---- activations --------------------------------------------------------------------------------------------------------------
+# ---- activations ---------------------------------------------------------------------------------------------------
 
 cdef LaneArray activate(int which, LaneArray x):
     cdef int status
@@ -498,7 +502,7 @@ def tanh_backward(dy, y):
     return slope(ELEMENT_TANH, dy, y)
 
 
-# ---- normalisation and dropout --------------------------------------------------------------------------------------------------
+# ---- normalisation and dropout -------------------------------------------------------------------------------------
 
 cdef int channels(LaneArray x, size *C, size *H, size *W) except -1:
     C[0], H[0], W[0] = x.F, 1, 1
@@ -509,7 +513,8 @@ cdef int channels(LaneArray x, size *C, size *H, size *W) except -1:
     return 0
 
 
-cdef tuple norm_run(LaneArray x, gamma, beta, running_mean, running_var, double momentum, double eps, bint train, bint relu, int pool):
+cdef tuple norm_run(LaneArray x, gamma, beta, running_mean, running_var, double momentum, double eps, bint train,
+                    bint relu, int pool):
     cdef norm_forward_args args
     cdef Views views = Views()
     cdef LaneArray y, code = None
@@ -551,8 +556,8 @@ def batchnorm_forward(x, gamma, beta, running_mean, running_var, momentum, eps, 
     return norm_run(x, gamma, beta, running_mean, running_var, momentum, eps, train, False, POOL_NONE)[:3]
 
 
-cdef tuple norm_back(LaneArray dy, LaneArray code, int pool, bint relu, LaneArray x, gamma, beta, mean, inv_std, bint train,
-                     tuple out):
+cdef tuple norm_back(LaneArray dy, LaneArray code, int pool, bint relu, LaneArray x, gamma, beta, mean, inv_std,
+                     bint train, tuple out):
     cdef norm_backward_args args
     cdef Views views = Views()
     cdef LaneArray dx
@@ -616,7 +621,7 @@ def dropout_backward(LaneArray dy, rate, key):
     return drop(dy, rate, key)
 
 
-# ---- losses -----------------------------------------------------------------------------------------------------------------------
+# ---- losses --------------------------------------------------------------------------------------------------------
 
 def softmax_cross_entropy(LaneArray logits, target, double smoothing=0.0):
     """See contract."""
@@ -661,7 +666,7 @@ def mse_loss(LaneArray x, target):
     return loss, dx
 
 
-# ---- optimiser updates --------------------------------------------------------------------------------------------------------------
+# ---- optimiser updates ---------------------------------------------------------------------------------------------
 
 def sgd_update(p, grad, velocity, double lr, double momentum, double weight_decay, nesterov=False):
     """See contract."""
@@ -691,7 +696,8 @@ def rmsprop_update(p, grad, square, double lr, double decay, double eps, double 
         tables[kind].rmsprop(count, to, g, s, lr, decay, eps, weight_decay)
 
 
-def adam_update(p, grad, m, v, size step, double lr, double beta1, double beta2, double eps, double weight_decay, decoupled=False):
+def adam_update(p, grad, m, v, size step, double lr, double beta1, double beta2, double eps, double weight_decay,
+                decoupled=False):
     """See contract."""
     cdef Views views = Views()
     cdef int kind = kind_of(p.dtype), apart = decoupled
@@ -705,7 +711,7 @@ def adam_update(p, grad, m, v, size step, double lr, double beta1, double beta2,
         tables[kind].adam(count, to, g, m1, m2, step, lr, beta1, beta2, eps, weight_decay, apart)
 
 
-# ---- blocks -----------------------------------------------------------------------------------------------------------------------
+# ---- blocks --------------------------------------------------------------------------------------------------------
 
 cdef tuple pool_after(LaneArray y, pool):
     """Pool by the plain operation -> pooled, argmax (None for an average)."""
@@ -736,7 +742,8 @@ def conv_block_backward(dy, saved, x, w, stride, padding, dilation, groups, relu
     y, code, argmax = saved
     if pool is not None and not fused:
         dy = pool_before(dy, argmax, y.shape, pool)
-    return conv_back(dy, y if relu and not fused else None, code, fused, x, w, stride, padding, dilation, groups, need_dx, out)
+    return conv_back(dy, y if relu and not fused else None, code, fused, x, w, stride, padding, dilation, groups,
+                     need_dx, out)
 
 
 def norm_block_forward(x, gamma, beta, running_mean, running_var, momentum, eps, train, relu, pool):
