@@ -79,6 +79,8 @@ class Model(Sequential):
         infer: whether no backward pass will follow.
         """
         backend = kernels.current()
+        if images.dtype is self._dtype and images.flags.carray:
+            return backend.enter(images, infer)
         if images.dtype != UINT8:
             return backend.enter(geometry.float_array(self.who, "input", images, self._dtype), infer)
         images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
@@ -113,14 +115,8 @@ class Model(Sequential):
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
             return self._predict(images)
-        first = self._predict(images[: sizes[0]])
-        scores = np.empty((len(images), *first.shape[1:]), first.dtype)
-        scores[: sizes[0]] = first
-        start = sizes[0]
-        for size in sizes[1:]:
-            scores[start : start + size] = self._predict(images[start : start + size])
-            start += size
-        return scores
+        parts = np.split(images, np.cumsum(sizes[:-1]))
+        return np.concatenate([self._predict(part) for part in parts])
 
     def _predict(self, images: np.ndarray) -> np.ndarray:
         return kernels.current().leave(self.infer(self._enter(images, True)))

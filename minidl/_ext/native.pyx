@@ -123,7 +123,7 @@ def gather(images, index, scale, shift, infer=False):
 
 def reshape(LaneArray x not None, shape):
     """See contract."""
-    if math.prod(shape) != x.F or min(shape, default=1) < 0:
+    if shape != (x.F,) and (math.prod(shape) != x.F or min(shape, default=1) < 0):
         raise ValueError(f"shape {tuple(shape)} must have the {x.F} values of an image of shape {x.shape[1:]}")
     return reshaped(x, (x.n, *shape))
 

@@ -136,8 +136,6 @@ def float_array(who: str, name: str, x: Any, dtype: Any = None) -> np.ndarray:
     dtype None keeps float32 or float64; else the array is converted to dtype (float32 or float64). Objects, complex
     numbers, integers, bools and other floats than float16, float32 and float64 are a TypeError.
     """
-    if type(x) is np.ndarray and x.dtype is dtype and x.flags.c_contiguous and x.flags.aligned:
-        return x
     a = np.asarray(x)
     kind = a.dtype.newbyteorder("=")
     if kind not in FLOATS and kind != np.dtype(np.float16):

@@ -202,10 +202,7 @@ class Layer:
         return y
 
     def infer(self, x: Any) -> Any:
-        """`run` outside training and without a way back: nothing is remembered, the input can be freed.
-
-        A layer may compute this directly. A container has set its `kernels` and checked the shapes of all layers.
-        """
+        """`run` with nothing remembered. Called by containers, which have set `kernels` and checked all shapes."""
         y = self.run(x, False)
         self.release()
         return y

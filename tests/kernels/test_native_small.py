@@ -236,3 +236,22 @@ def test_indices_of_the_plain_layout_come_back_in_lanes(native):
     dy = native.leave(y)
     dx = native.maxpool2d_backward(native.enter(dy), argmax, x.shape, *window)
     compare.check(native.leave(dx), reference.maxpool2d_backward(dy, native.leave(argmax), x.shape, *window))
+
+
+@dtypes
+def test_any_number_of_threads_gives_the_same_bits(native, dtype):
+    rng = np.random.default_rng(8)
+    x, w, b, v = make(rng, ((1, 12, 80, 90), (7, 12, 3, 3), (7,), (70, 12 * 80 * 90)), dtype, False)
+    entered, one, found = native.enter(x, infer=True), (1, 1), []
+    before = native.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            native.set_num_threads(threads)
+            y, _ = native.conv_block_forward(entered, w, b, one, one, one, 1, True, POOLING[1])
+            z = native.linear_forward(native.reshape(entered, (v.shape[1],)), v, None)
+            found.append((native.leave(y), native.leave(z)))
+    finally:
+        native.set_num_threads(before)
+    for y, z in found[1:]:
+        compare.check(y, found[0][0], exact=True)
+        compare.check(z, found[0][1], exact=True)

@@ -128,7 +128,7 @@ static int plain_conv(const conv_forward_args *a) {
         linear_forward_args product = {g.n, g.C * g.H * g.W, g.O, a->x, a->w, a->b, a->y, a->relu};
         return plain_linear(&product);
     }
-    /* Copy and buffer of a band stay in the second cache; a long enough sum is dealt to several tasks. */
+    /* Copy and buffer of a band stay in the second cache, and every thread gets a band; no sum depends on the bands. */
     size work = g.n * g.O * rows * columns * (a->pool ? 4 : 1) * C * g.KH * g.KW / L;
     plain_phases p = phases_of(&g, rows * (a->pool ? 2 : 1), columns * (a->pool ? 2 : 1));
     double bytes = (double)(C * p.phases_h * p.phases_w + g.O / g.G) * (double)(p.rows * p.pitch) * sizeof(T);
