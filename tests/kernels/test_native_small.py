@@ -10,8 +10,7 @@ from kernels import cases, compare, variants
 
 from minidl.kernels import reference
 
-NATIVE = [variant for variant in variants.ALL if variant.name == "native"]
-pytestmark = pytest.mark.skipif(not NATIVE, reason="the native backend is not installed")
+pytestmark = pytest.mark.skipif(not variants.NATIVE, reason="the native backend is not installed")
 
 dtypes = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
 whole = pytest.mark.parametrize("whole", [True, False], ids=["whole", "normal"])
@@ -37,12 +36,6 @@ LINEARS = (
     *(cases.Linear(f"images-{n}", n, 40, 37) for n in (1, 2, 6, 11)),
     cases.Linear("seed", 1, 784, 256),
 )
-
-
-@pytest.fixture(params=NATIVE, ids=variants.label)
-def native(request):
-    with variants.using(request.param) as backend:
-        yield backend
 
 
 def lanes(array):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from kernels.variants import COMPILED, label, using
+from kernels import variants
 
 from minidl import kernels
 
-NATIVE = [variant for variant in COMPILED if variant.name == "native"]
 UNIT = ((1, 1), (1, 1), 1)  # stride, dilation, groups
 MAPS = [
     ((5, 8, 13, 11), 12, (1, 1)),
@@ -18,14 +17,13 @@ MAPS = [
 ]
 BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
 
-pytestmark = pytest.mark.skipif(not NATIVE, reason="this installation has no native backend")
+pytestmark = pytest.mark.skipif(not variants.NATIVE, reason="this installation has no native backend")
 
 
-@pytest.fixture(params=NATIVE, ids=label)
-def native(request):
-    with using(request.param) as backend:
-        yield backend
-        backend.use_winograd(2)
+@pytest.fixture(autouse=True)
+def small_tile_again(native):
+    yield
+    native.use_winograd(2)
 
 
 def close(got: np.ndarray, want: np.ndarray, bound: float) -> None:
