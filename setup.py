@@ -27,7 +27,7 @@ if SANITIZE:
 
 
 def extensions() -> list[Extension]:
-    """`im2col` needs any C compiler; `lanearray` and `native` one with vector extensions, and may fail to build."""
+    """`im2col` needs any C compiler; the native backend's need one with vector extensions, and may fail to build."""
     flags = {"extra_compile_args": FLAGS, "extra_link_args": LINK}
     found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags)]
     if MSVC:
@@ -37,7 +37,8 @@ def extensions() -> list[Extension]:
     headers = {"include_dirs": [lanes.as_posix()], "depends": sorted(path.as_posix() for path in lanes.glob("*.h"))}
     kernels = sorted(path.as_posix() for path in lanes.glob("*.c"))
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
-    found.append(Extension("minidl._ext.native", ["minidl/_ext/native.pyx"], **headers, **flags))
+    for family in ("activation", "native", "norm"):
+        found.append(Extension(f"minidl._ext.{family}", [f"minidl/_ext/{family}.pyx"], **headers, **flags))
     return found
 
 

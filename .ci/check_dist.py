@@ -33,9 +33,11 @@ IN_SDIST = (
 IN_WHEEL = (
     "minidl/__init__.py",
     "minidl/py.typed",
+    "minidl/_ext/activation.",
     "minidl/_ext/im2col.",
     "minidl/_ext/lanearray.",
     "minidl/_ext/native.",
+    "minidl/_ext/norm.",
     "licenses/LICENSE",
 )
 

@@ -40,4 +40,5 @@ cdef int ours(LaneArray x, str name, int kind=*, int ndim=*) except -1
 cdef int either(LaneArray x, str name, int kind=*, int ndim=*) except -1
 cdef int same(LaneArray x, tuple shape, str name) except -1
 cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1
+cdef int pair_of(tuple out) except -1
 cdef int done(int status) except -1

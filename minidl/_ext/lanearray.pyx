@@ -353,3 +353,9 @@ cdef LaneArray reshaped(LaneArray x, tuple shape):
     y.owner = x if x.owner is None else x.owner
     y.shape, y.dtype, y.ndim, y.infer = shape, x.dtype, <int>len(shape), x.infer
     return y
+
+
+cdef int pair_of(tuple out) except -1:
+    if len(out) != 2:
+        raise ValueError(f"out must have 2 arrays, got {len(out)}")
+    return 0

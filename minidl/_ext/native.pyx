@@ -1,10 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The native backend's binding: check, take pointers, release the GIL, call the kernel table of the instruction set.
 
-Every function here is an operation of `minidl.kernels.contract`. Nothing is computed in this file.
+Every function here is an operation of `minidl.kernels.contract`; activation.pyx and norm.pyx bind their families in the
+same way. Nothing is computed in this file.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t
 from libc.string cimport memset
 
 from minidl._ext.kernels cimport *
@@ -25,11 +26,13 @@ from minidl._ext.lanearray cimport (
     made_of,
     new_array,
     ours,
+    pair_of,
     reshaped,
     same,
     tables,
     winograd_tile,
 )
+from minidl._ext.norm cimport norm_back, norm_run
 
 import math
 
@@ -230,12 +233,6 @@ cdef tuple conv_run(LaneArray x, w, b, tuple stride, tuple padding, tuple dilati
 def conv2d_forward(x, w, b, stride, padding, dilation, groups):
     """See contract."""
     return conv_run(x, w, b, stride, padding, dilation, groups, False, POOL_NONE)[0]
-
-
-cdef int pair_of(tuple out) except -1:
-    if len(out) != 2:
-        raise ValueError(f"out must have 2 arrays, got {len(out)}")
-    return 0
 
 
 cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, LaneArray x, w, tuple stride,
@@ -446,179 +443,6 @@ cdef tuple linear_back(LaneArray dy, LaneArray relu_y, LaneArray x, w, bint need
 def linear_backward(dy, x, w, need_dx=True, out=None):
     """See contract."""
     return linear_back(dy, None, x, w, need_dx, out)
-
-
-# ---- activations ---------------------------------------------------------------------------------------------------
-
-cdef LaneArray activate(int which, LaneArray x):
-    cdef int status
-    either(x, "x")
-    cdef LaneArray y = like(x)
-    with nogil:
-        status = x.table.element_forward(which, x.count, x.data, y.data)
-    done(status)
-    return y
-
-
-cdef LaneArray slope(int which, LaneArray dy, LaneArray y):
-    cdef int status
-    ours(dy, "dy")
-    ours(y, "y", dy.kind)
-    same(y, dy.shape, "y")
-    cdef LaneArray dx = like(dy)
-    with nogil:
-        status = dy.table.element_backward(which, dy.count, dy.data, y.data, dx.data)
-    done(status)
-    return dx
-
-
-def relu_forward(x):
-    """See contract."""
-    return activate(ELEMENT_RELU, x)
-
-
-def relu_backward(dy, y):
-    """See contract."""
-    return slope(ELEMENT_RELU, dy, y)
-
-
-def sigmoid_forward(x):
-    """See contract."""
-    return activate(ELEMENT_SIGMOID, x)
-
-
-def sigmoid_backward(dy, y):
-    """See contract."""
-    return slope(ELEMENT_SIGMOID, dy, y)
-
-
-def tanh_forward(x):
-    """See contract."""
-    return activate(ELEMENT_TANH, x)
-
-
-def tanh_backward(dy, y):
-    """See contract."""
-    return slope(ELEMENT_TANH, dy, y)
-
-
-# ---- normalisation and dropout -------------------------------------------------------------------------------------
-
-cdef int channels(LaneArray x, size *C, size *H, size *W) except -1:
-    C[0], H[0], W[0] = x.F, 1, 1
-    if x.ndim == 4:
-        C[0], H[0], W[0] = x.shape[1:]
-    elif x.ndim != 2:
-        raise ValueError(f"x must have 2 or 4 dimensions, got shape {x.shape}")
-    return 0
-
-
-cdef tuple norm_run(LaneArray x, gamma, beta, running_mean, running_var, double momentum, double eps, bint train,
-                    bint relu, int pool):
-    cdef norm_forward_args args
-    cdef Views views = Views()
-    cdef LaneArray y, code = None
-    cdef int status
-    cdef char c
-    either(x, "x")
-    if train:
-        x = in_lanes(x)
-    memset(&args, 0, sizeof(args))
-    args.n = x.n
-    channels(x, &args.C, &args.H, &args.W)
-    c = code_of(x.kind)
-    mean = np.empty(args.C, x.dtype)
-    inv_std = np.empty(args.C, x.dtype)
-    args.x = x.data
-    args.gamma = views.take(gamma, "gamma", args.C, c, False)
-    args.beta = views.take(beta, "beta", args.C, c, False)
-    args.running_mean = views.take(running_mean, "running_mean", args.C, c, train)
-    args.running_var = views.take(running_var, "running_var", args.C, c, train)
-    args.mean = views.take(mean, "mean", args.C, c, True)
-    args.inv_std = views.take(inv_std, "inv_std", args.C, c, True)
-    args.momentum, args.eps, args.train, args.relu, args.pool = momentum, eps, train, relu, pool
-    if pool:
-        y = made_of(x, (x.n, args.C, args.H // 2, args.W // 2), x.dtype)
-        if not x.infer:
-            code = made_of(x, y.shape, UINT8)
-            args.code = <uint8_t *>code.data
-    else:
-        y = like(x)
-    args.y = y.data
-    with nogil:
-        status = x.table.norm_forward(&args)
-    done(status)
-    return y, mean, inv_std, code
-
-
-def batchnorm_forward(x, gamma, beta, running_mean, running_var, momentum, eps, train):
-    """See contract."""
-    return norm_run(x, gamma, beta, running_mean, running_var, momentum, eps, train, False, POOL_NONE)[:3]
-
-
-cdef tuple norm_back(LaneArray dy, LaneArray code, int pool, bint relu, LaneArray x, gamma, beta, mean, inv_std,
-                     bint train, tuple out):
-    cdef norm_backward_args args
-    cdef Views views = Views()
-    cdef LaneArray dx
-    cdef int status
-    cdef char c
-    ours(x, "x")
-    ours(dy, "dy", x.kind)
-    memset(&args, 0, sizeof(args))
-    args.n = x.n
-    channels(x, &args.C, &args.H, &args.W)
-    if pool:
-        same(dy, (x.n, args.C, args.H // 2, args.W // 2), "dy")
-        beside(code, dy, UINT8, "saved")
-        args.code = <const uint8_t *>code.data
-    else:
-        same(dy, x.shape, "dy")
-    c = code_of(x.kind)
-    if out is None:
-        out = np.empty(args.C, x.dtype), np.empty(args.C, x.dtype)
-    pair_of(out)
-    dx = like(x)
-    args.dy, args.x, args.dx = dy.data, x.data, dx.data
-    args.gamma = views.take(gamma, "gamma", args.C, c, False)
-    args.beta = views.take(beta, "beta", args.C, c, False)
-    args.mean = views.take(mean, "mean", args.C, c, False)
-    args.inv_std = views.take(inv_std, "inv_std", args.C, c, False)
-    args.dgamma = views.take(out[0], "dgamma", args.C, c, True)
-    args.dbeta = views.take(out[1], "dbeta", args.C, c, True)
-    args.train, args.relu, args.pool = train, relu and not pool, pool
-    with nogil:
-        status = x.table.norm_backward(&args)
-    done(status)
-    return dx, out[0], out[1]
-
-
-def batchnorm_backward(dy, x, gamma, mean, inv_std, train=True, out=None):
-    """See contract."""
-    return norm_back(dy, None, POOL_NONE, False, x, gamma, gamma, mean, inv_std, train, out)
-
-
-cdef LaneArray drop(LaneArray x, double rate, uint64_t key):
-    cdef int status
-    either(x, "x")
-    if not 0 <= rate < 1:
-        raise ValueError(f"rate must lie in [0, 1), got {rate}")
-    cdef LaneArray y = like(x)
-    with nogil:
-        status = x.table.dropout(x.n, x.F, rate, key, x.data, y.data)
-    done(status)
-    return y
-
-
-def dropout_forward(x, rate, key):
-    """See contract."""
-    return drop(in_lanes(x), rate, key)
-
-
-def dropout_backward(LaneArray dy, rate, key):
-    """See contract."""
-    ours(dy, "dy")
-    return drop(dy, rate, key)
 
 
 # ---- losses --------------------------------------------------------------------------------------------------------

@@ -1,13 +1,23 @@
 """The native backend: one image per vector lane, compiled for several instruction sets, threaded.
 
-The operations are bound in `minidl/_ext/native.pyx`; how they work is told in docs/kernels.md. Environment: MINIDL_ISA
-("avx512", "avx2", "baseline") forces an instruction set, MINIDL_NUM_THREADS the number of threads.
+The operations are bound in `minidl/_ext/`; how they work is told in docs/kernels.md. Environment: MINIDL_ISA ("avx512",
+"avx2", "baseline") forces an instruction set, MINIDL_NUM_THREADS the number of threads.
 """
 
 from __future__ import annotations
 
 import os
 
+from minidl._ext.activation import (
+    dropout_backward,
+    dropout_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
 from minidl._ext.lanearray import (
     batches,
     config,
@@ -23,14 +33,10 @@ from minidl._ext.native import (
     add,
     avgpool2d_backward,
     avgpool2d_forward,
-    batchnorm_backward,
-    batchnorm_forward,
     conv2d_backward,
     conv2d_forward,
     conv_block_backward,
     conv_block_forward,
-    dropout_backward,
-    dropout_forward,
     enter,
     gather,
     global_avgpool_backward,
@@ -45,17 +51,12 @@ from minidl._ext.native import (
     mse_loss,
     norm_block_backward,
     norm_block_forward,
-    relu_backward,
-    relu_forward,
     reshape,
     rmsprop_update,
     sgd_update,
-    sigmoid_backward,
-    sigmoid_forward,
     softmax_cross_entropy,
-    tanh_backward,
-    tanh_forward,
 )
+from minidl._ext.norm import batchnorm_backward, batchnorm_forward
 from minidl.kernels.im2col import col2im, im2col
 
 name = "native"
