@@ -38,6 +38,7 @@ IN_WHEEL = (
     "minidl/_ext/lanearray.",
     "minidl/_ext/native.",
     "minidl/_ext/norm.",
+    "minidl/_ext/update.",
     "licenses/LICENSE",
 )
 

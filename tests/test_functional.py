@@ -120,6 +120,7 @@ CALLS = {
         lambda a: reference.softmax_cross_entropy(a["logits"], LABELS[: len(a["logits"])]),
     ),
     "mse_loss": (lambda a: F.mse_loss(a["x"], a["dx"]), lambda a: reference.mse_loss(a["x"], a["dx"])),
+    "sum_of_squares": (lambda a: F.sum_of_squares(a["x"]), lambda a: reference.sum_of_squares(a["x"])),
     "im2col": (
         lambda a: F.im2col(a["x"], (3, 2)),
         lambda a: reference.im2col(a["x"], (3, 2), (1, 1), (0, 0), (1, 1)),
@@ -129,7 +130,7 @@ CALLS = {
         lambda a: reference.col2im(a["cols"], a["x"].shape, (3, 2), (1, 1), (0, 0), (1, 1)),
     ),
 }
-IN_PLACE = {"adam_update", "rmsprop_update", "sgd_update"}
+IN_PLACE = {"adam_update", "blend", "rmsprop_update", "sgd_update"}
 SANDWICHES = {name for name in F.__all__ if name.startswith(("affine_", "conv_"))}
 
 calls = pytest.mark.parametrize("name", CALLS)
@@ -246,12 +247,13 @@ class TestInPlace:
     def test_updates(self, any_backend, rule, oddity):
         change = ODDITIES.get(oddity, lambda a: a)
         rng = np.random.default_rng(1)
-        plain = [rng.uniform(0.1, 1, (4, 3)) for _ in range(4 if rule == "adam_update" else 3)]
+        plain = [rng.uniform(0.1, 1, (4, 3)) for _ in range({"adam_update": 4, "blend": 2}.get(rule, 3))]
         odd = [change(array.copy()) for array in plain]
-        step = (2,) if rule == "adam_update" else ()
-        getattr(F, rule)(*odd, *step, weight_decay=0.1)
-        settings = {"sgd_update": (0.01, 0.9, 0.1), "rmsprop_update": (0.001, 0.99, 1e-8, 0.1)}
-        settings["adam_update"] = (2, 0.001, 0.9, 0.999, 1e-8, 0.1)
+        settings = {"sgd_update": (0.01, 0.9, 0.1, False, 0.5), "rmsprop_update": (0.001, 0.99, 1e-8, 0.1, 0.5)}
+        settings["adam_update"] = (2, 0.001, 0.9, 0.999, 1e-8, 0.1, False, 0.5)
+        settings["blend"] = (0.3,)
+        first = {"adam_update": (2,), "blend": (0.3,)}.get(rule, ())
+        getattr(F, rule)(*odd, *first, **({} if rule == "blend" else {"weight_decay": 0.1, "scale": 0.5}))
         getattr(reference, rule)(*plain, *settings[rule])
         for got, wanted in zip(odd, plain, strict=True):
             compare.check(got.astype(np.float64), wanted)

@@ -71,7 +71,8 @@ def test_large_losses_and_updates(native, dtype):
         native.sgd_update(p, grad, m, 0.1, 0.9, 0.01, True)
         native.rmsprop_update(p, grad, v, 0.1, 0.9, 1e-8, 0.01)
         native.adam_update(p, grad, m, v, 3, 0.1, 0.9, 0.99, 1e-8, 0.01)
-        return {**found, "p": p, "m": m, "v": v}
+        native.blend(m, p, 0.3)
+        return {**found, "p": p, "m": m, "v": v, "squares": np.array([native.sum_of_squares(p)])}
 
     assert_equal(with_each_count(compute))
 

@@ -127,11 +127,13 @@ cdef extern from "kernels.h" nogil:
         int softmax(softmax_args *) noexcept nogil
         int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) noexcept nogil
         int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
-                int nesterov) noexcept nogil
+                int nesterov, double scale) noexcept nogil
         int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps,
-                    double decay) noexcept nogil
+                    double decay, double scale) noexcept nogil
         int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1,
-                 double beta2, double eps, double decay, int decoupled) noexcept nogil
+                 double beta2, double eps, double decay, int decoupled, double scale) noexcept nogil
+        int blend(size count, void *a, const void *b, double share) noexcept nogil
+        int sum_squares(size count, const void *a, double *sum) noexcept nogil
 cdef extern from "isas.h" nogil:
     int isa_count()
     const kernel_table *isa_table(int index, int is_double)

@@ -490,51 +490,6 @@ def mse_loss(LaneArray x, target):
     return loss, dx
 
 
-# ---- optimiser updates ---------------------------------------------------------------------------------------------
-
-def sgd_update(p, grad, velocity, double lr, double momentum, double weight_decay, nesterov=False):
-    """See contract."""
-    cdef Views views = Views()
-    cdef int kind = kind_of(p.dtype), nest = nesterov
-    cdef char c = code_of(kind)
-    cdef size count = p.size
-    cdef void *to = views.take(p, "p", count, c, True)
-    cdef void *g = views.take(grad, "grad", count, c, False)
-    cdef void *v = NULL
-    if velocity is not None:
-        v = views.take(velocity, "velocity", count, c, True)
-    with nogil:
-        tables[kind].sgd(count, to, g, v, lr, momentum, weight_decay, nest)
-
-
-def rmsprop_update(p, grad, square, double lr, double decay, double eps, double weight_decay):
-    """See contract."""
-    cdef Views views = Views()
-    cdef int kind = kind_of(p.dtype)
-    cdef char c = code_of(kind)
-    cdef size count = p.size
-    cdef void *to = views.take(p, "p", count, c, True)
-    cdef void *g = views.take(grad, "grad", count, c, False)
-    cdef void *s = views.take(square, "square", count, c, True)
-    with nogil:
-        tables[kind].rmsprop(count, to, g, s, lr, decay, eps, weight_decay)
-
-
-def adam_update(p, grad, m, v, size step, double lr, double beta1, double beta2, double eps, double weight_decay,
-                decoupled=False):
-    """See contract."""
-    cdef Views views = Views()
-    cdef int kind = kind_of(p.dtype), apart = decoupled
-    cdef char c = code_of(kind)
-    cdef size count = p.size
-    cdef void *to = views.take(p, "p", count, c, True)
-    cdef void *g = views.take(grad, "grad", count, c, False)
-    cdef void *m1 = views.take(m, "m", count, c, True)
-    cdef void *m2 = views.take(v, "v", count, c, True)
-    with nogil:
-        tables[kind].adam(count, to, g, m1, m2, step, lr, beta1, beta2, eps, weight_decay, apart)
-
-
 # ---- blocks --------------------------------------------------------------------------------------------------------
 
 cdef tuple pool_after(LaneArray y, pool):

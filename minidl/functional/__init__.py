@@ -38,7 +38,7 @@ from minidl.functional.sandwich import (
     conv_relu_pool_backward,
     conv_relu_pool_forward,
 )
-from minidl.functional.update import adam_update, rmsprop_update, sgd_update
+from minidl.functional.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 
 __all__ = [
     "adam_update",
@@ -48,6 +48,7 @@ __all__ = [
     "avgpool2d_forward",
     "batchnorm_backward",
     "batchnorm_forward",
+    "blend",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
@@ -74,6 +75,7 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_cross_entropy",
+    "sum_of_squares",
     "tanh_backward",
     "tanh_forward",
 ]

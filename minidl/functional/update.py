@@ -1,4 +1,7 @@
-"""Optimiser updates, in place on plain arrays of one shape; g = grad + weight_decay * p."""
+"""Optimiser updates, in place on plain arrays of one shape; g = scale * grad + weight_decay * p.
+
+scale, at least 0, is for clipped gradients.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,13 @@ def sgd_update(
     momentum: float = 0.9,
     weight_decay: float = 0.0,
     nesterov: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """v = momentum * v + g; p -= lr * v (nesterov: p -= lr * (g + momentum * v)); without velocity p -= lr * g."""
     who = "sgd_update"
-    lr, weight_decay = _sizes(who, lr=lr, weight_decay=weight_decay)
+    lr, weight_decay, scale = _sizes(who, lr=lr, weight_decay=weight_decay, scale=scale)
     (momentum,) = _rates(who, momentum=momentum)
-    _update(who, p, grad, {"velocity": velocity}, lr, momentum, weight_decay, bool(nesterov))
+    _update(who, p, grad, {"velocity": velocity}, lr, momentum, weight_decay, bool(nesterov), scale)
 
 
 def rmsprop_update(
@@ -35,12 +39,13 @@ def rmsprop_update(
     decay: float = 0.99,
     eps: float = 1e-8,
     weight_decay: float = 0.0,
+    scale: float = 1.0,
 ) -> None:
     """s = decay * s + (1 - decay) g^2; p -= lr * g / (sqrt(s) + eps)."""
     who = "rmsprop_update"
-    lr, eps, weight_decay = _sizes(who, lr=lr, eps=eps, weight_decay=weight_decay)
+    lr, eps, weight_decay, scale = _sizes(who, lr=lr, eps=eps, weight_decay=weight_decay, scale=scale)
     (decay,) = _rates(who, decay=decay)
-    _update(who, p, grad, {"square": square}, lr, decay, eps, weight_decay)
+    _update(who, p, grad, {"square": square}, lr, decay, eps, weight_decay, scale)
 
 
 def adam_update(
@@ -55,17 +60,34 @@ def adam_update(
     eps: float = 1e-8,
     weight_decay: float = 0.0,
     decoupled: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """Adam with bias correction: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
     p -= lr * (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + eps).
 
-    step counts from 1. decoupled (AdamW): g = grad, and p is first multiplied by 1 - lr * weight_decay.
+    step counts from 1. decoupled (AdamW): g = scale * grad, and p is first multiplied by 1 - lr * weight_decay.
     """
     who = "adam_update"
     step = geometry.integer(who, "step", step, 1)
-    lr, eps, weight_decay = _sizes(who, lr=lr, eps=eps, weight_decay=weight_decay)
+    lr, eps, weight_decay, scale = _sizes(who, lr=lr, eps=eps, weight_decay=weight_decay, scale=scale)
     beta1, beta2 = _rates(who, beta1=beta1, beta2=beta2)
-    _update(who, p, grad, {"m": m, "v": v}, step, lr, beta1, beta2, eps, weight_decay, bool(decoupled))
+    _update(who, p, grad, {"m": m, "v": v}, step, lr, beta1, beta2, eps, weight_decay, bool(decoupled), scale)
+
+
+def blend(a: np.ndarray, b: Any, share: float) -> None:
+    """a += share * (b - a), a step of a running average. share: in [0, 1]."""
+    who = "blend"
+    share = geometry.real(who, "share", share, "in [0, 1]", lambda s: 0 <= s <= 1)
+    _check.writeable(who, a=a)
+    ready, b = _check.floats(who, a=a, b=b)
+    geometry.same_shape(who, "b", b.shape, ready.shape, "a's")
+    kernels.current().blend(ready, b, share)
+    _check.write_back([a], [ready])
+
+
+def sum_of_squares(a: Any) -> float:
+    """Sum of a^2 over all elements of an array of any shape, added in float64."""
+    return kernels.current().sum_of_squares(geometry.float_array("sum_of_squares", "a", a))
 
 
 def _sizes(who: str, **numbers: float) -> list[float]:

@@ -231,7 +231,7 @@ class Backend(Protocol):
     ) -> np.ndarray:
         """The adjoint of im2col: every entry of cols added to the place that it came from."""
 
-    # ---- optimiser updates, in place on plain ndarrays of one shape; g = grad + weight_decay * p ---------------------
+    # ---- optimiser updates, in place on plain ndarrays of one shape; g = scale * grad + weight_decay * p -------------
 
     def sgd_update(
         self,
@@ -242,6 +242,7 @@ class Backend(Protocol):
         momentum: float,
         weight_decay: float,
         nesterov: bool = False,
+        scale: float = 1.0,
     ) -> None:
         """v = momentum * v + g; p -= lr * v (Nesterov: p -= lr * (g + momentum * v)). velocity None: p -= lr * g."""
 
@@ -254,6 +255,7 @@ class Backend(Protocol):
         decay: float,
         eps: float,
         weight_decay: float,
+        scale: float = 1.0,
     ) -> None:
         """s = decay * s + (1 - decay) g^2; p -= lr * g / (sqrt(s) + eps)."""
 
@@ -270,12 +272,19 @@ class Backend(Protocol):
         eps: float,
         weight_decay: float,
         decoupled: bool = False,
+        scale: float = 1.0,
     ) -> None:
         """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2;
         p -= lr * (m / (1-beta1^step)) / (sqrt(v / (1-beta2^step)) + eps).
 
-        decoupled (AdamW): g = grad, and p is first multiplied by 1 - lr * weight_decay. step counts from 1.
+        decoupled (AdamW): g = scale * grad, and p is first multiplied by 1 - lr * weight_decay. step counts from 1.
         """
+
+    def blend(self, a: np.ndarray, b: np.ndarray, share: float) -> None:
+        """a += share * (b - a): a step of a running average."""
+
+    def sum_of_squares(self, a: np.ndarray) -> float:
+        """Sum of a^2 over all elements, added in float64; 0 for an empty array. No float32's square overflows."""
 
     # ---- blocks: neighbours merged, results equal to the plain operations one after the other ------------------------
 

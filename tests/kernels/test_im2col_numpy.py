@@ -155,6 +155,10 @@ def test_mse_loss(dtype, rng):
         ("rmsprop_update", 1, (0.1, 0.9, 1e-3, 0.01)),
         ("adam_update", 2, (3, 0.1, 0.9, 0.99, 1e-3, 0.01)),
         ("adam_update", 2, (3, 0.1, 0.9, 0.99, 1e-3, 0.01, True)),
+        ("sgd_update", 1, (0.1, 0.9, 0.01, True, 0.3)),
+        ("rmsprop_update", 1, (0.1, 0.9, 1e-3, 0.0, 0.3)),
+        ("adam_update", 2, (3, 0.1, 0.9, 0.99, 1e-3, 0.01, True, 0.3)),
+        ("blend", 0, (0.3,)),
     ],
 )
 def test_updates(name, slots, arguments, dtype, rng):

@@ -348,6 +348,12 @@ BAD = {
         ValueError,
         "v must have 3 elements",
     ),
+    "blend sizes": (lambda: native.blend(ones(3), ones(4), 0.5), ValueError, "b must have 3 elements, got 4"),
+    "blend dtypes": (lambda: native.blend(ones(3), ones(3, dtype=D), 0.5), TypeError, "b must be"),
+    "blend locked": (lambda: native.blend(read_only(3), ones(3), 0.5), ValueError, "a must be a wri"),
+    "squares of integers": (lambda: native.sum_of_squares(np.ones(3, int)), TypeError, "float32 or float64"),
+    "squares of steps": (lambda: native.sum_of_squares(ones(6)[::2]), ValueError, "a must be a C-contiguous"),
+    "squares of None": (lambda: native.sum_of_squares(None), AttributeError, "dtype"),
     # instruction sets
     "isa unknown": (lambda: native.use_isa("mmx"), ValueError, "instruction set must be one of"),
     "isa None": (lambda: native.use_isa(None), ValueError, "instruction set must be one of"),

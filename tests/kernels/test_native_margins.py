@@ -113,6 +113,7 @@ UPDATES = {
     "rmsprop": (2, (0.1, 0.9, 1e-3, 0.01)),
     "adam": (3, (4, 0.1, 0.9, 0.99, 1e-3, 0.01)),
     "adamw": (3, (4, 0.1, 0.9, 0.99, 1e-3, 0.01, True)),
+    "blend": (1, (0.3,)),
 }
 
 
@@ -121,7 +122,8 @@ UPDATES = {
 @pytest.mark.parametrize("which", UPDATES)
 def test_updates(native, dtype, margin, which, rng):
     states, rest = UPDATES[which]
-    update = {"rms": native.rmsprop_update, "ada": native.adam_update}.get(which[:3], native.sgd_update)
+    updates = {"rms": native.rmsprop_update, "ada": native.adam_update, "ble": native.blend}
+    update = updates.get(which[:3], native.sgd_update)
     for size in (1, 37, 40_001):
         plain = [rng.uniform(0.1, 1, size).astype(dtype) for _ in range(states + 1)]
         shifted = placed(margin, *plain)
@@ -130,6 +132,15 @@ def test_updates(native, dtype, margin, which, rng):
         for guard, array in zip(shifted, plain, strict=True):
             compare.check(guard.array, array, dtype, tolerance=1e-6)
             guard.check()
+
+
+@dtypes
+@sizes
+def test_sum_of_squares(native, dtype, margin, rng):
+    for size in (1, 37, 40_001):
+        plain = cases.random(rng, (size,), dtype)
+        (shifted,) = placed(margin, plain)
+        assert native.sum_of_squares(shifted.array) == native.sum_of_squares(plain)
 
 
 @dtypes

@@ -176,11 +176,36 @@ class TestUpdates:
         reference.adam_update(p, np.full(1, 2.0), m, v, 1, 0.1, 0.9, 0.999, 0.0, 0.5)
         assert m.item() == pytest.approx(0.25)
 
+    def test_a_scaled_gradient_is_a_smaller_gradient(self):
+        """scale concerns grad and not the decay: g = 0.25 * 2 + 0.1 * 1."""
+        for rule, slots, before, after in (
+            ("sgd_update", 1, (0.5, 0.9, 0.1, True), ()),
+            ("rmsprop_update", 1, (0.5, 0.9, 1e-8, 0.1), ()),
+            ("adam_update", 2, (2, 0.5, 0.9, 0.99, 1e-8, 0.1), (False,)),
+            ("adam_update", 2, (2, 0.5, 0.9, 0.99, 1e-8, 0.1), (True,)),
+        ):
+            mine, theirs = (np.ones((1 + slots, 3)) for _ in range(2))
+            update = getattr(reference, rule)
+            update(mine[0], np.full(3, 2.0), *mine[1:], *before, *after, scale=0.25)
+            update(theirs[0], np.full(3, 0.5), *theirs[1:], *before, *after)
+            compare.check(mine, theirs)
+
+    def test_blend(self):
+        a = np.array([1.0, 2.0])
+        reference.blend(a, np.array([3.0, 2.0]), 0.25)
+        assert a.tolist() == [1.5, 2.0]
+
+    def test_sum_of_squares(self):
+        assert reference.sum_of_squares(np.array([[3.0, -4.0]], np.float32)) == 25.0
+        assert reference.sum_of_squares(np.zeros(0)) == 0.0
+        assert reference.sum_of_squares(np.array([1e200])) == np.inf
+
     @pytest.mark.parametrize("dtype", cases.FLOATS)
     def test_every_rule_works_in_place_in_its_dtype(self, dtype):
         p, grad, a, b = (np.ones(3, dtype) for _ in range(4))
         reference.sgd_update(p, grad, a, 0.1, 0.9, 0.1)
         reference.rmsprop_update(p, grad, a, 0.1, 0.9, 1e-8, 0.1)
         reference.adam_update(p, grad, a, b, 1, 0.1, 0.9, 0.999, 1e-8, 0.1)
+        reference.blend(p, np.zeros(3, dtype), 0.1)
         assert p.dtype == a.dtype == b.dtype == dtype
         assert (p < 1).all()

@@ -35,5 +35,6 @@ const kernel_table TABLE = {
     .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
     .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,
     .norm_backward = norm_backward, .element_forward = element_forward, .element_backward = element_backward,
-    .dropout = dropout, .softmax = softmax, .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam,
+    .dropout = dropout, .softmax = softmax, .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam, .blend = blend,
+    .sum_squares = sum_squares,
 };

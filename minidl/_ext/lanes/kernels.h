@@ -142,10 +142,14 @@ typedef struct kernel_table {
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(softmax_args *);
     int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);
-    int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov);
-    int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay);
+    int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov,
+               double scale);
+    int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,
+                   double scale);
     int (*adam)(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1, double beta2,
-                double eps, double decay, int decoupled);
+                double eps, double decay, int decoupled, double scale);
+    int (*blend)(size count, void *a, const void *b, double share);
+    int (*sum_squares)(size count, const void *a, double *sum);
 } kernel_table;
 
 extern const kernel_table minidl_avx512_f32, minidl_avx512_f64, minidl_avx2_f32, minidl_avx2_f64, minidl_baseline_f32,

@@ -1,12 +1,13 @@
-"""Optimiser updates, in place; g = grad + weight_decay * p."""
+"""Optimiser updates, in place; g = scale * grad + weight_decay * p."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def _decayed(p: np.ndarray, grad: np.ndarray, weight_decay: float) -> np.ndarray:
-    return grad + weight_decay * p if weight_decay else grad
+def _gradient(p: np.ndarray, grad: np.ndarray, weight_decay: float, scale: float) -> np.ndarray:
+    g = scale * grad if scale != 1 else grad
+    return g + weight_decay * p if weight_decay else g
 
 
 def sgd_update(
@@ -17,9 +18,10 @@ def sgd_update(
     momentum: float,
     weight_decay: float,
     nesterov: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """v = momentum * v + g; p -= lr * v (Nesterov: p -= lr * (g + momentum * v)). velocity None: p -= lr * g."""
-    g = _decayed(p, grad, weight_decay)
+    g = _gradient(p, grad, weight_decay, scale)
     if velocity is None:
         p -= lr * g
         return
@@ -29,10 +31,17 @@ def sgd_update(
 
 
 def rmsprop_update(
-    p: np.ndarray, grad: np.ndarray, square: np.ndarray, lr: float, decay: float, eps: float, weight_decay: float
+    p: np.ndarray,
+    grad: np.ndarray,
+    square: np.ndarray,
+    lr: float,
+    decay: float,
+    eps: float,
+    weight_decay: float,
+    scale: float = 1.0,
 ) -> None:
     """s = decay * s + (1 - decay) g^2; p -= lr * g / (sqrt(s) + eps)."""
-    g = _decayed(p, grad, weight_decay)
+    g = _gradient(p, grad, weight_decay, scale)
     square *= decay
     square += (1 - decay) * np.square(g)
     p -= lr * g / (np.sqrt(square) + eps)
@@ -50,20 +59,31 @@ def adam_update(
     eps: float,
     weight_decay: float,
     decoupled: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; p -= lr * m^ / (sqrt(v^) + eps).
 
     m^ = m / (1-beta1^step), v^ = v / (1-beta2^step) (Kingma and Ba 2015, arXiv 1412.6980).
-    decoupled (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101): g = grad, and p is first multiplied by
+    decoupled (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101): g = scale * grad, and p is first multiplied by
     1 - lr * weight_decay.
     """
     if decoupled:
         p *= 1 - lr * weight_decay
-        g = grad
+        g = _gradient(p, grad, 0.0, scale)
     else:
-        g = _decayed(p, grad, weight_decay)
+        g = _gradient(p, grad, weight_decay, scale)
     m *= beta1
     m += (1 - beta1) * g
     v *= beta2
     v += (1 - beta2) * np.square(g)
     p -= lr / (1 - beta1**step) * m / (np.sqrt(v / (1 - beta2**step)) + eps)
+
+
+def blend(a: np.ndarray, b: np.ndarray, share: float) -> None:
+    """a += share * (b - a)."""
+    a += share * (b - a)
+
+
+def sum_of_squares(a: np.ndarray) -> float:
+    """Sum of a^2, added in float64."""
+    return float(np.square(a, dtype=np.float64).sum())

@@ -29,7 +29,7 @@ from minidl.kernels.reference.pooling import (
     maxpool2d_backward,
     maxpool2d_forward,
 )
-from minidl.kernels.reference.update import adam_update, rmsprop_update, sgd_update
+from minidl.kernels.reference.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 
 name = "reference"
 fuses = False
@@ -47,6 +47,7 @@ __all__ = [
     "batches",
     "batchnorm_backward",
     "batchnorm_forward",
+    "blend",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
@@ -79,6 +80,7 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_cross_entropy",
+    "sum_of_squares",
     "tanh_backward",
     "tanh_forward",
 ]

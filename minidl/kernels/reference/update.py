@@ -1,6 +1,7 @@
 """Optimiser updates in place, each as its formula.
 
-g = grad + weight_decay * p is the gradient of the loss with its L2 cost weight_decay/2 * sum p^2.
+g = scale * grad + weight_decay * p is the gradient of the loss, scaled where it is clipped, with the L2 cost
+weight_decay/2 * sum p^2.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ def sgd_update(
     momentum: float,
     weight_decay: float,
     nesterov: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """v = momentum v + g; p -= lr v (Polyak 1964). Nesterov: p -= lr (g + momentum v) (Sutskever et al. 2013)."""
-    g = grad + weight_decay * p
+    g = scale * grad + weight_decay * p
     if velocity is None:
         p -= lr * g
         return
@@ -27,10 +29,17 @@ def sgd_update(
 
 
 def rmsprop_update(
-    p: np.ndarray, grad: np.ndarray, square: np.ndarray, lr: float, decay: float, eps: float, weight_decay: float
+    p: np.ndarray,
+    grad: np.ndarray,
+    square: np.ndarray,
+    lr: float,
+    decay: float,
+    eps: float,
+    weight_decay: float,
+    scale: float = 1.0,
 ) -> None:
     """s = decay s + (1 - decay) g^2; p -= lr g / (sqrt(s) + eps) (Tieleman and Hinton 2012)."""
-    g = grad + weight_decay * p
+    g = scale * grad + weight_decay * p
     square[...] = decay * square + (1 - decay) * g**2
     p -= lr * g / (np.sqrt(square) + eps)
 
@@ -47,15 +56,29 @@ def adam_update(
     eps: float,
     weight_decay: float,
     decoupled: bool = False,
+    scale: float = 1.0,
 ) -> None:
     """Kingma and Ba 2015; decoupled weight decay: Loshchilov and Hutter 2019. step counts from 1."""
     if decoupled:
         p *= 1 - lr * weight_decay
-        g = grad
+        g = scale * grad
     else:
-        g = grad + weight_decay * p
+        g = scale * grad + weight_decay * p
     m[...] = beta1 * m + (1 - beta1) * g
     v[...] = beta2 * v + (1 - beta2) * g**2
     m_corrected = m / (1 - beta1**step)
     v_corrected = v / (1 - beta2**step)
     p -= lr * m_corrected / (np.sqrt(v_corrected) + eps)
+
+
+def blend(a: np.ndarray, b: np.ndarray, share: float) -> None:
+    """a += share (b - a)."""
+    a += share * (b - a)
+
+
+def sum_of_squares(a: np.ndarray) -> float:
+    """One square after the other, in float64."""
+    total = 0.0
+    for value in a.flat:
+        total += float(value) * float(value)
+    return total
