@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from minidl import kernels
+from minidl.average import WeightAverage
 from minidl.callbacks import Callback, EarlyStopping, KeepBest
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
@@ -84,6 +85,7 @@ __all__ = [
     "Tanh",
     "Trainer",
     "WarmUp",
+    "WeightAverage",
     "__version__",
     "data",
     "functional",

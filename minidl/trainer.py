@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels, random, safetensors
+from minidl.average import WeightAverage
 from minidl.callbacks import Callback
 from minidl.diagnosis import first_non_finite
 from minidl.history import History
@@ -28,22 +29,26 @@ EXAMPLES = {"loss": "SoftmaxCrossEntropyLoss()", "optimizer": "SGD(lr=0.01)"}
 class Trainer:
     """Fits a model to data with a loss and an optimiser.
 
-    model: a `Model`. loss: `SoftmaxCrossEntropyLoss` or `MSELoss`. optimizer: `SGD`, `RMSProp` or `Adam`; it keeps its
-    state from one `fit` to the next. `history` is that of the last `fit`.
+    model: a `Model`. loss: `SoftmaxCrossEntropyLoss` or `MSELoss`. optimizer: see `minidl.optim`; it keeps its state
+    from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `history` is that
+    of the last `fit`.
 
     Data are pairs (x, y), see `minidl.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or float; y class
     labels, or one row an image (one-hot, probabilities; for `MSELoss` the values).
     """
 
-    def __init__(self, model: Model, loss: Any, optimizer: Any) -> None:
+    def __init__(self, model: Model, loss: Any, optimizer: Any, average: WeightAverage | None = None) -> None:
         if not isinstance(model, Model):
             raise TypeError(f"Trainer: model must be a minidl.Model, got {model!r}")
         for name, value, method in (("loss", loss, "run"), ("optimizer", optimizer, "step")):
             if isinstance(value, type) or not hasattr(value, method):
                 raise TypeError(f"Trainer: {name} must be an object such as minidl.{EXAMPLES[name]}, got {value!r}")
+        if not (average is None or isinstance(average, WeightAverage)):
+            raise TypeError(f"Trainer: average must be None or a minidl.WeightAverage(), got {average!r}")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        self.average = average
         self.history = History()
         self.validation: Samples | None = None
 
@@ -94,6 +99,8 @@ class Trainer:
                     interrupt.check()
         except KeyboardInterrupt:
             history.interrupted = True
+            if self.average is not None:
+                self.average.apply()
             line.line(f"interrupted: the weights are those of the last step, the history has {history.epochs} epochs")
         finally:
             line.close()
@@ -123,7 +130,9 @@ class Trainer:
         interrupt: Interrupt,
     ) -> None:
         """One pass over the data in the given order, the measurements after it, and its entry in the history."""
-        model, optimizer, history = self.model, self.optimizer, self.history
+        model, optimizer, average, history = self.model, self.optimizer, self.average, self.history
+        if average is not None:
+            average.train(model)
         parameters = model.parameters()
         count = len(order)
         total = right = 0.0
@@ -137,12 +146,16 @@ class Trainer:
             model.run_backward(self.loss.dlogits)
             optimizer.progress(epoch + start / count, epochs)
             optimizer.step(parameters)
+            if average is not None:
+                average.step()
             total += loss * len(index)
             right += correct
             done = start + len(index)
             history.step_loss.append(loss)
             line.update(done, total / done, right / done)
             interrupt.check()
+        if average is not None:
+            average.apply()
         scores = {"loss": NAN, "accuracy": NAN}
         if self.validation is not None:
             scores = self._evaluate(self.validation, max(batch_size, 256), interrupt)
@@ -192,9 +205,14 @@ class Trainer:
     # ---- on disk -----------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, optimiser state and history to one safetensors file, from which `load` and `resume` go on."""
+        """Write weights, states of optimiser and average, and history to one safetensors file.
+
+        `load` and `resume` go on from it.
+        """
         tensors = {f"model.{name}": array for name, array in self.model.state().items()}
         tensors |= {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": array for name, array in self.average.state().items()}
         safetensors.save(path, tensors, {**self.model.metadata(), "history": self.history.to_json()})
 
     def load(self, path: str | os.PathLike[str]) -> Trainer:
@@ -207,23 +225,33 @@ class Trainer:
             raise ValueError(f"Trainer: {os.fspath(path)!r} is no trainer's file (for weights alone: Model.load)")
         history = History.from_json(metadata["history"])
         mean, std = self.model.statistics(metadata)
-        parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}}
+        parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "average": {}}
         for name, array in tensors.items():
             part, _, rest = name.partition(".")
             if part not in parts:
-                raise ValueError(f"Trainer: {os.fspath(path)!r} has a tensor of neither model nor optimizer: {name}")
+                raise ValueError(
+                    f"Trainer: {os.fspath(path)!r} has a tensor of neither model, optimizer nor average: {name}"
+                )
             parts[part][rest] = array
-        shapes = {parameter.name: parameter.data.shape for parameter in self.model.parameters()}
-        for name, array in parts["optimizer"].items():
-            owner = name.rpartition(".")[0]
-            if owner and shapes.get(owner) != array.shape:
-                rule = f"must have shape {shapes[owner]}" if owner in shapes else "belongs to no parameter"
-                raise ValueError(f"Trainer: the optimizer's {name} {rule}, got {array.shape}")
-        before = self.model.state()
+        if self.average is None and parts["average"]:
+            raise ValueError(
+                f"Trainer: {os.fspath(path)!r} has averaged weights, which need Trainer(average=minidl.WeightAverage())"
+            )
+        shapes = {name: array.shape for name, array in self.model.state().items()}
+        for part in ("optimizer", "average"):
+            for name, array in parts[part].items():
+                owner = name.rpartition(".")[0]
+                if owner and shapes.get(owner) != array.shape:
+                    rule = f"must have shape {shapes[owner]}" if owner in shapes else "belongs to no parameter"
+                    raise ValueError(f"Trainer: the {part}'s {name} {rule}, got {array.shape}")
+        before, optimizer_before = self.model.state(), self.optimizer.state()
         self.model.load_state(parts["model"])
         try:
             self.optimizer.load_state(parts["optimizer"])
+            if self.average is not None:
+                self.average.load_state(parts["average"])
         except BaseException:
+            self.optimizer.load_state(optimizer_before)
             self.model.load_state(before)
             raise
         self.model.mean, self.model.std, self.history = mean, std, history

@@ -436,7 +436,7 @@ def test_a_checkpoint_that_does_not_fit_changes_nothing(data, tmp_path):
         ({"optimizer.9.weight.velocity": np.zeros(2)}, metadata, "belongs to no parameter"),
         ({"optimizer.0.weight.square": np.zeros((8, 3))}, metadata, "unknown entry"),
         ({"optimizer.steps": None}, metadata, "steps"),
-        ({"other": np.zeros(1)}, metadata, "neither model nor optimizer: other"),
+        ({"other": np.zeros(1)}, metadata, "neither model, optimizer nor average: other"),
         ({}, {}, r"no trainer's file"),
         ({}, {"history": "[]"}, "History: JSON must hold"),
         ({}, {"history": "{"}, "Expecting"),
