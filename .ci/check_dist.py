@@ -36,6 +36,7 @@ IN_WHEEL = (
     "minidl/_ext/activation.",
     "minidl/_ext/im2col.",
     "minidl/_ext/lanearray.",
+    "minidl/_ext/layout.",
     "minidl/_ext/native.",
     "minidl/_ext/norm.",
     "minidl/_ext/update.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,12 +10,16 @@ from minidl.kernels import geometry
 from minidl.losses import Loss
 from minidl.model import Model, as_images
 
+if TYPE_CHECKING:
+    from minidl.data.augmentation import Plan
+
 
 class Samples(NamedTuple):
     """Checked images and targets.
 
     images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. target: as the loss's `run` takes its rows.
     labels: (M,) class indices where target is one-hot, else None. scale, shift: for the backend's `gather`.
+    plan: how the images are changed in each epoch, or None.
     """
 
     images: np.ndarray
@@ -23,6 +27,7 @@ class Samples(NamedTuple):
     labels: np.ndarray | None
     scale: np.ndarray
     shift: np.ndarray
+    plan: Plan | None = None
 
 
 def prepare(what: str, data: Any, model: Model, loss: Loss) -> Samples:

@@ -6,7 +6,7 @@ import math
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from minidl.kernels import geometry
 from minidl.model import Model
 from minidl.progress import Progress, numbers, progress
 from minidl.samples import Samples, prepare
+
+if TYPE_CHECKING:
+    from minidl.data.augmentation import Transform
 
 NAN = float("nan")
 
@@ -62,13 +65,15 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         verbose: bool = True,
         resume: bool = False,
+        augment: Sequence[Transform] = (),
     ) -> History:
         """Train for `epochs` passes over the data, each in a new order, the last batch of a pass as small as it comes.
 
         validation: data to measure after each epoch. seed: of the order; None draws from minidl's default generator.
         callbacks: see `minidl.callbacks`. verbose: whether to print (`minidl.progress`). resume: go on with `history`,
         as after `load`: `epochs` then counts the epochs already done, and with the same seed the order is that of an
-        unbroken run.
+        unbroken run. augment: how the training images are changed at random, see `minidl.data.augmentation`; draws from
+        the same seed.
 
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. Raises FloatingPointError that names the layer where the first NaN or infinity stands when
@@ -82,6 +87,11 @@ class Trainer:
         history = self.history = self.history if resume else History()
         history.interrupted = False
         rng = random.generator(seed)
+        if augment != ():
+            from minidl.data import augmentation
+
+            draw = int(rng.integers(2**63)) if seed is None else seed
+            train = train._replace(plan=augmentation.plan(augment, train.images.shape[1:], draw))
         if seed is not None:
             for _ in range(history.epochs):
                 rng.permutation(len(train.images))
@@ -137,10 +147,11 @@ class Trainer:
         count = len(order)
         total = right = 0.0
         begun = time.perf_counter()
+        moves = None if train.plan is None else train.plan.moves(epoch, order)
         line.start(epoch + 1, epochs, count)
         for start in range(0, count, batch_size):
             index = order[start : start + batch_size]
-            loss, correct = self._run(train, index, True)
+            loss, correct = self._run(train, index, True, None if moves is None else moves[start : start + batch_size])
             if not math.isfinite(loss):
                 raise self._overflow(loss, train.images[index], epoch, start // batch_size)
             model.run_backward(self.loss.dlogits)
@@ -169,13 +180,15 @@ class Trainer:
         )
         line.line(epoch_line(history, epochs))
 
-    def _run(self, data: Samples, index: np.ndarray, train: bool) -> tuple[float, float]:
-        """Forward pass and loss of one batch -> loss, number of right answers (NaN without classes)."""
+    def _run(
+        self, data: Samples, index: np.ndarray, train: bool, moves: np.ndarray | None = None
+    ) -> tuple[float, float]:
+        """Forward pass and loss of one batch, its images moved -> loss, number of right answers (NaN without classes)."""
         model, loss = self.model, self.loss
         # The last step's arrays go first, so that one step's memory is all that is ever needed.
         model.release()
         backend = kernels.current()
-        scores = model.run(backend.gather(data.images, index, data.scale, data.shift), train)
+        scores = model.run(backend.gather(data.images, index, data.scale, data.shift, moves=moves), train)
         value = loss.run(scores, data.target[index])
         if loss.correct is not None:
             return value, loss.correct

@@ -101,6 +101,8 @@ cdef extern from "kernels.h" nogil:
         int kind
         const void *scale
         const void *shift
+        const size *moves
+        size columns, H, W
         void *y
     ctypedef struct kernel_table:
         size lanes

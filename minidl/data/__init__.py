@@ -1,5 +1,6 @@
-"""Data sets as ((x_train, y_train), (x_test, y_test)): x uint8 NCHW, y int64."""
+"""Data sets as ((x_train, y_train), (x_test, y_test)): x uint8 NCHW, y int64; and what changes images at random."""
 
+from minidl.data.augmentation import AlternatingFlip, Crop, Cutout, Flip, Shift
 from minidl.data.cifar import CIFAR10_CLASSES, load_cifar10
 from minidl.data.content import DataError
 from minidl.data.digits import load_digits_mini
@@ -9,7 +10,12 @@ from minidl.data.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mn
 __all__ = [
     "CIFAR10_CLASSES",
     "FASHION_MNIST_CLASSES",
+    "AlternatingFlip",
+    "Crop",
+    "Cutout",
     "DataError",
+    "Flip",
+    "Shift",
     "load_cifar10",
     "load_digits_mini",
     "load_fashion_mnist",

@@ -51,13 +51,22 @@ class Backend(Protocol):
         """The backend's array -> ndarray that the caller owns. Also takes the index array of `maxpool2d_forward`."""
 
     def gather(
-        self, images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray, infer: bool = False
+        self,
+        images: np.ndarray,
+        index: np.ndarray,
+        scale: np.ndarray,
+        shift: np.ndarray,
+        infer: bool = False,
+        moves: np.ndarray | None = None,
     ) -> Array:
         """A batch out of a data set: y[n] = images[index[n]] * scale[c] + shift[c].
 
         images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. index: (N,) intp, each in [0, M).
         scale, shift: (C,) (or (F,) or (1,) for 2-D images) of the result's dtype. One multiplication, one addition.
-        infer: as in `enter`.
+        infer: as in `enter`. moves: (N, 8) or (N, 12) intp, for images of shape (M, C, H, W) alone: image index[n] is
+        shifted or turned, flipped and cut as row n says (`minidl.kernels.moves`). What comes in from outside of the
+        image is 0 before scaling, what is cut out 0 after it. A turned pixel is the exact sum of four weighted pixels of
+        the result's dtype, in double, rounded once.
         """
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:

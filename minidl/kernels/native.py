@@ -28,19 +28,16 @@ from minidl._ext.lanearray import (
     use_isa,
     use_winograd,
 )
+from minidl._ext.layout import add, enter, gather, leave, reshape
 from minidl._ext.native import (
-    add,
     avgpool2d_backward,
     avgpool2d_forward,
     conv2d_backward,
     conv2d_forward,
     conv_block_backward,
     conv_block_forward,
-    enter,
-    gather,
     global_avgpool_backward,
     global_avgpool_forward,
-    leave,
     linear_backward,
     linear_block_backward,
     linear_block_forward,
@@ -50,7 +47,6 @@ from minidl._ext.native import (
     mse_loss,
     norm_block_backward,
     norm_block_forward,
-    reshape,
     softmax_cross_entropy,
 )
 from minidl._ext.norm import batchnorm_backward, batchnorm_forward

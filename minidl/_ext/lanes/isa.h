@@ -18,6 +18,7 @@
 #include "element.h"
 #include "loss.h"
 #include "update.h"
+#include "moves.h"
 #include "layout.h"
 #include "plain.h"
 #include "plain_linear.h"

@@ -108,13 +108,16 @@ typedef struct {
 } softmax_args;
 
 /* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]; index NULL: rows start, start + 1, ...
-   kind: 0 uint8, 1 float, 2 double. scale NULL: a plain copy. */
+   kind: 0 uint8, 1 float, 2 double. scale NULL: a plain copy. moves (n, columns): as in moves.h, with images of area H x W,
+   or NULL. */
 typedef struct {
     size n, C, area;
     const void *images;
     const size *index;
     int kind;
     const void *scale, *shift;
+    const size *moves;
+    size columns, H, W;
     void *y;
 } gather_args;
 

@@ -46,10 +46,37 @@ static int gather_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
+/* Some rows of one channel of a block: moved one image after another into scratch, then as above. */
+static int moved_task(void *context, ptrdiff_t task) {
+    const gather_args *a = context;
+    size rows = moved_rows(a), pieces = ceil_div(a->H, rows), plane = task / pieces, block = plane / a->C, c = plane % a->C;
+    size h0 = task % pieces * rows, h1 = smaller(a->H, h0 + rows), lanes = smaller(L, a->n - block * L);
+    size count = (h1 - h0) * a->W, pitch = rows * a->W;
+    gather_args moved = {.images = NULL, .index = NULL};
+    int kind = moved_kind(a);
+    uint8_t *values = pool_scratch(SCRATCH_TASK, (size_t)(L * pitch * kind_bytes(kind)));
+    if (!values) return -1;
+    moved.images = values;
+    for (size l = 0; l < lanes; l++) moved_values(a, block * L + l, c, h0, h1, values + l * pitch * kind_bytes(kind));
+    const T scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
+    T *y = (T *)a->y + (plane * a->area + h0 * a->W) * L;
+    for (size f = 0; f < count; f += L) {
+        V square[L];
+        size some = smaller(L, count - f);
+        if (kind == 0 && some == L && lanes == L) load_square(&moved, 0, 0, L, pitch, f, L, square);
+        else load_square(&moved, kind, 0, lanes, pitch, f, some, square);
+        transpose(square);
+        for (size i = 0; i < some; i++) store(y + (f + i) * L, square[i] * scale + shift);
+    }
+    for (size l = 0; l < lanes; l++) cut_rows(a, block * L + l, h0, h1, L, y + l);
+    return 0;
+}
+
 static int gather(const gather_args *a) {
     gather_args job = *a;
-    size F = a->C * a->area;
-    return pool_run(gather_task, &job, blocks_of(a->n) * ceil_div(F, GATHER_VALUES), a->n * F > PARALLEL_FROM);
+    size F = a->C * a->area, blocks = blocks_of(a->n);
+    if (a->moves) return pool_run(moved_task, &job, blocks * a->C * ceil_div(a->H, moved_rows(a)), a->n * F > PARALLEL_FROM);
+    return pool_run(gather_task, &job, blocks * ceil_div(F, GATHER_VALUES), a->n * F > PARALLEL_FROM);
 }
 
 typedef struct {

@@ -49,6 +49,9 @@ static void finish(const T *in, size pitch, size rows, size columns, int rectify
 
 static int plain_gather(const gather_args *a) {
     size F = a->C * a->area;
+    int kind = a->moves ? moved_kind(a) : a->kind;
+    void *moved = a->moves ? pool_scratch(SCRATCH_CALL, (size_t)(a->area * kind_bytes(kind))) : NULL;
+    if (a->moves && !moved) return -1;
     for (size n = 0; n < a->n; n++) {
         size at = (a->index ? a->index[n] : n) * F;
         T *y = (T *)a->y + n * F;
@@ -58,13 +61,16 @@ static int plain_gather(const gather_args *a) {
         }
         for (size c = 0; c < a->C; c++, at += a->area, y += a->area) {
             T scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
-#define SCALE(type) for (size i = 0; i < a->area; i++) y[i] = (T)((const type *)a->images)[at + i] * scale + shift; break
-            switch (a->kind) {
+            const void *x = moved ? moved : (const uint8_t *)a->images + at * kind_bytes(kind);
+            if (moved) moved_values(a, n, c, 0, a->H, moved);
+#define SCALE(type) for (size i = 0; i < a->area; i++) y[i] = (T)((const type *)x)[i] * scale + shift; break
+            switch (kind) {
             case 0: SCALE(uint8_t);
             case 1: SCALE(float);
             default: SCALE(double);
             }
 #undef SCALE
+            if (moved) cut_rows(a, n, 0, a->H, 1, y);
         }
     }
     return 0;

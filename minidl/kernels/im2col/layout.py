@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.im2col.moves import cut, moved
+from minidl.kernels.moves import check
+
 
 def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:
     """`x` itself."""
@@ -23,12 +26,24 @@ def leave(x: np.ndarray) -> np.ndarray:
 
 
 def gather(
-    images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray, infer: bool = False
+    images: np.ndarray,
+    index: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    infer: bool = False,
+    moves: np.ndarray | None = None,
 ) -> np.ndarray:
     """y[n] = images[index[n]] * scale[c] + shift[c], of scale's dtype; the data set itself is never converted."""
     per_channel = (-1,) + (1,) * (images.ndim - 2)
-    y = np.multiply(np.take(images, index, axis=0), scale.reshape(per_channel), dtype=scale.dtype)
+    if moves is None:
+        values = np.take(images, index, axis=0)
+    else:
+        check(moves, len(index), images.shape, len(scale))
+        values = moved(images, index, moves, scale.dtype)
+    y = np.multiply(values, scale.reshape(per_channel), dtype=scale.dtype)
     y += shift.reshape(per_channel)
+    if moves is not None:
+        cut(y, moves)
     return y
 
 

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.moves import check
+from minidl.kernels.reference.moves import cut, moved
+
 
 def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:
     """x itself."""
@@ -23,14 +26,25 @@ def leave(x: np.ndarray) -> np.ndarray:
 
 
 def gather(
-    images: np.ndarray, index: np.ndarray, scale: np.ndarray, shift: np.ndarray, infer: bool = False
+    images: np.ndarray,
+    index: np.ndarray,
+    scale: np.ndarray,
+    shift: np.ndarray,
+    infer: bool = False,
+    moves: np.ndarray | None = None,
 ) -> np.ndarray:
-    """y[n] = images[index[n]] * scale + shift, scale and shift per channel, in their dtype."""
+    """y[n] = images[index[n]] * scale + shift, scale and shift per channel, in their dtype, after the image's move."""
+    if moves is not None:
+        check(moves, len(index), images.shape, len(scale))
     per_channel = (-1,) + (1,) * (images.ndim - 2)
     y = np.zeros((index.shape[0], *images.shape[1:]), scale.dtype)
     for n in range(index.shape[0]):
         image = images[index[n]].astype(scale.dtype)
+        if moves is not None:
+            image = moved(image, moves[n])
         y[n] = image * scale.reshape(per_channel) + shift.reshape(per_channel)
+        if moves is not None:
+            cut(y[n], moves[n])
     return y
 
 
