@@ -183,7 +183,7 @@ class Trainer:
     def _run(
         self, data: Samples, index: np.ndarray, train: bool, moves: np.ndarray | None = None
     ) -> tuple[float, float]:
-        """Forward pass and loss of one batch, its images moved -> loss, number of right answers (NaN without classes)."""
+        """Forward pass and loss of one batch -> loss, number of right answers (NaN without classes)."""
         model, loss = self.model, self.loss
         # The last step's arrays go first, so that one step's memory is all that is ever needed.
         model.release()

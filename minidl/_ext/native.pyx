@@ -10,7 +10,6 @@ from libc.string cimport memset
 
 from minidl._ext.kernels cimport *
 from minidl._ext.lanearray cimport (
-    F32,
     INT32,
     UINT8,
     LaneArray,
@@ -19,14 +18,11 @@ from minidl._ext.lanearray cimport (
     code_of,
     done,
     either,
-    in_lanes,
     kind_of,
     like,
     made_of,
-    new_array,
     ours,
     pair_of,
-    reshaped,
     same,
     tables,
     winograd_tile,

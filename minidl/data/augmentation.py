@@ -25,18 +25,18 @@ CROP, FLIP, CUTOUT, AFFINE = range(4)
 
 
 class Draw(NamedTuple):
-    """Random bits for the images `index` (intp) in an epoch."""
+    """Random bits for images, given by their places in the data set (intp), in an epoch."""
 
     seed: int
     epoch: int
-    index: np.ndarray
+    images: np.ndarray
 
     def bits(self, stream: int) -> np.ndarray:
         """64 random bits (uint64) an image."""
         key = self.seed % 2**64
         for part in (stream, self.epoch):
             key = int(mix(key, np.array([part]))[0])
-        return mix(key, self.index)
+        return mix(key, self.images)
 
     def pair(self, stream: int) -> tuple[np.ndarray, np.ndarray]:
         """Two independent random numbers in [0, 2^32) an image."""

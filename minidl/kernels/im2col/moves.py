@@ -30,8 +30,8 @@ def _taken(images: np.ndarray, index: np.ndarray, moves: np.ndarray, h: np.ndarr
     """images[index][:, :, h, w], h and w (N, H or 1, W or 1) positions anywhere: outside zeros, or mirrored."""
     H, W = images.shape[2:]
     inside = (h >= 0) & (h < H) & (w >= 0) & (w < W)
-    places = index[:, None, None, None], np.arange(images.shape[1])[:, None, None]
-    found = images[(*places, reflected(h, H)[:, None], reflected(w, W)[:, None])]
+    channels = np.arange(images.shape[1])[:, None, None]
+    found = images[index[:, None, None, None], channels, reflected(h, H)[:, None], reflected(w, W)[:, None]]
     found[np.broadcast_to(~(inside | (moves[:, REFLECT, None, None] > 0))[:, None], found.shape)] = 0
     return found
 
