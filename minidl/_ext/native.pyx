@@ -18,13 +18,11 @@ from minidl._ext.lanearray cimport (
     code_of,
     done,
     either,
-    kind_of,
     like,
     made_of,
     ours,
     pair_of,
     same,
-    tables,
     winograd_tile,
 )
 from minidl._ext.norm cimport norm_back, norm_run
