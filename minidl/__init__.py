@@ -37,7 +37,7 @@ from minidl.layers import (
 )
 from minidl.losses import MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
-from minidl.optim import SGD, Adam, RMSProp
+from minidl.optim import SGD, Adam, AdamW, Lookahead, RMSProp
 from minidl.random import seed
 from minidl.sanity import sanity_check
 from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
@@ -53,6 +53,7 @@ LAZY = ("data", "functional", "plots", "safetensors")
 __all__ = [
     "SGD",
     "Adam",
+    "AdamW",
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
@@ -69,6 +70,7 @@ __all__ = [
     "KeepBest",
     "Layer",
     "Linear",
+    "Lookahead",
     "MSELoss",
     "MaxPool2D",
     "Model",

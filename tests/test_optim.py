@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from minidl.layers import Linear, Parameter, Relu, Sequential
-from minidl.optim import SGD, Adam, Optimizer, RMSProp
+from minidl.optim import SGD, Adam, AdamW, Optimizer, RMSProp
 from minidl.schedules import Cosine
 
 P = np.array([1.0, -2.0, 0.5])
@@ -43,6 +43,18 @@ class TestUpdates:
             p = p - 0.1 * (g + 0.9 * v if nesterov else v)
         np.testing.assert_allclose(train(SGD(0.1, 0.9, 1e-2, nesterov)), p, **TOL)
 
+    def test_nesterov_is_the_gradient_at_the_place_ahead(self) -> None:
+        """Sutskever et al. 2013, eq. 3 and 4: v' = m v - lr f'(t + m v), t' = t + v'; p is t + m v, f' = a p + b."""
+        a, b, m, lr = np.array([1.0, 0.1, 3.0]), np.array([0.5, -1.0, 2.0]), 0.9, 0.05
+        parameter, optimizer = Parameter(P.copy(), "w"), SGD(lr, m, nesterov=True)
+        t, v = P.copy(), np.zeros(3)
+        for _ in range(20):
+            parameter.grad[...] = a * parameter.data + b
+            optimizer.step([parameter])
+            v = m * v - lr * (a * (t + m * v) + b)
+            t = t + v
+            np.testing.assert_allclose(parameter.data, t + m * v, **TOL)
+
     def test_momentum_in_closed_form(self) -> None:
         # a constant gradient 1: v_t = (1 - m^t) / (1 - m), so p_T = -lr (T - m (1 - m^T) / (1 - m)) / (1 - m)
         m, steps = 0.8, 30
@@ -68,7 +80,7 @@ class TestUpdates:
             m = 0.8 * m + 0.2 * g
             v = 0.9 * v + 0.1 * g**2
             p = p - 0.05 * (m / (1 - 0.8**t)) / (np.sqrt(v / (1 - 0.9**t)) + 1e-7)
-        optimizer = Adam(0.05, 0.8, 0.9, 1e-7, 0.1, decoupled)
+        optimizer = (AdamW if decoupled else Adam)(0.05, 0.8, 0.9, 1e-7, 0.1)
         np.testing.assert_allclose(train(optimizer), p, **TOL)
         assert optimizer.steps == 4
 
@@ -111,7 +123,7 @@ class TestWeightDecay:
     def test_it_concerns_biases_unless_told_otherwise(self) -> None:
         assert self.step(SGD(0.5, weight_decay=0.1)) == [0.95, 0.95]
         assert self.step(SGD(0.5, weight_decay=0.1, decay_all=False)) == [0.95, 1.0]
-        assert self.step(Adam(0.5, weight_decay=0.1, decoupled=True, decay_all=False)) == [0.95, 1.0]
+        assert self.step(AdamW(0.5, weight_decay=0.1, decay_all=False)) == [0.95, 1.0]
         assert self.step(RMSProp(0.5, weight_decay=0.1, decay_all=False))[1] == 1.0
 
     def test_it_may_change_between_steps(self) -> None:
@@ -150,6 +162,9 @@ MAKERS = {
     "momentum": lambda: SGD(0.1, 0.9),
     "RMSProp": lambda: RMSProp(0.01),
     "Adam": lambda: Adam(0.01, weight_decay=0.1),
+    "AdamW": lambda: AdamW(0.01),
+    "clipped": lambda: SGD(0.1, 0.9, clip_norm=0.5),
+    "grouped": lambda: SGD(0.1, 0.9, weight_decay=0.1, groups={"w": {"lr": 2.0, "weight_decay": 0.2}}),
 }
 
 

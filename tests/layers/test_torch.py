@@ -22,7 +22,7 @@ from minidl.layers import (
     Sigmoid,
     Tanh,
 )
-from minidl.optim import SGD, Adam, Optimizer, RMSProp
+from minidl.optim import SGD, Adam, AdamW, Optimizer, RMSProp
 
 torch: Any = pytest.importorskip("torch")
 
@@ -65,7 +65,7 @@ def test_network(rng: np.random.Generator) -> None:
         (SGD(0.1, 0.9, nesterov=True), "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
         (RMSProp(0.01, 0.9, 1e-6, 0.1), "RMSprop", {"lr": 0.01, "alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1}),
         (Adam(0.01, weight_decay=0.1), "Adam", {"lr": 0.01, "weight_decay": 0.1}),
-        (Adam(0.01, weight_decay=0.1, decoupled=True), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+        (AdamW(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
     ],
     ids=["sgd", "nesterov", "rmsprop", "adam", "adamw"],
 )

@@ -1,0 +1,185 @@
+"""What every optimiser is: learning rate, weight decay, clipping, groups, slots, and their state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.kernels import geometry
+from minidl.layers.base import Parameter
+from minidl.optim.groups import Groups
+from minidl.schedules import Schedule
+
+Slots = tuple[np.ndarray, ...]
+Grouped = Mapping[str, Mapping[str, float]] | None
+Work = tuple[Parameter, np.ndarray, np.ndarray, Slots, float, float | None]
+"""A parameter, its data, gradient and slots, its factor of lr, and its own weight decay if it has one."""
+
+
+class Optimizer:
+    """Base of the optimisers: learning rate, slots (arrays that an optimiser keeps for each parameter), and their
+    state.
+
+    lr: a number of at least 0, or a schedule (see `minidl.schedules`). weight_decay: at least 0. decay_all: whether
+    weight decay concerns all parameters, as in the seed; False spares biases and the parameters of normalisation.
+    clip_norm: positive; where the Euclidean norm of all gradients together is larger, they count as if multiplied by
+    clip_norm / norm (Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063, algorithm 1); None never clips. groups: own
+    settings by patterns of parameter names, {"*.bias": {"lr": 2.0, "weight_decay": 0.0}}: lr is a factor of the
+    optimiser's, weight_decay stands in place of it, also where decay_all is False (see `minidl.optim.groups`).
+    A subclass lists its slots in `slot_names` and writes `_update`.
+    """
+
+    slot_names: tuple[str, ...] = ()
+
+    def __init__(
+        self, lr: float | Schedule, weight_decay: float, decay_all: bool, clip_norm: float | None, groups: Grouped
+    ) -> None:
+        self.who = type(self).__name__
+        self.schedule: Schedule | None = None
+        if callable(lr):
+            self.schedule = lr
+            self.lr = float(lr(0.0, 1))
+        else:
+            self.lr = geometry.real(self.who, "lr", lr, "at least 0", lambda v: v >= 0)
+        self.weight_decay = geometry.real(self.who, "weight_decay", weight_decay, "at least 0", lambda v: v >= 0)
+        self.decay_all = bool(decay_all)
+        self.clip_norm = clip_norm
+        if clip_norm is not None:
+            self.clip_norm = geometry.real(self.who, "clip_norm", clip_norm, "positive", lambda v: v > 0)
+        self.groups = Groups(self.who, groups)
+        self.grad_norm = math.nan
+        """Norm of the last step's gradients before clipping; NaN without clip_norm."""
+        self.steps = 0
+        """Steps done so far."""
+        self._slots: dict[str, Slots] = {}
+        self._loaded = False
+        self._seen: list[Parameter] = []
+        self._work: list[Work] = []
+
+    def _update(
+        self,
+        backend: Any,
+        p: np.ndarray,
+        grad: np.ndarray,
+        slots: Slots,
+        lr: float,
+        weight_decay: float,
+        scale: float,
+    ) -> None:
+        raise NotImplementedError(f"{type(self).__name__} must define _update")
+
+    def progress(self, epoch: float, epochs: int) -> None:
+        """Set `lr` from the schedule, if there is one, for the step that starts after `epoch` (a float) of `epochs`."""
+        if self.schedule is not None:
+            self.lr = float(self.schedule(epoch, epochs))
+
+    def step(self, parameters: Sequence[Parameter]) -> None:
+        """Change every parameter's `data` in place by its `grad`; slots are found by the parameter's name.
+
+        Raises ValueError if two parameters have one name, if a gradient's shape or dtype is not its parameter's, if
+        the slots that were loaded do not fit, or if a pattern of the groups matches no parameter; FloatingPointError,
+        before anything changes, if gradients that are to be clipped have no finite norm.
+        """
+        if parameters != self._seen:
+            self._bind(parameters)
+        work = self._work
+        for i, item in enumerate(work):
+            if item[0].data is not item[1] or item[0].grad is not item[2]:
+                work[i] = self._prepare(item[0])
+        backend = kernels.current()
+        scale = 1.0 if self.clip_norm is None else self._clip(backend, self.clip_norm)
+        self.steps += 1
+        lr, weight_decay = self.lr, self.weight_decay
+        for _, p, grad, slots, factor, own_decay in work:
+            decay = weight_decay if own_decay is None else own_decay
+            self._update(backend, p, grad, slots, lr * factor, decay, scale)
+
+    def _clip(self, backend: Any, clip_norm: float) -> float:
+        """The factor that brings the norm of all gradients down to clip_norm, at most 1."""
+        norm = self.grad_norm = math.sqrt(sum(backend.sum_of_squares(item[2]) for item in self._work))
+        if not math.isfinite(norm):
+            raise FloatingPointError(f"{self.who}: the gradients' norm must be finite to be clipped, got {norm}")
+        return 1.0 if norm <= clip_norm else clip_norm / norm
+
+    def state(self) -> dict[str, np.ndarray]:
+        """A copy of all that the next steps depend on: "steps", and "<parameter>.<slot>" for each slot."""
+        arrays = {"steps": np.array(self.steps, np.int64)}
+        for name, slots in self._slots.items():
+            for slot_name, slot in zip(self.slot_names, slots, strict=True):
+                arrays[f"{name}.{slot_name}"] = slot.copy()
+        return arrays
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a `state`. What does not fit the parameters is found out at the next step.
+
+        Raises ValueError for a missing or an unknown entry; the optimiser is then as it was.
+        """
+        steps = np.asarray(state.get("steps"))
+        if steps.shape != () or steps.dtype.kind not in "iu" or steps < 0:
+            raise ValueError(f"{self.who}: state must have steps, an int of at least 0, got {state.get('steps')!r}")
+        found: dict[str, dict[str, np.ndarray]] = {}
+        for key, array in state.items():
+            name, _, slot_name = key.rpartition(".")
+            if slot_name in self.slot_names and name:
+                found.setdefault(name, {})[slot_name] = np.array(geometry.float_array(self.who, key, array))
+            elif key != "steps":
+                slots = ", ".join(self.slot_names) or "none"
+                raise ValueError(f"{self.who}: state has the unknown entry {key!r}; the slots of {self.who}: {slots}")
+        for name, arrays in found.items():
+            for slot_name in self.slot_names:
+                if slot_name not in arrays:
+                    raise ValueError(f"{self.who}: state lacks the entry {name + '.' + slot_name!r}")
+        self.steps = int(steps)
+        self._slots = {name: tuple(arrays[s] for s in self.slot_names) for name, arrays in found.items()}
+        self._loaded = bool(self.slot_names) and self.steps > 0
+        self._seen, self._work = [], []
+
+    def _bind(self, parameters: Sequence[Parameter]) -> None:
+        """Check a new list of parameters and pair each with its slots."""
+        names = [parameter.name for parameter in parameters]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"{self.who}: {names.count(name)} parameters have the name {name!r};"
+                    " names must be unique: put the layers into one Sequential or Model"
+                )
+        if self._loaded:
+            check_names(self.who, set(names), set(self._slots))
+        self.groups.check(names)
+        self._work = [self._prepare(parameter) for parameter in parameters]
+        self._seen = list(parameters)
+        self._loaded = False
+
+    def _prepare(self, parameter: Parameter) -> Work:
+        """Checked arrays of one parameter; slots are made where there are none, and follow a change of dtype."""
+        name, p, grad = parameter.name, parameter.data, parameter.grad
+        geometry.same_shape(self.who, f"the gradient of {name}", grad.shape, p.shape, "the parameter's")
+        if p.dtype not in geometry.FLOATS or grad.dtype != p.dtype:
+            raise TypeError(
+                f"{self.who}: {name} and its gradient must both be float32 or float64, got {p.dtype} and {grad.dtype}"
+            )
+        if not (p.flags.c_contiguous and p.flags.writeable and grad.flags.c_contiguous):
+            raise ValueError(f"{self.who}: {name} and its gradient must be C-contiguous and {name} writeable")
+        slots = self._slots.get(name)
+        if slots is None:
+            slots = tuple(np.zeros_like(p) for _ in self.slot_names)
+        for slot_name, slot in zip(self.slot_names, slots, strict=True):
+            geometry.same_shape(self.who, f"{name}.{slot_name}", slot.shape, p.shape, "the parameter's")
+        self._slots[name] = slots = tuple(slot.astype(p.dtype, copy=False) for slot in slots)
+        settings = self.groups.settings(name)
+        decay = settings.get("weight_decay", None if self.decay_all or parameter.decay else 0.0)
+        return parameter, p, grad, slots, settings.get("lr", 1.0), decay
+
+
+def check_names(who: str, names: set[str], loaded: set[str]) -> None:
+    """Refuse a loaded state that is not of the parameters with these names."""
+    if names != loaded:
+        lacking = ", ".join(sorted(names - loaded)) or "none"
+        extra = ", ".join(sorted(loaded - names)) or "none"
+        raise ValueError(
+            f"{who}: the loaded state must fit the parameters; missing: {lacking}; without parameter: {extra}"
+        )
