@@ -16,10 +16,6 @@ typedef struct {
     size share_step;
 } conv_dw_job;
 
-INLINE void mask_lanes(T *x, size vectors, VI mask) {
-    for (size i = 0; i < vectors; i++) store(x + i * L, (V)((VI)load(x + i * L) & mask));
-}
-
 /* Rows [h0, h1) of one channel, padded to columns [-PW, columns - PW). */
 static void pad_channel(const geometry *g, const T *x, size h0, size h1, size columns, T *dst) {
     size inside = smaller(g->W, columns - g->PW);
@@ -31,27 +27,6 @@ static void pad_channel(const geometry *g, const T *x, size h0, size h1, size co
         memset(dst, 0, (size_t)g->PW * VBYTES);
         memcpy(dst + g->PW * L, x + h * g->W * L, (size_t)inside * VBYTES);
         memset(dst + (g->PW + inside) * L, 0, (size_t)(columns - g->PW - inside) * VBYTES);
-    }
-}
-
-/* All tiles of a task over the rows of one band, added to dw and db. */
-static void grad_tiles(const geometry *g, size rows, const grad_row *row, size dy_channel, size O, size C, size K,
-                       const size *offset, T *dw, T *db) {
-    size taps = g->KH * g->KW, real = C * taps, dw_row = g->C / g->G * taps;
-    T sums[GRAD_SUMS];
-    size m_tiles = tile_count(O, GRAD_M), k_tiles = tile_count(K, GRAD_P);
-    for (size mt = 0; mt < m_tiles; mt++) {
-        size m = tile_start(O, m_tiles, mt), M = tile_start(O, m_tiles, mt + 1) - m;
-        for (size kt = 0; kt < k_tiles; kt++) {
-            size k = tile_start(K, k_tiles, kt), P = tile_start(K, k_tiles, kt + 1) - k;
-            grad_tile((int)M, (int)P, rows, row, g->OW, dy_channel, m * dy_channel, g->SW * L, offset + k, sums);
-            for (size i = 0; i < M; i++) {
-                for (size j = 0; j < P; j++) {
-                    if (k + j < real) dw[(m + i) * dw_row + k + j] += sums[i * P + j];
-                    else db[m + i] += sums[i * P + j];
-                }
-            }
-        }
     }
 }
 
@@ -110,7 +85,7 @@ static int conv_dw_task(void *context, ptrdiff_t task) {
             }
         }
         size dy_channel = (copies ? job->rows_each : g.OH) * g.OW * L;
-        grad_tiles(&g, rows, row, dy_channel, O, C, K, offset, dw, db);
+        grad_tiles(rows, row, g.OW, dy_channel, g.SW * L, O, K, C * taps, offset, dw, Cg * taps, db);
     }
     return 0;
 }

@@ -10,6 +10,7 @@
 #include "conv_forward.h"
 #include "conv_dx.h"
 #include "grad_shares.h"
+#include "grad_tiles.h"
 #include "winograd_dw.h"
 #include "conv_dw.h"
 #include "linear.h"

@@ -19,7 +19,7 @@
 #define relax() ((void)0)
 #endif
 
-enum { SPINS = 1000 };
+enum { SPINS = 3000 };
 #define OPEN ((uint64_t)1 << 31)
 #define JOINED (OPEN - 1)
 #define GENERATION ((uint64_t)1 << 32)

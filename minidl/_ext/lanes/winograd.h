@@ -117,6 +117,10 @@ INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
                 size h = m * spot[t].h - job->top, w = m * spot[t].w - job->left;
                 const T *row[WINOGRAD_SIDE];
                 for (int i = 0; i < m + 2; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
+                /* The next channel's rows lie far away: they are asked for while this one's are transformed. */
+                if (c + 1 < R)
+                    for (int i = 2; i < m + 2; i++)
+                        if (row[i]) UNROLL for (int j = 2; j < m + 2; j++) __builtin_prefetch(row[i] + x_channel + (w + j) * L);
                 input_tile(m, row, w, W, input + (t * R + c) * L, f_step);
             }
         }
