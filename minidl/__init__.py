@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from minidl import kernels
 from minidl.average import WeightAverage
-from minidl.callbacks import Callback, EarlyStopping, KeepBest
+from minidl.callbacks import Callback, Checkpoint, EarlyStopping, KeepBest
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
 from minidl.history import History
@@ -58,6 +58,7 @@ __all__ = [
     "BatchNorm1D",
     "BatchNorm2D",
     "Callback",
+    "Checkpoint",
     "Constant",
     "Conv2D",
     "Cosine",

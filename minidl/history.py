@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 KEYS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 
@@ -47,20 +48,27 @@ class History(Mapping[str, list[float]]):
             raise ValueError(f"History: no epoch has a {monitor}")
         return -max(scores)[1]
 
-    def to_json(self) -> str:
-        """All lists as one JSON object (NaN written as NaN, as Python's json does)."""
-        return json.dumps({**self._lists, "step_loss": self.step_loss, "interrupted": self.interrupted})
+    def state(self) -> dict[str, np.ndarray]:
+        """All numbers as float64 arrays by name, "step_loss" among them, and "interrupted"."""
+        lists = {**self._lists, "step_loss": self.step_loss}
+        arrays = {key: np.array(values, np.float64) for key, values in lists.items()}
+        return {**arrays, "interrupted": np.array(self.interrupted)}
 
     @classmethod
-    def from_json(cls, text: str) -> History:
-        """The history that `to_json` wrote. Raises ValueError for anything else."""
+    def from_state(cls, state: Mapping[str, np.ndarray]) -> History:
+        """The history whose `state` this is. Raises ValueError for anything else."""
+        names = {*KEYS, "step_loss", "interrupted"}
+        if set(state) != names:
+            raise ValueError(f"History: a state must hold exactly {', '.join(sorted(names))}, got {', '.join(state)}")
+        lengths = {state[key].shape for key in KEYS}
+        if len(lengths) != 1 or any(
+            state[key].ndim != 1 or state[key].dtype != np.float64 for key in (*KEYS, "step_loss")
+        ):
+            raise ValueError(f"History: a state must hold float64 vectors, those of {', '.join(KEYS)} of one length")
         history = cls()
-        values = json.loads(text)
-        if not isinstance(values, dict) or set(values) != {*KEYS, "step_loss", "interrupted"}:
-            raise ValueError(f"History: JSON must hold exactly {', '.join(KEYS)}, step_loss and interrupted")
-        history.interrupted = bool(values.pop("interrupted"))
-        history.step_loss = [float(value) for value in values.pop("step_loss")]
-        history._lists = {key: [float(value) for value in values[key]] for key in KEYS}
+        history.interrupted = bool(state["interrupted"].any())
+        history.step_loss = state["step_loss"].tolist()
+        history._lists = {key: state[key].tolist() for key in KEYS}
         return history
 
     def __getitem__(self, key: str) -> list[float]:

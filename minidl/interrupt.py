@@ -7,8 +7,12 @@ import threading
 from types import FrameType
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, granted between two steps: all is as a finished step left it."""
+
+
 class Interrupt:
-    """While this context is open, the first Ctrl-C only makes the next `check` raise KeyboardInterrupt.
+    """While this context is open, the first Ctrl-C only makes the next `check` raise Interrupted.
 
     No training step is then left half done. A second Ctrl-C does not wait. Outside the main thread, and where somebody
     else handles SIGINT, nothing changes.
@@ -31,9 +35,9 @@ class Interrupt:
             self._installed = False
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if Ctrl-C was pressed."""
+        """Raise Interrupted if Ctrl-C was pressed."""
         if self.asked:
-            raise KeyboardInterrupt
+            raise Interrupted
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:

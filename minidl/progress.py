@@ -24,8 +24,8 @@ class Progress:
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream
 
-    def start(self, epoch: int, epochs: int, images: int) -> None:
-        """Epoch number `epoch` of `epochs` (from 1) begins; it will see `images` images."""
+    def start(self, epoch: int, epochs: int, images: int, done: int = 0) -> None:
+        """Epoch number `epoch` of `epochs` (from 1) begins: `images` images, `done` of them are through."""
 
     def update(self, images: int, loss: float, accuracy: float) -> None:
         """`images` of them are done; loss, accuracy: running means (NaN if unknown). Almost free between drawings."""
@@ -46,10 +46,10 @@ class LiveLine(Progress):
         super().__init__(stream)
         self._width = 0
 
-    def start(self, epoch: int, epochs: int, images: int) -> None:
+    def start(self, epoch: int, epochs: int, images: int, done: int = 0) -> None:
         """Begin an epoch's line."""
         self._head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
-        self._images = images
+        self._images, self._first = images, done
         self._begun = time.perf_counter()
         self._drawn = self._begun
 
@@ -72,12 +72,12 @@ class LiveLine(Progress):
             self._width = 0
 
     def _text(self, images: int, seconds: float, loss: float, accuracy: float) -> str:
-        share = images / self._images
-        done = int(share * BAR)
-        left = seconds * (1 / share - 1)
-        rate = images / seconds
+        done = int(images / self._images * BAR)
+        rate = (images - self._first) / seconds
+        left = (self._images - images) / rate
+        bar = "#" * done + "." * (BAR - done)
         return (
-            f"{self._head} [{'#' * done}{'.' * (BAR - done)}] {share:4.0%}  {numbers('', loss, accuracy)}"
+            f"{self._head} [{bar}] {images / self._images:4.0%}  {numbers('', loss, accuracy)}"
             f"  {rate:,.0f} images/s  {duration(left)} left"
         )
 
@@ -98,11 +98,11 @@ class TqdmLine(Progress):
         self._tqdm = tqdm
         self._bar: Any = None
 
-    def start(self, epoch: int, epochs: int, images: int) -> None:
+    def start(self, epoch: int, epochs: int, images: int, done: int = 0) -> None:
         """Open a bar for the epoch."""
         self.close()
         head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
-        self._bar = self._tqdm(total=images, desc=head, unit=" images", leave=False, file=self.stream)
+        self._bar = self._tqdm(total=images, initial=done, desc=head, unit=" images", leave=False, file=self.stream)
 
     def update(self, images: int, loss: float, accuracy: float) -> None:
         """Move the bar."""
@@ -150,6 +150,17 @@ def numbers(name: str, loss: float, accuracy: float) -> str:
     """ "train loss 0.1224  acc 96.23 %"; the accuracy is left out if it is NaN."""
     text = f"{name} loss {loss:.4f}".strip()
     return text if accuracy != accuracy else f"{text}  acc {100 * accuracy:6.2f} %"
+
+
+def epoch_line(history: Any, epochs: int) -> str:
+    """The last epoch of a `History` in one line."""
+    last = {key: values[-1] for key, values in history.items()}
+    parts = [f"epoch {history.epochs:{len(str(epochs))}}/{epochs}"]
+    parts.append(numbers("train", last["train_loss"], last["train_accuracy"]))
+    if last["val_loss"] == last["val_loss"]:
+        parts.append(numbers("val", last["val_loss"], last["val_accuracy"]))
+    parts += [f"lr {last['lr']:.3g}", f"{last['seconds']:.1f} s"]
+    return "  ".join(parts)
 
 
 def duration(seconds: float) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import io
 import json
 import os
-import secrets
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minidl import atomic
 from minidl.kernels import geometry
 
 DTYPES = {
@@ -80,7 +79,7 @@ def save(
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
         raise ValueError(f"safetensors: the header must be at most {MAX_HEADER} bytes, got {len(text)}")
-    _replace(path, [len(text).to_bytes(8, "little"), text, *(_bytes(array) for array in little)])
+    atomic.replace(path, [len(text).to_bytes(8, "little"), text, *(_bytes(array) for array in little)])
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -179,27 +178,3 @@ def _read(who: str, file: io.BufferedReader, position: int, dtype: np.dtype, sha
 def _bytes(array: np.ndarray) -> memoryview:
     """The bytes of a contiguous array, without a copy."""
     return array.reshape(-1).view(np.uint8).data
-
-
-def _replace(path: str | os.PathLike[str], parts: list[Any]) -> None:
-    """Write the parts to a new file beside `path`, to the disk, and rename it to `path`."""
-    target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    # os.open, not tempfile: the file gets the permissions that the user's umask asks for.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # the rename itself is on the disk once the directory is
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import kernels, random, safetensors
+from minidl import checkpoint, kernels, resumption, safetensors
 from minidl.average import WeightAverage
-from minidl.callbacks import Callback
+from minidl.callbacks import Callback, Checkpoint
 from minidl.diagnosis import first_non_finite
 from minidl.history import History
-from minidl.interrupt import Interrupt
+from minidl.interrupt import Interrupt, Interrupted
 from minidl.kernels import geometry
 from minidl.model import Model
-from minidl.progress import Progress, numbers, progress
-from minidl.samples import Samples, prepare
+from minidl.progress import Progress, epoch_line, progress
+from minidl.run import Run, describe
+from minidl.samples import Samples, fingerprint, prepare
 
 if TYPE_CHECKING:
     from minidl.data.augmentation import Transform
@@ -33,8 +34,8 @@ class Trainer:
     """Fits a model to data with a loss and an optimiser.
 
     model: a `Model`. loss: `SoftmaxCrossEntropyLoss` or `MSELoss`. optimizer: see `minidl.optim`; it keeps its state
-    from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `history` is that
-    of the last `fit`.
+    from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `history`, `run`
+    (the position) and `callbacks` are those of the last `fit`.
 
     Data are pairs (x, y), see `minidl.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or float; y class
     labels, or one row an image (one-hot, probabilities; for `MSELoss` the values).
@@ -54,6 +55,9 @@ class Trainer:
         self.average = average
         self.history = History()
         self.validation: Samples | None = None
+        self.run: Run | None = None
+        self.callbacks: list[Callback] = []
+        self.waiting_states: list[checkpoint.State] = []
 
     def fit(
         self,
@@ -64,54 +68,61 @@ class Trainer:
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
         verbose: bool = True,
-        resume: bool = False,
+        resume: bool | str | os.PathLike[str] = False,
         augment: Sequence[Transform] = (),
     ) -> History:
         """Train for `epochs` passes over the data, each in a new order, the last batch of a pass as small as it comes.
 
-        validation: data to measure after each epoch. seed: of the order; None draws from minidl's default generator.
-        callbacks: see `minidl.callbacks`. verbose: whether to print (`minidl.progress`). resume: go on with `history`,
-        as after `load`: `epochs` then counts the epochs already done, and with the same seed the order is that of an
-        unbroken run. augment: how the training images are changed at random, see `minidl.data.augmentation`; draws from
-        the same seed.
+        validation: data to measure after each epoch. seed: of the order, an int of at least 0; None draws from minidl's
+        default generator. callbacks: see `minidl.callbacks`. verbose: whether to print (`minidl.progress`).
+
+        resume: True goes on where the last `fit` of this trainer ended or was cut off, or where the file of the last
+        `load` stands; a path does `load` first if there is such a file, and starts anew if there is none. A run goes on
+        exactly, within an epoch too: weights and history (its seconds apart) end as those of an unbroken run. `epochs`
+        counts the epochs already done. Training data, `batch_size` and `augment` must be the same, `seed` too or None;
+        callbacks get their states back by their class and order. A run that a callback has ended goes on only with more
+        `epochs`.
+
+        augment: how the training images are changed at random, see `minidl.data.augmentation`; drawn from the seed.
 
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. Raises FloatingPointError that names the layer where the first NaN or infinity stands when
         the loss is no finite number, before the step changes anything. Raises TypeError or ValueError that names the
-        fault before the first step for data that do not fit.
+        fault before the first step for data that do not fit, or a run that cannot be resumed with them; everything is
+        then as it was.
         """
         epochs = geometry.integer("Trainer", "epochs", epochs, 1)
         batch_size = geometry.integer("Trainer", "batch_size", batch_size, 1)
+        seed = None if seed is None else geometry.integer("Trainer", "seed", seed, 0)
         train = prepare("training", data, self.model, self.loss)
         self.validation = None if validation is None else prepare("validation", validation, self.model, self.loss)
-        history = self.history = self.history if resume else History()
-        history.interrupted = False
-        rng = random.generator(seed)
         if augment != ():
             from minidl.data import augmentation
 
-            draw = int(rng.integers(2**63)) if seed is None else seed
-            train = train._replace(plan=augmentation.plan(augment, train.images.shape[1:], draw))
-        if seed is not None:
-            for _ in range(history.epochs):
-                rng.permutation(len(train.images))
-        for callback in callbacks:
-            callback.on_fit_begin(self)
+            train = train._replace(plan=augmentation.plan(augment, train.images.shape[1:], 0))
+        # A checkpoint must hold what all others made of the epoch.
+        callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
         line = progress(verbose)
+        run = Run(len(train.images), batch_size, epochs, seed, fingerprint(train), describe(train.plan))
+        run = resumption.begin(self, run, callbacks, resume, line)
+        history = self.history
+        if train.plan is not None:
+            train = train._replace(plan=replace(train.plan, seed=run.draw or 0))
         try:
             with Interrupt() as interrupt:
-                for epoch in range(history.epochs, epochs):
-                    self._epoch(train, rng.permutation(len(train.images)), batch_size, epoch, epochs, line, interrupt)
-                    # A list, not a generator: every callback sees every epoch, also after one has asked to stop.
-                    stop = [callback.on_epoch_end(self, history) for callback in callbacks]
-                    if any(stop):
-                        break
+                while history.epochs < epochs and not run.stopped:
+                    self._epoch(train, run, line, interrupt)
+                    for callback in callbacks:  # all of them, also after one has asked to stop
+                        run.stopped |= bool(callback.on_epoch_end(self, history))
                     interrupt.check()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             history.interrupted = True
             if self.average is not None:
                 self.average.apply()
             line.line(f"interrupted: the weights are those of the last step, the history has {history.epochs} epochs")
+            if isinstance(stop, Interrupted):
+                for callback in callbacks:
+                    callback.on_interrupt(self, history)
         finally:
             line.close()
             self.model.release()
@@ -129,56 +140,50 @@ class Trainer:
 
     # ---- the run -----------------------------------------------------------------------------------------------------
 
-    def _epoch(
-        self,
-        train: Samples,
-        order: np.ndarray,
-        batch_size: int,
-        epoch: int,
-        epochs: int,
-        line: Progress,
-        interrupt: Interrupt,
-    ) -> None:
-        """One pass over the data in the given order, the measurements after it, and its entry in the history."""
+    def _epoch(self, train: Samples, run: Run, line: Progress, interrupt: Interrupt) -> None:
+        """One pass over the data, or what is left of it, the measurements after it, and its entry in the history."""
         model, optimizer, average, history = self.model, self.optimizer, self.average, self.history
         if average is not None:
             average.train(model)
         parameters = model.parameters()
-        count = len(order)
-        total = right = 0.0
-        begun = time.perf_counter()
+        watching = [each for each in self.callbacks if type(each).on_step_end is not Callback.on_step_end]
+        order = run.order()
+        count, epoch = len(order), history.epochs
         moves = None if train.plan is None else train.plan.moves(epoch, order)
-        line.start(epoch + 1, epochs, count)
-        for start in range(0, count, batch_size):
-            index = order[start : start + batch_size]
-            loss, correct = self._run(train, index, True, None if moves is None else moves[start : start + batch_size])
+        line.start(epoch + 1, run.epochs, count, run.done)
+        for start in range(run.done, count, run.batch_size):
+            batch = slice(start, start + run.batch_size)
+            index = order[batch]
+            loss, correct = self._run(train, index, True, None if moves is None else moves[batch])
             if not math.isfinite(loss):
-                raise self._overflow(loss, train.images[index], epoch, start // batch_size)
+                raise self._overflow(loss, train.images[index], epoch, start // run.batch_size)
             model.run_backward(self.loss.dlogits)
-            optimizer.progress(epoch + start / count, epochs)
+            optimizer.progress(epoch + start / count, run.epochs)
             optimizer.step(parameters)
             if average is not None:
                 average.step()
-            total += loss * len(index)
-            right += correct
-            done = start + len(index)
+            run.add(len(index), loss, correct)
             history.step_loss.append(loss)
-            line.update(done, total / done, right / done)
+            line.update(run.done, run.total / run.done, run.right / run.done)
+            for callback in watching:
+                callback.on_step_end(self, history)
             interrupt.check()
         if average is not None:
             average.apply()
         scores = {"loss": NAN, "accuracy": NAN}
         if self.validation is not None:
-            scores = self._evaluate(self.validation, max(batch_size, 256), interrupt)
+            scores = self._evaluate(self.validation, max(run.batch_size, 256), interrupt)
+        run.tick()
         history.append(
-            train_loss=total / count,
-            train_accuracy=right / count,
+            train_loss=run.total / count,
+            train_accuracy=run.right / count,
             val_loss=scores["loss"],
             val_accuracy=scores["accuracy"],
             lr=optimizer.lr,
-            seconds=time.perf_counter() - begun,
+            seconds=run.seconds,
         )
-        line.line(epoch_line(history, epochs))
+        run.end_epoch()
+        line.line(epoch_line(history, run.epochs))
 
     def _run(
         self, data: Samples, index: np.ndarray, train: bool, moves: np.ndarray | None = None
@@ -218,65 +223,29 @@ class Trainer:
     # ---- on disk -----------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write weights, states of optimiser and average, and history to one safetensors file.
+        """Write everything to one safetensors file, from which `load` and `fit(resume=True)` go on.
 
-        `load` and `resume` go on from it.
+        That is weights, buffers, optimiser state, learning rate, history, position in the run, the generators of the
+        order, of each layer and minidl's default one, the states of the callbacks; see `minidl.checkpoint`. The file is
+        replaced by an atomic rename. Raises OSError if it cannot be written; an older file is then as it was.
         """
-        tensors = {f"model.{name}": array for name, array in self.model.state().items()}
-        tensors |= {f"optimizer.{name}": array for name, array in self.optimizer.state().items()}
-        if self.average is not None:
-            tensors |= {f"average.{name}": array for name, array in self.average.state().items()}
-        safetensors.save(path, tensors, {**self.model.metadata(), "history": self.history.to_json()})
+        safetensors.save(path, *checkpoint.pack(self))
 
     def load(self, path: str | os.PathLike[str]) -> Trainer:
-        """Take weights, optimiser state and history from a file that `save` wrote; returns self.
+        """Take everything from a file that `save` wrote, minidl's default generator included; returns self.
 
-        On any error everything is as it was. Raises OSError, TypeError or ValueError as `Model.load`.
+        On any error everything is as it was. Raises OSError if the file cannot be read, ValueError or TypeError that
+        names the file if it is no checkpoint, of another version, or of another model or optimiser.
         """
-        tensors, metadata = safetensors.load(path)
-        if "history" not in metadata:
-            raise ValueError(f"Trainer: {os.fspath(path)!r} is no trainer's file (for weights alone: Model.load)")
-        history = History.from_json(metadata["history"])
-        mean, std = self.model.statistics(metadata)
-        parts: dict[str, dict[str, np.ndarray]] = {"model": {}, "optimizer": {}, "average": {}}
-        for name, array in tensors.items():
-            part, _, rest = name.partition(".")
-            if part not in parts:
-                raise ValueError(
-                    f"Trainer: {os.fspath(path)!r} has a tensor of neither model, optimizer nor average: {name}"
-                )
-            parts[part][rest] = array
-        if self.average is None and parts["average"]:
-            raise ValueError(
-                f"Trainer: {os.fspath(path)!r} has averaged weights, which need Trainer(average=minidl.WeightAverage())"
-            )
-        shapes = {name: array.shape for name, array in self.model.state().items()}
-        for part in ("optimizer", "average"):
-            for name, array in parts[part].items():
-                owner = name.rpartition(".")[0]
-                if owner and shapes.get(owner) != array.shape:
-                    rule = f"must have shape {shapes[owner]}" if owner in shapes else "belongs to no parameter"
-                    raise ValueError(f"Trainer: the {part}'s {name} {rule}, got {array.shape}")
-        before, optimizer_before = self.model.state(), self.optimizer.state()
-        self.model.load_state(parts["model"])
+        content = safetensors.load(path)
         try:
-            self.optimizer.load_state(parts["optimizer"])
-            if self.average is not None:
-                self.average.load_state(parts["average"])
-        except BaseException:
-            self.optimizer.load_state(optimizer_before)
-            self.model.load_state(before)
-            raise
-        self.model.mean, self.model.std, self.history = mean, std, history
+            checkpoint.unpack(self, content)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"Trainer: {os.fspath(path)!r}: {error}") from error
         return self
 
-
-def epoch_line(history: History, epochs: int) -> str:
-    """The last epoch of the history in one line."""
-    last = {key: values[-1] for key, values in history.items()}
-    parts = [f"epoch {history.epochs:{len(str(epochs))}}/{epochs}"]
-    parts.append(numbers("train", last["train_loss"], last["train_accuracy"]))
-    if last["val_loss"] == last["val_loss"]:
-        parts.append(numbers("val", last["val_loss"], last["val_accuracy"]))
-    parts += [f"lr {last['lr']:.3g}", f"{last['seconds']:.1f} s"]
-    return "  ".join(parts)
+    def callback_states(self) -> list[checkpoint.State]:
+        """Class name and state of each callback of the last `fit` that has one, or what `load` found; for `save`."""
+        if self.callbacks:
+            return [(type(callback).__name__, state) for callback in self.callbacks if (state := callback.state())]
+        return self.waiting_states

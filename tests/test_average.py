@@ -172,7 +172,7 @@ class TestState:
         without.save(tmp_path / "without")
         for trained, name, message in (
             (without, "with", r"has averaged weights, which need Trainer\(average=minidl.WeightAverage\(\)\)"),
-            (with_one, "without", "WeightAverage: state must have steps"),
+            (with_one, "without", "it has no averaged weights"),
         ):
             before, steps = trained.model.state(), trained.optimizer.state()
             with pytest.raises(ValueError, match=message):

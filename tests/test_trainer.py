@@ -1,4 +1,4 @@
-"""Trainer, history, callbacks and checkpoints, on sets small enough to compute by hand."""
+"""Trainer, history and callbacks, on sets small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -339,7 +339,8 @@ class Scripted(minidl.Trainer):
         self.model.parameters()[0].data[...] = -1
         return self
 
-    def _epoch(self, train, order, batch_size, epoch, epochs, line, interrupt):
+    def _epoch(self, train, run, line, interrupt):
+        epoch = self.history.epochs
         self.model.parameters()[0].data[...] = epoch
         value = self.values[epoch]
         self.history.append(
@@ -405,53 +406,10 @@ def test_callbacks_refuse_bad_arguments(make):
         make()
 
 
-# ---- checkpoints and history -----------------------------------------------------------------------------------------
+# ---- history ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("optimizer", [lambda: minidl.SGD(0.1, 0.9), minidl.RMSProp, minidl.Adam])
-def test_a_run_from_a_checkpoint_equals_an_unbroken_one(data, tmp_path, optimizer):
-    def start():
-        return minidl.Trainer(network(), minidl.SoftmaxCrossEntropyLoss(), optimizer())
-
-    whole, first, second = start(), start(), start()
-    complete = fit(whole, data, epochs=4)
-    fit(first, data, epochs=2)
-    first.save(tmp_path / "checkpoint")
-    assert second.load(tmp_path / "checkpoint") is second
-    history = fit(second, data, epochs=4, resume=True)
-    assert weights(second) == weights(whole)
-    assert history["train_loss"] == complete["train_loss"]
-    assert history.step_loss == complete.step_loss
-
-
-def test_a_checkpoint_that_does_not_fit_changes_nothing(data, tmp_path):
-    trained = trainer()
-    fit(trained, data)
-    trained.save(tmp_path / "good")
-    tensors, metadata = minidl.safetensors.load(tmp_path / "good")
-    before, history = weights(trained), trained.history
-    cases = [
-        ({"model.0.weight": None}, metadata, r"missing 0\.weight"),
-        ({"optimizer.0.weight.velocity": np.zeros(2)}, metadata, r"0\.weight\.velocity must have shape \(8, 3\)"),
-        ({"optimizer.9.weight.velocity": np.zeros(2)}, metadata, "belongs to no parameter"),
-        ({"optimizer.0.weight.square": np.zeros((8, 3))}, metadata, "unknown entry"),
-        ({"optimizer.steps": None}, metadata, "steps"),
-        ({"other": np.zeros(1)}, metadata, "neither model, optimizer nor average: other"),
-        ({}, {}, r"no trainer's file"),
-        ({}, {"history": "[]"}, "History: JSON must hold"),
-        ({}, {"history": "{"}, "Expecting"),
-    ]
-    for change, text, message in cases:
-        changed = {name: array for name, array in {**tensors, **change}.items() if array is not None}
-        changed = {name: array + 1 if name.startswith("model") else array for name, array in changed.items()}
-        minidl.safetensors.save(tmp_path / "bad", changed, text)
-        with pytest.raises(ValueError, match=message):
-            trained.load(tmp_path / "bad")
-    assert weights(trained) == before
-    assert trained.history is history
-
-
-def test_history_finds_the_best_epoch_and_travels_as_json():
+def test_history_finds_the_best_epoch_and_travels_as_arrays():
     history = History()
     for value in (0.5, NAN, 0.9, 0.9):
         history.append(train_loss=1, train_accuracy=0.5, val_loss=1 - value, val_accuracy=value, lr=0.1, seconds=1)
@@ -461,7 +419,7 @@ def test_history_finds_the_best_epoch_and_travels_as_json():
     assert history.best("train_loss") == 0
     with pytest.raises(ValueError, match="monitor must be one of"):
         history.best("seconds")
-    again = History.from_json(history.to_json())
+    again = History.from_state(history.state())
     assert repr(dict(again)) == repr(dict(history))
     assert again.step_loss == [1.0, 2.0]
     assert "4 epochs; last: train_loss=1" in repr(again)

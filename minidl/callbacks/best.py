@@ -1,30 +1,18 @@
-"""What may happen between epochs: stop early, keep the best weights, or whatever a user's own callback does."""
+"""The weights of the best epoch, and the end of a training that no longer improves."""
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl.callbacks.base import Callback
 from minidl.history import History, direction
 
 if TYPE_CHECKING:
     from minidl.trainer import Trainer
-
-
-class Callback:
-    """Base of all callbacks; each method does nothing until a subclass writes it."""
-
-    def on_fit_begin(self, trainer: Trainer) -> None:
-        """Called once, before the first epoch."""
-
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
-        """Called after each epoch, whose numbers are the last of `history`. Return True to end the training."""
-        return None
-
-    def on_fit_end(self, trainer: Trainer, history: History) -> None:
-        """Called once at the end: after the last epoch, an early stop or Ctrl-C; not after an error."""
 
 
 class KeepBest(Callback):
@@ -38,28 +26,43 @@ class KeepBest(Callback):
     def __init__(self, monitor: str = "val_accuracy") -> None:
         self.monitor = monitor
         self._sign = direction(monitor)
+        self.best_epoch: int | None = None
+        self.best_value = float("nan")
+        self._weights: dict[str, np.ndarray] = {}
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Forget an earlier run. Raises ValueError if `monitor` needs validation data and there are none."""
         if self.monitor.startswith("val") and trainer.validation is None:
             who = type(self).__name__
             raise ValueError(f"{who}: monitor is {self.monitor}, but fit has no validation data")
-        self.best_epoch: int | None = None
-        self.best_value = float("nan")
-        self._state: dict[str, np.ndarray] = {}
+        self.best_epoch, self.best_value, self._weights = None, float("nan"), {}
 
     def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
         """Copy the weights if they are the best so far."""
         value = history[self.monitor][-1]
         if self._improves(value):
             self.best_epoch, self.best_value = history.epochs - 1, value
-            self._state = trainer.model.state()
+            self._weights = trainer.model.state()
         return None
 
     def on_fit_end(self, trainer: Trainer, history: History) -> None:
         """Give the best weights back."""
         if self.best_epoch is not None:
-            trainer.model.load_state(self._state)
+            trainer.model.load_state(self._weights)
+
+    def state(self) -> dict[str, Any]:
+        """What is watched, the best epoch, its number and its weights."""
+        weights = {f"weights.{name}": array for name, array in self._weights.items()}
+        return {"monitor": self.monitor, "best_epoch": self.best_epoch, "best_value": self.best_value, **weights}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`. Raises ValueError if that watched something else."""
+        if state["monitor"] != self.monitor:
+            who = type(self).__name__
+            raise ValueError(f"{who}: monitor must be {state['monitor']}, as in the run to resume, got {self.monitor}")
+        self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
+        weights = {name: value for name, value in state.items() if name.startswith("weights.")}
+        self._weights = {name.partition(".")[2]: array for name, array in weights.items()}
 
     def _improves(self, value: float) -> bool:
         return value == value and (self.best_epoch is None or self._sign * (value - self.best_value) > 0)
@@ -80,12 +83,13 @@ class EarlyStopping(KeepBest):
             raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
         if not self.min_delta >= 0:
             raise ValueError(f"EarlyStopping: min_delta must be at least 0, got {min_delta}")
+        self._waited = 0
+        self._reference = float("nan")
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Forget an earlier run."""
         super().on_fit_begin(trainer)
-        self._waited = 0
-        self._reference = float("nan")
+        self._waited, self._reference = 0, float("nan")
 
     def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
         """Copy the weights if they are the best so far; count the epochs without a real improvement."""
@@ -97,3 +101,12 @@ class EarlyStopping(KeepBest):
         else:
             self._waited += 1
         return self._waited >= self.patience
+
+    def state(self) -> dict[str, Any]:
+        """As `KeepBest`, and how long it has waited for more than which value."""
+        return {**super().state(), "waited": self._waited, "reference": self._reference}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`. Raises ValueError if that watched something else."""
+        super().load_state(state)
+        self._waited, self._reference = state["waited"], state["reference"]

@@ -1,0 +1,149 @@
+"""Where a training stands between two steps, so that it can go on exactly there."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl import random
+
+if TYPE_CHECKING:
+    from minidl.data.augmentation import Plan
+
+COUNTS = ("images", "batch_size", "epochs", "data", "done")
+SUMS = ("total", "right", "seconds")
+
+
+class Run:
+    """One call of `fit`, and those that resume it.
+
+    images: number of training images. batch_size, epochs, seed: as given to `fit`. data: `samples.fingerprint`.
+    augment: what `describe` says of the augmentation.
+    """
+
+    def __init__(
+        self, images: int, batch_size: int, epochs: int, seed: int | None, data: int, augment: str = ""
+    ) -> None:
+        self.images = images
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.seed = seed
+        self.data = data
+        self.augment = augment
+        self.draw = seed
+        """What the augmentation draws from; without a seed a number from minidl's default generator, once begun."""
+        self.done = 0
+        """Images of the running epoch that are through."""
+        self.total = 0.0
+        """Sum of their losses."""
+        self.right = 0.0
+        """How many of them were answered rightly; NaN without classes."""
+        self.seconds = 0.0
+        """Wall time of the running epoch up to the last `tick`."""
+        self.stopped = False
+        """Whether a callback has ended the run."""
+        self._rng = random.generator(seed)
+        self._drawn_from: dict[str, Any] | None = None  # state of _rng before it drew the running epoch's order
+        self._ticked = 0.0
+
+    def begin(self) -> None:
+        """Draw what a new run draws once."""
+        if self.augment and self.draw is None:
+            self.draw = int(self._rng.integers(2**63))
+
+    def order(self) -> np.ndarray:
+        """The running epoch's order of the images: drawn when it begins, the same again when it is resumed."""
+        self._ticked = time.perf_counter()
+        if self._drawn_from is not None:
+            return random.from_state(self._drawn_from).permutation(self.images)
+        self._drawn_from = random.state(self._rng)
+        return self._rng.permutation(self.images)
+
+    def add(self, images: int, loss: float, right: float) -> None:
+        """A step over so many images is done: its mean loss, and how many of its answers were right."""
+        self.done += images
+        self.total += loss * images
+        self.right += right
+        self.tick()
+
+    def tick(self) -> None:
+        """Count the time since `order` or the last tick; what passes between two calls of `fit` is not counted."""
+        now = time.perf_counter()
+        self.seconds += now - self._ticked
+        self._ticked = now
+
+    def end_epoch(self) -> None:
+        """The running epoch is complete; the next one has not begun."""
+        self.done, self.total, self.right, self.seconds, self._drawn_from = 0, 0.0, 0.0, 0.0, None
+
+    def check(self, call: Run) -> None:
+        """Whether the new call of `fit` can resume this run.
+
+        Raises ValueError that names what differs: number of images, images or targets, batch size, augmentation, a seed
+        that is not None.
+        """
+        names = {"images": "number of training images", "batch_size": "batch_size", "augment": "augment"}
+        for name, what in names.items():
+            was, given = getattr(self, name), getattr(call, name)
+            if was != given:
+                raise ValueError(f"Trainer: {what} must be {was or '()'}, as in the run to resume, got {given or '()'}")
+        if self.data != call.data:
+            raise ValueError("Trainer: training data must be those of the run to resume, got other images or targets")
+        if call.seed is not None and call.seed != self.seed:
+            raise ValueError(f"Trainer: seed must be {self.seed}, as in the run to resume, or None, got {call.seed}")
+
+    def go_on(self, epochs: int) -> None:
+        """Aim at so many epochs; a run that a callback has ended goes on only if they have grown."""
+        self.stopped = self.stopped and epochs <= self.epochs
+        self.epochs = epochs
+
+    # ---- on disk -----------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as JSON can hold it; without a seed the generator is minidl's default one, and not among it."""
+        values = {name: getattr(self, name) for name in (*COUNTS, *SUMS, "seed", "draw", "augment", "stopped")}
+        generator = None if self.seed is None else random.state(self._rng)
+        return {**values, "order": self._drawn_from, "generator": generator}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Run:
+        """The run that `to_json` wrote. Raises ValueError for anything else."""
+        run = cls(0, 1, 1, None, 0)
+        if not isinstance(values, dict) or set(values) != set(run.to_json()):
+            raise ValueError(f"a run must have exactly {', '.join(run.to_json())}")
+        counts = [values[name] for name in COUNTS]
+        counts += [values[name] for name in ("seed", "draw") if values[name] is not None]
+        if not all(type(value) is int and value >= 0 for value in counts) or values["batch_size"] < 1:
+            raise ValueError(
+                f"{', '.join(COUNTS)}, seed and draw of a run must be integers of at least 0, got {counts}"
+            )
+        if not all(type(values[name]) is float for name in SUMS) or type(values["stopped"]) is not bool:
+            raise ValueError(f"{', '.join(SUMS)} of a run must be floats, and stopped true or false")
+        if type(values["augment"]) is not str or (values["augment"] and values["draw"] is None):
+            raise ValueError("a run must have a text for augment, and draw if that is not empty")
+        inside = values["done"] > 0
+        if values["done"] > values["images"] or (inside and values["order"] is None):
+            raise ValueError(
+                f"a run cannot have {values['done']} of {values['images']} images done, or lacks their order"
+            )
+        if (values["seed"] is None) != (values["generator"] is None):
+            raise ValueError("a run must have a generator if it has a seed, and only then")
+        for name in (*COUNTS, *SUMS, "seed", "draw", "augment", "stopped"):
+            setattr(run, name, values[name])
+        if values["order"] is not None:
+            random.from_state(values["order"])
+            run._drawn_from = values["order"]
+        if values["generator"] is not None:
+            run._rng = random.from_state(values["generator"])
+        return run
+
+
+def describe(plan: Plan | None) -> str:
+    """An augmentation in words, by which the same one is known again; "" for none."""
+    if plan is None:
+        return ""
+    # Only a dataclass's text is known to say everything and nothing else.
+    return ", ".join(repr(each) if is_dataclass(each) else type(each).__name__ for each in plan.transforms)
