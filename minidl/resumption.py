@@ -45,7 +45,7 @@ def begin(
             checkpoint.unpack(trainer, before)
         trainer.history, trainer.run, trainer.callbacks = history, old, former
         raise
-    trainer.run.go_on(run.epochs)
+    trainer.run.go_on(run.epochs, [type(callback).__name__ for callback in callbacks])
     trainer.history.interrupted = False
     trainer.callbacks, trainer.waiting_states = callbacks, []
     return trainer.run

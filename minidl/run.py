@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,8 @@ class Run:
         """How many of them were answered rightly; NaN without classes."""
         self.seconds = 0.0
         """Wall time of the running epoch up to the last `tick`."""
-        self.stopped = False
-        """Whether a callback has ended the run."""
+        self.stopped = ""
+        """Class name of the callback that has ended the run."""
         self._rng = random.generator(seed)
         self._drawn_from: dict[str, Any] | None = None  # state of _rng before it drew the running epoch's order
         self._ticked = 0.0
@@ -95,9 +96,13 @@ class Run:
         if call.seed is not None and call.seed != self.seed:
             raise ValueError(f"Trainer: seed must be {self.seed}, as in the run to resume, or None, got {call.seed}")
 
-    def go_on(self, epochs: int) -> None:
-        """Aim at so many epochs; a run that a callback has ended goes on only if they have grown."""
-        self.stopped = self.stopped and epochs <= self.epochs
+    def go_on(self, epochs: int, callbacks: Collection[str]) -> None:
+        """Aim at so many epochs.
+
+        A run that a callback has ended stays ended, if its class is among the `callbacks` and epochs has not grown.
+        """
+        if epochs > self.epochs or self.stopped not in callbacks:
+            self.stopped = ""
         self.epochs = epochs
 
     # ---- on disk -----------------------------------------------------------------------------------------------------
@@ -120,8 +125,8 @@ class Run:
             raise ValueError(
                 f"{', '.join(COUNTS)}, seed and draw of a run must be integers of at least 0, got {counts}"
             )
-        if not all(type(values[name]) is float for name in SUMS) or type(values["stopped"]) is not bool:
-            raise ValueError(f"{', '.join(SUMS)} of a run must be floats, and stopped true or false")
+        if not all(type(values[name]) is float for name in SUMS) or type(values["stopped"]) is not str:
+            raise ValueError(f"{', '.join(SUMS)} of a run must be floats, and stopped a text")
         if type(values["augment"]) is not str or (values["augment"] and values["draw"] is None):
             raise ValueError("a run must have a text for augment, and draw if that is not empty")
         inside = values["done"] > 0

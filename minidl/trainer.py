@@ -80,8 +80,8 @@ class Trainer:
         `load` stands; a path does `load` first if there is such a file, and starts anew if there is none. A run goes on
         exactly, within an epoch too: weights and history (its seconds apart) end as those of an unbroken run. `epochs`
         counts the epochs already done. Training data, `batch_size` and `augment` must be the same, `seed` too or None;
-        callbacks get their states back by their class and order. A run that a callback has ended goes on only with more
-        `epochs`.
+        callbacks get their states back by their class and order. A run that a callback has ended stays ended if a
+        callback of that class is there and `epochs` has not grown.
 
         augment: how the training images are changed at random, see `minidl.data.augmentation`; drawn from the seed.
 
@@ -113,7 +113,8 @@ class Trainer:
                 while history.epochs < epochs and not run.stopped:
                     self._epoch(train, run, line, interrupt)
                     for callback in callbacks:  # all of them, also after one has asked to stop
-                        run.stopped |= bool(callback.on_epoch_end(self, history))
+                        if callback.on_epoch_end(self, history):
+                            run.stopped = type(callback).__name__
                     interrupt.check()
         except KeyboardInterrupt as stop:
             history.interrupted = True

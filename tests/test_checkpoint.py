@@ -235,11 +235,12 @@ def test_early_stopping_goes_on_waiting(data, tmp_path):
         fit(trainer(), data, epochs=20, callbacks=[stopping(), minidl.Checkpoint(tmp_path / "f"), KillAt(16)])
     fit(second, data, epochs=20, callbacks=[stopping(), minidl.Checkpoint(tmp_path / "f")], resume=tmp_path / "f")
     assert bits(second) == bits(whole)
-    # A run that a callback has ended stays ended, unless more epochs are asked for.
+    # A run that a callback has ended stays ended, unless that is gone or more epochs are asked for.
     third = trainer()
     assert fit(third, data, epochs=20, callbacks=[stopping()], resume=tmp_path / "f").epochs == 4
     assert bits(third) == bits(whole)
-    assert fit(third, data, epochs=21, resume=tmp_path / "f").epochs == 21
+    assert fit(third, data, epochs=21, callbacks=[stopping()], resume=tmp_path / "f").epochs == 5
+    assert fit(third, data, epochs=6, resume=tmp_path / "f").epochs == 6
 
 
 def test_an_ended_run_is_longer_with_more_epochs(data, tmp_path):
