@@ -19,7 +19,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import geometry
-from minidl.layers.activation import Relu
+from minidl.layers.activation import Elu, LeakyRelu, Relu
 from minidl.layers.base import Layer
 from minidl.layers.pooling import MaxPool2D
 from minidl.losses import Loss
@@ -109,9 +109,9 @@ def gradcheck(
     the forward pass (in training batch normalisation uses the batch's statistics, and a dropout mask is drawn once and
     kept). seed: of the upstream gradient, the drawn entries and the masks.
 
-    Kinks: Relu and max pooling have none of the gradient that a difference across their kink would show. If a step of
-    eps flips a Relu or the place of a maximum, x is moved as a whole by noise of about 1 % of its spread, up to `MOVES`
-    times; entries that still sit at a kink are left out and counted.
+    Kinks: Relu, LeakyRelu, Elu and max pooling have none of the gradient that a difference across their kink would
+    show. If a step of eps flips one of them or the place of a maximum, x is moved as a whole by noise of about 1 % of
+    its spread, up to `MOVES` times; entries that still sit at a kink are left out and counted.
     Raises TypeError for anything but layers and losses, and what `thing` raises for an x that it cannot take.
     """
     rng = np.random.default_rng(seed)
@@ -188,7 +188,7 @@ class _Probe:
         pattern = []
 
         def visit(layer: Layer, y: Any) -> None:
-            if isinstance(layer, Relu):
+            if isinstance(layer, (Relu, LeakyRelu, Elu)):
                 pattern.append(np.packbits(backend.leave(y) > 0).tobytes())
             elif isinstance(layer, MaxPool2D):
                 pattern.append(backend.leave(layer._argmax).tobytes())

@@ -32,6 +32,9 @@ def inputs(dtype=np.float64, n=3):
         "beta": rng.standard_normal(4),
         "mean": rng.standard_normal(4),
         "var": rng.uniform(0.5, 2, 4),
+        "shares": rng.standard_normal((n, 2)),
+        "scales": rng.standard_normal(6),
+        "plane": rng.standard_normal((6, 5)),
     }
     return {name: array.astype(dtype) for name, array in arrays.items()}
 
@@ -99,6 +102,40 @@ CALLS = {
         )
         for name in ("relu", "sigmoid", "tanh")
     },
+    "leaky_relu_forward": (
+        lambda a: F.leaky_relu_forward(a["x"]),
+        lambda a: reference.leaky_relu_forward(a["x"], 0.01),
+    ),
+    "leaky_relu_backward": (
+        lambda a: F.leaky_relu_backward(a["dx"], a["x"], 0.2),
+        lambda a: reference.leaky_relu_backward(a["dx"], a["x"], 0.2),
+    ),
+    "elu_forward": (lambda a: F.elu_forward(a["x"]), lambda a: reference.elu_forward(a["x"], 1.0)),
+    "elu_backward": (
+        lambda a: F.elu_backward(a["dx"], a["x"], 0.5),
+        lambda a: reference.elu_backward(a["dx"], a["x"], 0.5),
+    ),
+    "gelu_forward": (lambda a: F.gelu_forward(a["x"]), lambda a: reference.gelu_forward(a["x"])),
+    "gelu_backward": (
+        lambda a: F.gelu_backward(a["dx"], a["x"]),
+        lambda a: reference.gelu_backward(a["dx"], a["x"]),
+    ),
+    "groupnorm_forward": (
+        lambda a: F.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2),
+        lambda a: reference.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2, 1e-5),
+    ),
+    "groupnorm_backward": (
+        lambda a: F.groupnorm_backward(a["dx"], a["x"], a["gamma"], a["shares"], a["shares"]),
+        lambda a: reference.groupnorm_backward(a["dx"], a["x"], a["gamma"], a["shares"], a["shares"]),
+    ),
+    "layernorm_forward": (
+        lambda a: F.layernorm_forward(a["features"], a["scales"], a["b"], 1e-3),
+        lambda a: reference.layernorm_forward(a["features"], a["scales"], a["b"], 1e-3),
+    ),
+    "layernorm_backward": (
+        lambda a: F.layernorm_backward(a["dx"], a["x"], a["plane"], a["dmap"], a["dmap"]),
+        lambda a: reference.layernorm_backward(a["dx"], a["x"], a["plane"], a["dmap"], a["dmap"]),
+    ),
     "dropout_forward": (
         lambda a: F.dropout_forward(a["features"], 0.5, 2**63),
         lambda a: reference.dropout_forward(a["features"], 0.5, 2**63),

@@ -3,28 +3,35 @@
 
 from libc.stdint cimport uint64_t
 
-from minidl._ext.kernels cimport ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH
+from minidl._ext.kernels cimport (
+    ELEMENT_ELU,
+    ELEMENT_GELU,
+    ELEMENT_LEAKY,
+    ELEMENT_RELU,
+    ELEMENT_SIGMOID,
+    ELEMENT_TANH,
+)
 from minidl._ext.lanearray cimport LaneArray, done, either, in_lanes, like, ours, same
 
 
-cdef LaneArray activate(int which, LaneArray x):
+cdef LaneArray activate(int which, LaneArray x, double parameter=0):
     cdef int status
     either(x, "x")
     cdef LaneArray y = like(x)
     with nogil:
-        status = x.table.element_forward(which, x.count, x.data, y.data)
+        status = x.table.element_forward(which, parameter, x.count, x.data, y.data)
     done(status)
     return y
 
 
-cdef LaneArray slope(int which, LaneArray dy, LaneArray y):
+cdef LaneArray gradient(int which, LaneArray dy, LaneArray y, double parameter=0, str name="y"):
     cdef int status
     ours(dy, "dy")
-    ours(y, "y", dy.kind)
-    same(y, dy.shape, "y")
+    ours(y, name, dy.kind)
+    same(y, dy.shape, name)
     cdef LaneArray dx = like(dy)
     with nogil:
-        status = dy.table.element_backward(which, dy.count, dy.data, y.data, dx.data)
+        status = dy.table.element_backward(which, parameter, dy.count, dy.data, y.data, dx.data)
     done(status)
     return dx
 
@@ -36,7 +43,7 @@ def relu_forward(x):
 
 def relu_backward(dy, y):
     """See contract."""
-    return slope(ELEMENT_RELU, dy, y)
+    return gradient(ELEMENT_RELU, dy, y)
 
 
 def sigmoid_forward(x):
@@ -46,7 +53,7 @@ def sigmoid_forward(x):
 
 def sigmoid_backward(dy, y):
     """See contract."""
-    return slope(ELEMENT_SIGMOID, dy, y)
+    return gradient(ELEMENT_SIGMOID, dy, y)
 
 
 def tanh_forward(x):
@@ -56,7 +63,37 @@ def tanh_forward(x):
 
 def tanh_backward(dy, y):
     """See contract."""
-    return slope(ELEMENT_TANH, dy, y)
+    return gradient(ELEMENT_TANH, dy, y)
+
+
+def leaky_relu_forward(x, double slope):
+    """See contract."""
+    return activate(ELEMENT_LEAKY, x, slope)
+
+
+def leaky_relu_backward(dy, y, double slope):
+    """See contract."""
+    return gradient(ELEMENT_LEAKY, dy, y, slope)
+
+
+def elu_forward(x, double alpha):
+    """See contract."""
+    return activate(ELEMENT_ELU, x, alpha)
+
+
+def elu_backward(dy, y, double alpha):
+    """See contract."""
+    return gradient(ELEMENT_ELU, dy, y, alpha)
+
+
+def gelu_forward(x):
+    """See contract."""
+    return activate(ELEMENT_GELU, x)
+
+
+def gelu_backward(dy, x):
+    """See contract."""
+    return gradient(ELEMENT_GELU, dy, x, 0, "x")
 
 
 cdef LaneArray drop(LaneArray x, double rate, uint64_t key):

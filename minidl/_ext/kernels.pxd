@@ -11,7 +11,7 @@ cdef extern from "kernels.h" nogil:
     ctypedef Py_ssize_t size
     enum: PLAIN_SLACK
     enum: POOL_NONE, POOL_AVG, POOL_MAX2
-    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH
+    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU
     ctypedef struct geometry:
         size n, C, H, W, O, KH, KW, SH, SW, PH, PW, DH, DW, G, OH, OW
     ctypedef struct conv_forward_args:
@@ -85,6 +85,25 @@ cdef extern from "kernels.h" nogil:
         void *dgamma
         void *dbeta
         int train, relu, pool
+    ctypedef struct row_norm_forward_args:
+        size n, F, R, area, P
+        const void *x
+        const void *gamma
+        const void *beta
+        void *mean
+        void *inv_std
+        void *y
+        double eps
+    ctypedef struct row_norm_backward_args:
+        size n, F, R, area, P
+        const void *dy
+        const void *x
+        const void *gamma
+        const void *mean
+        const void *inv_std
+        void *dx
+        void *dgamma
+        void *dbeta
     ctypedef struct softmax_args:
         size n, K
         const void *logits
@@ -123,8 +142,11 @@ cdef extern from "kernels.h" nogil:
         int avgpool_backward(const pool_backward_args *) noexcept nogil
         int norm_forward(const norm_forward_args *) noexcept nogil
         int norm_backward(const norm_backward_args *) noexcept nogil
-        int element_forward(int which, size count, const void *x, void *y) noexcept nogil
-        int element_backward(int which, size count, const void *dy, const void *y, void *dx) noexcept nogil
+        int row_norm_forward(const row_norm_forward_args *) noexcept nogil
+        int row_norm_backward(const row_norm_backward_args *) noexcept nogil
+        int element_forward(int which, double parameter, size count, const void *x, void *y) noexcept nogil
+        int element_backward(int which, double parameter, size count, const void *dy, const void *y,
+                             void *dx) noexcept nogil
         int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil
         int softmax(softmax_args *) noexcept nogil
         int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) noexcept nogil

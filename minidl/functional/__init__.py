@@ -9,6 +9,12 @@ rule. Results are new arrays of the caller's own. Gradients are called d + the n
 from minidl.functional.activation import (
     dropout_backward,
     dropout_forward,
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -17,6 +23,12 @@ from minidl.functional.activation import (
     tanh_forward,
 )
 from minidl.functional.conv import col2im, conv2d_backward, conv2d_forward, im2col
+from minidl.functional.group_norm import (
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
+)
 from minidl.functional.linear import linear_backward, linear_forward
 from minidl.functional.loss import mse_loss, softmax_cross_entropy
 from minidl.functional.norm import batchnorm_backward, batchnorm_forward
@@ -60,9 +72,19 @@ __all__ = [
     "conv_relu_pool_forward",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
+    "gelu_backward",
+    "gelu_forward",
     "global_avgpool_backward",
     "global_avgpool_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "im2col",
+    "layernorm_backward",
+    "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
     "maxpool2d_backward",

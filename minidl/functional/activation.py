@@ -1,4 +1,4 @@
-"""Activations on (N, C, H, W) or (N, F) arrays. The backward functions take the forward's result y."""
+"""Activations on (N, C, H, W) or (N, F) arrays. The backward functions take the forward's result y, gelu's takes x."""
 
 from __future__ import annotations
 
@@ -41,6 +41,36 @@ def tanh_backward(dy: Any, y: Any) -> np.ndarray:
     return _apply("tanh_backward", dy=dy, y=y)
 
 
+def leaky_relu_forward(x: Any, slope: float = 0.01) -> np.ndarray:
+    """x where x > 0, else slope * x. slope: in [0, 1]."""
+    return _apply("leaky_relu_forward", _slope("leaky_relu_forward", slope), x=x)
+
+
+def leaky_relu_backward(dy: Any, y: Any, slope: float = 0.01) -> np.ndarray:
+    """dy where y > 0, else slope * dy."""
+    return _apply("leaky_relu_backward", _slope("leaky_relu_backward", slope), dy=dy, y=y)
+
+
+def elu_forward(x: Any, alpha: float = 1.0) -> np.ndarray:
+    """x where x > 0, else alpha * (exp(x) - 1). alpha: positive."""
+    return _apply("elu_forward", _alpha("elu_forward", alpha), x=x)
+
+
+def elu_backward(dy: Any, y: Any, alpha: float = 1.0) -> np.ndarray:
+    """dy where y > 0, else dy * (y + alpha)."""
+    return _apply("elu_backward", _alpha("elu_backward", alpha), dy=dy, y=y)
+
+
+def gelu_forward(x: Any) -> np.ndarray:
+    """x * Phi(x) with the normal distribution Phi(x) = (1 + erf(x / sqrt(2))) / 2, the exact form; 0 at -inf."""
+    return _apply("gelu_forward", x=x)
+
+
+def gelu_backward(dy: Any, x: Any) -> np.ndarray:
+    """dy * (Phi(x) + x * exp(-x^2 / 2) / sqrt(2 pi)); x is the forward's input, for its result does not tell it."""
+    return _apply("gelu_backward", dy=dy, x=x)
+
+
 def dropout_forward(x: Any, rate: float, key: int) -> np.ndarray:
     """x / (1 - rate) where an element is kept, else 0 (inverted dropout).
 
@@ -61,6 +91,14 @@ def _apply(who: str, *settings: Any, **arrays: Any) -> np.ndarray:
         geometry.same_shape(who, name, array.shape, ready[0].shape, f"{next(iter(arrays))}'s")
     backend = kernels.current()
     return backend.leave(getattr(backend, who)(*map(backend.enter, ready), *settings))
+
+
+def _slope(who: str, slope: float) -> float:
+    return geometry.real(who, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
+
+
+def _alpha(who: str, alpha: float) -> float:
+    return geometry.real(who, "alpha", alpha, "positive", lambda a: a > 0)
 
 
 def _drop(who: str, rate: float, key: int) -> tuple[float, int]:

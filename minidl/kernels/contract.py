@@ -142,7 +142,7 @@ class Backend(Protocol):
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
         """dx = dy w (None unless need_dx), dw = dy^T x, db = sum_n dy. `out` as in conv2d_backward."""
 
-    # ---- activations: the backward functions take the forward's result y ---------------------------------------------
+    # ---- activations: the backward functions take the forward's result y; that of gelu takes x -----------------------
 
     def relu_forward(self, x: Array) -> Array:
         """max(x, 0); a NaN stays a NaN."""
@@ -161,6 +161,24 @@ class Backend(Protocol):
 
     def tanh_backward(self, dy: Array, y: Array) -> Array:
         """dy * (1 - y^2)"""
+
+    def leaky_relu_forward(self, x: Array, slope: float) -> Array:
+        """x where x > 0, else slope * x. slope in [0, 1]."""
+
+    def leaky_relu_backward(self, dy: Array, y: Array, slope: float) -> Array:
+        """dy where y > 0, else slope * dy."""
+
+    def elu_forward(self, x: Array, alpha: float) -> Array:
+        """x where x > 0, else alpha * (exp(x) - 1), without cancellation near 0. alpha positive."""
+
+    def elu_backward(self, dy: Array, y: Array, alpha: float) -> Array:
+        """dy where y > 0, else dy * (y + alpha)."""
+
+    def gelu_forward(self, x: Array) -> Array:
+        """x * Phi(x), Phi the standard normal distribution: (1 + erf(x / sqrt(2))) / 2. 0 at -inf, its limit."""
+
+    def gelu_backward(self, dy: Array, x: Array) -> Array:
+        """dy * (Phi(x) + x * phi(x)), phi(x) = exp(-x^2 / 2) / sqrt(2 pi); dy * 0 at -inf, dy at inf."""
 
     # ---- normalisation and dropout -----------------------------------------------------------------------------------
 
@@ -196,6 +214,48 @@ class Backend(Protocol):
         dx = gamma * inv_std * (dy - dbeta/M - xhat * dgamma/M); without `train` the statistics are constants:
         dx = gamma * inv_std * dy.
         """
+
+    def groupnorm_forward(
+        self, x: Array, gamma: np.ndarray, beta: np.ndarray, groups: int, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """-> y, mean, inv_std (N, groups): y = (x - mean) * inv_std * gamma + beta.
+
+        x (N, C, H, W) or (N, C), C divisible by groups; gamma, beta (C,). Mean and population variance of each image's
+        C/groups neighbouring channels, in training and inference alike; inv_std = 1 / sqrt(var + eps).
+        """
+
+    def groupnorm_backward(
+        self,
+        dy: Array,
+        x: Array,
+        gamma: np.ndarray,
+        mean: Array,
+        inv_std: Array,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[Array, np.ndarray, np.ndarray]:
+        """-> dx, dgamma, dbeta. With xhat = (x - mean) * inv_std, g = dy * gamma and M the mean over a group:
+        dgamma = sum dy*xhat and dbeta = sum dy over N, H, W; dx = inv_std * (g - M(g) - xhat * M(g*xhat)).
+        """
+
+    def layernorm_forward(
+        self, x: Array, gamma: np.ndarray, beta: np.ndarray, eps: float
+    ) -> tuple[Array, Array, Array]:
+        """-> y, mean, inv_std (N, R): y = (x - mean) * inv_std * gamma + beta.
+
+        gamma, beta have the shape of x's last dimensions, at most all but N: mean and population variance are taken
+        over these, once for each of the R places in the dimensions before them (R = 1 for none).
+        """
+
+    def layernorm_backward(
+        self,
+        dy: Array,
+        x: Array,
+        gamma: np.ndarray,
+        mean: Array,
+        inv_std: Array,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[Array, np.ndarray, np.ndarray]:
+        """-> dx, dgamma, dbeta as groupnorm_backward; dgamma and dbeta are sums over N and the R places."""
 
     def dropout_forward(self, x: Array, rate: float, key: int) -> Array:
         """x / (1 - rate) where the element is kept, else 0 (inverted dropout).

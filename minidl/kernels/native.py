@@ -11,6 +11,12 @@ import os
 from minidl._ext.activation import (
     dropout_backward,
     dropout_forward,
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -49,7 +55,14 @@ from minidl._ext.native import (
     norm_block_forward,
     softmax_cross_entropy,
 )
-from minidl._ext.norm import batchnorm_backward, batchnorm_forward
+from minidl._ext.norm import (
+    batchnorm_backward,
+    batchnorm_forward,
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
+)
 from minidl._ext.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 from minidl.kernels.im2col import col2im, im2col
 
@@ -73,15 +86,25 @@ __all__ = [
     "conv_block_forward",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "enter",
     "fuses",
     "gather",
+    "gelu_backward",
+    "gelu_forward",
     "get_num_threads",
     "global_avgpool_backward",
     "global_avgpool_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "im2col",
     "isa",
     "isas",
+    "layernorm_backward",
+    "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "leave",
     "linear_backward",
     "linear_block_backward",

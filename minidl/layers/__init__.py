@@ -1,10 +1,11 @@
 """Layers, one family a file: each checks its input, remembers what its backward needs and delegates to the backend."""
 
-from minidl.layers.activation import Relu, Sigmoid, Tanh
+from minidl.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
 from minidl.layers.base import Layer, Parameter
 from minidl.layers.container import Residual, Sequential
 from minidl.layers.conv import Conv2D
 from minidl.layers.dropout import Dropout
+from minidl.layers.group_norm import GroupNorm, LayerNorm
 from minidl.layers.linear import Linear
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
 from minidl.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
@@ -16,9 +17,14 @@ __all__ = [
     "BatchNorm2D",
     "Conv2D",
     "Dropout",
+    "Elu",
     "Flatten",
+    "Gelu",
     "GlobalAvgPool2D",
+    "GroupNorm",
     "Layer",
+    "LayerNorm",
+    "LeakyRelu",
     "Linear",
     "MaxPool2D",
     "Parameter",

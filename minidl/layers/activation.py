@@ -3,14 +3,18 @@
     Relu      y = max(x, 0)              dx = dy where y > 0, else 0 (so the derivative at 0 is 0); a NaN stays a NaN
     Sigmoid   y = 1 / (1 + exp(-x))      dx = dy * y * (1 - y)
     Tanh      y = tanh(x)                dx = dy * (1 - y^2)
+    LeakyRelu y = x, slope * x at x <= 0            dx = dy, slope * dy at y <= 0
+    Elu       y = x, alpha (exp(x) - 1) at x <= 0   dx = dy, dy * (y + alpha) at y <= 0
+    Gelu      y = x * Phi(x)             dx = dy * (Phi(x) + x * phi(x)), Phi and phi the normal distribution's
 
-Each backward needs the last result y alone.
+Each backward needs the last result y alone, that of Gelu the last input.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from minidl.kernels import geometry
 from minidl.layers.base import Layer
 
 
@@ -69,3 +73,82 @@ class Tanh(Layer):
         if self._y is None:
             raise self._unready()
         return self.kernels.tanh_backward(dy, self._y)
+
+
+class LeakyRelu(Layer):
+    """x where x > 0, else slope * x, for inputs of any shape (N, ...).
+
+    Maas, Hannun, Ng 2013, "Rectifier nonlinearities improve neural network acoustic models". slope: in [0, 1].
+    The derivative at 0 is the slope. Raises TypeError or ValueError for other slopes.
+    """
+
+    _remembered = ("_y",)
+    _y: Any
+
+    def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.slope = geometry.real(self.name, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._y = y = self.kernels.leaky_relu_forward(x, self.slope)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._y is None:
+            raise self._unready()
+        return self.kernels.leaky_relu_backward(dy, self._y, self.slope)
+
+    def describe(self) -> str:
+        """slope, where it differs from the default."""
+        return "" if self.slope == 0.01 else f"{self.slope:g}"
+
+
+class Elu(Layer):
+    """x where x > 0, else alpha * (exp(x) - 1), for inputs of any shape (N, ...).
+
+    Clevert, Unterthiner, Hochreiter 2016, arXiv 1511.07289. alpha: positive; -alpha bounds the results. The derivative
+    at 0 is alpha. Raises TypeError or ValueError for other alphas.
+    """
+
+    _remembered = ("_y",)
+    _y: Any
+
+    def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.alpha = geometry.real(self.name, "alpha", alpha, "positive", lambda a: a > 0)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._y = y = self.kernels.elu_forward(x, self.alpha)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._y is None:
+            raise self._unready()
+        return self.kernels.elu_backward(dy, self._y, self.alpha)
+
+    def describe(self) -> str:
+        """alpha, where it differs from the default."""
+        return "" if self.alpha == 1 else f"{self.alpha:g}"
+
+
+class Gelu(Layer):
+    """Gaussian error linear unit x * Phi(x), for inputs of any shape (N, ...).
+
+    Hendrycks, Gimpel 2016, arXiv 1606.08415. Phi(x) = (1 + erf(x / sqrt(2))) / 2, to the last digits of the dtype: the
+    exact form, which takes one exponential here, as the approximation by tanh would. 0 at -inf (PyTorch: NaN).
+    """
+
+    _remembered = ("_x",)
+    _x: Any
+
+    def __init__(self, *, name: str | None = None) -> None:
+        super().__init__(name)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        return self.kernels.gelu_forward(x)
+
+    def _backward(self, dy: Any) -> Any:
+        if self._x is None:
+            raise self._unready()
+        return self.kernels.gelu_backward(dy, self._x)

@@ -25,6 +25,9 @@ POOLS = {
     "avg overlap": ("avg", (3, 3), (1, 1), (1, 1)),
 }
 
+ACTIVATIONS = {"relu": (), "sigmoid": (), "tanh": (), "leaky_relu": (0.25,), "elu": (1.5,), "gelu": ()}
+"""Names of activations, and what their functions take besides arrays."""
+
 
 def results(
     backend: Any,
@@ -45,7 +48,7 @@ def results(
         values = batch.astype(dtype)
     x = entered(backend, values, empty)
     found: dict[str, np.ndarray] = {}
-    for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _losses):
+    for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _row_norm, _losses):
         for name, value in part(backend, dtype, x, rng):
             assert name not in found
             look(name, value)
@@ -116,9 +119,10 @@ def _linear(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Itera
 
 def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     dy = _gradient(backend, rng, x)
-    for name in ("relu", "sigmoid", "tanh"):
-        y = getattr(backend, f"{name}_forward")(x)
-        yield from _named(name, "y dx", (y, getattr(backend, f"{name}_backward")(dy, y)))
+    for name, settings in ACTIVATIONS.items():
+        y = getattr(backend, f"{name}_forward")(x, *settings)
+        of = x if name == "gelu" else y
+        yield from _named(name, "y dx", (y, getattr(backend, f"{name}_backward")(dy, of, *settings)))
     yield "add", backend.add(x, dy)
     yield "dropout", backend.dropout_forward(x, 0.3, 17)
     yield "dropout dx", backend.dropout_backward(dy, 0.3, 17)
@@ -146,6 +150,21 @@ def _norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterato
             dy = _gradient(backend, rng, y)
             gradients = backend.norm_block_backward(dy, saved, x, gamma, train, relu, pool)
             yield from _named(block, "dx dgamma dbeta", gradients)
+
+
+def _row_norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    for name, shape, settings in (
+        ("groupnorm", (CHANNELS,), (2, 1e-3)),
+        ("layernorm", tuple(x.shape[1:]), (1e-3,)),
+        ("layernorm of maps", tuple(x.shape[2:]), (1e-3,)),
+    ):
+        gamma, beta = cases.random(rng, shape, dtype), cases.random(rng, shape, dtype)
+        operation = name.split()[0]
+        y, mean, inv_std = getattr(backend, operation + "_forward")(x, gamma, beta, *settings)
+        yield from _named(name, "y mean inv_std", (y, mean, inv_std))
+        dy = _gradient(backend, rng, y)
+        gradients = getattr(backend, operation + "_backward")(dy, x, gamma, mean, inv_std)
+        yield from _named(name, "dx dgamma dbeta", gradients)
 
 
 def _losses(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

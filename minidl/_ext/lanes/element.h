@@ -33,27 +33,70 @@ INLINE V hyperbolic_tangent(V x) {
     return (V)((VI)(-m / (2 + m)) | ((VI)x & sign));
 }
 
+/* The terms of Q below, as in minidl/kernels/im2col/gelu.py, where their origin is told. */
+#ifdef T_IS_DOUBLE
+static const T normal_terms[] = {
+    1.8882128260393786e-1,  1.5197416049297307e-1,   9.678435018555665e-2,   4.6630464489909153e-2,  1.509914372259023e-2,
+    1.8850472418465781e-3,  -8.6992308916287566e-4,  -4.0770461685247707e-4, 3.333605229003698e-5,   5.7773754340693242e-5,
+    -4.7691900767990063e-7, -8.7862779757081028e-6,  1.7865053828197512e-7,  1.4804027614776147e-6,  -1.5623877693950669e-7,
+    -2.5619627540815891e-7, 6.6183432049741324e-8,   3.9943490349472685e-8,  -1.9695900856754766e-8, -4.4612319391183872e-9,
+    4.0168467392717043e-9,  1.4684066755220077e-10,  -4.2216442414602191e-10, 2.9994455336719975e-11};
+#else
+static const T normal_terms[] = {1.88821283e-1f,  1.51974158e-1f,  9.67843485e-2f,  4.6630540e-2f,
+                                 1.50991621e-2f,  1.88442929e-3f,  -8.69988659e-4f, -4.05510026e-4f,
+                                 3.34133468e-5f,  5.38934441e-5f,  -4.32770575e-7f, -5.29574606e-6f};
+#endif
+enum { NORMAL_TERMS = sizeof(normal_terms) / sizeof(T), FAR = IS_FLOAT ? 13 : 37 };
+
+INLINE V at_most(V x, T most) { return select(x > most, splat(most), x); }
+INLINE V at_least(V x, T least) { return select(x < least, splat(least), x); }
+
+/* Phi(x), and e = exp(-x^2 / 2). For t = |x| the tail Phi(-t) is e u Q(2u - 1) with u = 4 / (4 + t). From FAR on,
+   where e nears the smallest normal number, it counts as 0. */
+INLINE V normal(V x, V *e) {
+    V t = at_most((V)((VI)x & ~(VI)splat((T)-0.0)), FAR);
+    V u = 4 / (4 + t), s = 2 * u - 1, q = splat(normal_terms[NORMAL_TERMS - 1]);
+    UNROLL for (int k = NORMAL_TERMS - 2; k >= 0; k--) q = q * s + normal_terms[k];
+    *e = (V)((VI)exp_series(t * t * (T)-0.5, 1) & (t < FAR));
+    V tail = *e * u * q;
+    return select(x > 0, 1 - tail, tail);
+}
+
 typedef struct {
     int which;
     size count;
+    T parameter;
     const T *a, *b;
     T *y;
 } element_job;
 
 enum { CHUNK = 2048 }; /* vectors a task */
 
-INLINE void element_loop(const element_job *job, ptrdiff_t task, V (*f)(V, V)) {
+INLINE void element_loop(const element_job *job, ptrdiff_t task, V (*f)(V, V, T)) {
     size end = smaller(job->count, (task + 1) * CHUNK * L);
-    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, f(load(job->a + i), load(job->b + i)));
+    T p = job->parameter;
+    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, f(load(job->a + i), load(job->b + i), p));
 }
 
-INLINE V sum_of(V a, V b) { return a + b; }
-INLINE V relu_of(V x, V unused) { (void)unused; return relu(x); }
-INLINE V sigmoid_of(V x, V unused) { (void)unused; return sigmoid(x); }
-INLINE V tanh_of(V x, V unused) { (void)unused; return hyperbolic_tangent(x); }
-INLINE V relu_slope(V dy, V y) { return (V)((VI)dy & (y > 0)); }
-INLINE V sigmoid_slope(V dy, V y) { return dy * y * (1 - y); }
-INLINE V tanh_slope(V dy, V y) { return dy * (1 - y * y); }
+/* What element_loop takes: two values and the operation's parameter, of which an operation uses what it needs. */
+#define ELEMENT(name, a, b) INLINE V name(V a, V b, __attribute__((unused)) T p)
+ELEMENT(sum_of, a, b) { return a + b; }
+ELEMENT(relu_of, x, same) { (void)same; return relu(x); }
+ELEMENT(sigmoid_of, x, same) { (void)same; return sigmoid(x); }
+ELEMENT(tanh_of, x, same) { (void)same; return hyperbolic_tangent(x); }
+ELEMENT(leaky_of, x, same) { (void)same; return select(x > 0, x, x * p); }
+ELEMENT(elu_of, x, same) { (void)same; return select(x > 0, x, p * exp_series(x, 0)); }
+ELEMENT(gelu_of, x, same) { (void)same; V e; return at_least(x, -FAR) * normal(x, &e); }
+ELEMENT(relu_slope, dy, y) { return (V)((VI)dy & (y > 0)); }
+ELEMENT(sigmoid_slope, dy, y) { return dy * y * (1 - y); }
+ELEMENT(tanh_slope, dy, y) { return dy * (1 - y * y); }
+ELEMENT(leaky_slope, dy, y) { return select(y > 0, dy, dy * p); }
+ELEMENT(elu_slope, dy, y) { return select(y > 0, dy, dy * (y + p)); }
+ELEMENT(gelu_slope, dy, x) {
+    V e, phi = normal(x, &e);
+    return dy * (phi + at_least(at_most(x, FAR), -FAR) * e * (T)0.398942280401432678);
+}
+#undef ELEMENT
 
 static int add_task(void *context, ptrdiff_t task) {
     element_loop(context, task, sum_of);
@@ -65,6 +108,9 @@ static int element_forward_task(void *context, ptrdiff_t task) {
     switch (job->which) {
     case ELEMENT_RELU: element_loop(job, task, relu_of); break;
     case ELEMENT_SIGMOID: element_loop(job, task, sigmoid_of); break;
+    case ELEMENT_LEAKY: element_loop(job, task, leaky_of); break;
+    case ELEMENT_ELU: element_loop(job, task, elu_of); break;
+    case ELEMENT_GELU: element_loop(job, task, gelu_of); break;
     default: element_loop(job, task, tanh_of);
     }
     return 0;
@@ -75,24 +121,27 @@ static int element_backward_task(void *context, ptrdiff_t task) {
     switch (job->which) {
     case ELEMENT_RELU: element_loop(job, task, relu_slope); break;
     case ELEMENT_SIGMOID: element_loop(job, task, sigmoid_slope); break;
+    case ELEMENT_LEAKY: element_loop(job, task, leaky_slope); break;
+    case ELEMENT_ELU: element_loop(job, task, elu_slope); break;
+    case ELEMENT_GELU: element_loop(job, task, gelu_slope); break;
     default: element_loop(job, task, tanh_slope);
     }
     return 0;
 }
 
-static int element_run(pool_task task, int which, size count, const void *a, const void *b, void *y) {
-    element_job job = {which, count, a, b, y};
+static int element_run(pool_task task, int which, double parameter, size count, const void *a, const void *b, void *y) {
+    element_job job = {which, count, (T)parameter, a, b, y};
     return pool_run(task, &job, ceil_div(count, CHUNK * L), 1);
 }
 
-static int add(size count, const void *a, const void *b, void *y) { return element_run(add_task, 0, count, a, b, y); }
+static int add(size count, const void *a, const void *b, void *y) { return element_run(add_task, 0, 0, count, a, b, y); }
 
-static int element_forward(int which, size count, const void *x, void *y) {
-    return element_run(element_forward_task, which, count, x, x, y);
+static int element_forward(int which, double parameter, size count, const void *x, void *y) {
+    return element_run(element_forward_task, which, parameter, count, x, x, y);
 }
 
-static int element_backward(int which, size count, const void *dy, const void *y, void *dx) {
-    return element_run(element_backward_task, which, count, dy, y, dx);
+static int element_backward(int which, double parameter, size count, const void *dy, const void *y, void *dx) {
+    return element_run(element_backward_task, which, parameter, count, dy, y, dx);
 }
 
 /* The random bits of (key, counter) as in minidl/kernels/random.py. */

@@ -16,6 +16,7 @@
 #include "linear.h"
 #include "pooling.h"
 #include "norm.h"
+#include "row_norm.h"
 #include "element.h"
 #include "loss.h"
 #include "update.h"
@@ -28,7 +29,8 @@
 static const kernel_table plain_table = {
     .lanes = 1, .isa = NAME, .gather = plain_gather, .leave = plain_leave, .leave_index = plain_leave_index, .add = add,
     .conv_forward = plain_conv, .linear_forward = plain_linear, .maxpool_forward = plain_maxpool,
-    .avgpool_forward = plain_avgpool, .norm_forward = plain_norm, .element_forward = element_forward,
+    .avgpool_forward = plain_avgpool, .norm_forward = plain_norm, .row_norm_forward = plain_row_norm,
+    .element_forward = element_forward,
 };
 
 const kernel_table TABLE = {
@@ -36,7 +38,7 @@ const kernel_table TABLE = {
     .leave_index = leave_index, .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
     .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
     .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,
-    .norm_backward = norm_backward, .element_forward = element_forward, .element_backward = element_backward,
-    .dropout = dropout, .softmax = softmax, .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam, .blend = blend,
-    .sum_squares = sum_squares,
+    .norm_backward = norm_backward, .row_norm_forward = row_norm_forward, .row_norm_backward = row_norm_backward,
+    .element_forward = element_forward, .element_backward = element_backward, .dropout = dropout, .softmax = softmax,
+    .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam, .blend = blend, .sum_squares = sum_squares,
 };

@@ -94,7 +94,24 @@ typedef struct {
     int train, relu, pool;
 } norm_backward_args;
 
-enum { ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH };
+/* Normalisation of rows inside each image, whose F values are R rows of F/R; the values of a row come in runs of `area`, a
+   gamma and a beta each: run i of an image takes the parameters i % P. Groups of channels, area = H W, P = C; or layer
+   normalisation, area = 1, P = F/R. mean and inv_std are lane arrays (R). */
+typedef struct {
+    size n, F, R, area, P;
+    const void *x, *gamma, *beta;
+    void *mean, *inv_std, *y;
+    double eps;
+} row_norm_forward_args;
+
+typedef struct {
+    size n, F, R, area, P;
+    const void *dy, *x, *gamma, *mean, *inv_std;
+    void *dx, *dgamma, *dbeta;
+} row_norm_backward_args;
+
+/* What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. */
+enum { ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU };
 
 /* Softmax cross-entropy. labels, or else target (n, K) of T. Also counts the rows whose first maximum is the target's. */
 typedef struct {
@@ -140,8 +157,10 @@ typedef struct kernel_table {
     int (*avgpool_backward)(const pool_backward_args *);
     int (*norm_forward)(const norm_forward_args *);
     int (*norm_backward)(const norm_backward_args *);
-    int (*element_forward)(int which, size count, const void *x, void *y);
-    int (*element_backward)(int which, size count, const void *dy, const void *y, void *dx);
+    int (*row_norm_forward)(const row_norm_forward_args *);
+    int (*row_norm_backward)(const row_norm_backward_args *);
+    int (*element_forward)(int which, double parameter, size count, const void *x, void *y);
+    int (*element_backward)(int which, double parameter, size count, const void *dy, const void *y, void *dx); /* gelu: y is x */
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(softmax_args *);
     int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);

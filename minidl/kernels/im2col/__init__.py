@@ -7,6 +7,10 @@ import sys as _sys
 
 from minidl.kernels.blocks import Blocks as _Blocks
 from minidl.kernels.im2col.activation import (
+    elu_backward,
+    elu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -16,6 +20,13 @@ from minidl.kernels.im2col.activation import (
 )
 from minidl.kernels.im2col.conv2d import conv2d_backward, conv2d_forward
 from minidl.kernels.im2col.dropout import dropout_backward, dropout_forward
+from minidl.kernels.im2col.gelu import gelu_backward, gelu_forward
+from minidl.kernels.im2col.group_norm import (
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
+)
 from minidl.kernels.im2col.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.im2col.linear import linear_backward, linear_forward
 from minidl.kernels.im2col.loss import mse_loss, softmax_cross_entropy
@@ -55,12 +66,22 @@ __all__ = [
     "conv_block_forward",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "enter",
     "fuses",
     "gather",
+    "gelu_backward",
+    "gelu_forward",
     "global_avgpool_backward",
     "global_avgpool_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "im2col",
+    "layernorm_backward",
+    "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "leave",
     "linear_backward",
     "linear_block_backward",

@@ -1,4 +1,4 @@
-"""Element-wise activations; each backward function takes the forward's result y."""
+"""Element-wise activations; each backward function takes the forward's result y, that of gelu (gelu.py) x."""
 
 from __future__ import annotations
 
@@ -42,4 +42,31 @@ def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     dx = np.square(y)
     np.subtract(1, dx, out=dx)
     dx *= dy
+    return dx
+
+
+def leaky_relu_forward(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where x > 0, else slope * x."""
+    return np.where(x > 0, x, x * x.dtype.type(slope))
+
+
+def leaky_relu_backward(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+    """dy where y > 0, else slope * dy."""
+    return np.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+
+def elu_forward(x: np.ndarray, alpha: float) -> np.ndarray:
+    """x where x > 0, else alpha * (exp(x) - 1); nothing overflows, for the exponential is taken of min(x, 0)."""
+    y = np.minimum(x, x.dtype.type(0))
+    np.expm1(y, out=y)
+    y *= alpha
+    np.copyto(y, x, where=x > 0)
+    return y
+
+
+def elu_backward(dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+    """dy where y > 0, else dy * (y + alpha)."""
+    dx = y + y.dtype.type(alpha)
+    dx *= dy
+    np.copyto(dx, dy, where=y > 0)
     return dx

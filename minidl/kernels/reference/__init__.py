@@ -7,6 +7,12 @@ import sys
 
 from minidl.kernels import blocks
 from minidl.kernels.reference.activation import (
+    elu_backward,
+    elu_forward,
+    gelu_backward,
+    gelu_forward,
+    leaky_relu_backward,
+    leaky_relu_forward,
     relu_backward,
     relu_forward,
     sigmoid_backward,
@@ -16,6 +22,12 @@ from minidl.kernels.reference.activation import (
 )
 from minidl.kernels.reference.conv2d import conv2d_backward, conv2d_forward
 from minidl.kernels.reference.dropout import dropout_backward, dropout_forward
+from minidl.kernels.reference.group_norm import (
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
+)
 from minidl.kernels.reference.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.reference.linear import linear_backward, linear_forward
 from minidl.kernels.reference.loss import mse_loss, softmax_cross_entropy
@@ -55,12 +67,22 @@ __all__ = [
     "conv_block_forward",
     "dropout_backward",
     "dropout_forward",
+    "elu_backward",
+    "elu_forward",
     "enter",
     "fuses",
     "gather",
+    "gelu_backward",
+    "gelu_forward",
     "global_avgpool_backward",
     "global_avgpool_forward",
+    "groupnorm_backward",
+    "groupnorm_forward",
     "im2col",
+    "layernorm_backward",
+    "layernorm_forward",
+    "leaky_relu_backward",
+    "leaky_relu_forward",
     "leave",
     "linear_backward",
     "linear_block_backward",

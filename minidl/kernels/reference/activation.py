@@ -1,6 +1,8 @@
-"""Activations, element by element. The backward functions need only the forward's result y."""
+"""Activations, element by element. The backward functions need only the forward's result y; that of gelu needs x."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -34,3 +36,46 @@ def tanh_forward(x: np.ndarray) -> np.ndarray:
 def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dy * (1 - y^2)"""
     return dy * (1 - y * y)
+
+
+def leaky_relu_forward(x: np.ndarray, slope: float) -> np.ndarray:
+    """x where x > 0, else slope * x (Maas, Hannun, Ng 2013)."""
+    return np.where(x > 0, x, x * x.dtype.type(slope))
+
+
+def leaky_relu_backward(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
+    """dy where y > 0, else slope * dy: the derivative at 0 is taken as the slope."""
+    return np.where(y > 0, dy, dy * dy.dtype.type(slope))
+
+
+def elu_forward(x: np.ndarray, alpha: float) -> np.ndarray:
+    """x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner, Hochreiter 2016)."""
+    return np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(np.minimum(x, 0)))
+
+
+def elu_backward(dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
+    """dy where y > 0, else dy * alpha * exp(x), which is dy * (y + alpha)."""
+    return np.where(y > 0, dy, dy * (y + y.dtype.type(alpha)))
+
+
+def gelu_forward(x: np.ndarray) -> np.ndarray:
+    """x * Phi(x) (Hendrycks, Gimpel 2016), Phi(x) = (1 + erf(x / sqrt(2))) / 2 = erfc(-x / sqrt(2)) / 2."""
+    y = np.zeros_like(x)
+    for i, value in np.ndenumerate(x):
+        y[i] = value * _normal(value) if value != -np.inf else 0
+    return y
+
+
+def gelu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """dy * (Phi(x) + x * phi(x)), phi = Phi' the density exp(-x^2 / 2) / sqrt(2 pi)."""
+    dx = np.zeros_like(dy)
+    for i, value in np.ndenumerate(x):
+        square = float(value) * float(value)
+        slope = float(value) * math.exp(-square / 2) / math.sqrt(2 * math.pi) if square < np.inf else 0.0
+        dx[i] = dy[i] * (_normal(value) + slope)
+    return dx
+
+
+def _normal(x: float) -> float:
+    """Phi, the share of a standard normal distribution below x. erfc keeps the digits of its left tail."""
+    return math.erfc(-x / math.sqrt(2)) / 2

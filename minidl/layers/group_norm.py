@@ -1,0 +1,124 @@
+"""Normalisation within each image: of groups of channels, of layers.
+
+Wu, He 2018, arXiv 1803.08494; Ba, Kiros, Hinton 2016, arXiv 1607.06450.
+
+    y = gamma * xhat + beta,  xhat = (x - mean) * inv_std,  inv_std = 1 / sqrt(var + eps)
+    dx = inv_std * (g - M(g) - xhat * M(g * xhat)),  g = dy * gamma,  M the mean over what mean and var are of
+    dgamma = sum dy * xhat,  dbeta = sum dy
+
+The variance is the population's. Training and inference compute the same, and no image depends on another, so that
+small batches do no harm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels import geometry
+from minidl.layers.base import Layer, Parameter, Shape
+
+
+class GroupNorm(Layer):
+    """Normalisation of (N, channels, H, W) or (N, channels), one mean and variance for each image and group.
+
+    groups: must divide channels; 1 takes a whole image, `channels` each channel for itself (instance normalisation). A
+    group is of neighbouring channels. eps: added to the variance, positive. Parameters: gamma (ones), beta (zeros),
+    both (channels,). As PyTorch's. Raises TypeError or ValueError that names the layer for arguments and inputs outside
+    these rules.
+    """
+
+    _remembered = ("_x", "_mean", "_inv_std")
+    _x: Any
+    _mean: Any
+    _inv_std: Any
+
+    def __init__(self, groups: int, channels: int, eps: float = 1e-5, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.groups = geometry.integer(self.name, "groups", groups, 1)
+        self.channels = geometry.integer(self.name, "channels", channels, 1)
+        if self.channels % self.groups:
+            raise ValueError(
+                f"{self.name}: channels must be divisible by groups, got {self.channels} and {self.groups}"
+            )
+        self.eps = geometry.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        self.gamma = Parameter(np.ones(self.channels, np.float32), "gamma", decay=False)
+        self.beta = Parameter(np.zeros(self.channels, np.float32), "beta", decay=False)
+
+    def _check(self, x_shape: Shape) -> Shape:
+        if len(x_shape) not in (2, 4):
+            rule = "4 dimensions (N, C, H, W) or 2 (N, C)"
+            raise ValueError(f"{self.who}: input must have {rule}, got shape {tuple(x_shape)}")
+        if x_shape[1] != self.channels:
+            raise ValueError(f"{self.who}: input must have {self.channels} channels, got {x_shape[1]}")
+        if min(x_shape[1:]) < 1:
+            raise ValueError(f"{self.who}: height and width must be at least 1, got shape {tuple(x_shape)}")
+        return x_shape
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        y, self._mean, self._inv_std = self.kernels.groupnorm_forward(
+            x, self.gamma.data, self.beta.data, self.groups, self.eps
+        )
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._x is None:
+            raise self._unready()
+        out = (self.gamma.grad, self.beta.grad)
+        return self.kernels.groupnorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
+
+    def describe(self) -> str:
+        """groups and channels, and eps where it differs from the default."""
+        text = f"{self.groups}, {self.channels}"
+        return text if self.eps == 1e-5 else f"{text}, eps={self.eps:g}"
+
+
+class LayerNorm(Layer):
+    """Normalisation over an image's last dimensions, with a gamma and a beta for each of their values.
+
+    shape: sizes of these dimensions, an int for one: (C, H, W) for whole images of (N, C, H, W), F for (N, F), (H, W)
+    for each channel by itself. eps: added to the variance, positive. Parameters: gamma (ones), beta (zeros), both of
+    `shape`. As PyTorch's. Raises TypeError or ValueError that names the layer for arguments and inputs outside these
+    rules.
+    """
+
+    _remembered = ("_x", "_mean", "_inv_std")
+    _x: Any
+    _mean: Any
+    _inv_std: Any
+
+    def __init__(self, shape: int | Shape, eps: float = 1e-5, *, name: str | None = None) -> None:
+        super().__init__(name)
+        sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
+        self.shape = tuple(geometry.integer(self.name, "shape", size, 1) for size in sizes)
+        if not self.shape:
+            raise ValueError(f"{self.name}: shape must have at least 1 dimension, got {shape!r}")
+        geometry.check_elements(self.name, self.shape)
+        self.eps = geometry.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        self.gamma = Parameter(np.ones(self.shape, np.float32), "gamma", decay=False)
+        self.beta = Parameter(np.zeros(self.shape, np.float32), "beta", decay=False)
+
+    def _check(self, x_shape: Shape) -> Shape:
+        if tuple(x_shape[1:])[-len(self.shape) :] != self.shape or min(x_shape[1:]) < 1:
+            raise ValueError(
+                f"{self.who}: the last dimensions of the input must be {self.shape}, got shape {tuple(x_shape)}"
+            )
+        return x_shape
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        y, self._mean, self._inv_std = self.kernels.layernorm_forward(x, self.gamma.data, self.beta.data, self.eps)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._x is None:
+            raise self._unready()
+        out = (self.gamma.grad, self.beta.grad)
+        return self.kernels.layernorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
+
+    def describe(self) -> str:
+        """shape, and eps where it differs from the default."""
+        text = str(self.shape if len(self.shape) > 1 else self.shape[0])
+        return text if self.eps == 1e-5 else f"{text}, eps={self.eps:g}"
