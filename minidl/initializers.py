@@ -10,9 +10,12 @@ fan_out the number of outputs that one input reaches (stride aside), O/G*KH*KW.
 | glorot_normal | normal, variance 2 / (fan_in + fan_out) | Glorot, Bengio 2010, "Understanding ...", eq. 12 |
 | glorot_uniform | uniform in +-sqrt(6 / (fan_in + fan_out)) | as above, eq. 16 |
 | lecun_normal | normal, variance 1 / fan_in | LeCun, Bottou, Orr, Müller 1998, "Efficient BackProp", eq. 16 |
+| lecun_uniform | uniform in +-sqrt(3 / fan_in): the same variance | as above |
+| orthogonal | rows (or columns, if there are fewer) of length 1 at right angles | Saxe et al. 2014, arXiv 1312.6120 |
 | zeros | all zero | |
 
-The normal distributions are not truncated.
+The normal distributions are not truncated. Residual branches start as nothing, and their block as the identity, with
+`Residual(..., identity=True)`.
 """
 
 from __future__ import annotations
@@ -62,6 +65,27 @@ def lecun_normal(shape: Shape, rng: np.random.Generator, groups: int = 1) -> np.
     return rng.normal(0.0, math.sqrt(1.0 / fans(shape, groups)[0]), shape)
 
 
+def lecun_uniform(shape: Shape, rng: np.random.Generator, groups: int = 1) -> np.ndarray:
+    """Uniform with variance 1 / fan_in."""
+    bound = math.sqrt(3.0 / fans(shape, groups)[0])
+    return rng.uniform(-bound, bound, shape)
+
+
+def orthogonal(shape: Shape, rng: np.random.Generator, groups: int = 1) -> np.ndarray:
+    """A random orthogonal matrix, or the first rows or columns of one, for each group.
+
+    The matrix is (O / groups, fan_in). All such matrices are equally likely: Q of the QR decomposition of a normal
+    matrix, with the signs that make R's diagonal positive (Mezzadri 2007, arXiv math-ph/0609050). The last bits are
+    those of numpy's LAPACK. Before a Relu, sqrt(2) times it keeps the size of activations: give
+    `lambda shape, rng: math.sqrt(2) * orthogonal(shape, rng)`.
+    """
+    rows, columns = shape[0] // groups, fans(shape, groups)[0]
+    normal = rng.standard_normal((groups, max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(normal)
+    q *= np.where(np.diagonal(r, axis1=1, axis2=2) < 0, -1.0, 1.0)[:, None]
+    return (q if rows >= columns else q.swapaxes(1, 2)).reshape(shape)
+
+
 def zeros(shape: Shape, rng: np.random.Generator, groups: int = 1) -> np.ndarray:
     """All zero: for a last layer whose first loss shall be exactly log(classes)."""
     return np.zeros(shape)
@@ -69,7 +93,10 @@ def zeros(shape: Shape, rng: np.random.Generator, groups: int = 1) -> np.ndarray
 
 _NAMED = {
     function.__name__: function
-    for function in (he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal, zeros)
+    for function in (
+        *(he_normal, he_uniform, glorot_normal, glorot_uniform, lecun_normal, lecun_uniform),
+        *(orthogonal, zeros),
+    )
 }
 
 

@@ -148,17 +148,35 @@ class Residual(Layer):
     """body(x) + shortcut(x), without an activation.
 
     body, shortcut: layers (for more than one, a Sequential) with outputs of the same shape. shortcut None: x itself.
-    Parameters get names like "body.0.weight" and "shortcut.weight".
-    Raises TypeError for what is no layer, ValueError that names the layer if the two shapes differ.
+    identity: start with a body that adds nothing, its last layer's parameters being zero: gamma of a normalisation
+    (Goyal et al. 2017, arXiv 1706.02677, section 5.1), or the weight of a convolution (Zhang, Dauphin, Ma 2019,
+    "Fixup", arXiv 1901.09321). Parameters get names like "body.0.weight" and "shortcut.weight".
+    Raises TypeError for what is no layer, ValueError that names the layer if the two shapes differ, or if identity is
+    asked of a body whose last layer has no parameters.
     """
 
-    def __init__(self, body: Layer, shortcut: Layer | None = None, *, name: str | None = None) -> None:
+    def __init__(
+        self, body: Layer, shortcut: Layer | None = None, identity: bool = False, *, name: str | None = None
+    ) -> None:
         super().__init__(name)
         self.body = body
         self.shortcut = shortcut
+        self.identity = bool(identity)
         _check_layers(self, [body] if shortcut is None else [body, shortcut])
         _separate(self, {id(self)})
         self._locate("")
+        if self.identity:
+            self._silence()
+
+    def _silence(self) -> None:
+        last = self.body
+        while isinstance(last, Sequential) and last.layers:
+            last = last.layers[-1]
+        # Behind an activation zeros would stay for ever: a Relu has no gradient there.
+        if last.children() or not last.parameters():
+            raise ValueError(f"{self.who}: identity needs a body whose last layer has parameters, got {last!r}")
+        for parameter in last.parameters():
+            parameter.data[...] = 0
 
     def named_children(self) -> dict[str, Layer]:
         """body, and shortcut if there is one."""
@@ -201,8 +219,8 @@ class Residual(Layer):
         return sum(child.multiply_adds(shape) for child in self.children())
 
     def describe(self) -> str:
-        """body, and shortcut if there is one."""
-        return ", ".join(map(repr, self.children()))
+        """body, shortcut if there is one, and identity."""
+        return ", ".join([*map(repr, self.children()), *(["identity=True"] if self.identity else [])])
 
 
 def _check_layers(container: Layer, layers: list[Layer]) -> None:

@@ -23,6 +23,7 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.optim import SGD, Adam, AdamW, Optimizer, RMSProp
+from minidl.schedules import OneCycle
 
 torch: Any = pytest.importorskip("torch")
 
@@ -82,3 +83,33 @@ def test_optimizers(optimizer: Optimizer, name: str, kwargs: dict[str, Any], rng
         optimizer.step([parameter])
         witness.step()
     np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_clipping(rng: np.random.Generator) -> None:
+    """PyTorch divides by norm + 1e-6."""
+    parameters = [Parameter(rng.standard_normal(shape), str(shape)) for shape in ((20, 3), (7,))]
+    tensors = [torch.tensor(parameter.data, requires_grad=True) for parameter in parameters]
+    optimizer, witness = SGD(0.1, 0.9, clip_norm=2.0), torch.optim.SGD(tensors, 0.1, 0.9)
+    for size in (0.01, 0.5, 3.0):
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            parameter.grad[:] = size * rng.standard_normal(parameter.data.shape)
+            tensor.grad = torch.tensor(parameter.grad)
+        optimizer.step(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(tensors, 2.0)
+        witness.step()
+        assert optimizer.grad_norm == pytest.approx(norm.item(), rel=1e-12)
+    for parameter, tensor in zip(parameters, tensors, strict=True):
+        np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_one_cycle() -> None:
+    """PyTorch counts steps from 0 to total - 1 and ends the first phase one step before pct_start * total."""
+    witness = torch.optim.SGD([torch.zeros(1)], 1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(witness, 0.3, total_steps=21, pct_start=7 / 21, cycle_momentum=False)
+    mine = OneCycle(0.3, warmup=6 / 20)
+    for epoch in range(21):
+        assert mine(epoch, 20) == pytest.approx(schedule.get_last_lr()[0], rel=1e-9), epoch
+        witness.step()
+        if epoch < 20:
+            schedule.step()
