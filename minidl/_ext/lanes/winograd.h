@@ -86,6 +86,35 @@ INLINE void winograd_outputs(const int m, const winograd_job *job, size plane, c
     }
 }
 
+/* The products of P tiles and M channels, all frequencies: sums over R channels by the register tile. */
+INLINE void winograd_product(const int M, const int P, size R, int frequencies, const T *a, const T *in, size f_step, T *out) {
+    for (int f = 0; f < frequencies; f++, in += f_step, out += TILE_M * TILE_P * L) {
+        V acc[ACC_M][ACC_P];
+        UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0};
+        for (size r = 0; r < R; r++, a += M) {
+            V x[ACC_P];
+            UNROLL for (int j = 0; j < P; j++) x[j] = load(in + (j * R + r) * L);
+            UNROLL for (int i = 0; i < M; i++) {
+                T s = a[i];
+                UNROLL for (int j = 0; j < P; j++) acc[i][j] += s * x[j];
+            }
+        }
+        UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < P; j++) store(out + (i * P + j) * L, acc[i][j]);
+    }
+}
+
+static void winograd_products(int M, int P, size R, int frequencies, const T *a, const T *in, size f_step, T *out) {
+#define CASE(m, p) case m * 8 + p: winograd_product(m, p, R, frequencies, a, in, f_step, out); break;
+#if VBYTES == 64
+#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
+#else
+#define ROW(m) CASE(m, 1) CASE(m, 2)
+#endif
+    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) }
+#undef ROW
+#undef CASE
+}
+
 INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
     const int frequencies = (m + 2) * (m + 2);
     size band = task % job->bands, group = task / job->bands % job->groups, block = task / job->bands / job->groups;
@@ -108,7 +137,7 @@ INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
         x = copy;
         x_channel = (h1 - h0) * W * L;
     }
-    size zero = 0, tiles = winograd_tiles(job), plane = (block * job->groups + group) * job->M;
+    size tiles = winograd_tiles(job), plane = (block * job->groups + group) * job->M;
     for (size t0 = r0 * columns; t0 < r1 * columns; t0 += chunk) {
         size count = smaller(chunk, r1 * columns - t0);
         for (size t = 0; t < count; t++) spot[t] = (tile_spot){(t0 + t) / columns, (t0 + t) % columns};
@@ -127,19 +156,9 @@ INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
         for (size o = 0; o < tiles; o++) {
             size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
             const T *a = job->weights + (group * job->M + m0) * R * frequencies;
-            tile_walk walk = {&zero, 1, R, R, L, M, 1, 0};
             for (size t = 0; t < count; t += TILE_P) {
                 size P = smaller(TILE_P, count - t);
-                tile_store to = {NULL, P * L, 0};
-                for (int f = 0; f < frequencies; f++) {
-                    const T *in[TILE_P];
-                    T *out[TILE_P];
-                    for (size j = 0; j < P; j++) {
-                        in[j] = input + f * f_step + (t + j) * R * L;
-                        out[j] = products + (f * TILE_M * TILE_P + j) * L;
-                    }
-                    tile((int)M, (int)P, &walk, a + f * R * M, in, &to, out);
-                }
+                winograd_products((int)M, (int)P, R, frequencies, a, input + t * R * L, f_step, products);
                 winograd_outputs(m, job, plane, spot + t, (int)P, m0, (int)M, products);
             }
         }
