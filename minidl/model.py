@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
 from minidl.trace import trace
 from minidl.version import __version__
+
+if TYPE_CHECKING:
+    from minidl.data.views import Views
 
 UINT8 = np.dtype(np.uint8)
 
@@ -73,18 +76,21 @@ class Model(Sequential):
         size = channels if images.ndim == 4 else max(scale.size, shift.size)
         return np.full(size, scale, self.dtype), np.full(size, shift, self.dtype)
 
-    def _enter(self, images: np.ndarray, infer: bool = False) -> Any:
+    def _enter(self, images: np.ndarray, infer: bool = False, moves: np.ndarray | None = None) -> Any:
         """All of `images` (see `as_images`) as the backend's array, scaled where they are uint8.
 
-        infer: whether no backward pass will follow.
+        infer: whether no backward pass will follow. moves: as the backend's `gather` takes them.
         """
         backend = kernels.current()
-        if images.dtype is self._dtype and images.flags.carray:
+        if moves is None and images.dtype is self._dtype and images.flags.carray:
             return backend.enter(images, infer)
-        if images.dtype != UINT8:
-            return backend.enter(geometry.float_array(self.who, "input", images, self._dtype), infer)
-        images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
-        return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer)
+        if images.dtype == UINT8:
+            images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
+        else:
+            images = geometry.float_array(self.who, "input", images, self._dtype)
+            if moves is None:
+                return backend.enter(images, infer)
+        return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer, moves)
 
     # ---- forward and backward ----------------------------------------------------------------------------------------
 
@@ -104,22 +110,28 @@ class Model(Sequential):
         finally:
             self.need_dx = True
 
-    def predict(self, x: Any, batch_size: int = 256) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
         """Scores for any number of images, computed `batch_size` at a time; the model forgets the last forward.
 
         x: as in `forward`; it may be memory-mapped and of any size, only one batch of it is converted at a time.
+        views: mirrored and shifted views of each image (`minidl.data.Views`), whose scores are averaged; ValueError for
+        images that have none.
         """
         ready = type(x) is np.ndarray and x.dtype is self._dtype and x.ndim in (2, 4)
         images = x if ready else as_images(self.who, "input", x)
         batch_size = geometry.integer(self.who, "batch_size", batch_size, 1)
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
-            return self._predict(images)
+            return self._predict(images, views)
         parts = np.split(images, np.cumsum(sizes[:-1]))
-        return np.concatenate([self._predict(part) for part in parts])
+        return np.concatenate([self._predict(part, views) for part in parts])
 
-    def _predict(self, images: np.ndarray) -> np.ndarray:
-        return kernels.current().leave(self.infer(self._enter(images, True)))
+    def _predict(self, images: np.ndarray, views: Views | None) -> np.ndarray:
+        leave = kernels.current().leave
+        if views is None:
+            return leave(self.infer(self._enter(images, True)))
+        scores = [leave(self.infer(self._enter(images, True, moves))) for moves in views.moves(images.shape)]
+        return np.mean(scores, axis=0, dtype=self._dtype)
 
     def activations(self, x: Any, train: bool = False) -> list[tuple[str, np.ndarray]]:
         """Every layer's output for one batch, as ("0 Conv2D", array) in the order of computation, never fused.

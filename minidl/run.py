@@ -12,7 +12,7 @@ import numpy as np
 from minidl import random
 
 if TYPE_CHECKING:
-    from minidl.data.augmentation import Plan
+    from minidl.data.plan import Plan
 
 COUNTS = ("images", "batch_size", "epochs", "data", "done")
 SUMS = ("total", "right", "seconds")

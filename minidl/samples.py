@@ -12,7 +12,7 @@ from minidl.losses import Loss
 from minidl.model import Model, as_images
 
 if TYPE_CHECKING:
-    from minidl.data.augmentation import Plan
+    from minidl.data.plan import Plan
 
 
 class Samples(NamedTuple):

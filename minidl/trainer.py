@@ -23,7 +23,8 @@ from minidl.run import Run, describe
 from minidl.samples import Samples, fingerprint, prepare
 
 if TYPE_CHECKING:
-    from minidl.data.augmentation import Transform
+    from minidl.data.plan import Transform
+    from minidl.data.views import Views
 
 NAN = float("nan")
 
@@ -97,9 +98,9 @@ class Trainer:
         train = prepare("training", data, self.model, self.loss)
         self.validation = None if validation is None else prepare("validation", validation, self.model, self.loss)
         if augment != ():
-            from minidl.data import augmentation
+            from minidl.data.plan import plan
 
-            train = train._replace(plan=augmentation.plan(augment, train.images.shape[1:], 0))
+            train = train._replace(plan=plan(augment, train.images.shape[1:], 0))
         # A checkpoint must hold what all others made of the epoch.
         callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
         line = progress(verbose)
@@ -131,13 +132,14 @@ class Trainer:
             callback.on_fit_end(self, history)
         return history
 
-    def evaluate(self, data: tuple[Any, Any], batch_size: int = 256) -> dict[str, float]:
+    def evaluate(self, data: tuple[Any, Any], batch_size: int = 256, views: Views | None = None) -> dict[str, float]:
         """{"loss": mean loss, "accuracy": share of right answers in [0, 1]} of the data; nothing is trained.
 
-        The accuracy is NaN where there are no classes. Raises as `fit` for data that do not fit.
+        views: average the scores over these views of each image, as `Model.predict`. The accuracy is NaN where there
+        are no classes. Raises as `fit` for data that do not fit.
         """
         batch_size = geometry.integer("Trainer", "batch_size", batch_size, 1)
-        return self._evaluate(prepare("evaluation", data, self.model, self.loss), batch_size, Interrupt())
+        return self._evaluate(prepare("evaluation", data, self.model, self.loss), batch_size, Interrupt(), views)
 
     # ---- the run -----------------------------------------------------------------------------------------------------
 
@@ -187,14 +189,22 @@ class Trainer:
         line.line(epoch_line(history, run.epochs))
 
     def _run(
-        self, data: Samples, index: np.ndarray, train: bool, moves: np.ndarray | None = None
+        self,
+        data: Samples,
+        index: np.ndarray,
+        train: bool,
+        moves: np.ndarray | None = None,
+        views: Views | None = None,
     ) -> tuple[float, float]:
         """Forward pass and loss of one batch -> loss, number of right answers (NaN without classes)."""
         model, loss = self.model, self.loss
         # The last step's arrays go first, so that one step's memory is all that is ever needed.
         model.release()
         backend = kernels.current()
-        scores = model.run(backend.gather(data.images, index, data.scale, data.shift, moves=moves), train)
+        if views is not None:
+            scores = backend.enter(model.predict(data.images[index], len(index), views))
+        else:
+            scores = model.run(backend.gather(data.images, index, data.scale, data.shift, moves=moves), train)
         value = loss.run(scores, data.target[index])
         if loss.correct is not None:
             return value, loss.correct
@@ -202,12 +212,14 @@ class Trainer:
             return value, NAN
         return value, float(np.count_nonzero(backend.leave(scores).argmax(axis=1) == data.labels[index]))
 
-    def _evaluate(self, data: Samples, batch_size: int, interrupt: Interrupt) -> dict[str, float]:
+    def _evaluate(
+        self, data: Samples, batch_size: int, interrupt: Interrupt, views: Views | None = None
+    ) -> dict[str, float]:
         total = right = 0.0
         order = np.arange(len(data.images))
         for start in range(0, len(order), batch_size):
             index = order[start : start + batch_size]
-            loss, correct = self._run(data, index, False)
+            loss, correct = self._run(data, index, False, None, views)
             total += loss * len(index)
             right += correct
             interrupt.check()

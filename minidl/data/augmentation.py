@@ -1,65 +1,23 @@
 """Random views of training images: `Trainer.fit(..., augment=(Crop(4, "reflect"), Flip(), Cutout(8)))`.
 
-What happens to an image depends on (seed, epoch, index of the image) alone: not on batches, threads, backend or where a
-run was resumed. Whatever the order in the tuple, an image is first moved (`Crop`, `Shift` or `Affine`), then flipped,
-then cut; of each of these three there may be one. The pixels are moved by the backend's `gather`
-(`minidl.kernels.moves`), in the same pass that makes the batch. What comes in from outside of an image is black, the
-value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled data set.
+What happens to an image depends on (seed, epoch, place of the image in the data set) alone: not on batches, threads,
+backend or where a run was resumed. Whatever the order in the tuple, an image is first moved (`Crop`, `Shift` or
+`Affine`), then flipped, then cut; of each of these three there may be one. The pixels are moved by the backend's
+`gather` (`minidl.kernels.moves`), in the same pass that makes the batch. What comes in from outside of an image is
+black, the value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled data
+set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from minidl.data.draws import CROP, CUTOUT, FLIP, SHIFT, TURN, Draw, below, spread
 from minidl.kernels import geometry, moves
-from minidl.kernels.random import mix
 
 Pair = tuple[int, int]
-
-CROP, FLIP, CUTOUT, AFFINE = range(4)
-"""Streams of random numbers: one transform draws the same whether or not others are there."""
-
-
-class Draw(NamedTuple):
-    """Random bits for images, given by their places in the data set (intp), in an epoch."""
-
-    seed: int
-    epoch: int
-    images: np.ndarray
-
-    def bits(self, stream: int) -> np.ndarray:
-        """64 random bits (uint64) an image."""
-        key = self.seed % 2**64
-        for part in (stream, self.epoch):
-            key = int(mix(key, np.array([part]))[0])
-        return mix(key, self.images)
-
-    def pair(self, stream: int) -> tuple[np.ndarray, np.ndarray]:
-        """Two independent random numbers in [0, 2^32) an image."""
-        bits = self.bits(stream)
-        return bits >> np.uint64(32), bits & np.uint64(2**32 - 1)
-
-
-def below(bits: np.ndarray, count: int) -> np.ndarray:
-    """Whole numbers in [0, count), all as likely to a part in 2^32 / count, from random numbers in [0, 2^32)."""
-    return (bits * np.uint64(count) >> np.uint64(32)).astype(np.intp)
-
-
-class Transform(Protocol):
-    """What `fit` takes: `kind` ("move", "flip" or "cut") may occur once; `columns` of a row of moves it needs."""
-
-    kind: str
-    columns: int
-
-    def check(self, size: Pair) -> None:
-        """Raise ValueError where images of this height and width are too small."""
-
-    def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
-        """Set this transform's part of the moves (N, columns) of the images."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +34,14 @@ class Crop:
     columns = moves.SHIFTED
 
     def __post_init__(self) -> None:
-        geometry.pair(type(self).__name__, "padding", self.padding, 0)
-        if self.mode not in ("zero", "reflect"):
-            raise ValueError(f"{type(self).__name__}: mode must be 'zero' or 'reflect', got {self.mode!r}")
+        geometry.pair("Crop", "padding", self.padding, 0)
+        _mode("Crop", self.mode)
 
     def check(self, size: Pair) -> None:
         """Refuse a padding as large as the image."""
         padding = geometry.pair("Crop", "padding", self.padding, 0)
         if padding[0] >= size[0] or padding[1] >= size[1]:
-            raise ValueError(f"{self}: must be less than the images' size {size}")
+            raise ValueError(f"{self}: padding must be less than the images' size {size}")
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """Offsets, each of -padding to padding as likely."""
@@ -100,6 +57,47 @@ def Shift(pixels: int | Pair) -> Crop:  # noqa: N802 - reads as the transforms d
 
 
 @dataclass(frozen=True)
+class Affine:
+    """Turn, scale and shift the image about its centre, all by random amounts, interpolating bilinearly.
+
+    rotation: degrees, at most 180; the angle lies in [-rotation, rotation]. scale: at most 0.9; the factor lies in
+    [1 - scale, 1 + scale]. shift: pixels, less than the image has; each direction lies in [-shift, shift], also between
+    pixels. All evenly. mode: what comes in, as in `Crop`. A position is rounded to 1/256 of a pixel.
+    """
+
+    rotation: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    mode: str = "zero"
+    kind = "move"
+    columns = moves.TURNED
+
+    def __post_init__(self) -> None:
+        geometry.real("Affine", "rotation", self.rotation, "at least 0 and at most 180", lambda x: 0 <= x <= 180)
+        geometry.real("Affine", "scale", self.scale, "at least 0 and at most 0.9", lambda x: 0 <= x <= 0.9)
+        geometry.real("Affine", "shift", self.shift, "at least 0", lambda x: x >= 0)
+        _mode("Affine", self.mode)
+
+    def check(self, size: Pair) -> None:
+        """Refuse a shift as large as the image."""
+        if self.shift >= min(size):
+            raise ValueError(f"{self}: shift must be less than the images' size {size}")
+
+    def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
+        """The inverse map, from the result's pixels to the image's, in 1/2^16."""
+        angle, factor = map(spread, draw.pair(TURN))
+        down, right = (self.shift * spread(bits) for bits in draw.pair(SHIFT))
+        angle, factor = np.deg2rad(self.rotation * angle), 2.0**16 / (1 + self.scale * factor)
+        cosine, sine = np.rint(np.cos(angle) * factor), np.rint(np.sin(angle) * factor)
+        h, w = (size[0] - 1) / 2, (size[1] - 1) / 2
+        # The half of 1/256 makes the kernels' floor a rounding.
+        top = 2.0**16 * h - cosine * (h + down) + sine * (w + right) + 128
+        left = 2.0**16 * w - sine * (h + down) - cosine * (w + right) + 128
+        rows[:, moves.SOURCE :] = np.stack([cosine, -sine, np.rint(top), sine, cosine, np.rint(left)], axis=1)
+        rows[:, moves.REFLECT] = self.mode == "reflect"
+
+
+@dataclass(frozen=True)
 class Flip:
     """Mirror left and right with probability 1/2."""
 
@@ -111,7 +109,7 @@ class Flip:
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """One random bit an image and epoch."""
-        rows[:, moves.FLIP] = draw.bits(FLIP) >> np.uint64(63)
+        rows[:, moves.FLIP] = draw.coin(FLIP)
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class AlternatingFlip:
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """One random bit an image, changed from epoch to epoch."""
-        rows[:, moves.FLIP] = (draw._replace(epoch=0).bits(FLIP) >> np.uint64(63)) ^ np.uint64(draw.epoch % 2)
+        rows[:, moves.FLIP] = draw._replace(epoch=0).coin(FLIP) ^ np.uint64(draw.epoch % 2)
 
 
 @dataclass(frozen=True)
@@ -151,7 +149,7 @@ class Cutout:
         """Refuse a box larger than the image."""
         box = geometry.pair("Cutout", "size", self.size, 1)
         if box[0] > size[0] or box[1] > size[1]:
-            raise ValueError(f"{self}: must not be larger than the images' size {size}")
+            raise ValueError(f"{self}: size must be at most the images' size {size}")
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """The box around a random centre, as far as it lies in the image."""
@@ -162,42 +160,6 @@ class Cutout:
             rows[:, moves.BOTTOM + axis] = np.minimum(first + box[axis], size[axis])
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Checked transforms for images of one size (H, W)."""
-
-    transforms: tuple[Any, ...]
-    size: Pair
-    seed: int
-
-    def moves(self, epoch: int, index: np.ndarray) -> np.ndarray:
-        """One row of moves for each image `index` (N,) of the data set in an epoch, for the backend's `gather`."""
-        rows = moves.blank(len(index), max(transform.columns for transform in self.transforms))
-        for transform in self.transforms:
-            transform.write(Draw(self.seed, epoch, index), self.size, rows)
-        return rows
-
-
-def plan(augment: Sequence[Transform], shape: tuple[int, ...], seed: int) -> Plan | None:
-    """The transforms, checked for images of `shape` (C, H, W), drawing from `seed`; None if there are none.
-
-    Raises TypeError for what is no tuple or list of transforms, ValueError for transforms that do not fit the images or
-    each other.
-    """
-    who = "Trainer: augment"
-    if not isinstance(augment, (tuple, list)):
-        raise TypeError(f"{who} must be a tuple of transforms such as (Crop(4), Flip()), got {augment!r}")
-    for transform in augment:
-        if isinstance(transform, type) or not hasattr(transform, "write"):
-            raise TypeError(f"{who} must hold transforms such as Crop(4) or Flip(), got {transform!r}")
-    if not augment:
-        return None
-    if len(shape) != 3:
-        raise ValueError(f"{who} needs images of shape (N, C, H, W), got {('N', *shape)}; flat ones cannot be moved")
-    kinds = [transform.kind for transform in augment]
-    if len(set(kinds)) < len(kinds):
-        raise ValueError(f"{who} must have at most one transform that moves, flips and cuts, got {tuple(augment)!r}")
-    size = (shape[1], shape[2])
-    for transform in augment:
-        transform.check(size)
-    return Plan(tuple(augment), size, seed)
+def _mode(who: str, mode: str) -> None:
+    if mode not in ("zero", "reflect"):
+        raise ValueError(f"{who}: mode must be 'zero' or 'reflect', got {mode!r}")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from kernels import cases
 
+from minidl.kernels import moves
+
 CHANNELS, OUT = 8, 12
 WINOGRAD = (OUT, CHANNELS, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
 CONVS = {
@@ -128,7 +130,15 @@ def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> 
     yield "dropout dx", backend.dropout_backward(dy, 0.3, 17)
     images = rng.integers(0, 256, (len(x) + 5, *x.shape[1:])).astype(np.uint8)
     scale, shift = cases.random(rng, (CHANNELS,), dtype), cases.random(rng, (CHANNELS,), dtype)
-    yield "gather", backend.gather(images, rng.integers(0, len(images), len(x)), scale, shift)
+    index = rng.integers(0, len(images), len(x))
+    yield "gather", backend.gather(images, index, scale, shift)
+    rows = moves.blank(len(x))
+    rows[:, moves.SOURCE :] = rng.integers(-2, 3, (len(x), 2))
+    rows[::2, moves.FLIP], rows[:, moves.BOTTOM : moves.SOURCE] = 1, 1
+    yield "gather, moved", backend.gather(images, index, scale, shift, moves=rows)
+    turned = moves.blank(len(x), moves.TURNED)
+    turned[:, moves.SOURCE :] += rng.integers(-9999, 9999, (len(x), 6))
+    yield "gather, turned", backend.gather(images, index, scale, shift, moves=turned)
 
 
 def _norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

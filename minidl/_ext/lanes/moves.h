@@ -47,9 +47,10 @@ INLINE void shift_rows(const uint8_t *plane, const gather_args *a, const size *m
     }
 }
 
-/* Element i of a plane, as a value of the batch, in double: what is summed of bytes and floats is exact, fused or not. */
+/* Element i of a plane as a value of the batch, in double: its product with a weight is exact but for doubles. */
 INLINE double value_at(const void *plane, int kind, size i) {
-    return kind == 0 ? (double)((const uint8_t *)plane)[i] : kind == 1 ? (double)((const float *)plane)[i] : (double)(T)((const double *)plane)[i];
+    if (kind == 0) return ((const uint8_t *)plane)[i];
+    return kind == 1 ? (double)((const float *)plane)[i] : (double)(T)((const double *)plane)[i];
 }
 
 INLINE double pixel(const void *plane, int kind, size H, size W, size h, size w, size reflect) {
@@ -63,21 +64,26 @@ INLINE void turn_rows(const void *plane, int kind, const gather_args *a, const s
     for (size h = h0; h < h1; h++) {
         size v = move[FLIP] ? W - 1 : 0, y = map[0] * h + map[1] * v + map[2], x = map[3] * h + map[4] * v + map[5];
         size dy = move[FLIP] ? -map[1] : map[1], dx = move[FLIP] ? -map[4] : map[4];
-        for (size w = 0; w < W; w++, y += dy, x += dx) {
-            size row = y >> 16, column = x >> 16;
-            double low = (double)(y >> 8 & 255), right = (double)(x >> 8 & 255), values[4];
-            if (row >= 0 && row < H - 1 && column >= 0 && column < W - 1) {
-                size at = row * W + column;
-                values[0] = value_at(plane, kind, at), values[1] = value_at(plane, kind, at + 1);
-                values[2] = value_at(plane, kind, at + W), values[3] = value_at(plane, kind, at + W + 1);
-            } else {
-                for (int i = 0; i < 4; i++) values[i] = pixel(plane, kind, H, W, row + (i >> 1), column + (i & 1), reflect);
+        for (size w = 0; w < W; w++, y += dy, x += dx, out++) {
+            size row = y >> 16, column = x >> 16, at = row * W + column;
+            int low = (int)(y >> 8 & 255), right = (int)(x >> 8 & 255);
+            int inside = row >= 0 && row < H - 1 && column >= 0 && column < W - 1;
+            if (kind == 0 && inside) { /* the same sum in integers */
+                const uint8_t *p = (const uint8_t *)plane + at;
+                int top = (256 - right) * p[0] + right * p[1], bottom = (256 - right) * p[W] + right * p[W + 1];
+                *out = (T)((256 - low) * top + low * bottom) / 65536;
+                continue;
+            }
+            double values[4];
+            for (int i = 0; i < 4; i++) {
+                values[i] = inside ? value_at(plane, kind, at + (i >> 1) * W + (i & 1))
+                                   : pixel(plane, kind, H, W, row + (i >> 1), column + (i & 1), reflect);
             }
             double sum = (256 - low) * (256 - right) * values[0];
             sum += (256 - low) * right * values[1];
             sum += low * (256 - right) * values[2];
             sum += low * right * values[3];
-            *out++ = (T)(sum / 65536);
+            *out = (T)(sum / 65536);
         }
     }
 }
