@@ -1,4 +1,4 @@
-"""Images that are shifted, turned, flipped and cut on their way into a batch: the reference against numpy's own tools."""
+"""Images shifted, turned, flipped and cut on their way into a batch: the reference against numpy's own tools."""
 
 from __future__ import annotations
 
