@@ -37,7 +37,7 @@ def extensions() -> list[Extension]:
     headers = {"include_dirs": [lanes.as_posix()], "depends": sorted(path.as_posix() for path in lanes.glob("*.h"))}
     kernels = sorted(path.as_posix() for path in lanes.glob("*.c"))
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
-    for family in ("activation", "layout", "native", "norm", "update"):
+    for family in ("activation", "capsules", "layout", "native", "norm", "update"):
         found.append(Extension(f"minidl._ext.{family}", [f"minidl/_ext/{family}.pyx"], **headers, **flags))
     return found
 

@@ -34,6 +34,7 @@ IN_WHEEL = (
     "minidl/__init__.py",
     "minidl/py.typed",
     "minidl/_ext/activation.",
+    "minidl/_ext/capsules.",
     "minidl/_ext/im2col.",
     "minidl/_ext/lanearray.",
     "minidl/_ext/layout.",

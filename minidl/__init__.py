@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from minidl import kernels
 from minidl.average import WeightAverage
 from minidl.callbacks import Callback, Checkpoint, EarlyStopping, KeepBest
+from minidl.capsules import CapsuleLoss, CapsuleNetwork
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
 from minidl.history import History
@@ -20,6 +21,8 @@ from minidl.layers import (
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
+    CapsuleLength,
+    Capsules,
     Conv2D,
     Dropout,
     Elu,
@@ -33,6 +36,7 @@ from minidl.layers import (
     Linear,
     MaxPool2D,
     Parameter,
+    PrimaryCapsules,
     Relu,
     Reshape,
     Residual,
@@ -40,7 +44,7 @@ from minidl.layers import (
     Sigmoid,
     Tanh,
 )
-from minidl.losses import MSELoss, SoftmaxCrossEntropyLoss
+from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import SGD, Adam, AdamW, Lookahead, RMSProp
 from minidl.random import seed
@@ -63,6 +67,10 @@ __all__ = [
     "BatchNorm1D",
     "BatchNorm2D",
     "Callback",
+    "CapsuleLength",
+    "CapsuleLoss",
+    "CapsuleNetwork",
+    "Capsules",
     "Checkpoint",
     "Constant",
     "Conv2D",
@@ -83,10 +91,12 @@ __all__ = [
     "Linear",
     "Lookahead",
     "MSELoss",
+    "MarginLoss",
     "MaxPool2D",
     "Model",
     "OneCycle",
     "Parameter",
+    "PrimaryCapsules",
     "RMSProp",
     "Relu",
     "Reshape",

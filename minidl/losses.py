@@ -2,6 +2,7 @@
 
     SoftmaxCrossEntropyLoss   -1/N sum_n sum_k t[n,k] log softmax(logits)[n,k]     dlogits = (softmax(logits) - t) / N
     MSELoss                   1/(2N) sum (x - t)^2                                 dx = (x - t) / N
+    MarginLoss                1/N sum_n sum_k t max(0, 0.9 - x)^2 + 0.5 (1 - t) max(0, x - 0.1)^2
 
 `forward` and `backward` take and give numpy arrays; `run` works on the backend's arrays, inside a training step.
 """
@@ -102,4 +103,35 @@ class MSELoss(Loss):
     def run(self, logits: Any, target: np.ndarray) -> float:
         """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, and `correct` to None."""
         loss, self.dlogits = kernels.current().mse_loss(logits, target)
+        return loss
+
+
+class MarginLoss(Loss):
+    """Margin loss of the lengths x of class capsules (Sabour, Frosst, Hinton 2017, arXiv 1710.09829, equation 4).
+
+        1/N sum_n sum_k t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2
+
+    present, absent: the length that the right capsule shall reach, and the one that the others shall stay below, in
+    [0, 1]. weight: of the absent classes, which would otherwise shrink all lengths at first; at least 0. Targets: class
+    labels, integers (N,) in [0, K), or one row an image, (N, K), with ones for all classes that are there.
+    """
+
+    def __init__(self, present: float = 0.9, absent: float = 0.1, weight: float = 0.5) -> None:
+        super().__init__()
+        unit = "in [0, 1]", lambda value: 0 <= value <= 1
+        self.present = geometry.real(self.who, "present", present, *unit)
+        self.absent = geometry.real(self.who, "absent", absent, *unit)
+        self.weight = geometry.real(self.who, "weight", weight, "at least 0", lambda value: value >= 0)
+
+    def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        """Labels as intp, rows as `dtype`; ValueError or TypeError where they do not fit lengths (N, K)."""
+        if len(shape) != 2 or shape[1] < 1:
+            raise ValueError(f"{self.who}: lengths must have 2 dimensions (N, K), K at least 1, got {tuple(shape)}")
+        return geometry.class_targets(self.who, target, shape[0], shape[1], dtype)
+
+    def run(self, logits: Any, target: np.ndarray) -> float:
+        """The loss of the backend's array of lengths and a prepared target; sets `dlogits` and `correct`."""
+        loss, self.dlogits, self.correct = kernels.current().margin_loss(
+            logits, target, self.present, self.absent, self.weight
+        )
         return loss

@@ -113,6 +113,22 @@ cdef extern from "kernels.h" nogil:
         void *dlogits
         double loss
         size correct
+    ctypedef struct capsules_forward_args:
+        size n, I, D, J, E, routings
+        const void *u
+        const void *w
+        void *s
+        void *c
+        void *v
+    ctypedef struct capsules_backward_args:
+        size n, I, D, J, E, routings
+        const void *dv
+        const void *u
+        const void *w
+        const void *s
+        const void *c
+        void *du
+        void *dw
     ctypedef struct gather_args:
         size n, C, area
         const void *images
@@ -150,6 +166,18 @@ cdef extern from "kernels.h" nogil:
         int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil
         int softmax(softmax_args *) noexcept nogil
         int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) noexcept nogil
+        int squash_forward(size n, size types, size D, size area, const void *x, void *y) noexcept nogil
+        int squash_backward(size n, size types, size D, size area, const void *dy, const void *x,
+                            void *dx) noexcept nogil
+        int capsules_forward(const capsules_forward_args *) noexcept nogil
+        int capsules_backward(const capsules_backward_args *) noexcept nogil
+        int capsule_length_forward(size n, size J, size E, const void *v, void *y) noexcept nogil
+        int capsule_length_backward(size n, size J, size E, const void *dy, const void *v, const void *y,
+                                    void *dv) noexcept nogil
+        int capsule_mask(size n, size J, size E, const size *labels, const void *v, void *y) noexcept nogil
+        int margin(softmax_args *, double present, double absent, double weight) noexcept nogil
+        int squared_error(size n, size F, double scale, const void *x, const void *target, void *dx,
+                          double *loss) noexcept nogil
         int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
                 int nesterov, double scale) noexcept nogil
         int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps,

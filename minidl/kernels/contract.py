@@ -8,7 +8,8 @@ Alphabet, the same in Python, Cython and C:
     KH KW kernel   SH SW stride   PH PW padding   DH DW dilation   G groups   F features   d<name> gradient of <name>
 
 Activations travel between operations as the backend's own *array*: a `numpy.ndarray` in NCHW for `reference` and
-`im2col`, a `LaneArray` for `native`. Both have `.shape` (logical, (N, C, H, W) or (N, F)), `.ndim` and `.dtype`.
+`im2col`, a `LaneArray` for `native`. Both have `.shape` (logical: (N, C, H, W), (N, F), of capsules (N, I, D)), `.ndim`
+and `.dtype`.
 `enter` and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every
 backend.
 
@@ -267,6 +268,47 @@ class Backend(Protocol):
     def dropout_backward(self, dy: Array, rate: float, key: int) -> Array:
         """The same mask and factor applied to dy."""
 
+    # ---- capsules: (N, I, D) is I vectors of D values for each image -------------------------------------------------
+
+    def squash_forward(self, x: Array, dim: int) -> Array:
+        """Capsules of `dim` values out of maps, squashed: (N, T*dim, H, W) -> (N, T*H*W, dim).
+
+        y[n, (t*H + h)*W + w] = squash(s), s[d] = x[n, t*dim + d, h, w], squash(s) = s |s| / (1 + |s|^2). An x (N, F)
+        counts as maps of one pixel.
+        """
+
+    def squash_backward(self, dy: Array, x: Array, dim: int) -> Array:
+        """ds = dy |s| / (1 + |s|^2) + s (s . dy) (1 - |s|^2) / (|s| (1 + |s|^2)^2), 0 where s = 0; dx of x's shape."""
+
+    def capsules_forward(self, u: Array, w: np.ndarray, routings: int) -> tuple[Array, Any]:
+        """Routing by agreement -> v, saved (opaque, for the backward function).
+
+        u (N, I, D), w (I, J, E, D) -> v (N, J, E). Votes a[i,j] = w[i,j] u[i]; logits b[i,j] = 0; then `routings` times
+        c[i] = softmax over j of b[i], s[j] = sum_i c[i,j] a[i,j], v[j] = squash(s[j]), and, but for the last time,
+        b[i,j] += a[i,j] . v[j].
+        """
+
+    def capsules_backward(
+        self,
+        dv: Array,
+        saved: Any,
+        u: Array,
+        w: np.ndarray,
+        routings: int,
+        need_dx: bool = True,
+        out: np.ndarray | None = None,
+    ) -> tuple[Array | None, np.ndarray]:
+        """-> du (None unless need_dx), dw (`out`, if given): the whole gradient, through all passes' couplings."""
+
+    def capsule_length_forward(self, v: Array) -> Array:
+        """(N, J, E) -> (N, J): y = |v|, the square root of the sum of squares."""
+
+    def capsule_length_backward(self, dy: Array, v: Array, y: Array) -> Array:
+        """dv = dy v / y, 0 where y = 0."""
+
+    def capsule_mask(self, v: Array, labels: np.ndarray) -> Array:
+        """Zero in all capsules of v (N, J, E) but labels[n], (N,) intp in [0, J). Its own backward function."""
+
     # ---- losses: mean over the batch; value and gradient in one pass -------------------------------------------------
 
     def softmax_cross_entropy(
@@ -283,6 +325,18 @@ class Backend(Protocol):
 
     def mse_loss(self, x: Array, target: np.ndarray) -> tuple[float, Array]:
         """-> loss, dx. loss = 1/(2N) sum (x - target)^2, dx = (x - target) / N. target: ndarray like x."""
+
+    def margin_loss(
+        self, lengths: Array, target: np.ndarray, present: float = 0.9, absent: float = 0.1, weight: float = 0.5
+    ) -> tuple[float, Array, int]:
+        """-> loss, dlengths, correct.
+
+        loss = 1/N sum_n sum_k t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2 with x = lengths[n,k] and
+        t = target[n,k]. target and correct: as in `softmax_cross_entropy`. N = 0: loss 0.
+        """
+
+    def squared_error(self, x: Array, target: Array, scale: float) -> tuple[float, Array]:
+        """-> loss, dx. loss = scale/N sum (x - target)^2, dx = 2 scale (x - target) / N. target: an array like x."""
 
     # ---- matrix form of a convolution (always plain NCHW ndarrays) ---------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from minidl.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
 from minidl.layers.base import Layer, Parameter
+from minidl.layers.capsule import CapsuleLength, Capsules, PrimaryCapsules
 from minidl.layers.container import Residual, Sequential
 from minidl.layers.conv import Conv2D
 from minidl.layers.dropout import Dropout
@@ -15,6 +16,8 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
+    "CapsuleLength",
+    "Capsules",
     "Conv2D",
     "Dropout",
     "Elu",
@@ -28,6 +31,7 @@ __all__ = [
     "Linear",
     "MaxPool2D",
     "Parameter",
+    "PrimaryCapsules",
     "Relu",
     "Reshape",
     "Residual",

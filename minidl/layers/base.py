@@ -54,6 +54,8 @@ class Layer:
 
     _remembered: tuple[str, ...] = ()
     """Attributes that `_forward` leaves for `_backward`; None before the first forward and after `release`."""
+    _ranks: tuple[int, ...] = (2, 4)
+    """Dimensions that an input may have."""
     _buffers: tuple[str, ...] = ()
     """Attributes with arrays that are saved but not trained."""
 
@@ -164,10 +166,10 @@ class Layer:
     def forward(self, x: Any, train: bool = False) -> np.ndarray:
         """Output for a batch.
 
-        x: array (N, C, H, W) or (N, F), float; it is converted to the layer's dtype (that of its parameters; without
-        parameters x's own). train: whether this is a training step (dropout, batch statistics). Remembers what
-        `backward` needs, x and the result among it, without a copy: change them in place only after `backward`.
-        Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
+        x: array (N, C, H, W) or (N, F), of capsules (N, I, D), float; it is converted to the layer's dtype (that of its
+        parameters; without parameters x's own). train: whether this is a training step (dropout, batch statistics).
+        Remembers what `backward` needs, x and the result among it, without a copy: change them in place only after
+        `backward`. Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
         """
         x = geometry.float_array(self.who, "input", x, self.dtype)
         if x.shape != self._x_shape or x.dtype != self._x_dtype:
@@ -224,7 +226,7 @@ class Layer:
         if dtype is not None and x.dtype != dtype:
             raise TypeError(f"{self.who}: input must have the parameters' dtype {dtype}, got {x.dtype}")
         self._check(x.shape)
-        if len(x.shape) not in (2, 4):
+        if len(x.shape) not in self._ranks:
             raise ValueError(
                 f"{self.who}: input must have 4 dimensions (N, C, H, W) or 2 (N, F), got shape {tuple(x.shape)}"
             )

@@ -50,7 +50,7 @@ def results(
         values = batch.astype(dtype)
     x = entered(backend, values, empty)
     found: dict[str, np.ndarray] = {}
-    for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _row_norm, _losses):
+    for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _row_norm, _capsules, _losses):
         for name, value in part(backend, dtype, x, rng):
             assert name not in found
             look(name, value)
@@ -175,6 +175,25 @@ def _row_norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Ite
         dy = _gradient(backend, rng, y)
         gradients = getattr(backend, operation + "_backward")(dy, x, gamma, mean, inv_std)
         yield from _named(name, "dx dgamma dbeta", gradients)
+
+
+def _capsules(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    u = backend.squash_forward(x, 4)
+    w = cases.random(rng, (u.shape[1], 5, 6, 4), dtype) / 4
+    v, saved = backend.capsules_forward(u, w, 3)
+    dv = _gradient(backend, rng, v)
+    du, dw = backend.capsules_backward(dv, saved, u, w, 3)
+    yield from _named("routing", "y dx dw", (v, du, dw))
+    yield from _named("squash", "y dx", (u, backend.squash_backward(du, x, 4)))
+    y = backend.capsule_length_forward(v)
+    labels = rng.integers(0, 5, len(x))
+    loss, dy, correct = backend.margin_loss(y, labels)
+    yield "margin", np.array([loss, correct])
+    yield from _named("length", "y dlogits dx", (y, dy, backend.capsule_length_backward(dy, v, y)))
+    yield "mask y", backend.capsule_mask(v, labels)
+    loss, dx = backend.squared_error(v, dv, 0.01)
+    yield "squared error", np.array([loss])
+    yield "squared error dx", dx
 
 
 def _losses(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

@@ -19,6 +19,9 @@
 #include "row_norm.h"
 #include "element.h"
 #include "loss.h"
+#include "capsule.h"
+#include "routing.h"
+#include "routing_back.h"
 #include "update.h"
 #include "moves.h"
 #include "layout.h"
@@ -38,6 +41,10 @@ const kernel_table TABLE = {
     .leave_index = leave_index, .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
     .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
     .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,
+    .squash_forward = squash_forward, .squash_backward = squash_backward, .capsules_forward = capsules_forward,
+    .capsules_backward = capsules_backward, .capsule_length_forward = capsule_length_forward,
+    .capsule_length_backward = capsule_length_backward, .capsule_mask = capsule_mask, .margin = margin,
+    .squared_error = squared_error,
     .norm_backward = norm_backward, .row_norm_forward = row_norm_forward, .row_norm_backward = row_norm_backward,
     .element_forward = element_forward, .element_backward = element_backward, .dropout = dropout, .softmax = softmax,
     .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam, .blend = blend, .sum_squares = sum_squares,

@@ -124,6 +124,21 @@ typedef struct {
     size correct;
 } softmax_args;
 
+/* Routing by agreement of I capsules of D values to J capsules of E: w (I, J, E, D), u (I, D), v (J, E). s takes the sums
+   before they are squashed, (routings, J, E); c the couplings of all passes but the first, (routings - 1, I, J), or NULL. */
+typedef struct {
+    size n, I, D, J, E, routings;
+    const void *u, *w;
+    void *s, *c, *v;
+} capsules_forward_args;
+
+/* s and c as the forward pass left them; du may be NULL. */
+typedef struct {
+    size n, I, D, J, E, routings;
+    const void *dv, *u, *w, *s, *c;
+    void *du, *dw;
+} capsules_backward_args;
+
 /* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]; index NULL: rows start, start + 1, ...
    kind: 0 uint8, 1 float, 2 double. scale NULL: a plain copy. moves (n, columns): as in moves.h, with images of area H x W,
    or NULL. */
@@ -164,6 +179,15 @@ typedef struct kernel_table {
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(softmax_args *);
     int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);
+    int (*squash_forward)(size n, size types, size D, size area, const void *x, void *y); /* (types, D, area) -> (types, area, D) */
+    int (*squash_backward)(size n, size types, size D, size area, const void *dy, const void *x, void *dx);
+    int (*capsules_forward)(const capsules_forward_args *);
+    int (*capsules_backward)(const capsules_backward_args *);
+    int (*capsule_length_forward)(size n, size J, size E, const void *v, void *y);
+    int (*capsule_length_backward)(size n, size J, size E, const void *dy, const void *v, const void *y, void *dv);
+    int (*capsule_mask)(size n, size J, size E, const size *labels, const void *v, void *y);
+    int (*margin)(softmax_args *, double present, double absent, double weight); /* logits are lengths here */
+    int (*squared_error)(size n, size F, double scale, const void *x, const void *target, void *dx, double *loss);
     int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov,
                double scale);
     int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,

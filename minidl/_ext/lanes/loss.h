@@ -92,3 +92,98 @@ static int mse(size n, size F, const void *x, const void *target, void *dx, doub
     *loss = total * inv / 2;
     return 0;
 }
+
+typedef struct {
+    softmax_args *a;
+    T present, absent, weight;
+    double *loss; /* of each block */
+    size *correct;
+} margin_job;
+
+/* t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2 */
+static int margin_task(void *context, ptrdiff_t block) {
+    const margin_job *job = context;
+    softmax_args *a = job->a;
+    size n0 = block * L, lanes = smaller(L, a->n - n0);
+    T factor = (T)(2 / (double)a->n);
+    VI mask = lanes_below(lanes), top_at = {0}, aim_at = {0};
+    V top = load((const T *)a->logits + block * a->K * L), aim = softmax_target(a, n0, lanes, 0), all = {0}, sum = {0};
+    for (size k = 0, at = block * a->K * L; k < a->K; k++, at += L) {
+        V x = load((const T *)a->logits + at), t = softmax_target(a, n0, lanes, k);
+        V below = relu(job->present - x), above = relu(x - job->absent), rest = (1 - t) * job->weight;
+        VI better = x > top, closer = t > aim;
+        top = select(better, x, top);
+        top_at = (better & (INT)k) | (~better & top_at);
+        aim = select(closer, t, aim);
+        aim_at = (closer & (INT)k) | (~closer & aim_at);
+        all += x;
+        sum += t * below * below + rest * above * above;
+        store((T *)a->dlogits + at, (V)((VI)((rest * above - t * below) * factor) & mask));
+    }
+    double loss = 0;
+    size correct = 0;
+    for (size l = 0; l < lanes; l++) {
+        loss += (double)sum[l];
+        correct += top_at[l] == aim_at[l] && all[l] == all[l]; /* a NaN is never right */
+    }
+    job->loss[block] = loss;
+    job->correct[block] = correct;
+    return 0;
+}
+
+static int margin(softmax_args *a, double present, double absent, double weight) {
+    size blocks = blocks_of(a->n);
+    a->loss = 0;
+    a->correct = 0;
+    if (!blocks) return 0;
+    double *loss = pool_scratch(SCRATCH_CALL, (size_t)blocks * (sizeof(double) + sizeof(size)));
+    if (!loss) return -1;
+    margin_job job = {a, (T)present, (T)absent, (T)weight, loss, (size *)(loss + blocks)};
+    if (pool_run(margin_task, &job, blocks, blocks * a->K * L > PARALLEL_FROM)) return -1;
+    for (size b = 0; b < blocks; b++) {
+        a->loss += loss[b];
+        a->correct += job.correct[b];
+    }
+    a->loss /= (double)a->n;
+    return 0;
+}
+
+typedef struct {
+    size n, F;
+    T factor;
+    const T *x, *target;
+    T *dx;
+    double *loss; /* of each block, before scaling */
+} squared_error_job;
+
+static int squared_error_task(void *context, ptrdiff_t block) {
+    const squared_error_job *job = context;
+    VI mask = lanes_below(job->n - block * L);
+    double total = 0;
+    size from = block * job->F * L, end = from + job->F * L;
+    while (from < end) {
+        size to = smaller(end, from + SUM_CHUNK * L);
+        V sum = {0};
+        for (; from < to; from += L) {
+            V d = (V)((VI)(load(job->x + from) - load(job->target + from)) & mask);
+            sum += d * d;
+            store(job->dx + from, d * job->factor);
+        }
+        total += sum_wide(sum);
+    }
+    job->loss[block] = total;
+    return 0;
+}
+
+static int squared_error(size n, size F, double scale, const void *x, const void *target, void *dx, double *loss) {
+    size blocks = blocks_of(n);
+    *loss = 0;
+    if (!blocks) return 0;
+    double *share = pool_scratch(SCRATCH_CALL, (size_t)blocks * sizeof(double));
+    if (!share) return -1;
+    squared_error_job job = {n, F, (T)(2 * scale / (double)n), x, target, dx, share};
+    if (pool_run(squared_error_task, &job, blocks, blocks * F * L > PARALLEL_FROM)) return -1;
+    for (size b = 0; b < blocks; b++) *loss += share[b];
+    *loss *= scale / (double)n;
+    return 0;
+}

@@ -18,6 +18,15 @@ from minidl.kernels.im2col.activation import (
     tanh_backward,
     tanh_forward,
 )
+from minidl.kernels.im2col.capsule import (
+    capsule_length_backward,
+    capsule_length_forward,
+    capsule_mask,
+    capsules_backward,
+    capsules_forward,
+    squash_backward,
+    squash_forward,
+)
 from minidl.kernels.im2col.conv2d import conv2d_backward, conv2d_forward
 from minidl.kernels.im2col.dropout import dropout_backward, dropout_forward
 from minidl.kernels.im2col.gelu import gelu_backward, gelu_forward
@@ -29,7 +38,7 @@ from minidl.kernels.im2col.group_norm import (
 )
 from minidl.kernels.im2col.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.im2col.linear import linear_backward, linear_forward
-from minidl.kernels.im2col.loss import mse_loss, softmax_cross_entropy
+from minidl.kernels.im2col.loss import margin_loss, mse_loss, softmax_cross_entropy, squared_error
 from minidl.kernels.im2col.matrix import col2im, im2col
 from minidl.kernels.im2col.norm import batchnorm_backward, batchnorm_forward
 from minidl.kernels.im2col.pooling import (
@@ -59,6 +68,11 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_forward",
     "blend",
+    "capsule_length_backward",
+    "capsule_length_forward",
+    "capsule_mask",
+    "capsules_backward",
+    "capsules_forward",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
@@ -87,6 +101,7 @@ __all__ = [
     "linear_block_backward",
     "linear_block_forward",
     "linear_forward",
+    "margin_loss",
     "maxpool2d_backward",
     "maxpool2d_forward",
     "mse_loss",
@@ -101,6 +116,9 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_cross_entropy",
+    "squared_error",
+    "squash_backward",
+    "squash_forward",
     "sum_of_squares",
     "tanh_backward",
     "tanh_forward",

@@ -46,3 +46,29 @@ def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
     loss = 0.5 * float(np.sum(np.square(dx), dtype=np.float64)) / max(len(x), 1)
     dx /= max(len(x), 1)
     return loss, dx
+
+
+def margin_loss(
+    lengths: np.ndarray, target: np.ndarray, present: float = 0.9, absent: float = 0.1, weight: float = 0.5
+) -> tuple[float, np.ndarray, int]:
+    """-> loss = 1/N sum t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2, dlengths, correct."""
+    N = len(lengths)
+    if target.ndim == 1:
+        labels, t = target, np.zeros_like(lengths)
+        t[np.arange(N), labels] = 1
+    else:
+        labels, t = target.argmax(axis=1), target
+    hit = lengths.argmax(axis=1) == labels
+    hit &= ~np.isnan(lengths).any(axis=1)
+    below, above = np.maximum(present - lengths, 0), np.maximum(lengths - absent, 0)
+    rest = weight * (1 - t)
+    loss = float(np.sum(t * below**2 + rest * above**2, dtype=np.float64)) / max(N, 1)
+    return loss, (rest * above - t * below) * (2 / max(N, 1)), int(np.count_nonzero(hit))
+
+
+def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[float, np.ndarray]:
+    """-> loss = scale/N sum (x - target)^2, dx = 2 scale (x - target) / N."""
+    dx = x - target
+    loss = scale * float(np.sum(np.square(dx), dtype=np.float64)) / max(len(x), 1)
+    dx *= 2 * scale / max(len(x), 1)
+    return loss, dx

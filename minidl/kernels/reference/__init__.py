@@ -20,6 +20,15 @@ from minidl.kernels.reference.activation import (
     tanh_backward,
     tanh_forward,
 )
+from minidl.kernels.reference.capsule import (
+    capsule_length_backward,
+    capsule_length_forward,
+    capsule_mask,
+    capsules_backward,
+    capsules_forward,
+    squash_backward,
+    squash_forward,
+)
 from minidl.kernels.reference.conv2d import conv2d_backward, conv2d_forward
 from minidl.kernels.reference.dropout import dropout_backward, dropout_forward
 from minidl.kernels.reference.group_norm import (
@@ -30,7 +39,7 @@ from minidl.kernels.reference.group_norm import (
 )
 from minidl.kernels.reference.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.reference.linear import linear_backward, linear_forward
-from minidl.kernels.reference.loss import mse_loss, softmax_cross_entropy
+from minidl.kernels.reference.loss import margin_loss, mse_loss, softmax_cross_entropy, squared_error
 from minidl.kernels.reference.matrix import col2im, im2col
 from minidl.kernels.reference.norm import batchnorm_backward, batchnorm_forward
 from minidl.kernels.reference.pooling import (
@@ -60,6 +69,11 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_forward",
     "blend",
+    "capsule_length_backward",
+    "capsule_length_forward",
+    "capsule_mask",
+    "capsules_backward",
+    "capsules_forward",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
@@ -88,6 +102,7 @@ __all__ = [
     "linear_block_backward",
     "linear_block_forward",
     "linear_forward",
+    "margin_loss",
     "maxpool2d_backward",
     "maxpool2d_forward",
     "mse_loss",
@@ -102,6 +117,9 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_cross_entropy",
+    "squared_error",
+    "squash_backward",
+    "squash_forward",
     "sum_of_squares",
     "tanh_backward",
     "tanh_forward",

@@ -42,3 +42,40 @@ def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
         loss += np.sum(difference * difference) / (2 * N)
         dx[n] = difference / N
     return float(loss), dx
+
+
+def margin_loss(
+    lengths: np.ndarray, target: np.ndarray, present: float = 0.9, absent: float = 0.1, weight: float = 0.5
+) -> tuple[float, np.ndarray, int]:
+    """lengths (N, K), target (N,) classes or (N, K) -> loss, dlengths, number of correct rows.
+
+    Sabour, Frosst, Hinton 2017 (arXiv 1710.09829), equation 4.
+    """
+    N, K = lengths.shape
+    dlengths = np.zeros_like(lengths)
+    loss, correct = 0.0, 0
+    for n in range(N):
+        t = np.zeros(K)
+        if target.ndim == 1:
+            t[target[n]] = 1
+        else:
+            t[:] = target[n]
+        if not np.isnan(lengths[n]).any():
+            correct += int(np.argmax(lengths[n]) == np.argmax(t))
+        x = lengths[n].astype(np.float64)
+        below, above = np.maximum(0, present - x), np.maximum(0, x - absent)
+        loss += np.sum(t * below**2 + weight * (1 - t) * above**2) / N
+        dlengths[n] = 2 * (weight * (1 - t) * above - t * below) / N
+    return float(loss), dlengths, correct
+
+
+def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[float, np.ndarray]:
+    """loss = scale/N sum (x - target)^2 -> loss, dx = 2 scale (x - target) / N."""
+    loss = 0.0
+    dx = np.zeros_like(x)
+    N = x.shape[0]
+    for n in range(N):
+        difference = x[n].astype(np.float64) - target[n]
+        loss += scale * np.sum(difference * difference) / N
+        dx[n] = 2 * scale * difference / N
+    return float(loss), dx

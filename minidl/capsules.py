@@ -1,0 +1,214 @@
+"""The network with two ends: class capsules whose lengths are the scores, and a decoder that draws the input again.
+
+The decoder sees one capsule, that of the true class in training and the longest one otherwise, and is trained to draw
+what the network saw; what it needs for that, the capsule must tell (Sabour, Frosst, Hinton 2017, arXiv 1710.09829,
+section 4.1). `Trainer` fits a `CapsuleNetwork` with a `CapsuleLoss` like any other model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.kernels import geometry
+from minidl.layers.base import Layer, Shape
+from minidl.layers.capsule import CapsuleLength
+from minidl.layers.container import Sequential
+from minidl.losses import MarginLoss
+from minidl.model import Model, as_images
+
+
+class Reconstruction(CapsuleLength):
+    """The end of a `CapsuleNetwork`: capsules (N, J, E) to their lengths (N, J), with the decoder at its side.
+
+    decoder: a layer from (N, J*E), zero but for one capsule, to (N, pixels).
+    """
+
+    _remembered = ("_v", "_y", "_gradient")
+    _gradient: Any
+
+    def __init__(self, decoder: Layer, *, name: str | None = None) -> None:
+        super().__init__(name=name)
+        self.decoder = decoder
+
+    def named_children(self) -> dict[str, Layer]:
+        """The decoder."""
+        return {"decoder": self.decoder}
+
+    def _replace(self, key: str, layer: Layer) -> None:
+        self.decoder = layer
+
+    def _check(self, x_shape: Shape) -> Shape:
+        y_shape = super()._check(x_shape)
+        out = self.decoder.output_shape((x_shape[1] * x_shape[2],))
+        if len(out) != 1:
+            raise ValueError(f"{self.who}: the decoder must give rows (N, F), got {(x_shape[0], *out)}")
+        return y_shape
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._gradient = None
+        return super()._forward(x, train)
+
+    def _backward(self, dy: Any) -> Any:
+        dv = super()._backward(dy)
+        if self._gradient is not None:
+            return self.kernels.add(dv, self._gradient)
+        for parameter in self.decoder.parameters():  # scores alone do not depend on the decoder
+            parameter.grad[...] = 0
+        return dv
+
+    def decode(self, labels: np.ndarray, train: bool) -> Any:
+        """The decoder's drawing (N, pixels) of the last forward's capsules of these classes, a backend's array."""
+        if self._v is None:
+            raise self._unready()
+        masked = self.kernels.capsule_mask(self._v, labels)
+        return self.decoder.run(self.kernels.reshape(masked, (masked.shape[1] * masked.shape[2],)), train)
+
+    def longest(self) -> np.ndarray:
+        """Class of the longest capsule of each image of the last forward."""
+        return self.kernels.leave(self._y).argmax(axis=1)
+
+    def learn(self, images: Any, labels: np.ndarray, scale: float) -> float:
+        """scale/N times the squared error of the drawings; its gradients go to the decoder and into `_backward`."""
+        drawn = self.decode(labels, True)
+        loss, dy = self.kernels.squared_error(drawn, self.kernels.reshape(images, drawn.shape[1:]), scale)
+        self.decoder.need_dx = True
+        dv = self.kernels.reshape(self.decoder._backward(dy), self._v.shape[1:])
+        self._gradient = self.kernels.capsule_mask(dv, labels)
+        return loss
+
+    def release(self) -> None:
+        """Forget what the last forward remembered, in the decoder, too."""
+        super().release()
+        self.decoder.release()
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Those of the decoder."""
+        self.output_shape(shape)
+        return self.decoder.multiply_adds((shape[0] * shape[1],))
+
+    def describe(self) -> str:
+        """The decoder."""
+        return repr(self.decoder)
+
+
+class CapsuleNetwork(Model):
+    """A `Model` whose scores are the lengths of class capsules, with a decoder for reconstruction.
+
+    layers: from images to capsules (N, J, E), the last one usually `Capsules`. decoder: layers from (N, J*E) to the
+    input's values, (N, C*H*W); the network puts them into a `Reconstruction` behind its layers. Input is taken as by
+    `Model`; the decoder draws it on the scale on which it enters the network, so a decoder that ends in `Sigmoid` wants
+    mean and std at their defaults and float images in [0, 1]. Raises as `Model`.
+    """
+
+    _remembered = ("_images",)
+    _images: Any
+
+    def __init__(self, *layers: Layer, decoder: Sequential, dtype: Any = "float32", name: str | None = None) -> None:
+        if not isinstance(decoder, Layer):
+            raise TypeError(f"{name or type(self).__name__}: decoder must be a layer, got {decoder!r}")
+        self._train = False
+        super().__init__(*layers, Reconstruction(decoder), dtype=dtype, name=name)
+
+    @property
+    def head(self) -> Reconstruction:
+        """The last layer."""
+        head = self.layers[-1]
+        if not isinstance(head, Reconstruction):
+            raise TypeError(f"{self.who}: the last layer must stay its Reconstruction, got {head!r}")
+        return head
+
+    def _check(self, x_shape: Shape) -> Shape:
+        y_shape = super()._check(x_shape)
+        pixels, drawn = int(np.prod(x_shape[1:])), self._drawn(x_shape)
+        if pixels != drawn:
+            raise ValueError(f"{self.who}: the decoder must give the input's {pixels} values, got {drawn}")
+        return y_shape
+
+    def _drawn(self, x_shape: Shape) -> int:
+        for layer in self.layers[:-1]:
+            x_shape = layer._check(x_shape)
+        return self.head.decoder.output_shape((x_shape[1] * x_shape[2],))[0]
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._images, self._train = x, train
+        return super()._forward(x, train)
+
+    def release(self) -> None:
+        """Forget what the last forward remembered; `backward` then needs a new forward."""
+        super().release()
+        self._images = None
+
+    # ---- for users ---------------------------------------------------------------------------------------------------
+
+    def capsules(self, x: Any) -> np.ndarray:
+        """The class capsules (N, J, E) of one batch x, as `forward` takes it."""
+        self._see(x)
+        capsules = self.head.kernels.leave(self.head._v)
+        self.release()
+        return capsules
+
+    def reconstruct(self, x: Any, labels: Any = None) -> np.ndarray:
+        """What the decoder draws of one batch x, in x's shape.
+
+        labels: (N,) integers, of the capsules that the decoder sees; None for the longest ones.
+        """
+        self._see(x)
+        head = self.head
+        if labels is None:
+            chosen = head.longest()
+        else:
+            geometry.same_shape(self.who, "labels", np.shape(labels), (len(x),), "one an image")
+            chosen = geometry.class_targets(self.who, labels, len(x), head._y.shape[1], self.dtype)
+        drawn = head.kernels.leave(head.decode(chosen, False)).reshape(np.shape(x))
+        self.release()
+        return drawn
+
+    def decode(self, capsules: Any) -> np.ndarray:
+        """What the decoder draws, (N, pixels), of class capsules (N, J, E), as they are: nothing is masked."""
+        v = geometry.float_array(self.who, "capsules", capsules, self.dtype)
+        return self.head.decoder.forward(v.reshape(len(v), -1))
+
+    def _see(self, x: Any) -> None:
+        """A forward pass that leaves capsules and lengths in the head."""
+        self.run(self._enter(as_images(self.who, "input", x)), False)
+
+
+class CapsuleLoss(MarginLoss):
+    """Margin loss of a `CapsuleNetwork`'s lengths plus `reconstruction` times the squared error of its drawings.
+
+    network: whose last forward the lengths are of. reconstruction: factor of the sum of squared differences of an
+    image, mean over the batch. In training the decoder sees the capsule of the label, in evaluation the longest one.
+    present, absent, weight: as in `MarginLoss`. Targets: class labels, or rows, whose first largest entry is the label.
+    """
+
+    def __init__(
+        self,
+        network: CapsuleNetwork,
+        reconstruction: float = 0.0005,
+        present: float = 0.9,
+        absent: float = 0.1,
+        weight: float = 0.5,
+    ) -> None:
+        super().__init__(present, absent, weight)
+        if not isinstance(network, CapsuleNetwork):
+            raise TypeError(f"{self.who}: network must be a minidl.CapsuleNetwork, got {network!r}")
+        self.network = network
+        self.reconstruction = geometry.real(
+            self.who, "reconstruction", reconstruction, "at least 0", lambda value: value >= 0
+        )
+
+    def run(self, logits: Any, target: np.ndarray) -> float:
+        """The loss of the network's last forward, whose lengths `logits` are; sets `dlogits` and `correct`."""
+        loss = super().run(logits, target)
+        network, head, backend = self.network, self.network.head, kernels.current()
+        if head._y is not logits:
+            raise RuntimeError(f"{self.who}: the lengths must be those of the network's last forward")
+        if network._train:
+            labels = target if target.ndim == 1 else target.argmax(axis=1)
+            return loss + head.learn(network._images, labels, self.reconstruction)
+        drawn = head.decode(head.longest(), False)
+        images = backend.reshape(network._images, drawn.shape[1:])
+        return loss + backend.squared_error(drawn, images, self.reconstruction)[0]
