@@ -157,7 +157,7 @@ def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_
     assert pictures == ["signal.png"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/cs231n.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/training.md", "docs/cs231n.md"])
 def test_the_python_of_the_documentation_runs(page, monkeypatch, tmp_path):
     """All blocks of a page in one namespace, as a reader would type them; on few digits."""
     (x, y), (x_test, y_test) = data.load_digits_mini()

@@ -65,8 +65,8 @@ static int update_run(pool_task task, update_job *job) {
     return pool_run(task, job, ceil_div(job->count, UPDATE_CHUNK), job->count > 2 * UPDATE_CHUNK);
 }
 
-static int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov,
-               double scale) {
+static int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
+               int nesterov, double scale) {
     update_job job = {.count = count, .p = p, .grad = grad, .s1 = velocity, .lr = (T)lr, .c1 = (T)momentum,
                       .decay = (T)decay, .scale = (T)scale, .flag = nesterov};
     return update_run(sgd_task, &job);
@@ -117,7 +117,8 @@ static int square_task(void *context, ptrdiff_t task) {
     size i = task * UPDATE_CHUNK, to = smaller(j->count, i + UPDATE_CHUNK);
     D8 even = {0}, odd = {0};
     for (; i + 16 <= to; i += 16) {
-        D8 low = __builtin_convertvector(*(const T8 *)(a + i), D8), high = __builtin_convertvector(*(const T8 *)(a + i + 8), D8);
+        D8 low = __builtin_convertvector(*(const T8 *)(a + i), D8);
+        D8 high = __builtin_convertvector(*(const T8 *)(a + i + 8), D8);
         even += low * low;
         odd += high * high;
     }
