@@ -125,7 +125,7 @@ static int conv_dx(const conv_backward_args *a, const row_source *source) {
         }
     }
     size in_bytes = ceil_div(g.H, g.SH) * (w1 - w0) * R * VBYTES;
-    size bands = smaller(ceil_div(g.H, g.SH), larger(ceil_div(16, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
+    size bands = smaller(ceil_div(g.H, g.SH), larger(ceil_div(32, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
     conv_dx_job job = {a, *source, bands, w0, w1, high, wide, weight};
     size work = blocks * C * g.OH * g.OW * g.O * g.KH * g.KW;
     return pool_run(conv_dx_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);

@@ -65,7 +65,7 @@ static int conv_forward(const conv_forward_args *a) {
         pack_weights(&p);
     }
     size in_bytes = (rows * (a->pool ? 2 : 1) * g.SH + g.KH * g.DH) * row * C * VBYTES;
-    size bands = smaller(rows, larger(ceil_div(16, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
+    size bands = smaller(rows, larger(ceil_div(32, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
     conv_forward_job job = {
         .a = a,
         .source = source,

@@ -22,7 +22,7 @@ static int product_task(void *context, ptrdiff_t task) {
 }
 
 static int product(const sweep_plan *plan, const T *in, T *out, int parallel) {
-    size chunks = larger(1, smaller(16, tile_count(plan->M, TILE_M)));
+    size chunks = larger(1, smaller(32, tile_count(plan->M, TILE_M)));
     product_job job = {*plan, in, out, chunks};
     return pool_run(product_task, &job, chunks, parallel);
 }
