@@ -18,15 +18,17 @@ LIMIT_HELP = "use only so many training and test images"
 
 
 def parser(
-    doc: str | None, name: str, epochs: int, data_help: str, epochs_help: str = "passes over the training set"
+    doc: str | None, name: str, epochs: int | None, data_help: str, epochs_help: str = "passes over the training set"
 ) -> argparse.ArgumentParser:
     """An ArgumentParser with the options of every example: --data, --epochs, --backend, --out, --seed.
 
-    doc: the example's docstring, shown by --help. name: its folder below ./out. epochs: the default number of epochs.
+    doc: the example's docstring, shown by --help. name: its folder below ./out. epochs: the default number of epochs;
+    None if that is a recipe's.
     """
     p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, help=data_help)
-    p.add_argument("--epochs", type=int, default=epochs, help=f"{epochs_help} (default {epochs})")
+    default = "the recipe's" if epochs is None else epochs
+    p.add_argument("--epochs", type=int, default=epochs, help=f"{epochs_help} (default: {default})")
     p.add_argument("--backend", choices=kernels.available(), help="what computes (default: the first)")
     p.add_argument("--out", type=Path, default=Path("out", name), help=f"folder for the pictures (default out/{name})")
     p.add_argument("--seed", type=int, default=0, help="of initialisation and shuffling (default 0)")
@@ -36,7 +38,7 @@ def parser(
 def start(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line, select the backend, seed the default generator."""
     args = p.parse_args(argv)
-    if args.epochs < 1:
+    if args.epochs is not None and args.epochs < 1:
         p.error(f"--epochs must be at least 1, got {args.epochs}")
     if args.backend:
         kernels.use(args.backend)

@@ -1,20 +1,27 @@
-"""Train the article's convolutional network on MNIST digits and print its table.
+"""Train a network on MNIST by one of three recipes.
 
-Two convolutions with average pooling, two linear layers, a Relu after each of them, also after the last:
-softmax cross-entropy, SGD with momentum 0.9, weight decay 0.0001, learning rate 0.01, batches of 100.
+seed   the article's network and parameters: two convolutions with average pooling, two linear layers, a Relu after each
+       of them, also after the last; SGD with momentum 0.9, weight decay 0.0001, learning rate 0.01, batches of 100.
+       Prints the article's table.
+fast   99 % in a second or two: a small network with batch normalisation, Adam, one cycle of two epochs.
+best   the highest accuracy in a minute and a half: more channels, digits turned, scaled and moved at random, averaged
+       weights, and a prediction that averages over moved digits.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from common import DIGITS_HELP, LIMIT_HELP, load_digits, parser, start
+from common import DIGITS_HELP, Data, load_digits
+from recipes import Recipe, arguments, run
 
 import minidl
-from minidl import plots
+
+MEAN, STD = 0.1307, 0.3081
+"""Of MNIST's training pixels, on the scale from 0 to 1."""
 
 
 def half_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """|normal| weights of He's deviation, for the last layer alone.
+    """|normal| weights of He's deviation, for the last layer of `seed`.
 
     Its inputs are not negative, so neither are its outputs: every class begins on the live side of the Relu on the
     logits. With signed weights that Relu shuts some classes off for all images before they have learnt anything.
@@ -22,8 +29,11 @@ def half_normal(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
     return np.abs(rng.normal(0.0, np.sqrt(2.0 / shape[1]), shape))
 
 
-def build() -> minidl.Model:
-    """The network; convolutions and the first linear layer start He-normal, biases at zero."""
+def seed_network(images: np.ndarray) -> minidl.Model:
+    """The article's network; convolutions and the first linear layer start He-normal, biases at zero.
+
+    The article does not say how the pixels are scaled: to mean 0 and deviation 1 learns better than to [0, 1].
+    """
     return minidl.Model(
         minidl.Conv2D(1, 8, 3, padding=1),
         minidl.Relu(),
@@ -36,49 +46,93 @@ def build() -> minidl.Model:
         minidl.Relu(),
         minidl.Linear(256, 10, init=half_normal),
         minidl.Relu(),
+        mean=MEAN,
+        std=STD,
+    )
+
+
+def conv(channels: int, out: int, kernel: int = 3, padding: int = 1, pool: bool = False) -> list[minidl.Layer]:
+    """Convolution, max pooling where wanted, batch normalisation of what is left, Relu."""
+    layers: list[minidl.Layer] = [minidl.Conv2D(channels, out, kernel, padding=padding, bias=False)]
+    if pool:
+        layers.append(minidl.MaxPool2D(2))
+    return [*layers, minidl.BatchNorm2D(out, momentum=0.8), minidl.Relu()]
+
+
+def fast_network(images: np.ndarray) -> minidl.Model:
+    """28 x 28 pixels to 8 x 12 x 12, 16 x 5 x 5 and 32 x 3 x 3 numbers, then the classes."""
+    return minidl.Model(
+        *conv(1, 8, kernel=5, padding=0, pool=True),
+        *conv(8, 16, padding=0, pool=True),
+        *conv(16, 32, padding=0),
+        minidl.Flatten(),
+        minidl.Linear(288, 10, init=0.01),
+        mean=MEAN,
+        std=STD,
+    )
+
+
+def best_network(images: np.ndarray) -> minidl.Model:
+    """Five convolutions: 16 x 12 x 12, 32 x 12 x 12, 32 x 6 x 6, 64 x 6 x 6, 64 x 6 x 6 numbers, then the classes."""
+    return minidl.Model(
+        *conv(1, 16, kernel=5, padding=0, pool=True),
+        *conv(16, 32),
+        *conv(32, 32, pool=True),
+        *conv(32, 64),
+        *conv(64, 64),
+        minidl.Flatten(),
+        minidl.Linear(64 * 6 * 6, 10, init=0.01),
+        mean=MEAN,
+        std=STD,
     )
 
 
 class Table(minidl.Callback):
     """Prints the article's table: both sets evaluated after each epoch (epoch 1 here is epoch 0 there)."""
 
-    def __init__(self, train: tuple[np.ndarray, np.ndarray]) -> None:
+    def __init__(self, train: Data, test: Data) -> None:
         self.train = train
+        self.test = test
 
     def on_fit_begin(self, trainer: minidl.Trainer) -> None:
         """Print the head."""
-        self.rows: dict[str, list[float]] = {"train_loss": [], "train_accuracy": [], "val_loss": [], "val_accuracy": []}
         print("epoch  train loss  test loss  train acc  test acc  seconds")
 
     def on_epoch_end(self, trainer: minidl.Trainer, history: minidl.History) -> None:
-        """Print one row; `history` has the test scores, the training set is evaluated here."""
-        scores = trainer.evaluate(self.train)
-        row = scores["loss"], scores["accuracy"], history["val_loss"][-1], history["val_accuracy"][-1]
-        for values, value in zip(self.rows.values(), row, strict=True):
-            values.append(value)
-        train_loss, train_accuracy, test_loss, test_accuracy = row
+        """Print one row."""
+        train, test = trainer.evaluate(self.train), trainer.evaluate(self.test)
         print(
-            f"{history.epochs:5}  {train_loss:10.4f}  {test_loss:9.4f}  {100 * train_accuracy:9.2f}"
-            f"  {100 * test_accuracy:8.2f}  {history['seconds'][-1]:7.2f}",
+            f"{history.epochs:5}  {train['loss']:10.4f}  {test['loss']:9.4f}  {100 * train['accuracy']:9.2f}"
+            f"  {100 * test['accuracy']:8.2f}  {history['seconds'][-1]:7.2f}",
             flush=True,
         )
 
 
+RECIPES = {
+    "seed": Recipe(seed_network, lambda: minidl.SGD(0.01, momentum=0.9, weight_decay=1e-4), epochs=100, batch_size=100),
+    "fast": Recipe(
+        fast_network,
+        lambda: minidl.Adam(minidl.OneCycle(0.01, warmup=0.2, start=0.1, end=0.0)),
+        epochs=2,
+        batch_size=64,
+    ),
+    "best": Recipe(
+        best_network,
+        lambda: minidl.SGD(minidl.OneCycle(0.1, warmup=0.2), 0.9, 1e-4, nesterov=True, decay_all=False),
+        epochs=7,
+        batch_size=64,
+        smoothing=0.05,
+        average=lambda: minidl.WeightAverage(0.995),
+    ),
+}
+
+
 def main(argv: list[str] | None = None) -> None:
-    """Train, print one row an epoch, write the pictures."""
-    p = parser(__doc__, "mnist", 30, DIGITS_HELP)
-    p.add_argument("--limit", type=int, help=LIMIT_HELP)
-    args = start(p, argv)
+    """Train by the chosen recipe; leave pictures, log, weights and result."""
+    args = arguments(__doc__, "mnist", RECIPES, DIGITS_HELP, argv)
     train, test = load_digits(args.data, args.limit)
-    model = build()
-    print(model.summary((1, 28, 28)))
-    print(f"{len(train[1])} training and {len(test[1])} test images")
-    table = Table(train)
-    optimizer = minidl.SGD(lr=0.01, momentum=0.9, weight_decay=1e-4)
-    trainer = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), optimizer)
-    trainer.fit(train, test, args.epochs, batch_size=100, seed=args.seed, callbacks=[table], verbose=False)
-    for path in plots.save_report(model, table.rows, test, args.out):
-        print(f"picture: {path}")
+    table = (lambda *data: [Table(*data)]) if args.recipe == "seed" else (lambda *data: [])
+    run(RECIPES[args.recipe], args, train, test, callbacks=table)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -16,24 +17,27 @@ import minidl
 from minidl import data, kernels
 
 FOLDER = Path(__file__).parent.parent / "examples"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "common")
+SHARED = ("common", "recipes")
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
+PICTURES = ["confusion.png", "curves.png", "feature_maps.png", "filters.png", "histograms.png", "mistakes.png"]
+LEFT = sorted([*PICTURES, "model.safetensors", "result.json"])
 
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, capsys):
-    """Run an example's main with --out and --seed; returns its text and the names of its pictures."""
+    """Run an example's main with --out and --seed; returns its text and the names of the files that it left."""
     monkeypatch.syspath_prepend(str(FOLDER))
     before = kernels.current().name
 
     def call(name: str, *arguments: str) -> tuple[str, list[str]]:
         module = importlib.import_module(name)
         module.main([*arguments, "--out", str(tmp_path / "out")])
-        pictures = sorted(path.name for path in (tmp_path / "out").iterdir())
-        return capsys.readouterr().out, pictures
+        files = sorted(path.name for path in (tmp_path / "out").iterdir())
+        return capsys.readouterr().out, files
 
     yield call
     kernels.use(before)
-    for name in (*NAMES, "common"):
+    for name in (*NAMES, *SHARED):
         sys.modules.pop(name, None)
 
 
@@ -68,7 +72,7 @@ def test_examples_start_as_programs_from_any_folder(tmp_path):
 
 
 def test_train_mnist_prints_the_table_and_leaves_six_pictures(run):
-    text, pictures = run("train_mnist", "--epochs", "2", "--limit", "300", "--backend", "im2col")
+    text, files = run("train_mnist", "--epochs", "2", "--limit", "300", "--backend", "im2col")
     rows = [line.split() for line in text.splitlines() if re.match(r" +\d+  +\d\.\d{4}", line)]
     assert [row[0] for row in rows] == ["1", "2"]
     assert "300 training and 300 test images" in text
@@ -76,51 +80,82 @@ def test_train_mnist_prints_the_table_and_leaves_six_pictures(run):
     assert all(0.5 < loss < 2.5 for loss in losses)
     assert losses[2] < losses[0]  # the second epoch's training loss
     assert all(5 < float(value) <= 100 for row in rows for value in row[3:5])
-    assert pictures == [
-        "confusion.png",
-        "curves.png",
-        "feature_maps.png",
-        "filters.png",
-        "histograms.png",
-        "mistakes.png",
-    ]
-    assert text.count("picture: ") == 6
+    assert files == LEFT
+    assert f"test accuracy {float(rows[-1][4]):.2f}%" in text
 
 
 def test_train_mnist_has_the_article_s_network_with_every_class_alive(run, monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER))
-    model = importlib.import_module("train_mnist").build()
+    (_, _), (x, _) = data.load_digits_mini()
+    model = importlib.import_module("train_mnist").seed_network(x)
     shapes = [parameter.data.shape for parameter in model.parameters()]
     assert shapes == [(8, 1, 3, 3), (8,), (16, 8, 3, 3), (16,), (256, 784), (256,), (10, 256), (10,)]
-    (_, _), (x, _) = data.load_digits_mini()
     assert (model.predict(x[:200]) > 0).all()
 
 
-def test_train_cifar_keeps_a_part_for_validation(run, monkeypatch):
+def test_runs_differ_by_their_seed_and_leave_their_results(run, tmp_path):
+    text, files = run("train_mnist", "--recipe", "fast", "--limit", "600", "--runs", "2", "--seed", "3")
+    assert files == ["seed-3", "seed-4"]
+    results = [json.loads((tmp_path / "out" / name / "result.json").read_text()) for name in files]
+    assert [(r["recipe"], r["seed"], r["epochs"], r["validate"], r["images"]) for r in results] == [
+        ("fast", 3, 2, False, 600),
+        ("fast", 4, 2, False, 600),
+    ]
+    assert all(0.6 < result["accuracy"] < 1 for result in results)
+    assert results[0]["history"]["train_loss"] != results[1]["history"]["train_loss"]
+    mean = sum(result["accuracy"] for result in results) / 2
+    assert f"mean of 2: accuracy {mean:.2%}" in text
+
+
+@pytest.fixture
+def few_pictures(monkeypatch):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (60, 3, 32, 32), np.uint8), np.arange(60) % 10
     monkeypatch.setattr(data, "load_cifar10", lambda path: ((x, y), (x[:20], y[:20])))
-    text, pictures = run("train_cifar", "--limit", "50")
-    assert re.search(r"loss before training 2\.[23]\d", text)
+
+
+def test_validation_images_are_not_trained_on(run, few_pictures):
+    text, files = run("train_cifar", "--limit", "48", "--validate")
+    assert "40 training and 8 validation images" in text
     assert "validation accuracy" in text
-    assert "test accuracy" in text
-    assert len(pictures) == 6
+    assert "test accuracy" not in text
+    assert files == LEFT
+
+
+@pytest.mark.parametrize("recipe", ["vgg", "residual", "record"])
+def test_recipes_of_train_cifar_train(run, few_pictures, recipe):
+    text, files = run("train_cifar", "--recipe", recipe, "--epochs", "1", "--limit", "20")
+    assert re.search(r"test accuracy \d+\.\d\d% after \d+\.\d\d s of training", text)
+    assert files == LEFT
+
+
+def test_whitening_makes_patches_uncorrelated(run, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    module = importlib.import_module("train_cifar")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 200, (40, 3, 9, 9)).cumsum(axis=3).astype(np.uint8)  # neighbours are correlated
+    filters = module.whitening(images, eps=0.0)
+    np.testing.assert_array_equal(filters[:12], -filters[12:])
+    conv = minidl.Conv2D(3, 24, 2, init=lambda shape, rng: filters)
+    y = minidl.Model(conv, **module.colours(images)).predict(images)[:, :12]
+    second_moments = np.einsum("nchw,ndhw->cd", y, y) / y[:, 0].size
+    np.testing.assert_allclose(second_moments, np.eye(12), atol=1e-3)
 
 
 def test_mlp_vs_cnn_counts_parameters_and_compares(run):
-    text, pictures = run("mlp_vs_cnn", "--epochs", "1", "--limit", "200")
+    text, files = run("mlp_vs_cnn", "--epochs", "1", "--limit", "200")
     assert "MLP: 203,530 parameters" in text
     assert "CNN: 204,778 parameters" in text
     assert re.search(r"^CNN +\d\.\d{4} +\d+\.\d\d%$", text, re.MULTILINE)
-    assert pictures == ["comparison.png"]
+    assert files == ["comparison.png"]
 
 
 def test_overfit_small_learns_its_subset_by_heart(run):
-    text, pictures = run("overfit_small", "--limit", "40", "--epochs", "30")
+    text, files = run("overfit_small", "--limit", "40", "--epochs", "30")
     first = float(re.search(r"loss before training (\d\.\d+)", text)[1])
     assert abs(first - np.log(10)) < 0.1
     assert "accuracy on the subset 100.00%" in text
-    assert pictures == ["curves.png"]
+    assert files == ["curves.png"]
 
 
 def test_overfit_small_ends_with_an_error_if_it_does_not(run):
@@ -129,32 +164,32 @@ def test_overfit_small_ends_with_an_error_if_it_does_not(run):
 
 
 def test_softmax_regression_agrees_with_the_logistic_function(run):
-    text, pictures = run("softmax_regression", "--epochs", "2", "--limit", "500")
+    text, files = run("softmax_regression", "--epochs", "2", "--limit", "500")
     assert float(re.search(r"at most (\S+) apart", text)[1]) < 1e-6
     assert float(re.search(r"10 classes: test accuracy (\S+)%", text)[1]) > 40
     assert float(re.search(r" 2 classes: test accuracy (\S+)%", " " + text.replace("\n", " "))[1]) > 60
-    assert pictures == ["logistic.png", "templates.png"]
+    assert files == ["logistic.png", "templates.png"]
 
 
 def test_image_templates_learn_the_edge_filter(run, tmp_path):
     skimage = pytest.importorskip("skimage")
     picture = (np.random.default_rng(0).random((20, 24, 3)) * 255).astype(np.uint8)
     skimage.io.imsave(tmp_path / "picture.png", picture, check_contrast=False)
-    text, pictures = run("image_templates", "--data", str(tmp_path / "picture.png"), "--epochs", "300")
+    text, files = run("image_templates", "--data", str(tmp_path / "picture.png"), "--epochs", "300")
     learnt = np.array(re.findall(r"-?\d+\.?\d*", text.split("learnt one:")[1].split("picture:")[0]), float)
     np.testing.assert_allclose(learnt[:9], learnt[9:], atol=0.05)
-    assert pictures == ["learnt.png", "templates.png"]
+    assert files == ["learnt.png", "templates.png"]
 
 
 def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_path):
     signal = np.random.default_rng(1).normal(size=50)
     np.savetxt(tmp_path / "signal.txt", signal)
-    text, pictures = run("convolution_1d", "--data", str(tmp_path / "signal.txt"), "--epochs", "300")
+    text, files = run("convolution_1d", "--data", str(tmp_path / "signal.txt"), "--epochs", "300")
     assert "[ 4.5  5.5 -3.5]" in text  # 1*2 + 2*1 - 0*1 + 0.5, ...
     assert re.search(r"dx\[i\].*\[ 2\.  5\.  7\.  1\. -3\.\]", text)
     kernel, learnt = (re.search(rf"^{name} \[(.*)\]$", text, re.MULTILINE)[1].split() for name in ("kernel", "learnt"))
     np.testing.assert_allclose(np.array(learnt, float), np.array(kernel, float), atol=0.002)
-    assert pictures == ["signal.png"]
+    assert files == ["signal.png"]
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/training.md", "docs/cs231n.md"])

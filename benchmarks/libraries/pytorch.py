@@ -87,7 +87,7 @@ class Library:
     # ---- whole networks ----
 
     def _build(self, network: networks.Network) -> nn.Module:
-        model = nn.Sequential(*map(_layer, network.layers)).to(self.dtype)
+        model = nn.Sequential(*map(layer, network.layers)).to(self.dtype)
         with torch.no_grad():
             for parameter, value in zip(model.parameters(), network.parameters(), strict=True):
                 parameter.copy_(torch.from_numpy(value))
@@ -167,8 +167,8 @@ class Library:
 class _Residual(nn.Module):
     def __init__(self, body: tuple[networks.Spec, ...], shortcut: tuple[networks.Spec, ...]) -> None:
         super().__init__()
-        self.body = nn.Sequential(*map(_layer, body))
-        self.shortcut = nn.Sequential(*map(_layer, shortcut))
+        self.body = nn.Sequential(*map(layer, body))
+        self.shortcut = nn.Sequential(*map(layer, shortcut))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.body(x) + self.shortcut(x)
@@ -180,7 +180,8 @@ def _sgd(model: nn.Module) -> torch.optim.Optimizer:
     )
 
 
-def _layer(spec: networks.Spec) -> nn.Module:
+def layer(spec: networks.Spec) -> nn.Module:
+    """The module of one layer of a description."""
     match spec:
         case networks.Conv(c, o, k, stride, padding, bias):
             return nn.Conv2d(c, o, k, stride, padding, bias=bias)

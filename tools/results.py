@@ -1,0 +1,137 @@
+"""Collect the results of training runs and put their tables into docs/results.md.
+
+    python tools/results.py add out/*/result.json    # keep these runs in docs/results/
+    python tools/results.py pictures out/vgg vgg     # keep a run's pictures in docs/pictures/results/
+    python tools/results.py write                    # make the tables of docs/results.md from docs/results/
+
+A run is the result.json of an example's --recipe, or of benchmarks/torch_recipes.py. Between the marks
+<!-- results: RECIPE --> and <!-- end --> of the page stands the table of a recipe's runs on the test set; between
+<!-- tuning --> and <!-- end --> that of the runs with --validate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+RUNS, PAGE, PICTURES = DOCS / "results", DOCS / "results.md", DOCS / "pictures" / "results"
+KEPT = ("curves", "confusion", "feature_maps", "mistakes")
+KEYS = {"recipe", "library", "seed", "threads", "validate", "epochs", "seconds", "accuracy", "history"}
+
+Run = dict[str, Any]
+
+
+def load(path: Path) -> Run:
+    """A run's result.json. Raises ValueError that names the file if it is none."""
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: is not JSON: {error}") from error
+    missing = KEYS - set(run if isinstance(run, dict) else ())
+    if missing:
+        raise ValueError(f"{path}: is no result of a recipe, it lacks {', '.join(sorted(missing))}")
+    return run
+
+
+def group(run: Run) -> tuple[str, str]:
+    """What runs of different seeds have in common: recipe, and who trained in which way."""
+    way = f"F({run['winograd']}x{run['winograd']},3x3)" if run.get("winograd") else ""
+    way += "channels_last" if run.get("channels_last") else ""
+    return run["recipe"], f"{run['library']} {way}".strip()
+
+
+def file_name(run: Run) -> str:
+    """The name under which a run is kept."""
+    text = "-".join([*group(run), "validation" if run["validate"] else "test", str(run["seed"])])
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).lower() + ".json"
+
+
+def add(paths: list[Path]) -> None:
+    """Copy runs into docs/results, without what is long."""
+    RUNS.mkdir(exist_ok=True)
+    for path in paths:
+        run = load(path)
+        (RUNS / file_name(run)).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        print(f"{path} -> {RUNS / file_name(run)}")
+
+
+def pictures(folder: Path, name: str) -> None:
+    """Copy the pictures of one run that the page shows."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for key in KEPT:
+        shutil.copy(folder / f"{key}.png", PICTURES / f"{name}-{key}.png")
+    print(f"{len(KEPT)} pictures -> {PICTURES}")
+
+
+def table(runs: list[Run]) -> str:
+    """One row for each way of training: mean accuracy with its standard deviation, mean time, every run's accuracy."""
+    rows = [
+        "| recipe | trained by | threads | epochs | runs | accuracy / % | each run | training / s |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in sorted(runs, key=lambda run: (*group(run), run["seed"])):
+        groups.setdefault((*group(run), run["threads"], run["epochs"]), []).append(run)
+    for (recipe, who, threads, epochs), members in groups.items():
+        accuracies = [100 * run["accuracy"] for run in members]
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(members) > 1 else ""
+        each = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
+        seconds = statistics.mean(run["seconds"] for run in members)
+        rows.append(
+            f"| {recipe} | {who} | {threads} | {epochs} | {len(members)} | {statistics.mean(accuracies):.2f}{spread}"
+            f" | {each} | {seconds:.{2 if seconds < 10 else 1 if seconds < 100 else 0}f} |"
+        )
+    return "\n".join(rows)
+
+
+def page(text: str, runs: list[Run]) -> str:
+    """The page with its tables made anew. Raises ValueError for a mark without an end or a recipe without runs."""
+
+    def made(match: re.Match[str]) -> str:
+        name = match[1].strip()
+        recipe = name.removeprefix("results:").strip()
+        chosen = [run for run in runs if run["validate"]]
+        if name != "tuning":
+            chosen = [run for run in runs if not run["validate"] and run["recipe"] == recipe]
+        if not chosen:
+            return f"<!-- {name} -->\n<!-- end -->"
+        return f"<!-- {name} -->\n{table(chosen)}\n<!-- end -->"
+
+    if text.count("<!-- end -->") != len(re.findall(r"<!-- (?:results:|tuning)", text)):
+        raise ValueError("every mark <!-- results: RECIPE --> or <!-- tuning --> must have its <!-- end -->")
+    return re.sub(r"<!-- (tuning|results:[^>]*?) -->\n.*?<!-- end -->", made, text, flags=re.DOTALL)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit status 1 if a file is not as it must be."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = p.add_subparsers(dest="command", required=True)
+    commands.add_parser("add", help="keep runs").add_argument("files", type=Path, nargs="+", metavar="result.json")
+    kept = commands.add_parser("pictures", help="keep a run's pictures")
+    kept.add_argument("folder", type=Path)
+    kept.add_argument("name")
+    commands.add_parser("write", help="write the page's tables")
+    options = p.parse_args(argv)
+    try:
+        if options.command == "add":
+            add(options.files)
+        elif options.command == "pictures":
+            pictures(options.folder, options.name)
+        else:
+            runs = [load(path) for path in sorted(RUNS.glob("*.json"))]
+            PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), runs), encoding="utf-8")
+    except (OSError, ValueError) as error:
+        print(f"tools/results.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
