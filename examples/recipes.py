@@ -13,7 +13,7 @@ import numpy as np
 from common import Data, parser, start
 
 import minidl
-from minidl import kernels, plots
+from minidl import data, kernels, plots
 
 HELD_OUT = 5000
 """Training images at the end of the set on which --validate judges; a sixth of the set, if that is less."""
@@ -24,7 +24,7 @@ class Recipe:
     """How to train one network.
 
     build: the network, from the training images. optimizer, average: a fresh one for each run. smoothing: of the
-    labels. augment: what `fit` does to the images.
+    labels. augment: what `fit` does to the images. views: what the final prediction averages over.
     """
 
     build: Callable[[np.ndarray], minidl.Model]
@@ -34,6 +34,7 @@ class Recipe:
     smoothing: float = 0.0
     augment: tuple[Any, ...] = ()
     average: Callable[[], Any] = lambda: None
+    views: data.Views | None = None
 
 
 def arguments(
@@ -113,7 +114,7 @@ def train_one(
         callbacks,
         augment=recipe.augment,
     )
-    logits = model.predict(judged[0])
+    logits = model.predict(judged[0], views=recipe.views)
     accuracy = float((logits.argmax(axis=1) == judged[1]).mean())
     seconds = sum(history["seconds"])
     print(f"{'validation' if args.validate else 'test'} accuracy {accuracy:.2%} after {seconds:.2f} s of training")

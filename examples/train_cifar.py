@@ -154,6 +154,7 @@ RECIPES = {
         batch_size=256,
         smoothing=0.2,
         augment=(data.Crop(2, "reflect"), data.AlternatingFlip()),
+        views=data.Views(shifts=((0, 0), (0, 0), (-1, -1), (1, 1)), mode="reflect"),
     ),
 }
 

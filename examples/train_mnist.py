@@ -15,6 +15,7 @@ from common import DIGITS_HELP, Data, load_digits
 from recipes import Recipe, arguments, run
 
 import minidl
+from minidl import data
 
 MEAN, STD = 0.1307, 0.3081
 """Of MNIST's training pixels, on the scale from 0 to 1."""
@@ -122,7 +123,9 @@ RECIPES = {
         epochs=7,
         batch_size=64,
         smoothing=0.05,
+        augment=(data.Affine(rotation=12, scale=0.12, shift=2),),
         average=lambda: minidl.WeightAverage(0.995),
+        views=data.Views(mirror=False, shifts=((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))),
     ),
 }
 
