@@ -12,6 +12,7 @@ import pytest
 
 import minidl
 from minidl import plots
+from minidl.data import AlternatingFlip
 
 HISTORY = {
     "train_loss": [2.0, 1.0, 0.5],
@@ -157,6 +158,24 @@ def test_images_have_titles_and_empty_places_stay_empty():
     figure = plots.images_figure([np.zeros((2, 2)), np.ones((3, 3, 3)), np.ones((1, 4))], ["a", "b", "c"], columns=2)
     assert titles(figure) == ["a", "b", "c", ""]
     assert [image.shape for image in images(figure)] == [(2, 2), (3, 3, 3), (1, 4)]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_augmentation_figure_has_a_row_an_image_and_a_column_an_epoch(channels):
+    x = np.random.default_rng(0).integers(0, 256, (2, channels, 6, 5)).astype(np.uint8)
+    flip = (AlternatingFlip(),)
+    seen = plots.augmented_images(x, flip, epochs=3, seed=4)
+    assert seen.shape == (3, *x.shape)
+    np.testing.assert_array_equal(seen[0], seen[2])
+    np.testing.assert_array_equal(seen[1], seen[0][..., ::-1])
+    np.testing.assert_array_equal(np.sort([seen[0], seen[1]], axis=0), np.sort([x, x[..., ::-1]], axis=0))
+    figure = plots.augmentation_figure(x, flip, epochs=3, seed=4)
+    assert titles(figure) == ["image", "epoch 1", "epoch 2", "epoch 3"] + [""] * 4
+    shown = images(figure)
+    assert shown[0].shape == ((6, 5) if channels == 1 else (6, 5, 3))
+    np.testing.assert_array_equal(shown[1], shown[2][:, ::-1])
+    assert min(picture.min() for picture in shown) == 0
+    assert max(picture.max() for picture in shown) == 1
 
 
 def test_feature_maps_figure_has_a_row_a_sample_and_one_scale_a_map():

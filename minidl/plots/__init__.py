@@ -14,6 +14,7 @@ from minidl.plots.arrays import (
     to_unit,
     worst_mistakes,
 )
+from minidl.plots.augmentation import augmentation_figure, augmented_images
 from minidl.plots.figures import (
     comparison_figure,
     confusion_figure,
@@ -30,6 +31,8 @@ from minidl.plots.report import save_report
 __all__ = [
     "Histogram",
     "Mistake",
+    "augmentation_figure",
+    "augmented_images",
     "comparison_figure",
     "confusion_counts",
     "confusion_figure",

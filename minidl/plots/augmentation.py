@@ -1,0 +1,53 @@
+"""What an augmentation makes of images, to look at before a training is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl import kernels
+from minidl.data.plan import plan
+from minidl.plots import arrays
+from minidl.plots.canvas import tiles
+
+if TYPE_CHECKING:
+    from minidl.data.plan import Transform
+
+
+def augmented_images(images: np.ndarray, augment: Sequence[Transform], epochs: int = 8, seed: int = 0) -> np.ndarray:
+    """Images (N, C, H, W), uint8 or float, as a training would see them: (epochs, N, C, H, W) float32, not scaled.
+
+    augment, seed: as in `Trainer.fit`, if these were the first images of its data. Raises as `fit`.
+    """
+    images = np.ascontiguousarray(images)
+    planned = plan(augment, images.shape[1:], seed)
+    backend, index = kernels.current(), np.arange(len(images))
+    one, none = np.ones(images.shape[1], np.float32), np.zeros(images.shape[1], np.float32)
+    seen = np.empty((epochs, *images.shape), np.float32)
+    for epoch in range(epochs):
+        moves = None if planned is None else planned.moves(epoch, index)
+        seen[epoch] = backend.leave(backend.gather(images, index, one, none, moves=moves))
+    return seen
+
+
+def augmentation_figure(
+    images: np.ndarray, augment: Sequence[Transform], epochs: int = 8, seed: int = 0, title: str = ""
+) -> Any:
+    """One row an image: as it is, then as each of the first epochs sees it.
+
+    images: (N, C, H, W), C 1 or 3, uint8 or float. augment, seed: as in `augmented_images`. The scale is that of all
+    images together, from black at their smallest value.
+    """
+    shown = np.concatenate([np.asarray(images, np.float32)[None], augmented_images(images, augment, epochs, seed)])
+    shown = arrays.to_unit(shown.transpose(0, 1, 3, 4, 2), together=True)
+    figure, panels = tiles(len(images), epochs + 1, (1.0, images.shape[2] / images.shape[3]), 0.05, 0.2, title)
+    for row, column in np.ndindex(panels.shape):
+        axes = panels[row, column]
+        picture = shown[column, row]
+        axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1, aspect="auto")
+        axes.set(xticks=[], yticks=[])
+        if row == 0:
+            axes.set_title("image" if column == 0 else f"epoch {column}", fontsize=9, pad=3)
+    return figure
