@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from minidl import kernels
 from minidl.average import WeightAverage
-from minidl.callbacks import Callback, Checkpoint, EarlyStopping, KeepBest
+from minidl.callbacks import (
+    Callback,
+    Checkpoint,
+    CSVLog,
+    EarlyStopping,
+    FeatureMaps,
+    JSONLinesLog,
+    KeepBest,
+    StopAtAccuracy,
+)
 from minidl.capsules import CapsuleLoss, CapsuleNetwork
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
@@ -48,6 +57,7 @@ from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import SGD, Adam, AdamW, Lookahead, RMSProp
 from minidl.random import seed
+from minidl.range_test import RangeTest, find_lr
 from minidl.sanity import sanity_check
 from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 from minidl.trainer import Trainer
@@ -66,6 +76,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
+    "CSVLog",
     "Callback",
     "CapsuleLength",
     "CapsuleLoss",
@@ -79,11 +90,13 @@ __all__ = [
     "EarlyStopping",
     "Elu",
     "Exponential",
+    "FeatureMaps",
     "Flatten",
     "Gelu",
     "GlobalAvgPool2D",
     "GroupNorm",
     "History",
+    "JSONLinesLog",
     "KeepBest",
     "Layer",
     "LayerNorm",
@@ -98,6 +111,7 @@ __all__ = [
     "Parameter",
     "PrimaryCapsules",
     "RMSProp",
+    "RangeTest",
     "Relu",
     "Reshape",
     "Residual",
@@ -105,12 +119,14 @@ __all__ = [
     "Sigmoid",
     "SoftmaxCrossEntropyLoss",
     "Step",
+    "StopAtAccuracy",
     "Tanh",
     "Trainer",
     "WarmUp",
     "WeightAverage",
     "__version__",
     "data",
+    "find_lr",
     "functional",
     "get_num_threads",
     "gradcheck",

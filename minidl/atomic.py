@@ -61,6 +61,13 @@ def replace(path: str | os.PathLike[str], parts: Sequence[Any]) -> None:
             os.close(folder)
 
 
+def check_folder(who: str, path: str | os.PathLike[str]) -> None:
+    """Raise FileNotFoundError that names `who` and the path if the folder of a file to be written does not exist."""
+    folder = Path(os.path.realpath(path)).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{who}: the folder of {os.fspath(path)!r} must exist, got {os.fspath(folder)!r}")
+
+
 def _create(target: Path) -> tuple[int, Path]:
     """A new temporary file for `target`, open and locked -> descriptor, path."""
     while True:

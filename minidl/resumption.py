@@ -22,6 +22,8 @@ def begin(
 
     resume: as in `Trainer.fit`. line: to say that a file was found. On any error everything is as it was.
     """
+    if not isinstance(resume, (bool, str, os.PathLike)):
+        raise TypeError(f"Trainer: resume must be True, False or a path, got {resume!r}")
     path = None if isinstance(resume, bool) else os.fspath(resume)
     before = checkpoint.pack(trainer) if path is not None else None
     history, old, former = trainer.history, trainer.run, trainer.callbacks

@@ -266,3 +266,81 @@ def test_paths_that_cannot_be_used_are_the_systems_errors(tmp_path):
     with pytest.raises(FileNotFoundError):
         network().save(tmp_path / "no" / "such" / "folder")
     assert list(tmp_path.iterdir()) == []
+
+
+# ---- data sets that are small or dull --------------------------------------------------------------------------------
+
+
+def small(**arguments):
+    """A trainer with everything that needs statistics of a batch."""
+    model = minidl.Model(
+        *(minidl.Conv2D(3, 4, 3, rng=0), minidl.BatchNorm2D(4), minidl.Relu(), minidl.MaxPool2D(2), minidl.Flatten()),
+        *(minidl.Linear(16, 5, rng=1), minidl.BatchNorm1D(5)),
+    )
+    return minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.Adam(0.01), **arguments)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_set_smaller_than_a_batch_is_one_batch_an_epoch(count, rng):
+    x = rng.standard_normal((count, 3, 6, 6)).astype(np.float32)
+    whole, exact = small(), small()
+    history = whole.fit((x, np.arange(count)), epochs=3, batch_size=100, seed=0, verbose=False)
+    exact.fit((x, np.arange(count)), epochs=3, batch_size=count, seed=0, verbose=False)
+    assert len(history.step_loss) == history.epochs == 3
+    for name, array in whole.model.state().items():
+        assert np.isfinite(array).all()
+        np.testing.assert_array_equal(array, exact.model.state()[name])
+
+
+def test_one_class_alone_is_learnt_without_a_number_going_astray(rng):
+    x = rng.standard_normal((20, 3, 6, 6)).astype(np.float32)
+    run = small()
+    history = run.fit((x, np.full(20, 2)), (x, np.full(20, 2)), epochs=20, batch_size=8, seed=0, verbose=False,
+                      callbacks=[minidl.EarlyStopping(patience=20)])  # fmt: skip
+    assert history["train_accuracy"][-1] == history["val_accuracy"][-1] == 1.0
+    assert history["train_loss"][-1] < history["train_loss"][0]
+    assert np.isfinite(history["val_loss"]).all()
+
+
+def test_one_image_many_times_is_no_division_by_zero():
+    run = small()
+    history = run.fit((images(12), np.arange(12) % 2), epochs=4, batch_size=5, seed=0, verbose=False)
+    assert np.isfinite(history.step_loss).all()
+
+
+def test_a_network_with_one_class_has_no_loss_to_learn_from(rng):
+    model = minidl.Model(minidl.Flatten(), minidl.Linear(108, 1, rng=0))
+    run = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1))
+    history = run.fit((images(), np.zeros(6, int)), epochs=2, verbose=False)
+    assert history["train_loss"] == [0.0, 0.0]
+    assert history["train_accuracy"] == [1.0, 1.0]
+
+
+def test_images_of_another_size_change_nothing_wherever_they_are():
+    run = small()
+    good, bad = (images(), np.zeros(6, int)), (np.ones((6, 3, 8, 8), np.float32), np.zeros(6, int))
+    before = run.model.state()
+    for call in (
+        lambda: run.fit(bad, verbose=False),
+        lambda: run.fit(good, validation=bad, verbose=False),
+        lambda: run.evaluate(bad),
+        lambda: minidl.find_lr(run, bad),
+    ):
+        with pytest.raises(ValueError, match=r"layer 5 \(Linear\): .*16.*36"):
+            call()
+    for name, array in run.model.state().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize(
+    ("seed", "error"), [(-1, ValueError), (1.5, TypeError), ("0", TypeError), (np.random.default_rng(0), TypeError)]
+)
+def test_seeds_are_ints(seed, error):
+    with pytest.raises(error, match="Trainer: seed must be"):
+        trainer().fit((images(), np.zeros(6, int)), seed=seed)
+
+
+@pytest.mark.parametrize("resume", [3, None, 1.5])
+def test_resume_is_a_flag_or_a_path(resume):
+    with pytest.raises(TypeError, match="Trainer: resume must be True, False or a path, got"):
+        trainer().fit((images(), np.zeros(6, int)), resume=resume)

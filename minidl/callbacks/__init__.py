@@ -3,5 +3,17 @@
 from minidl.callbacks.base import Callback
 from minidl.callbacks.best import EarlyStopping, KeepBest
 from minidl.callbacks.checkpoint import Checkpoint
+from minidl.callbacks.feature_maps import FeatureMaps
+from minidl.callbacks.logs import CSVLog, JSONLinesLog
+from minidl.callbacks.target import StopAtAccuracy
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopping", "KeepBest"]
+__all__ = [
+    "CSVLog",
+    "Callback",
+    "Checkpoint",
+    "EarlyStopping",
+    "FeatureMaps",
+    "JSONLinesLog",
+    "KeepBest",
+    "StopAtAccuracy",
+]

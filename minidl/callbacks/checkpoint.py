@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minidl import atomic
 from minidl.callbacks.base import Callback
 from minidl.history import History
 from minidl.kernels import geometry
@@ -48,9 +49,7 @@ class Checkpoint(Callback):
 
     def on_fit_begin(self, trainer: Trainer) -> None:
         """Check the folder, start the clock."""
-        folder = self.path.resolve().parent
-        if not folder.is_dir():
-            raise FileNotFoundError(f"Checkpoint: the folder of {os.fspath(self.path)!r} must exist, got {folder}")
+        atomic.check_folder("Checkpoint", self.path)
         self._written = time.monotonic()
 
     def on_step_end(self, trainer: Trainer, history: History) -> None:

@@ -26,6 +26,7 @@ from minidl.plots.figures import (
     lines_figure,
     mistakes_figure,
 )
+from minidl.plots.range_test import range_test_figure
 from minidl.plots.report import save_report
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "lines_figure",
     "mistakes_figure",
     "probabilities",
+    "range_test_figure",
     "save_report",
     "to_unit",
     "worst_mistakes",

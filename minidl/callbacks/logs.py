@@ -1,0 +1,84 @@
+"""Files that grow by one line an epoch. A log always tells what the history tells: a resumed run has no epoch twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from minidl import atomic
+from minidl.callbacks.base import Callback
+from minidl.history import KEYS, History
+
+if TYPE_CHECKING:
+    from minidl.trainer import Trainer
+
+
+class EpochLog(Callback):
+    """Base of the logs. A subclass writes `_line`, and `_head` if the file begins with a line of names.
+
+    path: the file. The first epoch that ends writes it anew, with all epochs of the history: one, or, if a run was
+    resumed, those before it too. That drops the half line of a killed writer, and the epochs after the checkpoint. The
+    epochs that follow are appended. Raises FileNotFoundError before the first step if the folder does not exist,
+    OSError where the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._begun = False
+
+    def on_fit_begin(self, trainer: Trainer) -> None:
+        """Check the folder."""
+        atomic.check_folder(type(self).__name__, self.path)
+        self._begun = False
+
+    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+        """Append the epoch."""
+        if not self._begun:
+            self._rewrite(history)
+            return None
+        with self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(self._line(history, history.epochs - 1))
+        return None
+
+    def on_fit_end(self, trainer: Trainer, history: History) -> None:
+        """Write the epochs of a resumed run that had none left to do."""
+        if not self._begun and history.epochs:
+            self._rewrite(history)
+
+    def _rewrite(self, history: History) -> None:
+        lines = [self._head(), *(self._line(history, epoch) for epoch in range(history.epochs))]
+        atomic.replace(self.path, ["".join(lines).encode()])
+        self._begun = True
+
+    def _head(self) -> str:
+        return ""
+
+    def _line(self, history: History, epoch: int) -> str:
+        raise NotImplementedError(f"{type(self).__name__} must define _line")
+
+
+class CSVLog(EpochLog):
+    """Comma-separated values: a line of names, then one line an epoch, counted from 1.
+
+    Columns: epoch and those of `History`; all digits of each number, "nan" where there is none. path: see `EpochLog`.
+    """
+
+    def _head(self) -> str:
+        return ",".join(("epoch", *KEYS)) + "\n"
+
+    def _line(self, history: History, epoch: int) -> str:
+        return ",".join([str(epoch + 1), *(repr(history[key][epoch]) for key in KEYS)]) + "\n"
+
+
+class JSONLinesLog(EpochLog):
+    """One JSON object an epoch, each on its own line: {"epoch": 1, "train_loss": 0.12, ...}.
+
+    Keys: epoch, counted from 1, and those of `History`; null where there is no finite number. path: see `EpochLog`.
+    """
+
+    def _line(self, history: History, epoch: int) -> str:
+        numbers = {key: history[key][epoch] for key in KEYS}
+        finite = {key: value if abs(value) < float("inf") else None for key, value in numbers.items()}
+        return json.dumps({"epoch": epoch + 1, **finite}) + "\n"

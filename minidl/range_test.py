@@ -1,0 +1,122 @@
+"""Which learning rate to train with: let it grow from step to step and look at the loss."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minidl import checkpoint
+from minidl.kernels import geometry
+from minidl.samples import Samples, prepare
+
+if TYPE_CHECKING:
+    from minidl.trainer import Trainer
+
+SMOOTHING = 0.9
+"""Weight of the past in the moving average of the losses."""
+
+DIVERGED = 4.0
+"""The test ends where the averaged loss is so many times its least value."""
+
+WINDOW = 10
+"""Steps over which a fall of the averaged loss is looked for."""
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """What `find_lr` measured: one entry a step, up to the step where the loss went away.
+
+    rates: learning rates. losses: of the batches, before the step with that rate. smoothed: their exponential moving
+    average (weight 0.9 of the past), divided by the sum of its weights.
+    """
+
+    rates: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+
+    @property
+    def suggestion(self) -> float:
+        """The rate in the middle of those `WINDOW` steps over which the averaged loss falls most."""
+        window = min(WINDOW, len(self.rates) - 1)
+        first = int(np.argmax(self.smoothed[: len(self.smoothed) - window] - self.smoothed[window:]))
+        return math.sqrt(self.rates[first] * self.rates[first + window])
+
+    def figure(self) -> Any:
+        """The curve as a matplotlib Figure, see `plots.range_test_figure`. Needs the extra `plot`."""
+        from minidl.plots import range_test_figure
+
+        return range_test_figure(self)
+
+
+def find_lr(
+    trainer: Trainer,
+    data: tuple[Any, Any],
+    start: float = 1e-6,
+    end: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 100,
+    seed: int = 0,
+) -> RangeTest:
+    """Train for some steps with a learning rate that grows from `start` to `end`; then everything is put back.
+
+    The learning rate range test (Smith 2017, "Cyclical learning rates for training neural networks", arXiv 1506.01186,
+    section 3.3). There the rate grows linearly; here each step multiplies it by the same factor, so that one test spans
+    several powers of ten. It ends early where the loss is no longer finite, or its average four times the least one.
+
+    trainer: its model and optimiser are those to be tested; weights, running statistics, optimiser, averages,
+    generators and history come back to the bit, gradients do not. data: as for `Trainer.fit`. start, end: positive,
+    start below end. steps: at least 2. batch_size, seed: as for `fit`; the data begin anew where they end.
+    Raises TypeError or ValueError for other arguments, FloatingPointError if the first loss is not finite.
+    """
+    who = "find_lr"
+    start = geometry.real(who, "start", start, "positive", lambda value: value > 0)
+    end = geometry.real(who, "end", end, f"above start ({start:g})", lambda value: value > start)
+    steps = geometry.integer(who, "steps", steps, 2)
+    batch_size = geometry.integer(who, "batch_size", batch_size, 1)
+    train = prepare("training", data, trainer.model, trainer.loss)
+    rng = np.random.default_rng(geometry.integer(who, "seed", seed, 0))
+    rates = np.geomspace(start, end, steps)
+    before = checkpoint.pack(trainer)
+    kept = trainer.history, trainer.run, trainer.callbacks, trainer.waiting_states
+    try:
+        with np.errstate(all="ignore"):
+            losses, smoothed = _measure(trainer, train, rates, batch_size, rng)
+    finally:
+        checkpoint.unpack(trainer, before)
+        trainer.history, trainer.run, trainer.callbacks, trainer.waiting_states = kept
+        trainer.model.release()
+    if not losses:
+        raise FloatingPointError(f"{who}: the loss must be finite before the first step")
+    return RangeTest(rates[: len(losses)], np.array(losses), np.array(smoothed))
+
+
+def _measure(
+    trainer: Trainer, train: Samples, rates: np.ndarray, batch_size: int, rng: np.random.Generator
+) -> tuple[list[float], list[float]]:
+    """Losses and their averages, step by step."""
+    losses: list[float] = []
+    smoothed: list[float] = []
+    parameters = trainer.model.parameters()
+    order = np.empty(0, np.intp)
+    average = 0.0
+    for step, rate in enumerate(rates, 1):
+        if not len(order):
+            order = rng.permutation(len(train.images))
+        index, order = order[:batch_size], order[batch_size:]
+        loss, _ = trainer._run(train, index, True)
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        mean = average / (1 - SMOOTHING**step)
+        if not math.isfinite(loss) or (smoothed and mean > DIVERGED * min(smoothed)):
+            break
+        losses.append(loss)
+        smoothed.append(mean)
+        trainer.model.run_backward(trainer.loss.dlogits)
+        trainer.optimizer.lr = float(rate)
+        try:
+            trainer.optimizer.step(parameters)
+        except FloatingPointError:  # gradients too large to be clipped
+            break
+    return losses, smoothed

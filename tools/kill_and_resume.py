@@ -1,0 +1,239 @@
+"""Kill trainings by SIGKILL, resume them, and compare their ends with undisturbed ones, bit by bit.
+
+    python tools/kill_and_resume.py [--times 50] [--seed 0]
+
+Every training runs in a process of its own on the embedded digits, with batch normalisation and dropout, one of the
+settings of `CASES`, and a checkpoint after each step. Half of the kills come at a random time, half within the writing
+of a random checkpoint: while its file is made, after half of a write, before the flush to the disk, before or after the
+rename. Each training is killed one to three times before it may end; processes take one or two threads in turn. What is
+compared: weights, running statistics, optimiser slots, averages, best weights, and the history without its seconds.
+Ends with an error if one bit differs or a temporary file is left. The checkpoints are written to a temporary folder:
+TMPDIR=/dev/shm makes it quick where the disk is slow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minidl
+from minidl import atomic, data
+from minidl.data.augmentation import Crop, Cutout
+
+CASES: dict[str, tuple[Callable[[], Any], dict[str, Any], Callable[[], Any]]] = {
+    "SGD": (lambda: minidl.SGD(minidl.OneCycle(0.1), 0.9, nesterov=True), {"seed": 0}, lambda: None),
+    "Adam, no seed": (lambda: minidl.Adam(minidl.Cosine(0.01)), {"seed": None}, lambda: None),
+    "SGD, average, augmentation": (
+        lambda: minidl.SGD(0.05, 0.9, groups={"*.bias": {"lr": 2.0}}),
+        {"seed": 1, "augment": (Crop(2, "reflect"), Cutout(6))},
+        lambda: minidl.WeightAverage(0.95),
+    ),
+    "Lookahead of AdamW, average, augmentation, no seed": (
+        lambda: minidl.Lookahead(minidl.AdamW(0.01, clip_norm=1.0), every=3),
+        {"seed": None, "augment": (Crop(1),)},
+        lambda: minidl.WeightAverage(0.9, every=2),
+    ),
+}
+"""Name -> optimiser, arguments of `fit`, average."""
+
+IMAGES, BATCH, EPOCHS = 500, 48, 3
+STEPS = EPOCHS * -(-IMAGES // BATCH)
+CALLS = 8
+"""Places within the writing of a checkpoint where a process can be made to die."""
+
+
+def network() -> minidl.Model:
+    """Small, with everything that has a state; one dropout has a generator of its own, one has minidl's."""
+    return minidl.Model(
+        *(minidl.Conv2D(1, 8, 3, padding=1), minidl.BatchNorm2D(8), minidl.Relu(), minidl.MaxPool2D(2)),
+        *(minidl.Conv2D(8, 8, 3, padding=1), minidl.BatchNorm2D(8), minidl.Relu(), minidl.AvgPool2D(2)),
+        *(minidl.Flatten(), minidl.Dropout(0.2, rng=5), minidl.Linear(392, 32), minidl.Relu()),
+        *(minidl.Dropout(0.1), minidl.Linear(32, 10)),
+    )
+
+
+# ---- the process that is killed --------------------------------------------------------------------------------------
+
+
+class Dying:
+    """Stands for `os` in `minidl.atomic`, and for the file there; the call number `at` is the last one."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+        self.file: Any = None
+
+    def count(self) -> bool:
+        """Whether this call is the last."""
+        self.left -= 1
+        return self.left == 0
+
+    def die(self) -> None:
+        """SIGKILL, as from outside."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def __getattr__(self, name: str) -> Any:
+        """The function of os, deadly before its work or, for the rename, perhaps after it."""
+        function = getattr(os, name)
+        if name not in ("open", "fsync", "replace"):
+            return function
+
+        def call(*arguments: Any) -> Any:
+            if self.count():
+                self.die()
+            result = function(*arguments)
+            if name == "replace" and self.count():
+                self.die()
+            return result
+
+        return call
+
+    def fdopen(self, descriptor: int, mode: str) -> Dying:
+        """The file, written through this object."""
+        self.file = os.fdopen(descriptor, mode)
+        return self
+
+    def __enter__(self) -> Dying:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
+    def write(self, part: Any) -> None:
+        """All of it, or half of it and death."""
+        content = memoryview(part).cast("B")
+        if len(content) > 1000 and self.count():
+            self.file.write(content[: len(content) // 2])
+            self.file.flush()
+            self.die()
+        self.file.write(content)
+
+    def flush(self) -> None:
+        """As the file does."""
+        self.file.flush()
+
+    def fileno(self) -> int:
+        """As the file does."""
+        return self.file.fileno()
+
+
+def work(case: str, path: Path, die_at: int) -> None:
+    """Train, from the checkpoint if there is one; print "ready" before, and a digest of the end."""
+    optimizer, arguments, average = CASES[case]
+    (x, y), _ = data.load_digits_mini()
+    minidl.seed(7)
+    trainer = minidl.Trainer(network(), minidl.SoftmaxCrossEntropyLoss(), optimizer(), average())
+    best = minidl.KeepBest("val_loss")
+    if die_at:
+        atomic.os = Dying(die_at)  # type: ignore[attr-defined]
+    print("ready", flush=True)
+    history = trainer.fit(
+        (x[:IMAGES], y[:IMAGES]),
+        (x[IMAGES : IMAGES + 100], y[IMAGES : IMAGES + 100]),
+        EPOCHS,
+        BATCH,
+        callbacks=[minidl.Checkpoint(path, every_seconds=0), best],
+        verbose=False,
+        resume=path,
+        **arguments,
+    )
+    found = {"model": trainer.model.state(), "optimizer": trainer.optimizer.state(), "history": history.state()}
+    found["average"] = {} if trainer.average is None else trainer.average.state()
+    found["best"] = {name: np.asarray(value) for name, value in best.state().items()}
+    del found["history"]["seconds"]
+    total = hashlib.sha256()
+    for part, arrays in found.items():
+        for name in sorted(arrays):
+            total.update(f"{part}.{name}".encode() + arrays[name].tobytes())
+    print(total.hexdigest(), flush=True)
+
+
+# ---- the process that kills ------------------------------------------------------------------------------------------
+
+
+def start(case: str, path: Path, threads: int, die_at: int = 0) -> subprocess.Popen[str]:
+    """A process that trains, or goes on; returns when it is about to."""
+    program = [sys.executable, __file__, "--work", case, str(path), str(die_at)]
+    folder = str(Path(minidl.__file__).parents[1])
+    environment = {**os.environ, "MINIDL_NUM_THREADS": str(threads), "PYTHONPATH": folder}
+    process = subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    if process.stdout.readline() != "ready\n":
+        sys.exit(f"{case}: the process did not start")
+    return process
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """The digest of a process that may end; "" if it was killed."""
+    text = process.communicate()[0].strip()
+    if process.returncode not in (0, -signal.SIGKILL):
+        sys.exit(f"a training ended with {process.returncode}")
+    return text
+
+
+def disturb(case: str, path: Path, seconds: float, rng: random.Random) -> tuple[str, int, int]:
+    """Kill a training up to three times, then let it end -> digest, kills at a time, kills within a write."""
+    timed = written = 0
+    for turn in range(rng.randint(1, 3)):
+        at_a_time = rng.random() < 0.5
+        process = start(case, path, 1 + turn % 2, 0 if at_a_time else rng.randint(1, CALLS * STEPS // 2))
+        if at_a_time:
+            time.sleep(rng.uniform(0, seconds))
+            process.kill()
+        text = finish(process)
+        if text:  # it was faster
+            return text, timed, written
+        timed, written = timed + at_a_time, written + (not at_a_time)
+    return finish(start(case, path, 2)), timed, written
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the cases in turn until so many trainings have been killed; report each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--times", type=int, default=50, help="trainings to kill (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the kills (default %(default)s)")
+    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.work:
+        work(args.work[0], Path(args.work[1]), int(args.work[2]))
+        return
+    rng = random.Random(args.seed)
+    names = list(CASES)[: args.times]
+    expected, seconds = {}, {}
+    done = equal = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for i, case in enumerate(names):
+            process = start(case, Path(folder, f"whole{i}"), 1)
+            begun = time.monotonic()
+            expected[case], seconds[case] = finish(process), time.monotonic() - begun
+        while done < args.times:
+            case, path = names[done % len(names)], Path(folder, f"run{done}")
+            digest, timed, written = disturb(case, path, seconds[case], rng)
+            if not timed + written:
+                path.unlink()
+                continue  # it ended before it could be killed
+            done += 1
+            equal += digest == expected[case]
+            left = [name for name in os.listdir(folder) if name.endswith(atomic.TAIL)]
+            verdict = "equal" if digest == expected[case] else "DIFFERENT"
+            print(f"{done:3}  {verdict}  {timed} kills at a time, {written} within a write  {case}", flush=True)
+            if left:
+                sys.exit(f"temporary files are left: {', '.join(left)}")
+    print(f"{equal} of {done} killed trainings ended in the bits of the undisturbed ones")
+    if equal < done:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
