@@ -149,7 +149,8 @@ class Trainer:
         if average is not None:
             average.train(model)
         parameters = model.parameters()
-        watching = [each for each in self.callbacks if type(each).on_step_end is not Callback.on_step_end]
+        hooks = [callback.on_step_end for callback in self.callbacks]
+        hooks = [hook for hook in hooks if getattr(hook, "__func__", None) is not Callback.on_step_end]
         order = run.order()
         count, epoch = len(order), history.epochs
         moves = None if train.plan is None else train.plan.moves(epoch, order)
@@ -168,8 +169,8 @@ class Trainer:
             run.add(len(index), loss, correct)
             history.step_loss.append(loss)
             line.update(run.done, run.total / run.done, run.right / run.done)
-            for callback in watching:
-                callback.on_step_end(self, history)
+            for hook in hooks:
+                hook(self, history)
             interrupt.check()
         if average is not None:
             average.apply()
