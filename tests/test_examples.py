@@ -43,6 +43,7 @@ def run(monkeypatch, tmp_path, capsys):
 
 def test_the_issue_s_examples_are_all_here():
     assert NAMES == [
+        "capsules",
         "convolution_1d",
         "image_templates",
         "mlp_vs_cnn",
@@ -192,7 +193,25 @@ def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_
     assert files == ["signal.png"]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/training.md", "docs/cs231n.md"])
+def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
+    text, pictures = run("capsules", "--small", "--epochs", "2", "--limit", "400", "--digit", "3")
+    assert "Capsules(72, 8, 10, 16)" in text
+    accuracies = [float(value) for value in re.findall(r"val loss.*?acc +(\d+\.\d+) %", text)]
+    assert len(accuracies) == 2
+    assert float(re.search(r"test accuracy (\S+)%", text)[1]) == accuracies[-1] > 20
+    assert pictures == ["capsules.safetensors", "curves.png", "dimensions.png", "reconstructions.png"]
+    monkeypatch.syspath_prepend(str(FOLDER))
+    example = importlib.import_module("capsules")
+    model = example.build(16, (64, 128)).load(tmp_path / "out" / "capsules.safetensors")
+    (_, _), (x, y) = data.load_digits_mini()
+    image = x[y == 3][0] / np.float32(255)
+    drawn = example.varied(model, image, 3)
+    np.testing.assert_allclose(drawn[:, 5], np.repeat(drawn[:1, 5], 16, axis=0), atol=1e-6)  # nothing added
+    np.testing.assert_allclose(drawn[0, 5], model.reconstruct(image[None], [3])[0, 0], atol=1e-6)
+    assert (np.abs(drawn[:, 0] - drawn[:, 10]).max(axis=(1, 2)) > 1e-4).all()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md", "docs/training.md", "docs/cs231n.md", "docs/capsules.md"])
 def test_the_python_of_the_documentation_runs(page, monkeypatch, tmp_path):
     """All blocks of a page in one namespace, as a reader would type them; on few digits."""
     (x, y), (x_test, y_test) = data.load_digits_mini()

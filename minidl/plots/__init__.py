@@ -28,6 +28,7 @@ from minidl.plots.figures import (
 )
 from minidl.plots.range_test import range_test_figure
 from minidl.plots.report import save_report
+from minidl.plots.strips import strips_figure
 
 __all__ = [
     "Histogram",
@@ -50,6 +51,7 @@ __all__ = [
     "probabilities",
     "range_test_figure",
     "save_report",
+    "strips_figure",
     "to_unit",
     "worst_mistakes",
 ]
