@@ -21,6 +21,11 @@ LAYERS = {
     "relu": (minidl.Relu, (4, 5)),
     "sigmoid": (minidl.Sigmoid, (4, 5)),
     "tanh": (minidl.Tanh, (4, 5)),
+    "leaky": (lambda: minidl.LeakyRelu(0.3), (4, 5)),
+    "elu": (lambda: minidl.Elu(0.5), (4, 5)),
+    "gelu": (minidl.Gelu, (4, 5)),
+    "groups": (lambda: minidl.GroupNorm(2, 4), (3, 4, 2, 3)),
+    "layer": (lambda: minidl.LayerNorm((4, 2, 3)), (3, 4, 2, 3)),
     "max": (lambda: minidl.MaxPool2D(3, stride=2, padding=1), (2, 2, 6, 5)),
     "avg": (lambda: minidl.AvgPool2D(2), (2, 2, 6, 5)),
     "global": (minidl.GlobalAvgPool2D, (2, 3, 4, 4)),
@@ -132,7 +137,15 @@ def test_a_wrong_loss_gradient_is_found(rng):
     assert not minidl.gradcheck(Doubled(), rng.standard_normal((2, 2)), np.zeros((2, 2)))
 
 
-@pytest.mark.parametrize(("layer", "shape"), [(minidl.Relu(), (3, 4)), (minidl.MaxPool2D(2), (1, 1, 4, 4))])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (minidl.Relu(), (3, 4)),
+        (minidl.LeakyRelu(0.2), (3, 4)),
+        (minidl.Elu(0.2), (3, 4)),
+        (minidl.MaxPool2D(2), (1, 1, 4, 4)),
+    ],
+)
 def test_inputs_at_a_kink_are_moved_away(layer, shape):
     x = np.zeros(shape)
     report = minidl.gradcheck(layer, x)

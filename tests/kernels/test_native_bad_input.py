@@ -70,6 +70,21 @@ def norm_backward(dy=None, out=None, **other):
     return native.batchnorm_backward(lanes(2, 3, 4, 4) if dy is None else dy, x, *arrays.values(), True, out)
 
 
+def group(x=None, groups=2, **other):
+    arrays = {"gamma": ones(4), "beta": ones(4), **other}
+    return native.groupnorm_forward(lanes(2, 4, 3, 3) if x is None else x, *arrays.values(), groups, 1e-5)
+
+
+def group_backward(out=None, **other):
+    arrays = {"dy": lanes(2, 4, 3, 3), "x": lanes(2, 4, 3, 3), "gamma": ones(4), "mean": lanes(2, 2)}
+    return native.groupnorm_backward(*(arrays | {"inv_std": lanes(2, 2)} | other).values(), out)
+
+
+def layer(gamma, beta=None, x=None):
+    x = lanes(2, 4, 3, 3) if x is None else x
+    return native.layernorm_forward(x, gamma, gamma if beta is None else beta, 1e-5)
+
+
 def linear_backward(out=None, dy=None, w=None):
     dy = lanes(4, 5) if dy is None else dy
     return native.linear_backward(dy, lanes(4, 3), ones(5, 3) if w is None else w, True, out)
@@ -294,6 +309,50 @@ BAD = {
     "norm out 3": (lambda: norm_backward(out=(ones(3),) * 3), ValueError, "out must have 2 arrays, got 3"),
     "norm out small": (lambda: norm_backward(out=(ones(3), ones(2))), ValueError, "dbeta must have 3 elements"),
     "norm mean": (lambda: norm_backward(mean=ones(2)), ValueError, "mean must have 3 elements"),
+    "group None": (lambda: native.groupnorm_forward(None, ones(3), ones(3), 1, 1e-5), TypeError, "got None"),
+    "group rank 3": (
+        lambda: native.groupnorm_forward(native.reshape(lanes(2, 4, 3, 3), (4, 9)), ones(4), ones(4), 2, 1e-5),
+        ValueError,
+        "2 or 4 dimensions",
+    ),
+    "groups 0": (lambda: group(groups=0), ValueError, "channels that 0 groups divide"),
+    "groups 3": (lambda: group(groups=3), ValueError, "channels that 3 groups divide"),
+    "groups -2": (lambda: group(groups=-2), ValueError, "channels that -2 groups divide"),
+    "group no values": (lambda: group(lanes(2, 4, 0, 3)), ValueError, "must have values"),
+    "group no channels": (lambda: group(lanes(2, 0)), ValueError, "must have values"),
+    "group gamma": (lambda: group(gamma=ones(3)), ValueError, "gamma must have 4 elements, got 3"),
+    "group gamma None": (lambda: group(gamma=None), TypeError, "gamma must be an array, got NoneType"),
+    "group beta float64": (lambda: group(beta=ones(4, dtype=D)), TypeError, "beta must be an array of format 'f'"),
+    "group eps None": (lambda: native.groupnorm_forward(lanes(2, 4), ones(4), ones(4), 2, None), TypeError, None),
+    "group dy": (lambda: group_backward(dy=lanes(2, 4, 3, 2)), ValueError, "dy must have shape"),
+    "group dy None": (lambda: group_backward(dy=None), TypeError, "dy must be a LaneArray, got None"),
+    "group mean None": (lambda: group_backward(mean=None), TypeError, "mean must be a LaneArray, got None"),
+    "group mean array": (lambda: group_backward(mean=ones(2, 2)), TypeError, "got numpy.ndarray"),
+    "group mean rank": (lambda: group_backward(mean=lanes(2, 2, 1, 1)), ValueError, "mean must have 2 dimensions"),
+    "group mean 3": (lambda: group_backward(mean=lanes(2, 3)), ValueError, "channels that 3 groups divide"),
+    "group mean 0": (lambda: group_backward(mean=lanes(2, 0)), ValueError, "channels that 0 groups divide"),
+    "group mean batch": (lambda: group_backward(mean=lanes(1, 2)), ValueError, r"mean must have shape \(2, 2\)"),
+    "group mean dtype": (lambda: group_backward(mean=lanes(2, 2, dtype=D)), TypeError, "mean must have the dtype"),
+    "group inv_std": (lambda: group_backward(inv_std=lanes(2, 4)), ValueError, r"inv_std must have shape \(2, 2\)"),
+    "group inv_std places": (lambda: group_backward(inv_std=places()), TypeError, "must be of float32 or float64"),
+    "group out": (lambda: group_backward(out=(ones(4), ones(3))), ValueError, "dbeta must have 4 elements"),
+    "group out 1": (lambda: group_backward(out=(ones(4),)), ValueError, "out must have 2 arrays, got 1"),
+    "group out locked": (lambda: group_backward(out=(read_only(4), ones(4))), ValueError, "dgamma must be a writable"),
+    "layer gamma": (lambda: layer(ones(3, 4)), ValueError, "last dimensions of x"),
+    "layer gamma of all": (lambda: layer(ones(2, 4, 3, 3)), ValueError, "last dimensions of x"),
+    "layer gamma of nothing": (lambda: layer(np.ones((), F)), ValueError, "last dimensions of x"),
+    "layer gamma turned": (lambda: layer(ones(3, 3, 4).T), ValueError, "gamma must be a C-contiguous array"),
+    "layer gamma None": (lambda: layer(None), AttributeError, "shape"),
+    "layer beta": (lambda: layer(ones(4, 3, 3), ones(4)), ValueError, "beta must have 36 elements, got 4"),
+    "layer no values": (lambda: layer(ones(0, 3), x=lanes(2, 4, 0, 3)), ValueError, "last dimensions of x"),
+    "layer mean": (
+        lambda: native.layernorm_backward(*[lanes(2, 4, 3, 3)] * 2, ones(3, 3), lanes(2, 1), lanes(2, 1)),
+        ValueError,
+        r"mean must have shape \(2, 4\)",
+    ),
+    "gelu of two shapes": (lambda: native.gelu_backward(lanes(2, 3), lanes(2, 9)), ValueError, "x must have shape"),
+    "elu of None": (lambda: native.elu_forward(None, 1.0), TypeError, "x must be a LaneArray, got None"),
+    "elu alpha": (lambda: native.elu_forward(lanes(2, 3), None), TypeError, None),
     "dropout rate 1": (lambda: native.dropout_forward(lanes(2, 3), 1.0, 1), ValueError, r"rate must lie in \[0, 1\)"),
     "dropout rate NaN": (lambda: native.dropout_forward(lanes(2, 3), np.nan, 1), ValueError, "rate must lie in"),
     "dropout key -1": (lambda: native.dropout_forward(lanes(2, 3), 0.5, -1), OverflowError, None),

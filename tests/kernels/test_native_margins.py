@@ -106,6 +106,30 @@ def test_normalisation(native, dtype, margin, pool, rng):
         guard.check()
 
 
+@dtypes
+@sizes
+@pytest.mark.parametrize(("name", "shape", "rest"), [("groupnorm", (6,), (3, 1e-3)), ("layernorm", (6, 5, 3), (1e-3,))])
+def test_normalisation_of_images(native, dtype, margin, name, shape, rest, rng):
+    x, dy = cases.random(rng, (19, 6, 5, 3), dtype), cases.random(rng, (19, 6, 5, 3), dtype)
+    plain = [cases.random(rng, shape, dtype) for _ in range(2)]
+    shifted = placed(margin, *plain)
+    forward, backward = getattr(native, f"{name}_forward"), getattr(native, f"{name}_backward")
+    for images in (x, x[:1]):
+        entered = native.enter(images, infer=len(images) == 1)
+        results = [forward(entered, *arrays, *rest) for arrays in (plain, [guard.array for guard in shifted])]
+        for got, wanted in zip(*results, strict=True):
+            compare.check(native.leave(got), native.leave(wanted), exact=True)
+    _, mean, inv_std = forward(native.enter(x), *plain, *rest)
+    out = guards(margin, dtype, shape, shape)
+    arrays = out[0].array, out[1].array
+    backward(native.enter(dy), native.enter(x), shifted[0].array, mean, inv_std, arrays)
+    expected = backward(native.enter(dy), native.enter(x), plain[0], mean, inv_std)
+    for guard, array in zip(out, expected[1:], strict=True):
+        compare.check(guard.array, array, exact=True)
+    for guard in (*shifted, *out):
+        guard.check()
+
+
 UPDATES = {
     "sgd": (1, (0.1, 0.0, 0.01)),
     "momentum": (2, (0.1, 0.9, 0.01)),

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from kernels import cases, compare, variants
+from kernels import cases, compare, operations, variants
 
 from minidl.kernels import reference
 
@@ -142,8 +142,9 @@ def test_elementwise(native, shape, dtype):
     x, other = make(rng, (shape, shape), dtype, False)
     for a, b in ((x, other), (few(x), few(other))):
         entered = native.enter(a, infer=True)
-        for operation in ("relu_forward", "sigmoid_forward", "tanh_forward"):
-            compare.check(native.leave(getattr(native, operation)(entered)), getattr(reference, operation)(a))
+        for name, settings in operations.ACTIVATIONS.items():
+            got, wanted = (getattr(b, f"{name}_forward")(v, *settings) for b, v in ((native, entered), (reference, a)))
+            compare.check(native.leave(got), wanted)
         compare.check(native.leave(native.add(entered, native.enter(b, infer=True))), a + b, exact=True)
         compare.check(native.leave(native.add(native.enter(b), entered)), a + b, exact=True)
         compare.check(native.leave(native.dropout_forward(entered, 0.5, 7)), reference.dropout_forward(a, 0.5, 7))

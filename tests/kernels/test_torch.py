@@ -77,6 +77,50 @@ def test_batchnorm(any_backend, shape, train, rng):
         compare.check(got, witness.grad.numpy(), tolerance=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(5, 3, 4, 6), (17, 7)], ids=str)
+def test_activations(any_backend, shape, rng):
+    x, dy = 3 * rng.standard_normal(shape), rng.standard_normal(shape)
+    for name, settings in (("leaky_relu", (0.2,)), ("elu", (1.5,)), ("gelu", ())):
+        with compare.during(name):
+            tx = tensor(x)
+            ty = getattr(functional, name)(tx, *settings)
+            ty.backward(torch.tensor(dy))
+            y = any_backend.leave(getattr(any_backend, f"{name}_forward")(any_backend.enter(x), *settings))
+            compare.check(y, ty.detach().numpy())
+            entered = map(any_backend.enter, (dy, x if name == "gelu" else y))
+            dx = getattr(any_backend, f"{name}_backward")(*entered, *settings)
+            compare.check(any_backend.leave(dx), tx.grad.numpy())
+
+
+@pytest.mark.parametrize(
+    ("shape", "normalised", "groups"),
+    [
+        ((17, 6, 3, 5), (6,), 3),
+        ((5, 6), (6,), 2),
+        ((17, 2, 3, 5), (2, 3, 5), None),
+        ((5, 2, 3, 5), (3, 5), None),
+        ((5, 7), (7,), None),
+    ],
+    ids=str,
+)
+def test_group_and_layer_normalisation(any_backend, shape, normalised, groups, rng):
+    x, dy, gamma, beta = (rng.standard_normal(s) for s in (shape, shape, normalised, normalised))
+    tx, tgamma, tbeta = tensor(x), tensor(gamma), tensor(beta)
+    entered = any_backend.enter(x)
+    if groups is None:
+        ty = functional.layer_norm(tx, normalised, tgamma, tbeta, 1e-3)
+        y, mean, inv_std = any_backend.layernorm_forward(entered, gamma, beta, 1e-3)
+        gradients = any_backend.layernorm_backward(any_backend.enter(dy), entered, gamma, mean, inv_std)
+    else:
+        ty = functional.group_norm(tx, groups, tgamma, tbeta, 1e-3)
+        y, mean, inv_std = any_backend.groupnorm_forward(entered, gamma, beta, groups, 1e-3)
+        gradients = any_backend.groupnorm_backward(any_backend.enter(dy), entered, gamma, mean, inv_std)
+    ty.backward(torch.tensor(dy))
+    compare.check(any_backend.leave(y), ty.detach().numpy(), tolerance=1e-12)
+    for got, witness in zip((any_backend.leave(gradients[0]), *gradients[1:]), (tx, tgamma, tbeta), strict=True):
+        compare.check(got, witness.grad.numpy(), tolerance=1e-12)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_softmax_cross_entropy(any_backend, smoothing, rng):
     logits, target = 3 * rng.standard_normal((9, 6)), rng.integers(0, 6, 9).astype(np.intp)

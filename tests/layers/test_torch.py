@@ -12,7 +12,12 @@ from minidl.layers import (
     AvgPool2D,
     BatchNorm2D,
     Conv2D,
+    Elu,
     Flatten,
+    Gelu,
+    GroupNorm,
+    LayerNorm,
+    LeakyRelu,
     Linear,
     MaxPool2D,
     Parameter,
@@ -56,6 +61,45 @@ def test_network(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(net.backward(dy), image.grad.numpy(), rtol=1e-9, atol=1e-13)
     for parameter, tensor in zip(net.parameters(), tensors, strict=True):
         np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-9, atol=1e-13, err_msg=parameter.name)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_layers_with_parameters_of_their_own(rng: np.random.Generator) -> None:
+    net = Sequential(
+        Conv2D(3, 6, 3, padding=1, rng=0),
+        GroupNorm(3, 6, 1e-3),
+        Gelu(),
+        Conv2D(6, 4, 1, rng=1),
+        LayerNorm((5, 6)),
+        LeakyRelu(0.1),
+        LayerNorm((4, 5, 6), 1e-4),
+        Flatten(),
+        Linear(120, 8, rng=2),
+        GroupNorm(2, 8),
+        Elu(0.7),
+        LayerNorm(8),
+    ).astype("float64")
+    for parameter in net.parameters():
+        parameter.data += rng.uniform(-0.3, 0.3, parameter.data.shape)
+    tensors = [torch.tensor(parameter.data, requires_grad=True) for parameter in net.parameters()]
+    t = iter(tensors)
+    x, dy = rng.standard_normal((17, 3, 5, 6)), rng.standard_normal((17, 8))
+    image = torch.tensor(x, requires_grad=True)
+    f = torch.nn.functional
+    h = f.conv2d(image, next(t), next(t), padding=1)
+    h = f.gelu(f.group_norm(h, 3, next(t), next(t), 1e-3))
+    h = f.conv2d(h, next(t), next(t))
+    h = f.leaky_relu(f.layer_norm(h, (5, 6), next(t), next(t)), 0.1)
+    h = f.layer_norm(h, (4, 5, 6), next(t), next(t), 1e-4)
+    h = f.linear(h.flatten(1), next(t), next(t))
+    h = f.elu(f.group_norm(h, 2, next(t), next(t)), 0.7)
+    expected = f.layer_norm(h, (8,), next(t), next(t))
+    expected.backward(torch.tensor(dy))
+
+    np.testing.assert_allclose(net.forward(x, train=True), expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(net.backward(dy), image.grad.numpy(), rtol=1e-8, atol=1e-12)
+    for parameter, tensor in zip(net.parameters(), tensors, strict=True):
+        np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-8, atol=1e-12, err_msg=parameter.name)
 
 
 @pytest.mark.usefixtures("any_backend")

@@ -72,46 +72,63 @@ typedef struct {
 
 enum { CHUNK = 2048 }; /* vectors a task */
 
-INLINE void element_loop(const element_job *job, ptrdiff_t task, V (*f)(V, V, T)) {
+INLINE V element_value(int which, V x, T p) {
+    V unused;
+    switch (which) {
+    case ELEMENT_RELU: return relu(x);
+    case ELEMENT_SIGMOID: return sigmoid(x);
+    case ELEMENT_LEAKY: return select(x > 0, x, x * p);
+    case ELEMENT_ELU: return select(x > 0, x, p * exp_series(x, 0));
+    case ELEMENT_GELU: return at_least(x, -FAR) * normal(x, &unused);
+    default: return hyperbolic_tangent(x);
+    }
+}
+
+/* dx from dy and y; of gelu y is the forward's x. */
+INLINE V element_slope(int which, V dy, V y, T p) {
+    V e, phi;
+    switch (which) {
+    case ELEMENT_RELU: return (V)((VI)dy & (y > 0));
+    case ELEMENT_SIGMOID: return dy * y * (1 - y);
+    case ELEMENT_LEAKY: return select(y > 0, dy, dy * p);
+    case ELEMENT_ELU: return select(y > 0, dy, dy * (y + p));
+    case ELEMENT_GELU:
+        phi = normal(y, &e);
+        return dy * (phi + at_least(at_most(y, FAR), -FAR) * e * (T)0.398942280401432678); /* 1 / sqrt(2 pi) */
+    default: return dy * (1 - y * y);
+    }
+}
+
+/* Each with `which` known when it is compiled. */
+INLINE void value_loop(const element_job *job, ptrdiff_t task, int which) {
     size end = smaller(job->count, (task + 1) * CHUNK * L);
     T p = job->parameter;
-    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, f(load(job->a + i), load(job->b + i), p));
+    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, element_value(which, load(job->a + i), p));
 }
 
-/* What element_loop takes: two values and the operation's parameter, of which an operation uses what it needs. */
-#define ELEMENT(name, a, b) INLINE V name(V a, V b, __attribute__((unused)) T p)
-ELEMENT(sum_of, a, b) { return a + b; }
-ELEMENT(relu_of, x, same) { (void)same; return relu(x); }
-ELEMENT(sigmoid_of, x, same) { (void)same; return sigmoid(x); }
-ELEMENT(tanh_of, x, same) { (void)same; return hyperbolic_tangent(x); }
-ELEMENT(leaky_of, x, same) { (void)same; return select(x > 0, x, x * p); }
-ELEMENT(elu_of, x, same) { (void)same; return select(x > 0, x, p * exp_series(x, 0)); }
-ELEMENT(gelu_of, x, same) { (void)same; V e; return at_least(x, -FAR) * normal(x, &e); }
-ELEMENT(relu_slope, dy, y) { return (V)((VI)dy & (y > 0)); }
-ELEMENT(sigmoid_slope, dy, y) { return dy * y * (1 - y); }
-ELEMENT(tanh_slope, dy, y) { return dy * (1 - y * y); }
-ELEMENT(leaky_slope, dy, y) { return select(y > 0, dy, dy * p); }
-ELEMENT(elu_slope, dy, y) { return select(y > 0, dy, dy * (y + p)); }
-ELEMENT(gelu_slope, dy, x) {
-    V e, phi = normal(x, &e);
-    return dy * (phi + at_least(at_most(x, FAR), -FAR) * e * (T)0.398942280401432678);
+INLINE void slope_loop(const element_job *job, ptrdiff_t task, int which) {
+    size end = smaller(job->count, (task + 1) * CHUNK * L);
+    T p = job->parameter;
+    for (size i = task * CHUNK * L; i < end; i += L)
+        store(job->y + i, element_slope(which, load(job->a + i), load(job->b + i), p));
 }
-#undef ELEMENT
 
 static int add_task(void *context, ptrdiff_t task) {
-    element_loop(context, task, sum_of);
+    const element_job *job = context;
+    size end = smaller(job->count, (task + 1) * CHUNK * L);
+    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, load(job->a + i) + load(job->b + i));
     return 0;
 }
 
 static int element_forward_task(void *context, ptrdiff_t task) {
     const element_job *job = context;
     switch (job->which) {
-    case ELEMENT_RELU: element_loop(job, task, relu_of); break;
-    case ELEMENT_SIGMOID: element_loop(job, task, sigmoid_of); break;
-    case ELEMENT_LEAKY: element_loop(job, task, leaky_of); break;
-    case ELEMENT_ELU: element_loop(job, task, elu_of); break;
-    case ELEMENT_GELU: element_loop(job, task, gelu_of); break;
-    default: element_loop(job, task, tanh_of);
+    case ELEMENT_RELU: value_loop(job, task, ELEMENT_RELU); break;
+    case ELEMENT_SIGMOID: value_loop(job, task, ELEMENT_SIGMOID); break;
+    case ELEMENT_LEAKY: value_loop(job, task, ELEMENT_LEAKY); break;
+    case ELEMENT_ELU: value_loop(job, task, ELEMENT_ELU); break;
+    case ELEMENT_GELU: value_loop(job, task, ELEMENT_GELU); break;
+    default: value_loop(job, task, ELEMENT_TANH);
     }
     return 0;
 }
@@ -119,12 +136,12 @@ static int element_forward_task(void *context, ptrdiff_t task) {
 static int element_backward_task(void *context, ptrdiff_t task) {
     const element_job *job = context;
     switch (job->which) {
-    case ELEMENT_RELU: element_loop(job, task, relu_slope); break;
-    case ELEMENT_SIGMOID: element_loop(job, task, sigmoid_slope); break;
-    case ELEMENT_LEAKY: element_loop(job, task, leaky_slope); break;
-    case ELEMENT_ELU: element_loop(job, task, elu_slope); break;
-    case ELEMENT_GELU: element_loop(job, task, gelu_slope); break;
-    default: element_loop(job, task, tanh_slope);
+    case ELEMENT_RELU: slope_loop(job, task, ELEMENT_RELU); break;
+    case ELEMENT_SIGMOID: slope_loop(job, task, ELEMENT_SIGMOID); break;
+    case ELEMENT_LEAKY: slope_loop(job, task, ELEMENT_LEAKY); break;
+    case ELEMENT_ELU: slope_loop(job, task, ELEMENT_ELU); break;
+    case ELEMENT_GELU: slope_loop(job, task, ELEMENT_GELU); break;
+    default: slope_loop(job, task, ELEMENT_TANH);
     }
     return 0;
 }
@@ -134,7 +151,9 @@ static int element_run(pool_task task, int which, double parameter, size count, 
     return pool_run(task, &job, ceil_div(count, CHUNK * L), 1);
 }
 
-static int add(size count, const void *a, const void *b, void *y) { return element_run(add_task, 0, 0, count, a, b, y); }
+static int add(size count, const void *a, const void *b, void *y) {
+    return element_run(add_task, 0, 0, count, a, b, y);
+}
 
 static int element_forward(int which, double parameter, size count, const void *x, void *y) {
     return element_run(element_forward_task, which, parameter, count, x, x, y);

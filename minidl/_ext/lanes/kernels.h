@@ -110,7 +110,7 @@ typedef struct {
     void *dx, *dgamma, *dbeta;
 } row_norm_backward_args;
 
-/* What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. */
+/* What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of ELEMENT_GELU takes x for y. */
 enum { ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU };
 
 /* Softmax cross-entropy. labels, or else target (n, K) of T. Also counts the rows whose first maximum is the target's. */
@@ -175,7 +175,7 @@ typedef struct kernel_table {
     int (*row_norm_forward)(const row_norm_forward_args *);
     int (*row_norm_backward)(const row_norm_backward_args *);
     int (*element_forward)(int which, double parameter, size count, const void *x, void *y);
-    int (*element_backward)(int which, double parameter, size count, const void *dy, const void *y, void *dx); /* gelu: y is x */
+    int (*element_backward)(int which, double parameter, size count, const void *dy, const void *y, void *dx);
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(softmax_args *);
     int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);

@@ -1,5 +1,5 @@
-/* Group and layer normalisation: mean and variance of a row of an image's values, see row_norm_forward_args. Each lane has
-   statistics of its own, so nothing is summed across lanes but the gradients of gamma and beta. Twin:
+/* Group and layer normalisation: mean and variance of a row of an image's values, see row_norm_forward_args. Each lane
+   has statistics of its own, so nothing is summed across lanes but the gradients of gamma and beta. Twin:
    minidl/kernels/reference/group_norm.py. */
 
 /* total += v, lane by lane. */
@@ -31,7 +31,8 @@ static void row_sums(const T *x, size count, V mean, int power, double total[L])
 static int row_norm_forward_task(void *context, ptrdiff_t task) {
     const row_norm_forward_args *a = context;
     size K = a->F / a->R, runs = K / a->area, first = task % a->R * runs % a->P;
-    const T *x = (const T *)a->x + task * K * L, *gamma = (const T *)a->gamma + first, *beta = (const T *)a->beta + first;
+    const T *gamma = (const T *)a->gamma + first, *beta = (const T *)a->beta + first;
+    const T *x = (const T *)a->x + task * K * L;
     T *y = (T *)a->y + task * K * L;
     double total[L];
     V mean, inv_std;
@@ -57,7 +58,8 @@ static int row_norm_forward(const row_norm_forward_args *a) {
 static int row_norm_dx_task(void *context, ptrdiff_t task) {
     const row_norm_backward_args *a = context;
     size K = a->F / a->R, runs = K / a->area, at = task * K * L, held = 0;
-    const T *x = (const T *)a->x + at, *dy = (const T *)a->dy + at, *gamma = (const T *)a->gamma + task % a->R * runs % a->P;
+    const T *x = (const T *)a->x + at, *dy = (const T *)a->dy + at;
+    const T *gamma = (const T *)a->gamma + task % a->R * runs % a->P;
     T *dx = (T *)a->dx + at;
     V mean = load((const T *)a->mean + task * L), inv_std = load((const T *)a->inv_std + task * L);
     V sum = {0}, sum_x = {0};
@@ -94,7 +96,7 @@ static int row_norm_dx_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
-enum { PARAMETER_VALUES = 1024 }; /* vectors of dy that a task of parameter gradients goes through, or one parameter's */
+enum { PARAMETER_VALUES = 1024 }; /* vectors of dy that a task of parameter gradients reads, or one parameter's */
 
 typedef struct {
     const row_norm_backward_args *a;
@@ -144,7 +146,7 @@ static int row_norm_backward(const row_norm_backward_args *a) {
     return pool_run(row_norm_dx_task, &args, blocks * a->R, parallel);
 }
 
-/* ---- plain arrays: a task is one row of one image ---------------------------------------------------------------------- */
+/* ---- plain arrays: a task is one row of one image ---------------------------------------------------------------- */
 
 /* As row_sums, of `count` neighbouring values. */
 static double plain_row_sum(const T *x, size count, T mean, int power) {
