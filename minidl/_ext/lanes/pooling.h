@@ -10,7 +10,11 @@ INLINE window window_at(const geometry *g, size oh, size ow) {
     return (window){larger(h, 0), smaller(h + g->KH, g->H), larger(w, 0), smaller(w + g->KW, g->W)};
 }
 
-INLINE V from_index(VX index) { return (V)__builtin_convertvector(index, VI); }
+/* One task for each channel of each block. */
+static int pool_channels(pool_task task, void *job, const geometry *g) {
+    size tasks = blocks_of(g->n) * g->C;
+    return pool_run(task, job, tasks, tasks * g->OH * g->OW * g->KH * g->KW > PARALLEL_FROM);
+}
 
 static int maxpool_forward_task(void *context, ptrdiff_t task) {
     const pool_forward_args *a = context;
@@ -40,9 +44,7 @@ static int maxpool_forward_task(void *context, ptrdiff_t task) {
 
 static int maxpool_forward(const pool_forward_args *a) {
     pool_forward_args job = *a;
-    const geometry g = a->g;
-    size tasks = blocks_of(g.n) * g.C;
-    return pool_run(maxpool_forward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+    return pool_channels(maxpool_forward_task, &job, &a->g);
 }
 
 static int maxpool_backward_task(void *context, ptrdiff_t task) {
@@ -56,7 +58,7 @@ static int maxpool_backward_task(void *context, ptrdiff_t task) {
         for (size ow = 0; ow < g.OW; ow++, dy += L, argmax += L) {
             window k = window_at(&g, oh, ow);
             V d = load(dy);
-            VI place = (VI)from_index(*(const VX *)argmax);
+            VI place = __builtin_convertvector(*(const VX *)argmax, VI);
             for (size h = k.h0; h < k.h1; h++) {
                 for (size w = k.w0; w < k.w1; w++) {
                     T *to = dx + (h * g.W + w) * L;
@@ -70,9 +72,7 @@ static int maxpool_backward_task(void *context, ptrdiff_t task) {
 
 static int maxpool_backward(const pool_backward_args *a) {
     pool_backward_args job = *a;
-    const geometry g = a->g;
-    size tasks = blocks_of(g.n) * g.C;
-    return pool_run(maxpool_backward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+    return pool_channels(maxpool_backward_task, &job, &a->g);
 }
 
 static int avgpool_forward_task(void *context, ptrdiff_t task) {
@@ -95,9 +95,7 @@ static int avgpool_forward_task(void *context, ptrdiff_t task) {
 
 static int avgpool_forward(const pool_forward_args *a) {
     pool_forward_args job = *a;
-    const geometry g = a->g;
-    size tasks = blocks_of(g.n) * g.C;
-    return pool_run(avgpool_forward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+    return pool_channels(avgpool_forward_task, &job, &a->g);
 }
 
 static int avgpool_backward_task(void *context, ptrdiff_t task) {
@@ -120,7 +118,5 @@ static int avgpool_backward_task(void *context, ptrdiff_t task) {
 
 static int avgpool_backward(const pool_backward_args *a) {
     pool_backward_args job = *a;
-    const geometry g = a->g;
-    size tasks = blocks_of(g.n) * g.C;
-    return pool_run(avgpool_backward_task, &job, tasks, tasks * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+    return pool_channels(avgpool_backward_task, &job, &a->g);
 }
