@@ -35,6 +35,10 @@ def inputs(dtype=np.float64, n=3):
         "shares": rng.standard_normal((n, 2)),
         "scales": rng.standard_normal(6),
         "plane": rng.standard_normal((6, 5)),
+        "capsules": rng.standard_normal((n, 5, 3)),
+        "transforms": 0.7 * rng.standard_normal((5, 2, 4, 3)),
+        "dcapsules": rng.standard_normal((n, 2, 4)),
+        "dsquash": rng.standard_normal((n, 2, 3)),
     }
     return {name: array.astype(dtype) for name, array in arrays.items()}
 
@@ -157,6 +161,50 @@ CALLS = {
         lambda a: reference.softmax_cross_entropy(a["logits"], LABELS[: len(a["logits"])]),
     ),
     "mse_loss": (lambda a: F.mse_loss(a["x"], a["dx"]), lambda a: reference.mse_loss(a["x"], a["dx"])),
+    "squash_forward": (
+        lambda a: F.squash_forward(a["x"], 2),
+        lambda a: reference.squash_forward(a["x"], 2),
+    ),
+    "squash_backward": (
+        lambda a: F.squash_backward(a["dsquash"], a["features"], 3),
+        lambda a: reference.squash_backward(a["dsquash"], a["features"], 3),
+    ),
+    "capsules_forward": (
+        lambda a: F.capsules_forward(a["capsules"], a["transforms"], 2)[0],
+        lambda a: reference.capsules_forward(a["capsules"], a["transforms"], 2)[0],
+    ),
+    "capsules_backward": (
+        lambda a: F.capsules_backward(a["dcapsules"], F.capsules_forward(a["capsules"], a["transforms"], 2)[1]),
+        lambda a: reference.capsules_backward(
+            a["dcapsules"],
+            reference.capsules_forward(a["capsules"], a["transforms"], 2)[1],
+            a["capsules"],
+            a["transforms"],
+            2,
+        ),
+    ),
+    "capsule_length_forward": (
+        lambda a: F.capsule_length_forward(a["dcapsules"]),
+        lambda a: reference.capsule_length_forward(a["dcapsules"]),
+    ),
+    "capsule_length_backward": (
+        lambda a: F.capsule_length_backward(a["shares"], a["dcapsules"], F.capsule_length_forward(a["dcapsules"])),
+        lambda a: reference.capsule_length_backward(
+            a["shares"], a["dcapsules"], reference.capsule_length_forward(a["dcapsules"])
+        ),
+    ),
+    "capsule_mask": (
+        lambda a: F.capsule_mask(a["capsules"], LABELS[: len(a["capsules"])]),
+        lambda a: reference.capsule_mask(a["capsules"], LABELS[: len(a["capsules"])]),
+    ),
+    "margin_loss": (
+        lambda a: F.margin_loss(a["logits"], LABELS[: len(a["logits"])], 0.8, 0.2, 0.4),
+        lambda a: reference.margin_loss(a["logits"], LABELS[: len(a["logits"])], 0.8, 0.2, 0.4),
+    ),
+    "squared_error": (
+        lambda a: F.squared_error(a["x"], a["dx"], 0.1),
+        lambda a: reference.squared_error(a["x"], a["dx"], 0.1),
+    ),
     "sum_of_squares": (lambda a: F.sum_of_squares(a["x"]), lambda a: reference.sum_of_squares(a["x"])),
     "im2col": (
         lambda a: F.im2col(a["x"], (3, 2)),

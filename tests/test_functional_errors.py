@@ -54,6 +54,29 @@ VALUE = {
     "argmax elsewhere": (lambda: F.maxpool2d_backward(DPOOL, PLACES, X.shape, 2), "into its own window, got 0"),
     "global dy": (lambda: F.global_avgpool_backward(P, X.shape), "dy must have shape (2, 4)"),
     "global rank": (lambda: F.global_avgpool_forward(FEATURES), "must be (N, C, H, W)"),
+    "squash dim": (
+        lambda: F.squash_forward(X, 3),
+        "squash_forward: dim must divide the channels of x (2, 4, 6, 5), got 3",
+    ),
+    "squash rank": (lambda: F.squash_forward(X[0], 2), "x must have 2 or 4 dimensions"),
+    "squash dy": (lambda: F.squash_backward(X, X, 2), "dy must have shape (2, 60, 2)"),
+    "capsules": (
+        lambda: F.capsules_forward(X[0], W),
+        "w must have shape (I, J, E, D), none of them 0, for u (4, 6, 5)",
+    ),
+    "capsules rank": (lambda: F.capsules_forward(X, W), "capsules_forward: u must have 3 dimensions (N, I, D)"),
+    "routings": (lambda: F.capsules_forward(X[0], np.zeros((6, 2, 3, 5)), 0), "routings must be at least 1, got 0"),
+    "capsules dv": (
+        lambda: F.capsules_backward(X[0], F.capsules_forward(X[0], np.zeros((6, 2, 3, 5)))[1]),
+        "dv must have shape (4, 2, 3)",
+    ),
+    "length rank": (lambda: F.capsule_length_forward(X), "v must have 3 dimensions (N, J, E)"),
+    "length dy": (lambda: F.capsule_length_backward(P, X[0], P), "dy must have shape (4, 6)"),
+    "mask label": (lambda: F.capsule_mask(X[0], [0, 1, 6, 2]), "labels must lie in [0, 6), got 6"),
+    "mask labels": (lambda: F.capsule_mask(X[0], [0, 1]), "labels must have shape (4,)"),
+    "margin rank": (lambda: F.margin_loss(X, [0, 1]), "margin_loss: lengths must have 2 dimensions (N, K)"),
+    "margin label": (lambda: F.margin_loss(LOGITS, [0, 5]), "labels must lie in [0, 5), got 5"),
+    "squared error": (lambda: F.squared_error(X, X[:1]), "target must have shape (2, 4, 6, 5)"),
     "linear rank": (lambda: F.linear_forward(X, MATRIX), "linear_forward: x must have 2 dimensions (N, F)"),
     "linear features": (lambda: F.linear_forward(LOGITS, MATRIX), "x must have 6 features like w, got 5"),
     "linear bias": (lambda: F.linear_forward(FEATURES, MATRIX, B), "b must have shape (5,)"),
@@ -139,6 +162,12 @@ TYPE = {
     "mixed bias": (lambda: F.conv2d_forward(X, W, B.astype(np.float32)), "b must have x's dtype float64, got float32"),
     "mixed dy": (lambda: F.conv2d_backward(DY.astype(np.float32), X, W), "x must have dy's dtype float32"),
     "mixed running": (lambda: F.batchnorm_forward(SINGLE, *[P.astype(np.float32)] * 3, P), "running_var must have"),
+    "mixed capsules": (
+        lambda: F.capsules_backward(
+            np.zeros((4, 2, 3), np.float32), F.capsules_forward(X[0], np.zeros((6, 2, 3, 5)))[1]
+        ),
+        "dv must have u's dtype float64, got float32",
+    ),
     "mixed target": (lambda: F.mse_loss(X, SINGLE), "target must have x's dtype float64"),
     "mixed sandwich": (
         lambda: F.conv_relu_backward(DY.astype(np.float32), F.conv_relu_forward(X, W, B)[1]),

@@ -22,6 +22,17 @@ from minidl.functional.activation import (
     tanh_backward,
     tanh_forward,
 )
+from minidl.functional.capsule import (
+    capsule_length_backward,
+    capsule_length_forward,
+    capsule_mask,
+    capsules_backward,
+    capsules_forward,
+    margin_loss,
+    squared_error,
+    squash_backward,
+    squash_forward,
+)
 from minidl.functional.conv import col2im, conv2d_backward, conv2d_forward, im2col
 from minidl.functional.group_norm import (
     groupnorm_backward,
@@ -61,6 +72,11 @@ __all__ = [
     "batchnorm_backward",
     "batchnorm_forward",
     "blend",
+    "capsule_length_backward",
+    "capsule_length_forward",
+    "capsule_mask",
+    "capsules_backward",
+    "capsules_forward",
     "col2im",
     "conv2d_backward",
     "conv2d_forward",
@@ -87,6 +103,7 @@ __all__ = [
     "leaky_relu_forward",
     "linear_backward",
     "linear_forward",
+    "margin_loss",
     "maxpool2d_backward",
     "maxpool2d_forward",
     "mse_loss",
@@ -97,6 +114,9 @@ __all__ = [
     "sigmoid_backward",
     "sigmoid_forward",
     "softmax_cross_entropy",
+    "squared_error",
+    "squash_backward",
+    "squash_forward",
     "sum_of_squares",
     "tanh_backward",
     "tanh_forward",

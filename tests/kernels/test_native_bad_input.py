@@ -108,6 +108,15 @@ def softmax(target, smoothing=0.0, logits=None):
     return native.softmax_cross_entropy(lanes(3, 4) if logits is None else logits, target, smoothing)
 
 
+def route():
+    return native.capsules_forward(lanes(2, 5, 3), ones(5, 2, 4, 3), 3)[1]
+
+
+def route_back(dv=None, saved=None, routings=3, out=None):
+    dv, saved = lanes(2, 2, 4) if dv is None else dv, route() if saved is None else saved
+    return native.capsules_backward(dv, saved, lanes(2, 5, 3), ones(5, 2, 4, 3), routings, True, out)
+
+
 BAD = {
     # kinds of arrays
     "enter integers": (lambda: native.enter(np.ones((2, 3), np.int64)), TypeError, "float32 or float64, got int64"),
@@ -387,6 +396,66 @@ BAD = {
     "logits of images": (lambda: softmax(np.zeros(3, np.intp), logits=lanes(3, 4, 1, 1)), ValueError, "2 dimensions"),
     "mse None": (lambda: native.mse_loss(None, ones(3, 4)), TypeError, "got None"),
     "mse target": (lambda: native.mse_loss(lanes(3, 4), ones(3, 5)), ValueError, "target must have 12 elements"),
+    # capsules
+    "squash dim 0": (lambda: native.squash_forward(lanes(2, 4, 3, 3), 0), ValueError, "dim must divide the channels"),
+    "squash dim 3": (lambda: native.squash_forward(lanes(2, 4, 3, 3), 3), ValueError, "dim must divide the channels"),
+    "squash rank": (lambda: native.squash_forward(lanes(2, 4, 3), 2), ValueError, "2 or 4 dimensions"),
+    "squash None": (lambda: native.squash_forward(None, 2), TypeError, "x must be a LaneArray, got None"),
+    "squash dy": (lambda: native.squash_backward(lanes(2, 4, 3), lanes(2, 4, 3, 3), 2), ValueError, "dy must have sh"),
+    "routing u": (lambda: native.capsules_forward(lanes(2, 5, 3, 1), ones(5, 2, 4, 3), 3), ValueError, "3 dimensions"),
+    "routing w rank": (lambda: native.capsules_forward(lanes(2, 5, 3), ones(5, 8, 3), 3), ValueError, "w must have sh"),
+    "routing w": (lambda: native.capsules_forward(lanes(2, 5, 3), ones(5, 2, 3, 4), 3), ValueError, "w must have sh"),
+    "routing none": (
+        lambda: native.capsules_forward(lanes(2, 5, 3), ones(5, 0, 4, 3), 3),
+        ValueError,
+        "dimension of 0",
+    ),
+    "routing w dtype": (
+        lambda: native.capsules_forward(lanes(2, 5, 3), ones(5, 2, 4, 3, dtype=D), 3),
+        TypeError,
+        "w must be an array of format 'f'",
+    ),
+    "routings 0": (lambda: native.capsules_forward(lanes(2, 5, 3), ones(5, 2, 4, 3), 0), ValueError, "at least 1"),
+    "routings huge": (
+        lambda: native.capsules_forward(lanes(2, 5, 3), ones(5, 2, 4, 3), 2**60),
+        ValueError,
+        "too large for an array",
+    ),
+    "routing dv": (lambda: route_back(lanes(2, 4, 2)), ValueError, r"dv must have shape \(2, 2, 4\)"),
+    "routing other passes": (lambda: route_back(routings=2), ValueError, "saved must have shape"),
+    "routing saved None": (lambda: route_back(saved=(None, None)), TypeError, "saved must be a LaneArray, got None"),
+    "routing saved swapped": (lambda: route_back(saved=route()[::-1]), ValueError, "saved must have shape"),
+    "routing out": (lambda: route_back(out=ones(5, 2, 4, 2)), ValueError, "dw must have 120 elements"),
+    "routing out locked": (lambda: route_back(out=read_only(5, 2, 4, 3)), ValueError, "dw must be a writable"),
+    "length rank": (lambda: native.capsule_length_forward(lanes(2, 3)), ValueError, "3 dimensions"),
+    "length y": (
+        lambda: native.capsule_length_backward(lanes(2, 3), lanes(2, 3, 4), lanes(2, 4)),
+        ValueError,
+        r"y must have shape \(2, 3\)",
+    ),
+    "mask label": (
+        lambda: native.capsule_mask(lanes(2, 3, 4), np.array([0, 3])),
+        ValueError,
+        r"labels must lie in \[0, 3\), got 3",
+    ),
+    "mask labels": (lambda: native.capsule_mask(lanes(2, 3, 4), np.array([0])), ValueError, "labels must have 2 el"),
+    "margin label": (lambda: native.margin_loss(lanes(2, 3), np.array([0, -1])), ValueError, "labels must lie in"),
+    "margin rows": (lambda: native.margin_loss(lanes(2, 3), ones(2, 2)), ValueError, "target must have 6 elements"),
+    "margin no class": (
+        lambda: native.margin_loss(lanes(2, 0), np.zeros(2, np.intp)),
+        ValueError,
+        "at least one class",
+    ),
+    "squared error": (
+        lambda: native.squared_error(lanes(2, 3), lanes(3, 3), 1.0),
+        ValueError,
+        "target must have shape",
+    ),
+    "squared error dtype": (
+        lambda: native.squared_error(lanes(2, 3), lanes(2, 3, dtype=D), 1.0),
+        TypeError,
+        "target must have the dtype",
+    ),
     # updates
     "sgd None": (lambda: native.sgd_update(None, ones(3), None, 0.1, 0.0, 0.0), AttributeError, "dtype"),
     "sgd locked": (
