@@ -255,7 +255,8 @@ class Trainer:
         try:
             checkpoint.unpack(self, content)
         except (TypeError, ValueError) as error:
-            raise type(error)(f"Trainer: {os.fspath(path)!r}: {error}") from error
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"Trainer: {os.fspath(path)!r}: {error}") from error
         return self
 
     def callback_states(self) -> list[checkpoint.State]:

@@ -211,9 +211,10 @@ def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
     assert (np.abs(drawn[:, 0] - drawn[:, 10]).max(axis=(1, 2)) > 1e-4).all()
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/tutorial.md", "docs/training.md", "docs/cs231n.md", "docs/capsules.md"]
-)
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("tutorial", "training", "runs", "cs231n", "capsules"))]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_the_python_of_the_documentation_runs(page, monkeypatch, tmp_path):
     """All blocks of a page in one namespace, as a reader would type them; on few digits."""
     (x, y), (x_test, y_test) = data.load_digits_mini()
