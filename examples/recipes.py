@@ -111,13 +111,16 @@ def train_one(
         args.epochs or recipe.epochs,
         recipe.batch_size,
         seed,
-        callbacks,
+        [minidl.JSONLinesLog(out / "log.jsonl"), *callbacks],
         augment=recipe.augment,
     )
     logits = model.predict(judged[0], views=recipe.views)
     accuracy = float((logits.argmax(axis=1) == judged[1]).mean())
     seconds = sum(history["seconds"])
-    print(f"{'validation' if args.validate else 'test'} accuracy {accuracy:.2%} after {seconds:.2f} s of training")
+    print(
+        f"{'validation' if args.validate else 'test'} accuracy {accuracy:.2%} after {seconds:.2f} s of training",
+        flush=True,
+    )
     result = {
         "recipe": args.recipe,
         "library": f"minidl {minidl.__version__}",

@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent.parent / "examples"
 SHARED = ("common", "recipes")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 PICTURES = ["confusion.png", "curves.png", "feature_maps.png", "filters.png", "histograms.png", "mistakes.png"]
-LEFT = sorted([*PICTURES, "model.safetensors", "result.json"])
+LEFT = sorted([*PICTURES, "log.jsonl", "model.safetensors", "result.json"])
 
 
 @pytest.fixture
