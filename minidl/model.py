@@ -130,8 +130,8 @@ class Model(Sequential):
         leave = kernels.current().leave
         if views is None:
             return leave(self.infer(self._enter(images, True)))
-        scores = [leave(self.infer(self._enter(images, True, moves))) for moves in views.moves(images.shape)]
-        return np.mean(scores, axis=0, dtype=self._dtype)
+        each = views.moves(images.shape)
+        return np.sum([share * leave(self.infer(self._enter(images, True, moves))) for share, moves in each], axis=0)
 
     def activations(self, x: Any, train: bool = False) -> list[tuple[str, np.ndarray]]:
         """Every layer's output for one batch, as ("0 Conv2D", array) in the order of computation, never fused.

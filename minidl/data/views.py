@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,9 +17,9 @@ Pair = tuple[int, int]
 class Views:
     """Every shift of `shifts`, and with `mirror` each of them mirrored left and right, too.
 
-    shifts: (down, right) by whole pixels, negative ones up and left; one that is named twice counts twice. mode: what
-    comes in, as in `Crop`. Views(shifts=((0, 0), (0, 0), (-1, -1), (1, 1)), mode="reflect") is the average of Jordan
-    2024, arXiv 2404.00498.
+    shifts: (down, right) by whole pixels, negative ones up and left; one that is named twice counts twice and costs no
+    more. mode: what comes in, as in `Crop`. The average of Jordan 2024, arXiv 2404.00498, is
+    Views(shifts=((0, 0), (0, 0), (-1, -1), (1, 1)), mode="reflect").
     """
 
     mirror: bool = True
@@ -28,24 +29,28 @@ class Views:
     def __post_init__(self) -> None:
         if not isinstance(self.shifts, (tuple, list)) or not self.shifts:
             raise ValueError(f"Views: shifts must be a tuple of (down, right) pairs, got {self.shifts!r}")
-        for shift in self.shifts:
-            geometry.pair("Views", "shifts", shift, -(2**31))
+        pairs = tuple(geometry.pair("Views", "shifts", shift, -(2**31)) for shift in self.shifts)
+        object.__setattr__(self, "shifts", pairs)
         if self.mode not in ("zero", "reflect"):
             raise ValueError(f"Views: mode must be 'zero' or 'reflect', got {self.mode!r}")
-        if not self.mirror and tuple(self.shifts) == ((0, 0),):
+        if not self.mirror and set(pairs) == {(0, 0)}:
             raise ValueError("Views: there must be a view beside the image itself")
 
     def __len__(self) -> int:
-        return len(self.shifts) * (1 + bool(self.mirror))
+        """How many different views there are."""
+        return len(set(self.shifts)) * (1 + bool(self.mirror))
 
-    def moves(self, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-        """For each view, the moves of a batch of this shape, for `gather`; ValueError for images too small or flat."""
+    def moves(self, shape: tuple[int, ...]) -> Iterator[tuple[float, np.ndarray]]:
+        """For each view, its share in the average, and the moves of a batch of this shape for the backend's `gather`.
+
+        Raises ValueError for images that are flat or too small.
+        """
         size = shape[2:]
-        for down, right in self.shifts:
+        for (down, right), times in Counter(self.shifts).items():
             if len(size) != 2 or abs(down) >= size[0] or abs(right) >= size[1]:
                 raise ValueError(f"{self}: shifts must be less than the size of images (N, C, H, W), got shape {shape}")
             for flip in (False, True) if self.mirror else (False,):
                 rows = moves.blank(shape[0])
                 rows[:, moves.FLIP], rows[:, moves.REFLECT] = flip, self.mode == "reflect"
                 rows[:, moves.SOURCE :] = -down, -right
-                yield rows
+                yield times / (len(self.shifts) * (1 + bool(self.mirror))), rows

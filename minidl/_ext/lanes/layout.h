@@ -52,11 +52,10 @@ static int moved_task(void *context, ptrdiff_t task) {
     size rows = moved_rows(a), pieces = ceil_div(a->H, rows), plane = task / pieces, block = plane / a->C, c = plane % a->C;
     size h0 = task % pieces * rows, h1 = smaller(a->H, h0 + rows), lanes = smaller(L, a->n - block * L);
     size count = (h1 - h0) * a->W, pitch = rows * a->W;
-    gather_args moved = {.images = NULL, .index = NULL};
     int kind = moved_kind(a);
     uint8_t *values = pool_scratch(SCRATCH_TASK, (size_t)(L * pitch * kind_bytes(kind)));
     if (!values) return -1;
-    moved.images = values;
+    gather_args moved = {.images = values};
     for (size l = 0; l < lanes; l++) moved_values(a, block * L + l, c, h0, h1, values + l * pitch * kind_bytes(kind));
     const T scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
     T *y = (T *)a->y + (plane * a->area + h0 * a->W) * L;
