@@ -196,9 +196,7 @@ def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_
 def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
     text, pictures = run("capsules", "--small", "--epochs", "2", "--limit", "400", "--digit", "3")
     assert "Capsules(72, 8, 10, 16)" in text
-    accuracies = [float(value) for value in re.findall(r"val loss.*?acc +(\d+\.\d+) %", text)]
-    assert len(accuracies) == 2
-    assert float(re.search(r"test accuracy (\S+)%", text)[1]) == accuracies[-1] > 20
+    assert float(re.search(r"test accuracy (\S+)%", text)[1]) > 20
     assert pictures == ["capsules.safetensors", "curves.png", "dimensions.png", "reconstructions.png"]
     monkeypatch.syspath_prepend(str(FOLDER))
     example = importlib.import_module("capsules")
