@@ -25,6 +25,9 @@ if SANITIZE:
     FLAGS += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     LINK += ["-fsanitize=address,undefined"]
 
+FAMILIES = ["activation", "capsules", "convolution", "layout", "linear", "loss", "norm", "pooling", "update"]
+"""Of the native backend's operations."""
+
 
 def extensions() -> list[Extension]:
     """`im2col` needs any C compiler; the native backend's need one with vector extensions, and may fail to build."""
@@ -37,7 +40,7 @@ def extensions() -> list[Extension]:
     headers = {"include_dirs": [lanes.as_posix()], "depends": sorted(path.as_posix() for path in lanes.glob("*.h"))}
     kernels = sorted(path.as_posix() for path in lanes.glob("*.c"))
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
-    for family in ("activation", "capsules", "layout", "native", "norm", "update"):
+    for family in FAMILIES:
         found.append(Extension(f"minidl._ext.{family}", [f"minidl/_ext/{family}.pyx"], **headers, **flags))
     return found
 

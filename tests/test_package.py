@@ -76,7 +76,7 @@ def test_every_public_name_is_there_and_explained():
 def test_without_compiled_modules_reference_remains():
     left = run(
         "import sys, json\n"
-        "sys.modules['minidl._ext.im2col'] = sys.modules['minidl._ext.native'] = None\n"
+        "sys.modules['minidl._ext.im2col'] = sys.modules['minidl._ext.lanearray'] = None\n"
         "import numpy as np, minidl\n"
         "y = minidl.Conv2D(1, 2, 3).forward(np.ones((1, 1, 4, 4), np.float32))\n"
         "print(json.dumps([minidl.kernels.available(), minidl.kernels.current().name, y.shape]))"

@@ -15,7 +15,7 @@ from training import NETWORKS, digest, train
 import minidl
 from minidl import kernels
 
-pytest.importorskip("minidl._ext.native", exc_type=ImportError)
+pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
 
 COUNTS = (1, 2, 3, 5, 2)
 """Numbers of threads to compare; 2 comes twice, to compare runs too."""

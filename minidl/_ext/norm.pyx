@@ -27,6 +27,7 @@ from minidl._ext.lanearray cimport (
     pair_of,
     same,
 )
+from minidl._ext.pooling cimport pool_after, pool_before, pool_code
 
 import math
 
@@ -125,6 +126,25 @@ cdef tuple norm_back(LaneArray dy, LaneArray code, int pool, bint relu, LaneArra
 def batchnorm_backward(dy, x, gamma, mean, inv_std, train=True, out=None):
     """See contract."""
     return norm_back(dy, None, POOL_NONE, False, x, gamma, gamma, mean, inv_std, train, out)
+
+
+def norm_block_forward(x, gamma, beta, running_mean, running_var, momentum, eps, train, relu, pool):
+    """See contract."""
+    cdef int fused = pool_code(pool)
+    y, mean, inv_std, code = norm_run(x, gamma, beta, running_mean, running_var, momentum, eps, train, relu, fused)
+    if pool is None or fused:
+        return y, (mean, inv_std, beta, code, None)
+    pooled, argmax = pool_after(y, pool)
+    return pooled, (mean, inv_std, beta, None, argmax)
+
+
+def norm_block_backward(dy, saved, x, gamma, train, relu, pool, out=None):
+    """See contract."""
+    cdef int fused = pool_code(pool)
+    mean, inv_std, beta, code, argmax = saved
+    if pool is not None and not fused:
+        dy = pool_before(dy, argmax, x.shape, pool)
+    return norm_back(dy, code, fused, relu, x, gamma, beta, mean, inv_std, train, out)
 
 
 cdef size group_area(LaneArray x, size groups) except -1:

@@ -35,6 +35,7 @@ from minidl._ext.capsules import (
     squash_backward,
     squash_forward,
 )
+from minidl._ext.convolution import conv2d_backward, conv2d_forward, conv_block_backward, conv_block_forward
 from minidl._ext.lanearray import (
     batches,
     config,
@@ -46,26 +47,8 @@ from minidl._ext.lanearray import (
     use_winograd,
 )
 from minidl._ext.layout import add, enter, gather, leave, reshape
-from minidl._ext.native import (
-    avgpool2d_backward,
-    avgpool2d_forward,
-    conv2d_backward,
-    conv2d_forward,
-    conv_block_backward,
-    conv_block_forward,
-    global_avgpool_backward,
-    global_avgpool_forward,
-    linear_backward,
-    linear_block_backward,
-    linear_block_forward,
-    linear_forward,
-    maxpool2d_backward,
-    maxpool2d_forward,
-    mse_loss,
-    norm_block_backward,
-    norm_block_forward,
-    softmax_cross_entropy,
-)
+from minidl._ext.linear import linear_backward, linear_block_backward, linear_block_forward, linear_forward
+from minidl._ext.loss import mse_loss, softmax_cross_entropy
 from minidl._ext.norm import (
     batchnorm_backward,
     batchnorm_forward,
@@ -73,6 +56,16 @@ from minidl._ext.norm import (
     groupnorm_forward,
     layernorm_backward,
     layernorm_forward,
+    norm_block_backward,
+    norm_block_forward,
+)
+from minidl._ext.pooling import (
+    avgpool2d_backward,
+    avgpool2d_forward,
+    global_avgpool_backward,
+    global_avgpool_forward,
+    maxpool2d_backward,
+    maxpool2d_forward,
 )
 from minidl._ext.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 from minidl.kernels.im2col import col2im, im2col

@@ -9,7 +9,7 @@ from kernels import cases, compare, operations
 from minidl.kernels import im2col
 from minidl.kernels.random import keep_mask
 
-pytest.importorskip("minidl._ext.native", exc_type=ImportError)
+pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
 
 LIMIT = 5e-6
 """Of the largest result, as the benchmark suite demands it."""

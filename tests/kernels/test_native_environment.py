@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-pytest.importorskip("minidl._ext.native", exc_type=ImportError)
+pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
 from minidl.kernels import native
 
 SHOW = "import minidl; minidl.show_config()"

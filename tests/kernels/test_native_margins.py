@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from kernels import cases, compare, operations
 
-pytest.importorskip("minidl._ext.native", exc_type=ImportError)
+pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
 
 dtypes = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
 sizes = pytest.mark.parametrize("margin", [64, 65, 67], ids=["aligned", "1-off", "3-off"])

@@ -1,4 +1,4 @@
-/* The interface between the binding (native.pyx) and the vector kernels: argument records and one table of functions for
+/* The interface between the binding (the .pyx files above) and the vector kernels: argument records and one table of functions for
    each instruction set and element type.
 
    Lane arrays are (blocks, C, H, W, L): L images side by side, block after block; `n` images in all, so that the last
