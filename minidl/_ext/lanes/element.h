@@ -6,6 +6,12 @@ INLINE V power_of_two(V n) {
     return (V)((i + (IS_FLOAT ? 127 : 1023)) << (IS_FLOAT ? 23 : 52));
 }
 
+/* 1 / k! from k = 1 on. */
+static const double inverse_factorial[] = {1,          1. / 2,      1. / 6,        1. / 24,        1. / 120,
+                                           1. / 720,   1. / 5040,   1. / 40320,    1. / 362880,    1. / 3628800,
+                                           1. / 39916800, 1. / 479001600, 1. / 6227020800, 1. / 87178291200};
+enum { EXP_TERMS = IS_FLOAT ? 8 : 14 };
+
 /* exp(x) - 1 = 2^n q + (2^n - 1) with x = n ln 2 + r and q = exp(r) - 1 by its Taylor series, |r| <= ln 2 / 2.
    `one` 1 gives exp(x). Results below the smallest normal number are that number or so. */
 INLINE V exp_series(V x, int one) {
@@ -14,8 +20,9 @@ INLINE V exp_series(V x, int one) {
     V n = (select(x > top, splat(top), x) * (T)1.44269504088896340736 + magic) - magic;
     V r = x - n * (T)(IS_FLOAT ? 0.693359375 : 6.93145751953125e-1);
     r -= n * (T)(IS_FLOAT ? -2.12194440054690583e-4 : 1.42860682030941723212e-6);
-    V q = {0};
-    for (int k = IS_FLOAT ? 8 : 14; k >= 1; k--) q = (q + 1) * r / (T)k;
+    V q = splat((T)inverse_factorial[EXP_TERMS - 1]);
+    UNROLL for (int k = EXP_TERMS - 2; k >= 0; k--) q = q * r + (T)inverse_factorial[k];
+    q *= r;
     V power = power_of_two(n);
     V result = q * power + (one ? power : power - 1);
     return select(x > top, splat((T)HUGE_VAL), result);

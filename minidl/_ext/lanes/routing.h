@@ -53,21 +53,6 @@ INLINE V dot(const T *a, const T *b, size E) {
     return sum;
 }
 
-/* exp(x) for x <= 0, by its Taylor series about the nearest multiple of ln 2, without a division; at least the smallest
-   normal number or so. */
-INLINE V exp_of_negative(V x) {
-    static const double coefficient[] = {1, 1, 1. / 2, 1. / 6, 1. / 24, 1. / 120, 1. / 720, 1. / 5040, 1. / 40320, 1. / 362880,
-                                         1. / 3628800, 1. / 39916800, 1. / 479001600, 1. / 6227020800};
-    const T lowest = (T)(IS_FLOAT ? -87.0 : -708.0), magic = (T)(IS_FLOAT ? 12582912.0 : 6755399441055744.0);
-    x = select(x < lowest, splat(lowest), x);
-    V n = (x * (T)1.44269504088896340736 + magic) - magic;
-    V r = x - n * (T)(IS_FLOAT ? 0.693359375 : 6.93145751953125e-1);
-    r -= n * (T)(IS_FLOAT ? -2.12194440054690583e-4 : 1.42860682030941723212e-6);
-    V sum = splat((T)coefficient[IS_FLOAT ? 7 : 13]);
-    UNROLL for (int k = IS_FLOAT ? 6 : 12; k >= 0; k--) sum = sum * r + (T)coefficient[k];
-    return sum * power_of_two(n);
-}
-
 /* c = softmax(votes . agreed) over the J capsules above. */
 INLINE void couple(size J, size E, const T *votes, const T *agreed, T *c) {
     V top = splat((T)-HUGE_VAL), sum = {0};
@@ -77,7 +62,7 @@ INLINE void couple(size J, size E, const T *votes, const T *agreed, T *c) {
         store(c + j * L, logit);
     }
     for (size j = 0; j < J; j++) {
-        V e = exp_of_negative(load(c + j * L) - top);
+        V e = exp_series(load(c + j * L) - top, 1);
         sum += e;
         store(c + j * L, e);
     }
