@@ -78,7 +78,7 @@ def test_train_mnist_prints_the_table_and_leaves_six_pictures(run):
     assert [row[0] for row in rows] == ["1", "2"]
     assert "300 training and 300 test images" in text
     losses = [float(value) for row in rows for value in row[1:3]]
-    assert all(0.5 < loss < 2.5 for loss in losses)
+    assert all(0.5 < loss < 3.5 for loss in losses)
     assert losses[2] < losses[0]  # the second epoch's training loss
     assert all(5 < float(value) <= 100 for row in rows for value in row[3:5])
     assert files == LEFT
