@@ -24,7 +24,8 @@ class Recipe:
     """How to train one network.
 
     build: the network, from the training images. optimizer, average: a fresh one for each run. smoothing: of the
-    labels. augment: what `fit` does to the images. views: what the final prediction averages over.
+    labels. augment: what `fit` does to the images. views: what the final prediction averages over. winograd: the tile
+    of the native backend's 3x3 convolutions, 2 or 4.
     """
 
     build: Callable[[np.ndarray], minidl.Model]
@@ -35,6 +36,7 @@ class Recipe:
     augment: tuple[Any, ...] = ()
     average: Callable[[], Any] = lambda: None
     views: data.Views | None = None
+    winograd: int = 2
 
 
 def arguments(
@@ -47,12 +49,7 @@ def arguments(
     p.add_argument("--limit", type=int, help="use only so many training and test images")
     p.add_argument("--validate", action="store_true", help="judge on the last 5,000 training images, held out")
     p.add_argument("--winograd", type=int, choices=(2, 4), help="tile of the native backend's 3x3 convolutions")
-    args = start(p, argv)
-    if args.winograd:
-        from minidl.kernels import native
-
-        native.use_winograd(args.winograd)
-    return args
+    return start(p, argv)
 
 
 def halves(train: Data, test: Data, validate: bool) -> tuple[Data, Data]:
@@ -99,6 +96,9 @@ def train_one(
 ) -> dict[str, Any]:
     """Train one network; print and write its accuracy and training time; returns what result.json holds."""
     out.mkdir(parents=True, exist_ok=True)
+    winograd = args.winograd or recipe.winograd
+    if kernels.current().name == "native":
+        kernels.current().use_winograd(winograd)
     minidl.seed(seed)
     model = recipe.build(train[0])
     if seed == args.seed:
@@ -127,7 +127,7 @@ def train_one(
         "backend": kernels.current().name,
         "seed": seed,
         "threads": minidl.get_num_threads(),
-        "winograd": args.winograd,
+        "winograd": winograd if kernels.current().name == "native" else None,
         "validate": args.validate,
         "images": len(train[1]),
         "epochs": history.epochs,

@@ -150,11 +150,12 @@ RECIPES = {
     "record": Recipe(
         record,
         record_optimizer,
-        epochs=11,
+        epochs=14,
         batch_size=256,
         smoothing=0.2,
         augment=(data.Crop(2, "reflect"), data.AlternatingFlip()),
         views=data.Views(shifts=((0, 0), (0, 0), (-1, -1), (1, 1)), mode="reflect"),
+        winograd=4,
     ),
 }
 
