@@ -48,7 +48,7 @@ def _sgd(weight_decay: float, nesterov: bool) -> Callable[[Iterator[nn.Parameter
 
 RECIPES = {
     "seed": Recipe(networks.SEED, "mnist", 100, 100, 0.01, _sgd(1e-4, False), relu_on_logits=True),
-    "vgg": Recipe(networks.VGG, "cifar", 12, 128, OneCycle(0.1), _sgd(5e-4, True), smoothing=0.1, augment=True),
+    "vgg": Recipe(networks.VGG, "cifar", 12, 128, OneCycle(0.2), _sgd(5e-4, True), smoothing=0.1, augment=True),
     "three-layer": Recipe(networks.THREE_LAYER, "cifar", 1, 64, OneCycle(0.03), _sgd(0.0, True)),
 }
 

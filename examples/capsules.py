@@ -59,7 +59,7 @@ def varied(model: minidl.CapsuleNetwork, image: np.ndarray, label: int) -> np.nd
 
 def main(argv: list[str] | None = None) -> None:
     """Train, print an epoch a line, write the pictures and the weights."""
-    p = parser(__doc__, "capsules", 20, DIGITS_HELP)
+    p = parser(__doc__, "capsules", 15, DIGITS_HELP)
     p.add_argument("--limit", type=int, help=LIMIT_HELP)
     p.add_argument("--digit", type=int, choices=range(10), default=4, help="whose capsule is varied (default 4)")
     p.add_argument(

@@ -43,7 +43,7 @@ def test_a_table_has_a_row_for_each_way_of_training(results):
     rows = results.table(runs).splitlines()[2:]
     assert rows == [
         "| fast | PyTorch 2 channels_last | 2 | 2 | 1 | 99.00 | 99.00 | 812 |",
-        "| fast | minidl 1 | 2 | 2 | 2 | 99.10 ± 0.14 | 99.00, 99.20 | 1.50 |",
+        "| fast | minidl 1 | 2 | 2 | 2 | 99.10 ± 0.14 | 99.00, 99.20 | 1.25 |",
         "| fast | minidl 1 F(4x4,3x3) | 2 | 2 | 1 | 50.00 | 50.00 | 1.25 |",
     ]
 
