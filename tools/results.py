@@ -2,6 +2,7 @@
 
     python tools/results.py add out/*/result.json    # keep these runs in docs/results/
     python tools/results.py pictures out/vgg vgg     # keep a run's pictures in docs/pictures/results/
+    python tools/results.py curve out/vgg vgg        # draw its accuracy against time beside them
     python tools/results.py write                    # make the tables of docs/results.md from docs/results/
 
 A run is the result.json of an example's --recipe, or of benchmarks/torch_recipes.py. Between the marks
@@ -12,6 +13,7 @@ A run is the result.json of an example's --recipe, or of benchmarks/torch_recipe
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import shutil
@@ -70,6 +72,24 @@ def pictures(folder: Path, name: str) -> None:
     print(f"{len(KEPT)} pictures -> {PICTURES}")
 
 
+def curve(folder: Path, name: str) -> None:
+    """Draw a run's training accuracy against time, and the accuracy that it was judged by at the end."""
+    import matplotlib.pyplot as plt
+
+    run = load(folder / "result.json")
+    seconds = list(itertools.accumulate(run["history"]["seconds"]))
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    axes.plot(seconds, [100 * a for a in run["history"]["train_accuracy"]], "o-", label="training, augmented images")
+    judged = "validation" if run["validate"] else "test"
+    axes.plot(seconds[-1], 100 * run["accuracy"], "s", label=f"{judged}: {run['accuracy']:.2%}")
+    axes.set(xlabel="training time / s", ylabel="accuracy / %")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(PICTURES / f"{name}-time.png")
+    print(PICTURES / f"{name}-time.png")
+
+
 def table(runs: list[Run]) -> str:
     """One row for each way of training: mean accuracy with its standard deviation, every run's, the least time."""
     rows = [
@@ -114,9 +134,10 @@ def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = p.add_subparsers(dest="command", required=True)
     commands.add_parser("add", help="keep runs").add_argument("files", type=Path, nargs="+", metavar="result.json")
-    kept = commands.add_parser("pictures", help="keep a run's pictures")
-    kept.add_argument("folder", type=Path)
-    kept.add_argument("name")
+    for command, what in (("pictures", "keep a run's pictures"), ("curve", "draw a run's accuracy against time")):
+        kept = commands.add_parser(command, help=what)
+        kept.add_argument("folder", type=Path)
+        kept.add_argument("name")
     commands.add_parser("write", help="write the page's tables")
     options = p.parse_args(argv)
     try:
@@ -124,6 +145,8 @@ def main(argv: list[str] | None = None) -> int:
             add(options.files)
         elif options.command == "pictures":
             pictures(options.folder, options.name)
+        elif options.command == "curve":
+            curve(options.folder, options.name)
         else:
             runs = [load(path) for path in sorted(RUNS.glob("*.json"))]
             PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), runs), encoding="utf-8")
