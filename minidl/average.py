@@ -9,6 +9,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import geometry
+from minidl.optim.base import loaded_steps
 
 if TYPE_CHECKING:
     from minidl.model import Model
@@ -95,9 +96,7 @@ class WeightAverage:
 
         Raises ValueError for a missing or an unknown entry; nothing has changed then.
         """
-        steps = np.asarray(state.get("steps"))
-        if steps.shape != () or steps.dtype.kind not in "iu" or steps < 0:
-            raise ValueError(f"{self.who}: state must have steps, an int of at least 0, got {state.get('steps')!r}")
+        steps = loaded_steps(self.who, state)
         found: dict[str, dict[str, np.ndarray]] = {slot: {} for slot in SLOTS}
         for key, array in state.items():
             name, _, slot = key.rpartition(".")
@@ -106,7 +105,7 @@ class WeightAverage:
             elif key != "steps":
                 raise ValueError(f"{self.who}: state has the unknown entry {key!r}")
         average, raw = (found[slot] for slot in SLOTS)
-        if bool(average) != (int(steps) >= self.every) or (raw and raw.keys() != average.keys()):
+        if bool(average) != (steps >= self.every) or (raw and raw.keys() != average.keys()):
             raise ValueError(f"{self.who}: state must have an average, and a raw weight or none, for each weight")
-        self.steps, self._average, self._raw = int(steps), average, raw
+        self.steps, self._average, self._raw = steps, average, raw
         self._weights = {}

@@ -25,6 +25,13 @@ def _same_backend_afterwards() -> Iterator[None]:
 
 
 @pytest.fixture
+def plain_backend() -> Iterator[None]:
+    """A backend without lanes in use, for tests of what stands above the kernels."""
+    with kernels.use("im2col" if "im2col" in kernels.available() else "reference"):
+        yield
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20240229)
 

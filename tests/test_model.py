@@ -11,11 +11,7 @@ import pytest
 import minidl
 from minidl import kernels, safetensors
 
-
-@pytest.fixture(autouse=True)
-def _plain_backend():
-    with kernels.use("im2col" if "im2col" in kernels.available() else "reference"):
-        yield
+pytestmark = pytest.mark.usefixtures("plain_backend")
 
 
 def small(**arguments):

@@ -6,13 +6,8 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import kernels
 
-
-@pytest.fixture(autouse=True)
-def _plain_backend():
-    with kernels.use("im2col" if "im2col" in kernels.available() else "reference"):
-        yield
+pytestmark = pytest.mark.usefixtures("plain_backend")
 
 
 @pytest.fixture

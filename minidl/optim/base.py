@@ -118,9 +118,7 @@ class Optimizer:
 
         Raises ValueError for a missing or an unknown entry; the optimiser is then as it was.
         """
-        steps = np.asarray(state.get("steps"))
-        if steps.shape != () or steps.dtype.kind not in "iu" or steps < 0:
-            raise ValueError(f"{self.who}: state must have steps, an int of at least 0, got {state.get('steps')!r}")
+        steps = loaded_steps(self.who, state)
         found: dict[str, dict[str, np.ndarray]] = {}
         for key, array in state.items():
             name, _, slot_name = key.rpartition(".")
@@ -133,7 +131,7 @@ class Optimizer:
             for slot_name in self.slot_names:
                 if slot_name not in arrays:
                     raise ValueError(f"{self.who}: state lacks the entry {name + '.' + slot_name!r}")
-        self.steps = int(steps)
+        self.steps = steps
         self._slots = {name: tuple(arrays[s] for s in self.slot_names) for name, arrays in found.items()}
         self._loaded = bool(self.slot_names) and self.steps > 0
         self._seen, self._work = [], []
@@ -183,3 +181,11 @@ def check_names(who: str, names: set[str], loaded: set[str]) -> None:
         raise ValueError(
             f"{who}: the loaded state must fit the parameters; missing: {lacking}; without parameter: {extra}"
         )
+
+
+def loaded_steps(who: str, state: Mapping[str, np.ndarray]) -> int:
+    """The entry "steps" of a state. Raises ValueError if it is missing or no count."""
+    steps = np.asarray(state.get("steps"))
+    if steps.shape != () or steps.dtype.kind not in "iu" or steps < 0:
+        raise ValueError(f"{who}: state must have steps, an int of at least 0, got {state.get('steps')!r}")
+    return int(steps)

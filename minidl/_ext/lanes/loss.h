@@ -4,7 +4,8 @@ typedef struct {
     softmax_args *a;
     double *loss; /* of each block */
     size *correct;
-} softmax_job;
+    T present, absent, weight; /* of the margin loss */
+} class_job;
 
 /* The target t[n, k] of every lane, after smoothing. */
 INLINE V softmax_target(const softmax_args *a, size n0, size lanes, size k) {
@@ -16,8 +17,27 @@ INLINE V softmax_target(const softmax_args *a, size n0, size lanes, size k) {
     return t * (T)(1 - a->smoothing) + (T)(a->smoothing / (double)a->K);
 }
 
+/* A loss over classes: one task a block, whose sums are added in order. */
+static int class_loss(pool_task task, class_job *job) {
+    softmax_args *a = job->a;
+    size blocks = blocks_of(a->n);
+    a->loss = 0;
+    a->correct = 0;
+    if (!blocks) return 0;
+    job->loss = pool_scratch(SCRATCH_CALL, (size_t)blocks * (sizeof(double) + sizeof(size)));
+    if (!job->loss) return -1;
+    job->correct = (size *)(job->loss + blocks);
+    if (pool_run(task, job, blocks, blocks * a->K * L > PARALLEL_FROM)) return -1;
+    for (size b = 0; b < blocks; b++) {
+        a->loss += job->loss[b];
+        a->correct += job->correct[b];
+    }
+    a->loss /= (double)a->n;
+    return 0;
+}
+
 static int softmax_task(void *context, ptrdiff_t block) {
-    const softmax_job *job = context;
+    const class_job *job = context;
     softmax_args *a = job->a;
     size n0 = block * L, lanes = smaller(L, a->n - n0), K = a->K;
     const T *z = (const T *)a->logits + block * K * L;
@@ -58,20 +78,8 @@ static int softmax_task(void *context, ptrdiff_t block) {
 }
 
 static int softmax(softmax_args *a) {
-    size blocks = blocks_of(a->n);
-    a->loss = 0;
-    a->correct = 0;
-    if (!blocks) return 0;
-    double *loss = pool_scratch(SCRATCH_CALL, (size_t)blocks * (sizeof(double) + sizeof(size)));
-    if (!loss) return -1;
-    softmax_job job = {a, loss, (size *)(loss + blocks)};
-    if (pool_run(softmax_task, &job, blocks, blocks * a->K * L > PARALLEL_FROM)) return -1;
-    for (size b = 0; b < blocks; b++) {
-        a->loss += loss[b];
-        a->correct += job.correct[b];
-    }
-    a->loss /= (double)a->n;
-    return 0;
+    class_job job = {.a = a};
+    return class_loss(softmax_task, &job);
 }
 
 static int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) {
@@ -93,16 +101,9 @@ static int mse(size n, size F, const void *x, const void *target, void *dx, doub
     return 0;
 }
 
-typedef struct {
-    softmax_args *a;
-    T present, absent, weight;
-    double *loss; /* of each block */
-    size *correct;
-} margin_job;
-
 /* t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2 */
 static int margin_task(void *context, ptrdiff_t block) {
-    const margin_job *job = context;
+    const class_job *job = context;
     softmax_args *a = job->a;
     size n0 = block * L, lanes = smaller(L, a->n - n0);
     T factor = (T)(2 / (double)a->n);
@@ -132,20 +133,8 @@ static int margin_task(void *context, ptrdiff_t block) {
 }
 
 static int margin(softmax_args *a, double present, double absent, double weight) {
-    size blocks = blocks_of(a->n);
-    a->loss = 0;
-    a->correct = 0;
-    if (!blocks) return 0;
-    double *loss = pool_scratch(SCRATCH_CALL, (size_t)blocks * (sizeof(double) + sizeof(size)));
-    if (!loss) return -1;
-    margin_job job = {a, (T)present, (T)absent, (T)weight, loss, (size *)(loss + blocks)};
-    if (pool_run(margin_task, &job, blocks, blocks * a->K * L > PARALLEL_FROM)) return -1;
-    for (size b = 0; b < blocks; b++) {
-        a->loss += loss[b];
-        a->correct += job.correct[b];
-    }
-    a->loss /= (double)a->n;
-    return 0;
+    class_job job = {.a = a, .present = (T)present, .absent = (T)absent, .weight = (T)weight};
+    return class_loss(margin_task, &job);
 }
 
 typedef struct {

@@ -71,13 +71,7 @@ INLINE void plain_sum(const int M, const int P, size channels, size channel, siz
 static void plain_tile(int M, int P, size channels, size channel, size taps, const size *offset, const T *x, const T *w,
                        size w_row, const T *bias, T *y, size y_row) {
 #define CASE(m, p) case m * 8 + p: plain_sum(m, p, channels, channel, taps, offset, x, w, w_row, bias, y, y_row); break;
-#if VBYTES == 64
-#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
-#else
-#define ROW(m) CASE(m, 1) CASE(m, 2)
-#endif
-    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) }
-#undef ROW
+    switch (M * 8 + P) { TILE_SIZES(CASE) }
 #undef CASE
 }
 

@@ -56,16 +56,18 @@ INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T 
     }
 }
 
-/* One tile of any size up to TILE_M x TILE_P: the compiler makes one copy for each. */
+/* DO(M, P) for every size of a tile: a switch over them gets one copy for each from the compiler. */
+#if VBYTES == 64
+#define TILE_ROW(DO, m) DO(m, 1) DO(m, 2) DO(m, 3) DO(m, 4)
+#else
+#define TILE_ROW(DO, m) DO(m, 1) DO(m, 2)
+#endif
+#define TILE_SIZES(DO) TILE_ROW(DO, 1) TILE_ROW(DO, 2) TILE_ROW(DO, 3) TILE_ROW(DO, 4) TILE_ROW(DO, 5) TILE_ROW(DO, 6)
+
+/* One tile of any size up to TILE_M x TILE_P. */
 static void tile(int M, int P, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, T *const *y) {
 #define CASE(m, p) case m * 8 + p: tile_plain(m, p, walk, a, x, to, y); break;
-#if VBYTES == 64
-#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
-#else
-#define ROW(m) CASE(m, 1) CASE(m, 2)
-#endif
-    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) }
-#undef ROW
+    switch (M * 8 + P) { TILE_SIZES(CASE) }
 #undef CASE
 }
 

@@ -105,13 +105,7 @@ INLINE void winograd_product(const int M, const int P, size R, int frequencies, 
 
 static void winograd_products(int M, int P, size R, int frequencies, const T *a, const T *in, size f_step, T *out) {
 #define CASE(m, p) case m * 8 + p: winograd_product(m, p, R, frequencies, a, in, f_step, out); break;
-#if VBYTES == 64
-#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
-#else
-#define ROW(m) CASE(m, 1) CASE(m, 2)
-#endif
-    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) ROW(5) ROW(6) }
-#undef ROW
+    switch (M * 8 + P) { TILE_SIZES(CASE) }
 #undef CASE
 }
 

@@ -2,7 +2,8 @@
    6 products for 4 neighbours of dy where the direct sum takes 12.
 
    dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis. Along
-   both axes fewer products would do, but the transforms write 4 vectors for each pixel where these write 1.5. The tiles are dealt to tasks as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
+   both axes fewer products would do, but the transforms write 4 vectors for each pixel where these write 1.5. The tiles
+   are dealt to tasks as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
 
 enum { ROW_OUT = 4, ROW_PRODUCTS = 6 }; /* of a tile */
 enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, at least, where there are as many */

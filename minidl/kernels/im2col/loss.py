@@ -15,15 +15,7 @@ def softmax_cross_entropy(
     N, K = logits.shape
     if N == 0:
         return 0.0, np.zeros_like(logits), 0
-    if target.ndim == 1:
-        labels = target
-        t = np.zeros_like(logits)
-        t[np.arange(N), labels] = 1
-    else:
-        labels = target.argmax(axis=1)
-        t = target.copy()
-    hit = logits.argmax(axis=1) == labels
-    hit &= ~np.isnan(logits).any(axis=1)
+    t, correct = _targets(logits, target)
     t *= 1 - smoothing
     t += smoothing / K
     log_softmax = logits - logits.max(axis=1, keepdims=True)
@@ -37,7 +29,7 @@ def softmax_cross_entropy(
     softmax *= t.sum(axis=1, keepdims=True)
     softmax -= t
     softmax /= N
-    return loss, softmax, int(np.count_nonzero(hit))
+    return loss, softmax, correct
 
 
 def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
@@ -53,17 +45,11 @@ def margin_loss(
 ) -> tuple[float, np.ndarray, int]:
     """-> loss = 1/N sum t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2, dlengths, correct."""
     N = len(lengths)
-    if target.ndim == 1:
-        labels, t = target, np.zeros_like(lengths)
-        t[np.arange(N), labels] = 1
-    else:
-        labels, t = target.argmax(axis=1), target
-    hit = lengths.argmax(axis=1) == labels
-    hit &= ~np.isnan(lengths).any(axis=1)
+    t, correct = _targets(lengths, target)
     below, above = np.maximum(present - lengths, 0), np.maximum(lengths - absent, 0)
     rest = weight * (1 - t)
     loss = float(np.sum(t * below**2 + rest * above**2, dtype=np.float64)) / max(N, 1)
-    return loss, (rest * above - t * below) * (2 / max(N, 1)), int(np.count_nonzero(hit))
+    return loss, (rest * above - t * below) * (2 / max(N, 1)), correct
 
 
 def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[float, np.ndarray]:
@@ -72,3 +58,15 @@ def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[floa
     loss = scale * float(np.sum(np.square(dx), dtype=np.float64)) / max(len(x), 1)
     dx *= 2 * scale / max(len(x), 1)
     return loss, dx
+
+
+def _targets(scores: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, int]:
+    """-> targets (N, K) of their own memory, number of rows whose largest score is the target's (none with a NaN)."""
+    if target.ndim == 1:
+        labels, t = target, np.zeros_like(scores)
+        t[np.arange(len(scores)), labels] = 1
+    else:
+        labels, t = target.argmax(axis=1), target.copy()
+    hit = scores.argmax(axis=1) == labels
+    hit &= ~np.isnan(scores).any(axis=1)
+    return t, int(np.count_nonzero(hit))

@@ -16,13 +16,8 @@ def softmax_cross_entropy(
     dlogits = np.zeros_like(logits)
     loss, correct = 0.0, 0
     for n in range(N):
-        t = np.zeros(K)
-        if target.ndim == 1:
-            t[target[n]] = 1
-        else:
-            t[:] = target[n]
-        if not np.isnan(logits[n]).any():
-            correct += int(np.argmax(logits[n]) == np.argmax(t))
+        t = _wanted(target[n], K)
+        correct += _right(logits[n], t)
         t = (1 - smoothing) * t + smoothing / K
         shifted = logits[n].astype(np.float64) - np.max(logits[n])
         log_sum = np.log(np.sum(np.exp(shifted)))
@@ -55,13 +50,8 @@ def margin_loss(
     dlengths = np.zeros_like(lengths)
     loss, correct = 0.0, 0
     for n in range(N):
-        t = np.zeros(K)
-        if target.ndim == 1:
-            t[target[n]] = 1
-        else:
-            t[:] = target[n]
-        if not np.isnan(lengths[n]).any():
-            correct += int(np.argmax(lengths[n]) == np.argmax(t))
+        t = _wanted(target[n], K)
+        correct += _right(lengths[n], t)
         x = lengths[n].astype(np.float64)
         below, above = np.maximum(0, present - x), np.maximum(0, x - absent)
         loss += np.sum(t * below**2 + weight * (1 - t) * above**2) / N
@@ -79,3 +69,18 @@ def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[floa
         loss += scale * np.sum(difference * difference) / N
         dx[n] = 2 * scale * difference / N
     return float(loss), dx
+
+
+def _wanted(target: np.ndarray, K: int) -> np.ndarray:
+    """The K values that one image should have, from its class or its row."""
+    t = np.zeros(K)
+    if target.ndim == 0:
+        t[target] = 1
+    else:
+        t[:] = target
+    return t
+
+
+def _right(scores: np.ndarray, t: np.ndarray) -> int:
+    """1 if the largest score is that of the largest target; a row with a NaN is never right."""
+    return int(not np.isnan(scores).any() and np.argmax(scores) == np.argmax(t))
