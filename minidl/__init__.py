@@ -22,7 +22,6 @@ from minidl.callbacks import (
     KeepBest,
     StopAtAccuracy,
 )
-from minidl.capsules import CapsuleLoss, CapsuleNetwork
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
 from minidl.history import History
@@ -57,17 +56,25 @@ from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import SGD, Adam, AdamW, Lookahead, RMSProp
 from minidl.random import seed
-from minidl.range_test import RangeTest, find_lr
-from minidl.sanity import sanity_check
 from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 from minidl.trainer import Trainer
 from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl import data, functional, plots, safetensors
+    from minidl.capsules import CapsuleLoss, CapsuleNetwork
+    from minidl.range_test import RangeTest, find_lr
+    from minidl.sanity import sanity_check
 
-LAZY = ("data", "functional", "plots", "safetensors")
-"""Modules that are imported when they are first used."""
+LAZY_MODULES = ("data", "functional", "plots", "safetensors")
+LAZY_NAMES = {
+    "CapsuleLoss": "capsules",
+    "CapsuleNetwork": "capsules",
+    "RangeTest": "range_test",
+    "find_lr": "range_test",
+    "sanity_check": "sanity",
+}
+"""Name -> its module. What a script may never ask for is imported when it does: `import minidl` is to be quick."""
 
 __all__ = [
     "SGD",
@@ -141,9 +148,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a module of `LAZY` on its first use."""
-    if name in LAZY:
+    """Import what is lazy on its first use."""
+    if name in LAZY_MODULES:
         return importlib.import_module(f"minidl.{name}")
+    if name in LAZY_NAMES:
+        value = getattr(importlib.import_module(f"minidl.{LAZY_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module 'minidl' has no attribute {name!r}")
 
 

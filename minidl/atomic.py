@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -71,7 +70,7 @@ def check_folder(who: str, path: str | os.PathLike[str]) -> None:
 def _create(target: Path) -> tuple[int, Path]:
     """A new temporary file for `target`, open and locked -> descriptor, path."""
     while True:
-        temporary = target.with_name(f"{HEAD}{target.name}.{secrets.token_hex(4)}{TAIL}")
+        temporary = target.with_name(f"{HEAD}{target.name}.{os.urandom(4).hex()}{TAIL}")
         # os.open, not tempfile: the file gets the permissions that the user's umask asks for.
         descriptor = os.open(temporary, FLAGS, 0o666)
         if fcntl is not None:

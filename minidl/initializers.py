@@ -22,13 +22,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 
 from minidl.kernels import geometry
 
 Shape = tuple[int, ...]
-Initializer = str | float | Callable[[Shape, np.random.Generator], np.ndarray]
+Initializer: TypeAlias = "str | float | Callable[[Shape, np.random.Generator], np.ndarray]"
 """A name of the table, the standard deviation of a normal distribution, or a function (shape, rng) -> array."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from typing import Any, TextIO
@@ -82,6 +81,8 @@ class LiveLine(Progress):
         )
 
     def _draw(self, text: str) -> None:
+        import shutil  # here, since it brings five compression modules with it
+
         assert self.stream is not None
         # A line as wide as the terminal would wrap, and the carriage return would no longer reach its beginning.
         text = text[: shutil.get_terminal_size().columns - 1]
