@@ -16,8 +16,8 @@ enum { EXP_TERMS = IS_FLOAT ? 8 : 14 };
    `one` 1 gives exp(x). Results below the smallest normal number are that number or so. */
 INLINE V exp_series(V x, int one) {
     const T top = (T)(IS_FLOAT ? 88.0 : 709.0), magic = (T)(IS_FLOAT ? 12582912.0 : 6755399441055744.0);
-    x = select(x < -top + 1, splat(-top + 1), x);
-    V n = (select(x > top, splat(top), x) * (T)1.44269504088896340736 + magic) - magic;
+    x = choose(x < -top + 1, splat(-top + 1), x);
+    V n = (choose(x > top, splat(top), x) * (T)1.44269504088896340736 + magic) - magic;
     V r = x - n * (T)(IS_FLOAT ? 0.693359375 : 6.93145751953125e-1);
     r -= n * (T)(IS_FLOAT ? -2.12194440054690583e-4 : 1.42860682030941723212e-6);
     V q = splat((T)inverse_factorial[EXP_TERMS - 1]);
@@ -25,13 +25,13 @@ INLINE V exp_series(V x, int one) {
     q *= r;
     V power = power_of_two(n);
     V result = q * power + (one ? power : power - 1);
-    return select(x > top, splat((T)HUGE_VAL), result);
+    return choose(x > top, splat((T)HUGE_VAL), result);
 }
 
 INLINE V sigmoid(V x) {
     V e = exp_series((V)((VI)x | (VI)splat((T)-0.0)), 1);
     V s = 1 / (1 + e);
-    return select(x < 0, e * s, s);
+    return choose(x < 0, e * s, s);
 }
 
 INLINE V hyperbolic_tangent(V x) {
@@ -55,8 +55,8 @@ static const T normal_terms[] = {1.88821283e-1f,  1.51974158e-1f,  9.67843485e-2
 #endif
 enum { NORMAL_TERMS = sizeof(normal_terms) / sizeof(T), FAR = IS_FLOAT ? 13 : 37 };
 
-INLINE V at_most(V x, T most) { return select(x > most, splat(most), x); }
-INLINE V at_least(V x, T least) { return select(x < least, splat(least), x); }
+INLINE V at_most(V x, T most) { return choose(x > most, splat(most), x); }
+INLINE V at_least(V x, T least) { return choose(x < least, splat(least), x); }
 
 /* Phi(x), and e = exp(-x^2 / 2). For t = |x| the tail Phi(-t) is e u Q(2u - 1) with u = 4 / (4 + t). From FAR on,
    where e nears the smallest normal number, it counts as 0. */
@@ -66,7 +66,7 @@ INLINE V normal(V x, V *e) {
     UNROLL for (int k = NORMAL_TERMS - 2; k >= 0; k--) q = q * s + normal_terms[k];
     *e = (V)((VI)exp_series(t * t * (T)-0.5, 1) & (t < FAR));
     V tail = *e * u * q;
-    return select(x > 0, 1 - tail, tail);
+    return choose(x > 0, 1 - tail, tail);
 }
 
 typedef struct {
@@ -84,8 +84,8 @@ INLINE V element_value(int which, V x, T p) {
     switch (which) {
     case ELEMENT_RELU: return relu(x);
     case ELEMENT_SIGMOID: return sigmoid(x);
-    case ELEMENT_LEAKY: return select(x > 0, x, x * p);
-    case ELEMENT_ELU: return select(x > 0, x, p * exp_series(x, 0));
+    case ELEMENT_LEAKY: return choose(x > 0, x, x * p);
+    case ELEMENT_ELU: return choose(x > 0, x, p * exp_series(x, 0));
     case ELEMENT_GELU: return at_least(x, -FAR) * normal(x, &unused);
     default: return hyperbolic_tangent(x);
     }
@@ -97,8 +97,8 @@ INLINE V element_slope(int which, V dy, V y, T p) {
     switch (which) {
     case ELEMENT_RELU: return (V)((VI)dy & (y > 0));
     case ELEMENT_SIGMOID: return dy * y * (1 - y);
-    case ELEMENT_LEAKY: return select(y > 0, dy, dy * p);
-    case ELEMENT_ELU: return select(y > 0, dy, dy * (y + p));
+    case ELEMENT_LEAKY: return choose(y > 0, dy, dy * p);
+    case ELEMENT_ELU: return choose(y > 0, dy, dy * (y + p));
     case ELEMENT_GELU:
         phi = normal(y, &e);
         return dy * (phi + at_least(at_most(y, FAR), -FAR) * e * (T)0.398942280401432678); /* 1 / sqrt(2 pi) */

@@ -7,7 +7,7 @@ INLINE V load_values(const void *images, int kind, size at, size count) {
         VBU bytes = {0};
         if (count == L) bytes = *(const VBU *)p;
         else memcpy(&bytes, p, (size_t)count);
-        return __builtin_convertvector(__builtin_convertvector(bytes, VI), V);
+        return __builtin_convertvector(widen(bytes), V);
     }
     if (kind == (IS_FLOAT ? 1 : 2) && count == L) return loadu((const T *)images + at);
     V value = {0};

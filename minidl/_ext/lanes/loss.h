@@ -47,9 +47,9 @@ static int softmax_task(void *context, ptrdiff_t block) {
     for (size k = 1; k < K; k++) {
         V v = load(z + k * L), t = softmax_target(a, n0, lanes, k);
         VI better = v > top, closer = t > aim;
-        top = select(better, v, top);
+        top = choose(better, v, top);
         top_at = (better & (INT)k) | (~better & top_at);
-        aim = select(closer, t, aim);
+        aim = choose(closer, t, aim);
         aim_at = (closer & (INT)k) | (~closer & aim_at);
     }
     V sum = {0}, t_sum = {0}, t_z = {0};
@@ -113,9 +113,9 @@ static int margin_task(void *context, ptrdiff_t block) {
         V x = load((const T *)a->logits + at), t = softmax_target(a, n0, lanes, k);
         V below = relu(job->present - x), above = relu(x - job->absent), rest = (1 - t) * job->weight;
         VI better = x > top, closer = t > aim;
-        top = select(better, x, top);
+        top = choose(better, x, top);
         top_at = (better & (INT)k) | (~better & top_at);
-        aim = select(closer, t, aim);
+        aim = choose(closer, t, aim);
         aim_at = (closer & (INT)k) | (~closer & aim_at);
         all += x;
         sum += t * below * below + rest * above * above;

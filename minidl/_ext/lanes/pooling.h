@@ -31,7 +31,7 @@ static int maxpool_forward_task(void *context, ptrdiff_t task) {
                 for (size w = k.w0; w < k.w1; w++) {
                     V v = load(x + (h * g.W + w) * L);
                     VI better = ((v > best) | (v != v)) & (best == best);
-                    best = select(better, v, best);
+                    best = choose(better, v, best);
                     place = (better & (INT)(h * g.W + w)) | (~better & place);
                 }
             }

@@ -58,7 +58,7 @@ INLINE void couple(size J, size E, const T *votes, const T *agreed, T *c) {
     V top = splat((T)-HUGE_VAL), sum = {0};
     for (size j = 0; j < J; j++) {
         V logit = dot(votes + j * E * L, agreed + j * E * L, E);
-        top = select(logit < top, top, logit);
+        top = choose(logit < top, top, logit);
         store(c + j * L, logit);
     }
     for (size j = 0; j < J; j++) {

@@ -23,7 +23,7 @@ static void spread_row(const row_source *s, size block, size c, size h, T *out) 
     int q = (int)(h & 1) * 2;
     for (size w = 0; w < half_w; w++, at += L) {
         V d = load(s->x + at);
-        VI code = __builtin_convertvector(*(const VB *)(s->code + at), VI);
+        VI code = widen(*(const VB *)(s->code + at));
         VI left, right;
         if (s->pool == POOL_AVG) {
             d *= (T)0.25;

@@ -87,7 +87,7 @@ INLINE V pool_window(const V v[4], int kind, int rectify, VI *code) {
     VI place = {0};
     UNROLL for (int q = 1; q < 4; q++) {
         VI better = ((v[q] > best) | (v[q] != v[q])) & (best == best);
-        best = select(better, v[q], best);
+        best = choose(better, v[q], best);
         place = (better & q) | (~better & place);
     }
     if (rectify) {

@@ -7,6 +7,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
+
 #include "kernels.h"
 #include "pool.h"
 
@@ -34,9 +38,22 @@ INLINE V loadu(const T *p) { return *(const VU *)p; }
 INLINE void storeu(T *p, V v) { *(VU *)p = v; }
 INLINE V load(const T *p) { return *(const V *)p; }
 INLINE void store(T *p, V v) { *(V *)p = v; }
-INLINE V select(VI mask, V yes, V no) { return (V)((mask & (VI)yes) | (~mask & (VI)no)); }
+INLINE V choose(VI mask, V yes, V no) { return (V)((mask & (VI)yes) | (~mask & (VI)no)); }
 /* max(x, 0); a NaN stays a NaN. */
 INLINE V relu(V x) { return (V)((VI)x & ~(x < 0)); }
+
+/* L bytes as integers, in steps of twice the width: in a single one GCC would take them apart byte by byte. */
+INLINE VI widen(VB bytes) {
+#if defined(__AVX512F__) && !defined(T_IS_DOUBLE)
+    return (VI)_mm512_cvtepu8_epi32((__m128i)bytes);
+#elif defined(__AVX2__) && !defined(T_IS_DOUBLE)
+    return (VI)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes));
+#else
+    typedef uint16_t V16 __attribute__((vector_size(2 * L)));
+    typedef uint32_t V32 __attribute__((vector_size(4 * L)));
+    return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(bytes, V16), V32), VI);
+#endif
+}
 
 INLINE VI iota(void) {
     VI v;
