@@ -6,6 +6,7 @@ from libc.stdint cimport int32_t, uint8_t, uint64_t
 cdef extern from "pool.h" nogil:
     void pool_set_threads(int threads)
     int pool_get_threads()
+    void *pool_memory(size_t bytes)
 
 cdef extern from "kernels.h" nogil:
     ctypedef Py_ssize_t size

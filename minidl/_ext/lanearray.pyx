@@ -14,14 +14,12 @@ from minidl._ext.kernels cimport (
     isa_table,
     kernel_table,
     pool_get_threads,
+    pool_memory,
     pool_set_threads,
     size,
 )
 
 import numpy as np
-
-cdef extern from "stdlib.h" nogil:
-    int posix_memalign(void **memory, size_t alignment, size_t bytes)
 
 
 # ---- instruction sets and threads ----------------------------------------------------------------------------------
@@ -103,8 +101,10 @@ cdef void *take(size count) except NULL:
     if same:
         memory = <void *><size_t>same.pop()
         waiting_bytes -= count
-    elif posix_memalign(&memory, 4096 if count >= 65536 else 64, <size_t>count):
-        raise MemoryError(f"no memory for an array of {count} bytes")
+    else:
+        memory = pool_memory(<size_t>count)
+        if memory == NULL:
+            raise MemoryError(f"no memory for an array of {count} bytes")
     live_bytes += count
     most_live_bytes = max(most_live_bytes, live_bytes)
     return memory
@@ -114,8 +114,9 @@ cdef void give(void *memory, size count):
     global waiting_bytes, live_bytes
     cdef list same
     live_bytes -= count
-    # All together never exceed the most that was in use by more than a little: sizes of an earlier batch are let go.
-    if live_bytes + waiting_bytes + count > most_live_bytes + SPARE_BYTES:
+    # All together never exceed the most that was in use by much: sizes of an earlier batch are let go. A step whose
+    # buffers are of many sizes needs some more than the most, or it would free and allocate them anew each time.
+    if live_bytes + waiting_bytes + count > most_live_bytes + most_live_bytes // 4 + SPARE_BYTES:
         release_memory()
     same = waiting.get(count)
     if same is None:

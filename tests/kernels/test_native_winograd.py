@@ -8,12 +8,15 @@ from kernels import variants
 
 from minidl import kernels
 
-UNIT = ((1, 1), (1, 1), 1)  # stride, dilation, groups
-MAPS = [
-    ((5, 8, 13, 11), 12, (1, 1)),
-    ((17, 16, 8, 9), 16, (0, 0)),
-    ((2, 24, 7, 30), 20, (2, 1)),
-    ((3, 12, 4, 5), 13, (1, 0)),
+UNIT = ((1, 1), (1, 1))  # stride, dilation
+MAPS = [  # shape of x, output channels, padding, groups
+    ((5, 8, 13, 11), 12, (1, 1), 1),
+    ((17, 16, 8, 9), 16, (0, 0), 1),
+    ((2, 24, 7, 30), 20, (2, 1), 1),
+    ((3, 12, 4, 5), 13, (1, 0), 1),
+    ((17, 70, 9, 6), 66, (1, 1), 1),
+    ((16, 72, 5, 7), 50, (0, 2), 2),
+    ((33, 33, 3, 3), 40, (1, 1), 1),
 ]
 BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
 
@@ -21,9 +24,11 @@ pytestmark = pytest.mark.skipif(not variants.NATIVE, reason="this installation h
 
 
 @pytest.fixture(autouse=True)
-def small_tile_again(native):
+def settings_again(native):
+    threads = native.get_num_threads()
     yield
     native.use_winograd(2)
+    native.set_num_threads(threads)
 
 
 def close(got: np.ndarray, want: np.ndarray, bound: float) -> None:
@@ -33,10 +38,10 @@ def close(got: np.ndarray, want: np.ndarray, bound: float) -> None:
 
 @pytest.mark.parametrize("tile", [2, 4])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("x_shape", "out_channels", "padding"), MAPS)
-def test_forward_and_gradients(native, rng, tile, dtype, x_shape, out_channels, padding):
-    stride, dilation, groups = UNIT
-    x, w = rng.standard_normal(x_shape), rng.standard_normal((out_channels, x_shape[1], 3, 3))
+@pytest.mark.parametrize(("x_shape", "out_channels", "padding", "groups"), MAPS)
+def test_forward_and_gradients(native, rng, tile, dtype, x_shape, out_channels, padding, groups):
+    stride, dilation = UNIT
+    x, w = rng.standard_normal(x_shape), rng.standard_normal((out_channels, x_shape[1] // groups, 3, 3))
     b = rng.standard_normal(out_channels)
     with kernels.use("im2col") as plain:
         y = plain.conv2d_forward(x, w, b, stride, padding, dilation, groups)
@@ -50,6 +55,21 @@ def test_forward_and_gradients(native, rng, tile, dtype, x_shape, out_channels, 
     close(native.leave(dx), want[0], bound)
     close(dw, want[1], bound)
     close(db, want[2], bound)
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+def test_any_number_of_threads_gives_the_same_bits(native, rng, tile):
+    native.use_winograd(tile)
+    x, dy = native.enter(rng.standard_normal((40, 35, 9, 8))), native.enter(rng.standard_normal((40, 34, 9, 8)))
+    w = rng.standard_normal((34, 35, 3, 3))
+    results = []
+    for threads in (1, 2, 3):
+        native.set_num_threads(threads)
+        dx, dw, db = native.conv2d_backward(dy, x, w, (1, 1), (1, 1), (1, 1), 1)
+        results.append((native.leave(dx), dw, db))
+    for other in results[1:]:
+        for one, more in zip(results[0], other, strict=True):
+            np.testing.assert_array_equal(one, more)
 
 
 @pytest.mark.parametrize("kind", ["avg", "max"])

@@ -94,7 +94,11 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), Cg = g.C / g.G, Og = g.O / g.G, taps = g.KH * g.KW;
     if (!g.O || !Cg) return 0;
-    if (winograd_dw_pays(&g)) return winograd_dw(a, source);
+    if (blocks && g.KW == 3 && g.SH == 1 && g.SW == 1 && g.DH == 1 && g.DW == 1) {
+        size direct = 3 * g.KH * g.OH * g.OW * Og * Cg, along_rows = winograd_dw_cost(&g);
+        if (a->winograd == 4 && g.KH == 3 && winograd_dw2d_cost(&g) < smaller(direct, along_rows)) return winograd_dw2d(a, source);
+        if (along_rows < direct) return winograd_dw(a, source);
+    }
     size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps;
     /* A band: enough pixels to make the sums over lanes rare, few enough to keep a tile's rows of dy in the first cache;
        several blocks where one has fewer. */

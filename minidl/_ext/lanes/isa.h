@@ -12,6 +12,7 @@
 #include "grad_shares.h"
 #include "grad_tiles.h"
 #include "winograd_dw.h"
+#include "winograd_dw2d.h"
 #include "conv_dw.h"
 #include "linear.h"
 #include "pooling.h"

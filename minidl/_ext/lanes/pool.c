@@ -10,6 +10,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #if defined(__x86_64__) || defined(__i386__)
 #define relax() __builtin_ia32_pause()
@@ -141,6 +144,19 @@ void pool_set_threads(int threads) {
 
 int pool_get_threads(void) { return atomic_load(&wanted); }
 
+/* ---- memory ------------------------------------------------------------------------------------------------------- */
+
+enum { PAGE = 4096, LARGE_PAGE = 1 << 21 };
+
+void *pool_memory(size_t bytes) {
+    void *memory = NULL;
+    if (posix_memalign(&memory, bytes < 16 * PAGE ? 64 : PAGE, bytes)) return NULL;
+#ifdef MADV_HUGEPAGE
+    if (bytes >= LARGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: what it returns does not matter */
+#endif
+    return memory;
+}
+
 /* ---- scratch ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -171,11 +187,11 @@ void *pool_scratch(int slot, size_t bytes) {
         }
     }
     if (slots->bytes[slot] < bytes) {
-        void *memory = NULL;
         free(slots->memory[slot]);
         slots->memory[slot] = NULL;
         slots->bytes[slot] = 0;
-        if (posix_memalign(&memory, 4096, bytes)) return NULL;
+        void *memory = pool_memory(bytes);
+        if (!memory) return NULL;
         slots->memory[slot] = memory;
         slots->bytes[slot] = bytes;
     }

@@ -8,7 +8,7 @@ typedef struct {
     size out_row, out_column;     /* steps between stored values */
     size M, m0, m1, out_m;        /* output channels in all, those to do, elements between them */
     const T *a, *bias;            /* packed weights: tile after tile; else a_row, a_step of walk hold */
-    int packed, relu, pool;
+    int packed, relu, pool, add;  /* add: to what stands in the output */
 } sweep_plan;
 
 /* The output channels are dealt to tiles of nearly equal size. */
@@ -16,7 +16,7 @@ INLINE size tile_count(size M, size most) { return (M + most - 1) / most; }
 INLINE size tile_start(size M, size tiles, size t) { return t * M / tiles; }
 
 static void sweep_tile(const sweep_plan *s, tile_walk *walk, size m0, int M, const T *a, const T *in, T *out, uint8_t *code) {
-    tile_store to = {s->bias ? s->bias + m0 : NULL, s->out_m, s->relu};
+    tile_store to = {s->bias ? s->bias + m0 : NULL, s->out_m, s->relu, s->add};
     T *y = out + m0 * s->out_m;
     if (s->pool) {
         for (size r = 0; r < s->rows; r++) {

@@ -36,11 +36,11 @@ INLINE void tile_sum(const int M, const int P, const tile_walk *walk, const T *a
     }
 }
 
-/* Where a tile's sums go: y[j] + i * y_row, after the bias and relu. */
+/* Where a tile's sums go: y[j] + i * y_row, after the bias and relu; or they are added to what stands there. */
 typedef struct {
     const T *bias; /* of the tile's first row, or NULL */
     size y_row;
-    int relu;
+    int relu, add;
 } tile_store;
 
 INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T *a, const T *const *x,
@@ -48,7 +48,7 @@ INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T 
     V acc[ACC_M][ACC_P];
     UNROLL for (int i = 0; i < M; i++) {
         V start = to->bias ? splat(to->bias[i]) : (V){0};
-        UNROLL for (int j = 0; j < P; j++) acc[i][j] = start;
+        UNROLL for (int j = 0; j < P; j++) acc[i][j] = to->add ? loadu(y[j] + i * to->y_row) : start;
     }
     tile_sum(M, P, walk, a, x, acc);
     UNROLL for (int i = 0; i < M; i++) {

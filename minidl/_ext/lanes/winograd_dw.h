@@ -1,9 +1,9 @@
 /* Weight gradient of a convolution three columns wide, stride 1, by the transpose of Winograd's F(4, 3) along rows:
    6 products for 4 neighbours of dy where the direct sum takes 12.
 
-   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis. Along
-   both axes fewer products would do, but the transforms write 4 vectors for each pixel where these write 1.5. The tiles
-   are dealt to tasks as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
+   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: nearly as
+   exact as the direct sum, which both axes (winograd_dw2d.h) are not. The tiles are dealt to tasks as the bands of conv_dw.h
+   are. db is the sum of product 1 of dy, which is the tile's sum. */
 
 enum { ROW_OUT = 4, ROW_PRODUCTS = 6 }; /* of a tile */
 enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, at least, where there are as many */
@@ -45,8 +45,8 @@ INLINE void rows_gradient(const T *row, size W, size tiles, T *out, size f_step)
     for (size t = 0; t < tiles; t++, out += L) {
         V d[ROW_OUT];
         UNROLL for (int j = 0; j < ROW_OUT; j++) d[j] = ROW_OUT * t + j < W ? load(row + (ROW_OUT * t + j) * L) : (V){0};
-        V even = d[0] + d[2], odd = d[1] + d[3], even2 = d[0] + 4 * d[2], odd2 = 2 * d[1] + 8 * d[3];
-        V a[ROW_PRODUCTS] = {d[0], even + odd, even - odd, even2 + odd2, even2 - odd2, d[3]};
+        V a[ROW_PRODUCTS];
+        gradient_axis(d, a);
         UNROLL for (int f = 0; f < ROW_PRODUCTS; f++) store(out + f * f_step, a[f]);
     }
 }
@@ -138,20 +138,18 @@ static int winograd_dw_last_task(void *context, ptrdiff_t o) {
             p[f] = load_part(sums + f * step + k, count);
             for (size s = 1; s < job->shares; s++) p[f] += load_part(sums + s * job->share_step + f * step + k, count);
         }
-        /* One division each, at the end: it leaves sums of whole numbers whole. */
-        V sum = p[1] + p[2], sum2 = p[3] + p[4];
-        V w[3] = {(6 * p[0] - 4 * sum + sum2) / 24, (2 * (p[2] - p[1]) + p[3] - p[4]) / 12, (sum2 - sum) / 6 + p[5]};
+        V w[3];
+        weight_axis(p, w);
         for (size i = 0; i < count; i++)
             UNROLL for (int kw = 0; kw < 3; kw++) dw[(k + i) * 3 + kw] = w[kw][i];
     }
     return 0;
 }
 
-/* Whether the transforms cost less than the products that they save; as winograd_pays. */
-INLINE int winograd_dw_pays(const geometry *g) {
-    if (g->KW != 3 || g->SH != 1 || g->SW != 1 || g->DH != 1 || g->DW != 1) return 0;
+/* Vector operations for one block, counted: products, transforms of x, transforms of dy. */
+INLINE size winograd_dw_cost(const geometry *g) {
     size C = g->C / g->G, O = g->O / g->G, o_chunks = ceil_div(O, DW_CHUNK), c_chunks = ceil_div(C, DW_CHUNK);
-    return ceil_div(g->OW, ROW_OUT) * (7 * g->KH * O * C + 36 * C * o_chunks + 24 * O * c_chunks) < 3 * g->KH * g->OW * O * C;
+    return g->OH * ceil_div(g->OW, ROW_OUT) * (7 * g->KH * O * C + 36 * C * o_chunks + 24 * O * c_chunks);
 }
 
 static int winograd_dw(const conv_backward_args *a, const row_source *source) {

@@ -1,4 +1,4 @@
-/* The transforms of Winograd's F(m x m, 3x3), m = 2 or 4, of one tile; see winograd.h. */
+/* The transforms of Winograd's F(m x m, 3x3), m = 2 or 4, of one tile; see winograd.h, and winograd_dw2d.h for the last. */
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
@@ -80,4 +80,34 @@ INLINE void output_tile(const int m, const T *p, size f_step, V y[4][4]) {
         UNROLL for (int j = 0; j < m + 2; j++) a[j] = columns[j][i];
         output_axis(m, a, y[i]);
     }
+}
+
+/* The weight gradient goes the other way: dw = G^T [sum of (A dy A^T) * (B^T x B)] G, here for m = 4 alone. */
+
+/* Rows (0, 5), (1, 2) or (3, 4) of A times four values. */
+INLINE void gradient_pair(int pair, const V d[4], V *first, V *second) {
+    if (pair == 0) {
+        *first = d[0];
+        *second = d[3];
+        return;
+    }
+    V even = pair == 1 ? d[0] + d[2] : d[0] + 4 * d[2], odd = pair == 1 ? d[1] + d[3] : 2 * d[1] + 8 * d[3];
+    *first = even + odd;
+    *second = even - odd;
+}
+
+/* A d: six values of four along one axis. */
+INLINE void gradient_axis(const V d[4], V p[WINOGRAD_SIDE]) {
+    gradient_pair(0, d, &p[0], &p[5]);
+    gradient_pair(1, d, &p[1], &p[2]);
+    gradient_pair(2, d, &p[3], &p[4]);
+}
+
+/* G^T p: three weights of six products along one axis. */
+INLINE void weight_axis(const V p[WINOGRAD_SIDE], V w[3]) {
+    /* One division each, at the end: it leaves sums of whole numbers whole. */
+    V sum = p[1] + p[2], sum2 = p[3] + p[4];
+    w[0] = (6 * p[0] - 4 * sum + sum2) / 24;
+    w[1] = (2 * (p[2] - p[1]) + p[3] - p[4]) / 12;
+    w[2] = (sum2 - sum) / 6 + p[5];
 }

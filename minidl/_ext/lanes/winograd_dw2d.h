@@ -1,0 +1,232 @@
+/* Weight gradient of a 3x3 convolution, stride 1, by the transpose of Winograd's F(4x4, 3x3): 36 products for 16 pixels of
+   dy where the direct sum takes 144 and winograd_dw.h 72. Like the forward F(4x4) it loses a digit, and runs only with it.
+
+   dw = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G. The sums over tiles and images are matrix products by the register
+   tile: x stands as [product][tile, image][channel], transposed as in linear.h, and the values of dy are its scalars.
+   The products of two rows of a tile, which share sums, are made at a time, so that they fit a cache. Tasks are shares of the
+   tiles and chunks of the channels. db is the sum over dy's product (1, 1), which is the tile's sum. */
+
+enum { TILE_OUT = 4, ROW_PAIRS = 3, PAIR_PRODUCTS = 12 };
+enum { DW2D_TILES = 4, DW2D_CHUNK = 64, DW2D_PARTIAL_BYTES = 5 << 20 };
+
+typedef struct {
+    const conv_backward_args *a;
+    row_source source;
+    size width;                       /* channels of x in each group, in whole vectors */
+    size c_chunks, o_chunks;          /* of each group */
+    size tile_rows, tile_columns, tiles, shares;
+    T *sums, *db; /* of the first share: [group][row pair][product][o][c]; db is O values, or NULL */
+    size share_step;
+} winograd_dw2d_job;
+
+/* What a task works on: channels, first tile of its share, its memory. */
+typedef struct {
+    size group, c0, width, o0, O, first, x_step, g_step;
+    T *x, *dy, *copy, *sums, *db;
+} dw2d_chunk;
+
+/* Rows (0, 5), (1, 2) or (3, 4) of B^T times the column d of six values. */
+INLINE void input_pair(int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
+    if (pair == 0) {
+        *first = 4 * d[0] - 5 * d[2] + d[4];
+        *second = 4 * d[1] - 5 * d[3] + d[5];
+        return;
+    }
+    V even = pair == 1 ? d[4] - 4 * d[2] : d[4] - d[2], odd = pair == 1 ? d[3] - 4 * d[1] : 2 * (d[3] - d[1]);
+    *first = even + odd;
+    *second = even - odd;
+}
+
+/* Twelve products of the tile of x whose corner is pixel (h, w), f_step apart, for the lanes of `mask`. x: one channel;
+   `ahead`: to the next one, which is asked for on the way. inside: whether the whole tile lies in the image. */
+INLINE void input_products(int pair, const int inside, const T *x, size ahead, size H, size W, size h, size w, VI mask, T *out,
+                           size f_step) {
+    const int first = pair ? 1 : 0, behind = pair ? 5 : 6; /* the rows that this pair sums */
+    V row[2][WINOGRAD_SIDE];
+    UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++) {
+        V d[WINOGRAD_SIDE] = {{0}};
+        UNROLL for (int i = 0; i < WINOGRAD_SIDE; i++) {
+            if (i < first || i >= behind || !(inside || (h + i >= 0 && h + i < H && w + j >= 0 && w + j < W))) continue;
+            const T *p = x + ((h + i) * W + w + j) * L;
+            d[i] = load(p);
+            __builtin_prefetch(p + ahead);
+        }
+        input_pair(pair, d, &row[0][j], &row[1][j]);
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        input_axis(TILE_OUT, row[i]);
+        UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++) store(out + (i * WINOGRAD_SIDE + j) * f_step, (V)((VI)row[i][j] & mask));
+    }
+}
+
+/* Twelve products of a tile of dy: row[i] + w is its row i, NULL below the last one. ahead: as for input_products. */
+INLINE void gradient_products(int pair, const T *const row[TILE_OUT], size ahead, size w, size W, T *out, size f_step) {
+    V values[2][4];
+    UNROLL for (int j = 0; j < TILE_OUT; j++) {
+        V d[4] = {{0}};
+        UNROLL for (int i = 0; i < TILE_OUT; i++) {
+            if (!row[i] || w + j >= W || (pair == 0 && i % 3)) continue;
+            d[i] = load(row[i] + (w + j) * L);
+            __builtin_prefetch(row[i] + ahead + (w + j) * L);
+        }
+        gradient_pair(pair, d, &values[0][j], &values[1][j]);
+    }
+    UNROLL for (int i = 0; i < 2; i++) {
+        V p[WINOGRAD_SIDE];
+        gradient_axis(values[i], p);
+        UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++) store(out + (i * WINOGRAD_SIDE + j) * f_step, p[j]);
+    }
+}
+
+/* The products of C channels of x from c0 on, for the tiles [t0, t1): [product][tile, image][width]. */
+INLINE void dw2d_inputs(const winograd_dw2d_job *job, int pair, size group, size c0, size C, size width, size t0, size t1, T *out,
+                        size f_step) {
+    const conv_backward_args *a = job->a;
+    const geometry g = a->g;
+    size in_block = job->tile_rows * job->tile_columns, plane = g.H * g.W * L;
+    T stage[PAIR_PRODUCTS * L * L] __attribute__((aligned(VBYTES)));
+    for (size t = t0; t < t1; t++) {
+        size block = t / in_block, spot = t % in_block;
+        size h = TILE_OUT * (spot / job->tile_columns) - g.PH, w = TILE_OUT * (spot % job->tile_columns) - g.PW;
+        int inside = h >= 0 && w >= 0 && h + WINOGRAD_SIDE <= g.H && w + WINOGRAD_SIDE <= g.W;
+        VI mask = lanes_below(smaller(L, g.n - block * L));
+        const T *x = (const T *)a->x + (block * g.C + group * (g.C / g.G) + c0) * plane;
+        for (size c = 0; c < C; c += L, x += L * plane) {
+            size count = smaller(L, C - c);
+            for (size i = 0; i < count; i++) {
+                if (inside) input_products(pair, 1, x + i * plane, plane, g.H, g.W, h, w, mask, stage + i * L, L * L);
+                else input_products(pair, 0, x + i * plane, plane, g.H, g.W, h, w, mask, stage + i * L, L * L);
+            }
+            for (size f = 0; f < PAIR_PRODUCTS; f++) {
+                V square[L];
+                T *to = out + f * f_step + (t - t0) * L * width + c;
+                UNROLL for (int i = 0; i < L; i++) square[i] = i < count ? load(stage + (f * L + i) * L) : (V){0};
+                transpose(square);
+                UNROLL for (int i = 0; i < L; i++) store(to + i * width, square[i]);
+            }
+        }
+    }
+}
+
+/* The products of O channels of dy from o0 on: [product][o][tile] of vectors. copy: memory for four rows. */
+INLINE void dw2d_gradients(const winograd_dw2d_job *job, int pair, size o0, size O, size t0, size t1, T *copy, T *out, size f_step) {
+    const geometry g = job->a->g;
+    size in_block = job->tile_rows * job->tile_columns, ahead = source_copies(&job->source) ? 0 : g.OH * g.OW * L;
+    for (size o = 0; o < O; o++) {
+        for (size t = t0; t < t1;) {
+            size block = t / in_block, spot = t % in_block, h = TILE_OUT * (spot / job->tile_columns);
+            size until = smaller(t1, t - spot % job->tile_columns + job->tile_columns);
+            const T *row[TILE_OUT];
+            for (int i = 0; i < TILE_OUT; i++)
+                row[i] = h + i < g.OH ? source_row(&job->source, block, o0 + o, h + i, copy + i * g.OW * L) : NULL;
+            for (; t < until; t++)
+                gradient_products(pair, row, ahead, TILE_OUT * (t % job->tile_columns), g.OW, out + (o * DW2D_TILES + t - t0) * L, f_step);
+        }
+    }
+}
+
+/* Both transforms and the products of one pair of rows for the tiles [t0, t1), added to the sums. */
+INLINE void dw2d_pair(int pair, const winograd_dw2d_job *job, const dw2d_chunk *k, size t0, size t1) {
+    const geometry g = job->a->g;
+    size Og = g.O / g.G, offset[DW2D_TILES];
+    dw2d_inputs(job, pair, k->group, k->c0, smaller(k->width, g.C / g.G - k->c0), k->width, t0, t1, k->x, k->x_step);
+    dw2d_gradients(job, pair, k->group * Og + k->o0, k->O, t0, t1, k->copy, k->dy, k->g_step);
+    for (size t = 0; t < DW2D_TILES; t++) offset[t] = t * L * k->width;
+    for (size f = 0; f < PAIR_PRODUCTS; f++) {
+        sweep_plan plan = {
+            .walk = {offset, t1 - t0, L, L, k->width, 1, DW2D_TILES * L, L}, .rows = 1, .columns = k->width / L, .in_column = L,
+            .out_column = L, .M = k->O, .m0 = 0, .m1 = k->O, .out_m = job->width, .a = k->dy + f * k->g_step, .add = t0 > k->first,
+        };
+        sweep(&plan, k->x + f * k->x_step, k->sums + (pair * PAIR_PRODUCTS + f) * Og * job->width, NULL);
+    }
+    if (!k->db || pair != 1) return;
+    for (size o = 0; o < k->O; o++) {
+        V sum = {0};
+        for (size t = 0; t < t1 - t0; t++) sum += load(k->dy + k->g_step + (o * DW2D_TILES + t) * L);
+        k->db[o] += sum_vector(sum);
+    }
+}
+
+static int winograd_dw2d_task(void *context, ptrdiff_t task) {
+    const winograd_dw2d_job *job = context;
+    const geometry g = job->a->g;
+    size share = task % job->shares, chunk = task / job->shares, Og = g.O / g.G, vectors = job->width / L;
+    size cc = chunk % job->c_chunks, oc = chunk / job->c_chunks % job->o_chunks, group = chunk / job->c_chunks / job->o_chunks;
+    size c0 = tile_start(vectors, job->c_chunks, cc) * L, width = tile_start(vectors, job->c_chunks, cc + 1) * L - c0;
+    size o0 = tile_start(Og, job->o_chunks, oc), O = tile_start(Og, job->o_chunks, oc + 1) - o0;
+    /* One vector more each, so that the products do not fall on one set of the cache. */
+    size x_step = DW2D_TILES * L * width + L, g_step = O * DW2D_TILES * L + L;
+    size copied = source_copies(&job->source) ? TILE_OUT * g.OW * L : 0;
+    T *x = pool_scratch(SCRATCH_TASK, (size_t)(PAIR_PRODUCTS * (x_step + g_step) + copied) * sizeof(T));
+    if (!x) return -1;
+    size first = share * job->tiles / job->shares, last = (share + 1) * job->tiles / job->shares;
+    dw2d_chunk k = {
+        .group = group, .c0 = c0, .width = width, .o0 = o0, .O = O, .first = first, .x_step = x_step, .g_step = g_step, .x = x,
+        .dy = x + PAIR_PRODUCTS * x_step, .copy = x + PAIR_PRODUCTS * (x_step + g_step),
+        .sums = job->sums + share * job->share_step + (group * ROW_PAIRS * PAIR_PRODUCTS * Og + o0) * job->width + c0,
+        .db = job->db && cc == 0 ? job->db + share * job->share_step + group * Og + o0 : NULL,
+    };
+    if (k.db) memset(k.db, 0, (size_t)O * sizeof(T));
+    for (size t = first; t < last; t += DW2D_TILES) {
+        dw2d_pair(0, job, &k, t, smaller(last, t + DW2D_TILES));
+        dw2d_pair(1, job, &k, t, smaller(last, t + DW2D_TILES));
+        dw2d_pair(2, job, &k, t, smaller(last, t + DW2D_TILES));
+    }
+    return 0;
+}
+
+/* All weights of output channel o: G^T sums G. */
+static int winograd_dw2d_last_task(void *context, ptrdiff_t o) {
+    static const int place[ROW_PAIRS][2] = {{0, 5}, {1, 2}, {3, 4}};
+    const winograd_dw2d_job *job = context;
+    const geometry g = job->a->g;
+    size Og = g.O / g.G, Cg = g.C / g.G, step = Og * job->width;
+    const T *sums = job->sums + (o / Og * ROW_PAIRS * PAIR_PRODUCTS * Og + o % Og) * job->width;
+    T *dw = (T *)job->a->dw + o * Cg * 9;
+    for (size c = 0; c < Cg; c += L) {
+        V rows[3][WINOGRAD_SIDE], w[3];
+        for (int pair = 0; pair < ROW_PAIRS; pair++) {
+            for (int i = 0; i < 2; i++) {
+                V p[WINOGRAD_SIDE];
+                for (int j = 0; j < WINOGRAD_SIDE; j++) {
+                    const T *from = sums + ((pair * 2 + i) * WINOGRAD_SIDE + j) * step + c;
+                    p[j] = load(from);
+                    for (size s = 1; s < job->shares; s++) p[j] += load(from + s * job->share_step);
+                }
+                weight_axis(p, w);
+                for (int k = 0; k < 3; k++) rows[k][place[pair][i]] = w[k];
+            }
+        }
+        for (int kw = 0; kw < 3; kw++) {
+            weight_axis(rows[kw], w);
+            for (int kh = 0; kh < 3; kh++)
+                for (size i = 0; i < smaller(L, Cg - c); i++) dw[(c + i) * 9 + kh * 3 + kw] = w[kh][i];
+        }
+    }
+    return 0;
+}
+
+/* Vector operations, counted; as winograd_dw_cost. */
+INLINE size winograd_dw2d_cost(const geometry *g) {
+    size C = g->C / g->G, O = g->O / g->G, width = ceil_div(C, L) * L;
+    size tiles = ceil_div(g->OH, TILE_OUT) * ceil_div(g->OW, TILE_OUT);
+    return tiles * (38 * O * width + 500 * C * ceil_div(O, DW2D_CHUNK) + 250 * O * ceil_div(C, DW2D_CHUNK));
+}
+
+static int winograd_dw2d(const conv_backward_args *a, const row_source *source) {
+    const geometry g = a->g;
+    size Cg = g.C / g.G, Og = g.O / g.G, vectors = ceil_div(Cg, L), width = vectors * L;
+    size tile_rows = ceil_div(g.OH, TILE_OUT), tile_columns = ceil_div(g.OW, TILE_OUT), tiles = blocks_of(g.n) * tile_rows * tile_columns;
+    size products = ROW_PAIRS * PAIR_PRODUCTS * g.O * width, step = products + ceil_div(g.O, L) * L;
+    size shares = larger(1, smaller(smaller(GRAD_TASKS, ceil_div(tiles, DW2D_TILES)), DW2D_PARTIAL_BYTES / (step * (size)sizeof(T))));
+    T *sums = pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T));
+    if (!sums) return -1;
+    winograd_dw2d_job job = {
+        .a = a, .source = *source, .width = width, .c_chunks = ceil_div(vectors, DW2D_CHUNK / L), .o_chunks = ceil_div(Og, DW2D_CHUNK),
+        .tile_rows = tile_rows, .tile_columns = tile_columns, .tiles = tiles, .shares = shares, .sums = sums,
+        .db = a->db ? sums + products : NULL, .share_step = step,
+    };
+    if (pool_run(winograd_dw2d_task, &job, g.G * job.o_chunks * job.c_chunks * shares, tiles * products > PARALLEL_FROM)) return -1;
+    if (pool_run(winograd_dw2d_last_task, &job, g.O, g.O * Cg * shares > PARALLEL_FROM / 16)) return -1;
+    return a->db ? reduce(job.db, a->db, g.O, shares, step) : 0;
+}
