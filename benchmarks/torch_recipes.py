@@ -48,7 +48,7 @@ def _sgd(weight_decay: float, nesterov: bool) -> Callable[[Iterator[nn.Parameter
 
 RECIPES = {
     "seed": Recipe(networks.SEED, "mnist", 100, 100, 0.01, _sgd(1e-4, False), relu_on_logits=True),
-    "vgg": Recipe(networks.VGG, "cifar", 12, 128, OneCycle(0.2), _sgd(5e-4, True), smoothing=0.1, augment=True),
+    "vgg": Recipe(networks.VGG, "cifar", 12, 128, OneCycle(0.2), _sgd(1e-3, True), smoothing=0.1, augment=True),
     "three-layer": Recipe(networks.THREE_LAYER, "cifar", 1, 64, OneCycle(0.03), _sgd(0.0, True)),
 }
 
@@ -81,17 +81,21 @@ class Scaling:
 
 
 class Crop:
-    """A random crop of 32 x 32 from images with a black margin of 4, half of them mirrored: one gather a batch."""
+    """A random crop of 32 x 32 from images with a mirrored margin of 2, half of them flipped: one gather a batch."""
+
+    margin = 2
 
     def __init__(self, x: torch.Tensor) -> None:
-        self.padded = nn.functional.pad(x, (4, 4, 4, 4))
+        around = (self.margin, self.margin)
+        self.padded = torch.from_numpy(np.pad(x.numpy(), ((0, 0), (0, 0), around, around), mode="reflect"))
         self.line = torch.arange(32)
 
     def __call__(self, index: torch.Tensor) -> torch.Tensor:
         """The augmented images `index`."""
         n = len(index)
-        rows = torch.randint(9, (n, 1)) + self.line
-        columns = torch.where(torch.rand(n, 1) < 0.5, self.line, self.line.flip(0)) + torch.randint(9, (n, 1))
+        offsets = 2 * self.margin + 1
+        rows = torch.randint(offsets, (n, 1)) + self.line
+        columns = torch.where(torch.rand(n, 1) < 0.5, self.line, self.line.flip(0)) + torch.randint(offsets, (n, 1))
         picked = self.padded[index[:, None, None], :, rows[:, :, None], columns[:, None, :]]
         return picked.permute(0, 3, 1, 2)
 

@@ -122,7 +122,7 @@ def record(images: np.ndarray, widths: tuple[int, ...] = (64, 128, 256)) -> mini
     return minidl.Model(*layers, minidl.MaxPool2D(3), minidl.Flatten(), last, **colours(images))
 
 
-def nesterov(lr: float, weight_decay: float = 5e-4) -> minidl.SGD:
+def nesterov(lr: float, weight_decay: float = 1e-3) -> minidl.SGD:
     """SGD with Nesterov momentum 0.9 over one cycle."""
     return minidl.SGD(minidl.OneCycle(lr), 0.9, weight_decay, nesterov=True)
 
@@ -148,7 +148,7 @@ def record_optimizer() -> minidl.SGD:
     return minidl.SGD(triangle, 0.85, RECORD_DECAY, nesterov=True, groups=groups)
 
 
-CROP_FLIP = (data.Crop(4), data.Flip())
+CROP_FLIP = (data.Crop(2, "reflect"), data.Flip())
 RECIPES = {
     "three-layer": Recipe(three_layer, lambda: nesterov(0.03, 0.0), 1, 64),
     "vgg": Recipe(vgg, lambda: nesterov(0.2), 12, 128, smoothing=0.1, augment=CROP_FLIP),
