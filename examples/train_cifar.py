@@ -4,7 +4,7 @@ three-layer  CS231n's ConvNet: conv - relu - 2x2 max pool - affine - relu - affi
 vgg          six 3x3 convolutions with batch normalisation, three max pools; crop and flip, SGD with Nesterov momentum.
 residual     three residual blocks of 16 to 64 channels and a mean over the map; the training of `vgg`.
 record       the highest accuracy in a quarter of an hour on two cores: a whitening first layer, identity starts, every
-             second epoch mirrored, Lookahead, a prediction over six views: the ways of Jordan 2024, arXiv 2404.00498.
+             second epoch mirrored, a prediction over six views: the ways of Jordan 2024, arXiv 2404.00498.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ RECORD_LAST = 25
 """The place of the last layer in `record`."""
 
 
-def record(images: np.ndarray, widths: tuple[int, ...] = (64, 128, 256)) -> minidl.Model:
+def record(images: np.ndarray, widths: tuple[int, ...] = (64, 256, 256)) -> minidl.Model:
     """A whitening layer, then three times two convolutions, the first of them pooled; the maximum over the map."""
     filters = whitening(images)
     layers: list[minidl.Layer] = [minidl.Conv2D(3, len(filters), 2, init=lambda shape, rng: filters), minidl.Relu()]
@@ -156,7 +156,7 @@ RECIPES = {
     "record": Recipe(
         record,
         record_optimizer,
-        epochs=14,
+        epochs=9,
         batch_size=256,
         smoothing=0.2,
         augment=(data.Crop(2, "reflect"), data.AlternatingFlip()),

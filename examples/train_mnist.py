@@ -120,12 +120,13 @@ RECIPES = {
     "best": Recipe(
         best_network,
         lambda: minidl.SGD(minidl.OneCycle(0.1, warmup=0.2), 0.9, 1e-4, nesterov=True, decay_all=False),
-        epochs=9,
+        epochs=13,
         batch_size=64,
         smoothing=0.05,
         augment=(data.Affine(rotation=12, scale=0.12, shift=2),),
         average=lambda: minidl.WeightAverage(0.995),
         views=data.Views(mirror=False, shifts=((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))),
+        winograd=4,
     ),
 }
 
