@@ -156,7 +156,7 @@ RECIPES = {
     "record": Recipe(
         record,
         record_optimizer,
-        epochs=9,
+        epochs=10,
         batch_size=256,
         smoothing=0.2,
         augment=(data.Crop(2, "reflect"), data.AlternatingFlip()),

@@ -120,7 +120,7 @@ RECIPES = {
     "best": Recipe(
         best_network,
         lambda: minidl.SGD(minidl.OneCycle(0.1, warmup=0.2), 0.9, 1e-4, nesterov=True, decay_all=False),
-        epochs=13,
+        epochs=12,
         batch_size=64,
         smoothing=0.05,
         augment=(data.Affine(rotation=12, scale=0.12, shift=2),),
