@@ -151,7 +151,7 @@ def record_optimizer() -> minidl.SGD:
 CROP_FLIP = (data.Crop(2, "reflect"), data.Flip())
 RECIPES = {
     "three-layer": Recipe(three_layer, lambda: nesterov(0.03, 0.0), 1, 64),
-    "vgg": Recipe(vgg, lambda: nesterov(0.2), 12, 128, smoothing=0.1, augment=CROP_FLIP),
+    "vgg": Recipe(vgg, lambda: nesterov(0.2), 12, 128, smoothing=0.1, augment=CROP_FLIP, winograd=4),
     "residual": Recipe(residual, lambda: nesterov(0.2), 20, 128, smoothing=0.1, augment=CROP_FLIP),
     "record": Recipe(
         record,
