@@ -25,18 +25,6 @@ typedef struct {
     T *x, *dy, *copy, *sums, *db;
 } dw2d_chunk;
 
-/* Rows (0, 5), (1, 2) or (3, 4) of B^T times the column d of six values. */
-INLINE void input_pair(int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
-    if (pair == 0) {
-        *first = 4 * d[0] - 5 * d[2] + d[4];
-        *second = 4 * d[1] - 5 * d[3] + d[5];
-        return;
-    }
-    V even = pair == 1 ? d[4] - 4 * d[2] : d[4] - d[2], odd = pair == 1 ? d[3] - 4 * d[1] : 2 * (d[3] - d[1]);
-    *first = even + odd;
-    *second = even - odd;
-}
-
 /* Twelve products of the tile of x whose corner is pixel (h, w), f_step apart, for the lanes of `mask`. x: one channel;
    `ahead`: to the next one, which is asked for on the way. inside: whether the whole tile lies in the image. */
 INLINE void input_products(int pair, const int inside, const T *x, size ahead, size H, size W, size h, size w, VI mask, T *out,

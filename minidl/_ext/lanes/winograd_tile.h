@@ -2,23 +2,32 @@
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
-/* B^T d of the m + 2 values along one axis. */
-INLINE void input_axis(const int m, V a[WINOGRAD_SIDE]) {
-    V d0 = a[0], d1 = a[1], d2 = a[2], d3 = a[3];
-    if (m == 2) {
-        a[0] = d0 - d2;
-        a[1] = d1 + d2;
-        a[2] = d2 - d1;
-        a[3] = d1 - d3;
+/* Rows (0, 5), (1, 2) or (3, 4) of B^T for m = 4 times six values. */
+INLINE void input_pair(int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
+    if (pair == 0) {
+        *first = 4 * d[0] - 5 * d[2] + d[4];
+        *second = 4 * d[1] - 5 * d[3] + d[5];
         return;
     }
-    V d4 = a[4], d5 = a[5], even = d4 - 4 * d2, odd = d3 - 4 * d1, low = d4 - d2, high = 2 * (d3 - d1);
-    a[0] = 4 * d0 - 5 * d2 + d4;
-    a[1] = even + odd;
-    a[2] = even - odd;
-    a[3] = low + high;
-    a[4] = low - high;
-    a[5] = 4 * d1 - 5 * d3 + d5;
+    V even = pair == 1 ? d[4] - 4 * d[2] : d[4] - d[2], odd = pair == 1 ? d[3] - 4 * d[1] : 2 * (d[3] - d[1]);
+    *first = even + odd;
+    *second = even - odd;
+}
+
+/* B^T d of the m + 2 values along one axis. */
+INLINE void input_axis(const int m, V a[WINOGRAD_SIDE]) {
+    V d[WINOGRAD_SIDE];
+    UNROLL for (int i = 0; i < m + 2; i++) d[i] = a[i];
+    if (m == 2) {
+        a[0] = d[0] - d[2];
+        a[1] = d[1] + d[2];
+        a[2] = d[2] - d[1];
+        a[3] = d[1] - d[3];
+        return;
+    }
+    input_pair(0, d, &a[0], &a[5]);
+    input_pair(1, d, &a[1], &a[2]);
+    input_pair(2, d, &a[3], &a[4]);
 }
 
 /* A^T p: m outputs of m + 2 products along one axis. */
