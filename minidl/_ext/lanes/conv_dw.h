@@ -4,7 +4,7 @@
    depend on the sizes alone and their sums are added in order, so the result has the same bits for any number of threads.
    x is copied with its padding, band after band; db is the weight gradient of one more input channel that is all ones. */
 
-enum { BAND_PIXELS = 64 };
+enum { BAND_PIXELS = 64 }; /* more where a tile has fewer channels */
 
 typedef struct {
     const conv_backward_args *a;
@@ -102,8 +102,9 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
     size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps;
     /* A band: enough pixels to make the sums over lanes rare, few enough to keep a tile's rows of dy in the first cache;
        several blocks where one has fewer. */
-    size rows_each = smaller(g.OH, ceil_div(BAND_PIXELS, g.OW)), row_bands = ceil_div(g.OH, rows_each);
-    size blocks_each = smaller(larger(blocks, 1), ceil_div(BAND_PIXELS, rows_each * g.OW));
+    size pixels = BAND_PIXELS * GRAD_M / smaller(GRAD_M, Og);
+    size rows_each = smaller(g.OH, ceil_div(pixels, g.OW)), row_bands = ceil_div(g.OH, rows_each);
+    size blocks_each = smaller(larger(blocks, 1), ceil_div(pixels, rows_each * g.OW));
     size bands = ceil_div(blocks, blocks_each) * row_bands, step = weights + g.O;
     size shares = grad_shares(bands, step * (size)sizeof(T));
     /* At least a tile's width of input channels for each task, which shares no copy of x with another. */
@@ -116,7 +117,7 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
         .columns = columns, .row_bands = row_bands, .bands = bands, .shares = shares, .dw = partial ? partial : a->dw,
         .db = !a->db ? NULL : partial ? partial + weights : a->db, .share_step = step,
     };
-    if (pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks * shares, bands * BAND_PIXELS * weights > PARALLEL_FROM)) return -1;
+    if (pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks * shares, bands * pixels * weights > PARALLEL_FROM)) return -1;
     if (!partial) return 0;
     if (reduce(partial, a->dw, weights, shares, step)) return -1;
     return a->db ? reduce(partial + weights, a->db, g.O, shares, step) : 0;

@@ -5,7 +5,7 @@
    stride-1 sweep of its own taps over the packed dy. */
 
 typedef struct {
-    size taps, *k, *t; /* taps of a phase with t falling, so that oh rises */
+    size taps, *k, *place; /* taps of a phase; q + place is the oh that one meets, and rises */
 } phase_taps;
 
 static void find_taps(size K, size S, size D, size phase, phase_taps *p) {
@@ -13,7 +13,7 @@ static void find_taps(size K, size S, size D, size phase, phase_taps *p) {
     for (size k = K - 1; k >= 0; k--) {
         if ((k * D) % S != phase) continue;
         p->k[p->taps] = k;
-        p->t[p->taps++] = (k * D - phase) / S;
+        p->place[p->taps++] = (phase - k * D) / S;
     }
 }
 
@@ -31,8 +31,8 @@ INLINE void phase_range(size i0, size i1, size P, size S, size phase, const phas
     *q0 = ceil_div(i0 + P - phase, S);
     *q1 = ceil_div(i1 + P - phase, S);
     if (*q1 > *q0 && p->taps) {
-        *low = smaller(*low, *q0 - p->t[0]);
-        *high = larger(*high, *q1 - p->t[p->taps - 1]);
+        *low = smaller(*low, *q0 + p->place[0]);
+        *high = larger(*high, *q1 + p->place[p->taps - 1]);
     }
 }
 
@@ -45,14 +45,18 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
     size h0 = PTRDIFF_MAX, h1 = PTRDIFF_MIN, q0, q1;
     for (size p = 0; p < g.SH; p++) phase_range(i0, i1, g.PH, g.SH, p, &job->high[p], &q0, &q1, &h0, &h1);
     if (h1 < h0) h0 = h1 = 0;
-    size row_bytes = source_copies(&job->source) ? PACK_CHANNELS * g.OW * VBYTES : 0;
+    int copies = source_copies(&job->source), in_place = !copies && window_in_place(R, C, g.DW);
+    if (in_place) columns = g.OW;
+    size row_bytes = copies ? PACK_CHANNELS * g.OW * VBYTES : 0;
+    size packed_bytes = in_place ? 0 : (h1 - h0) * columns * R * VBYTES;
     size offsets = g.KH * g.KW;
-    size *offset = pool_scratch(SCRATCH_TASK, (size_t)((h1 - h0) * columns * R * VBYTES + row_bytes + VBYTES) +
-                                                  (size_t)offsets * sizeof(size) + VBYTES);
+    size *offset = pool_scratch(SCRATCH_TASK, (size_t)(packed_bytes + row_bytes + VBYTES) + (size_t)offsets * sizeof(size) + VBYTES);
     if (!offset) return -1;
     T *rows = (T *)(((uintptr_t)(offset + offsets) + VBYTES - 1) & ~(uintptr_t)(VBYTES - 1));
     T *packed = rows + row_bytes / sizeof(T);
-    pack_pixels(&job->source, block, group * R, R, h0, h1, job->w0, job->w1, rows, packed);
+    if (!in_place) pack_pixels(&job->source, block, group * R, R, h0, h1, job->w0, job->w1, rows, packed);
+    const T *dy = in_place ? (const T *)job->source.x + (block * g.O + group) * g.OH * g.OW * L
+                           : packed - (h0 * columns + job->w0) * R * L; /* pixel (0, 0) */
 
     T *dx = (T *)job->a->dx + (block * g.C + group * C) * g.H * g.W * L;
     for (size ph = 0; ph < g.SH; ph++) {
@@ -64,20 +68,21 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
             size p0, p1;
             phase_range(0, g.W, g.PW, g.SW, pw, wide, &p0, &p1, &ignored_low, &ignored_high);
             if (q1 <= q0 || p1 <= p0) continue;
-            int joins = wide->taps > 1 && wide->t[0] - wide->t[1] == 1;
+            int joins = wide->taps > 1 && wide->place[1] - wide->place[0] == 1;
             size joined = joins ? wide->taps : 1, runs = high->taps * wide->taps / joined;
             for (size r = 0; r < runs; r++) {
                 size i = r * joined / wide->taps, j = r * joined % wide->taps;
-                offset[r] = -(high->t[i] * columns + wide->t[j]) * R * L;
+                offset[r] = (high->place[i] * columns + wide->place[j]) * R * L;
             }
             sweep_plan plan = {
                 .walk = {offset, runs, joined * R, joined * R, L, 0, 0, 0},
-                .rows = q1 - q0, .columns = p1 - p0, .in_row = columns * R * L, .in_column = R * L,
+                .in_row = columns * R * L, .in_column = R * L,
                 .out_row = g.SH * g.W * L, .out_column = g.SW * L, .M = C, .m0 = 0, .m1 = C, .out_m = g.H * g.W * L,
-                .a = job->weights[(ph * g.SW + pw) * g.G + group], .packed = 1,
+                .a = job->weights[(ph * g.SW + pw) * g.G + group], .terms = high->taps * wide->taps * R, .piece = joined * R, .packed = 1,
             };
-            const T *in = packed + ((q0 - h0) * columns + p0 - job->w0) * R * L;
-            sweep(&plan, in, dx + ((q0 * g.SH - g.PH + ph) * g.W + p0 * g.SW - g.PW + pw) * L, NULL);
+            window_axis rows_of = {1, high->taps, g.OH, high->place}, columns_of = {1, wide->taps, g.OW, wide->place};
+            sweep_window(&plan, &rows_of, &columns_of, R, q0, q1, p0, p1, dy + (q0 * columns + p0) * R * L,
+                         dx + ((q0 * g.SH - g.PH + ph) * g.W + p0 * g.SW - g.PW + pw) * L);
         }
     }
     return 0;

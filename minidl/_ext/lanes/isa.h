@@ -5,6 +5,7 @@
 #include "tile.h"
 #include "source.h"
 #include "sweep.h"
+#include "window.h"
 #include "winograd_tile.h"
 #include "winograd.h"
 #include "conv_forward.h"

@@ -64,6 +64,7 @@ static int linear_dx_task(void *context, ptrdiff_t panel) {
     sweep_plan plan = job->plan;
     plan.M = plan.m1 = M;
     plan.a = packed;
+    plan.terms = plan.piece = O;
     plan.packed = 1;
     sweep(&plan, job->dy, (T *)job->a->dx + f0 * L, NULL);
     return 0;

@@ -69,6 +69,10 @@ static void pack_pixels(const row_source *s, size block, size c0, size C, size h
             size count = C - c < PACK_CHANNELS ? C - c : PACK_CHANNELS;
             for (size i = 0; i < count; i++) row[i] = source_row(s, block, c0 + c + i, h, rows + i * s->W * L);
             T *out = dst + ((from - w0) * C + c) * L;
+            if (C == 1) {
+                memcpy(out, row[0] + from * L, (size_t)(to - from) * VBYTES);
+                continue;
+            }
             for (size w = from; w < to; w++, out += C * L)
                 for (size i = 0; i < count; i++) store(out + i * L, load(row[i] + w * L));
         }

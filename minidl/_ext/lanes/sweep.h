@@ -8,6 +8,7 @@ typedef struct {
     size out_row, out_column;     /* steps between stored values */
     size M, m0, m1, out_m;        /* output channels in all, those to do, elements between them */
     const T *a, *bias;            /* packed weights: tile after tile; else a_row, a_step of walk hold */
+    size terms, first, piece;     /* of packed weights: of an output channel, before the walk's first, of a whole run */
     int packed, relu, pool, add;  /* add: to what stands in the output */
 } sweep_plan;
 
@@ -44,9 +45,32 @@ static void sweep_tile(const sweep_plan *s, tile_walk *walk, size m0, int M, con
     }
 }
 
+/* A single channel: its pixels row by row, or down a single column. */
+static void sweep_lines(const sweep_plan *s, const tile_walk *walk, const T *a, const T *in, T *out) {
+    tile_store to = {s->bias, 0, s->relu, 0};
+    int down = s->columns == 1;
+    size lines = down ? 1 : s->rows, length = down ? s->rows : s->columns;
+    size x_pixel = down ? s->in_row : s->in_column, y_pixel = down ? s->out_row : s->out_column;
+    for (size r = 0; r < lines; r++) {
+        const T *x = in + r * s->in_row;
+        T *y = out + r * s->out_row;
+        for (size left = length; left;) {
+            size P = left >= LINE_P ? LINE_P : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+            switch (P) {
+                case LINE_P: tile_line(LINE_P, walk, a, x, x_pixel, &to, y, y_pixel); break;
+                case 4: tile_line(4, walk, a, x, x_pixel, &to, y, y_pixel); break;
+                case 2: tile_line(2, walk, a, x, x_pixel, &to, y, y_pixel); break;
+                default: tile_line(1, walk, a, x, x_pixel, &to, y, y_pixel);
+            }
+            x += P * x_pixel;
+            y += P * y_pixel;
+            left -= P;
+        }
+    }
+}
+
 static void sweep(const sweep_plan *s, const T *in, T *out, uint8_t *code) {
     tile_walk walk = s->walk;
-    size terms = walk.runs ? (walk.runs - 1) * walk.run + walk.last_run : 0;
     size tiles = tile_count(s->M, s->pool ? TILE_POOL_M : TILE_M);
     for (size t = 0; t < tiles; t++) {
         size m = tile_start(s->M, tiles, t), M = tile_start(s->M, tiles, t + 1) - m;
@@ -55,12 +79,13 @@ static void sweep(const sweep_plan *s, const T *in, T *out, uint8_t *code) {
         if (s->packed) {
             walk.a_row = 1;
             walk.a_step = M;
-            walk.a_piece = walk.run * M;
-            a += m * terms;
+            walk.a_piece = s->piece * M;
+            a += m * s->terms + s->first * M;
         } else {
             a += m * walk.a_row;
         }
-        sweep_tile(s, &walk, m, (int)M, a, in, out, code);
+        if (s->M == 1 && s->packed && !s->pool) sweep_lines(s, &walk, a, in, out);
+        else sweep_tile(s, &walk, m, (int)M, a, in, out, code);
     }
 }
 

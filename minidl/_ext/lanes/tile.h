@@ -71,6 +71,24 @@ static void tile(int M, int P, const tile_walk *walk, const T *a, const T *const
 #undef CASE
 }
 
+/* The tile of a single channel: a line of up to LINE_P pixels x + j * x_pixel, enough that the sums do not wait for each other. */
+enum { LINE_P = 8 };
+
+INLINE void tile_line(const int P, const tile_walk *walk, const T *a, const T *x, size x_pixel, const tile_store *to, T *y,
+                      size y_pixel) {
+    V acc[LINE_P];
+    UNROLL for (int j = 0; j < P; j++) acc[j] = to->bias ? splat(to->bias[0]) : (V){0};
+    for (size r = 0; r < walk->runs; r++) {
+        const T *ak = a + r * walk->a_piece, *xk = x + walk->offset[r];
+        for (size k = 0; k < walk->run; k++) {
+            T s = ak[k * walk->a_step];
+            UNROLL for (int j = 0; j < P; j++) acc[j] += s * load(xk + j * x_pixel);
+            xk += walk->x_step;
+        }
+    }
+    UNROLL for (int j = 0; j < P; j++) storeu(y + j * y_pixel, to->relu ? relu(acc[j]) : acc[j]);
+}
+
 /* The four pixels of a 2 x 2 window -> the pooled value and the byte that the backward pass needs. */
 INLINE V pool_window(const V v[4], int kind, int rectify, VI *code) {
     if (kind == POOL_AVG) {
