@@ -48,11 +48,16 @@ INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T 
     V acc[ACC_M][ACC_P];
     UNROLL for (int i = 0; i < M; i++) {
         V start = to->bias ? splat(to->bias[i]) : (V){0};
-        UNROLL for (int j = 0; j < P; j++) acc[i][j] = to->add ? loadu(y[j] + i * to->y_row) : start;
+        UNROLL for (int j = 0; j < P; j++) acc[i][j] = start;
     }
     tile_sum(M, P, walk, a, x, acc);
+    /* What stands in y is added last: a long sum in pieces loses less than one after another. */
     UNROLL for (int i = 0; i < M; i++) {
-        UNROLL for (int j = 0; j < P; j++) storeu(y[j] + i * to->y_row, to->relu ? relu(acc[i][j]) : acc[i][j]);
+        UNROLL for (int j = 0; j < P; j++) {
+            T *at = y[j] + i * to->y_row;
+            V v = to->add ? acc[i][j] + loadu(at) : acc[i][j];
+            storeu(at, to->relu ? relu(v) : v);
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 /* Weight gradient of a convolution three columns wide, stride 1, by the transpose of Winograd's F(4, 3) along rows:
    6 products for 4 neighbours of dy where the direct sum takes 12.
 
-   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: nearly as
-   exact as the direct sum, which both axes (winograd_dw2d.h) are not. The tiles are dealt to tasks as the bands of conv_dw.h
-   are. db is the sum of product 1 of dy, which is the tile's sum. */
+   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: for few
+   channels, or a kernel that is not three rows high, where both axes (winograd_dw2d.h) do not pay. The tiles are dealt to tasks
+   as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
 
 enum { ROW_OUT = 4, ROW_PRODUCTS = 6 }; /* of a tile */
 enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, at least, where there are as many */
@@ -46,7 +46,7 @@ INLINE void rows_gradient(const T *row, size W, size tiles, T *out, size f_step)
         V d[ROW_OUT];
         UNROLL for (int j = 0; j < ROW_OUT; j++) d[j] = ROW_OUT * t + j < W ? load(row + (ROW_OUT * t + j) * L) : (V){0};
         V a[ROW_PRODUCTS];
-        gradient_axis(d, a);
+        gradient_axis(ROW_OUT, d, a);
         UNROLL for (int f = 0; f < ROW_PRODUCTS; f++) store(out + f * f_step, a[f]);
     }
 }
@@ -139,7 +139,7 @@ static int winograd_dw_last_task(void *context, ptrdiff_t o) {
             for (size s = 1; s < job->shares; s++) p[f] += load_part(sums + s * job->share_step + f * step + k, count);
         }
         V w[3];
-        weight_axis(p, w);
+        weight_axis(ROW_OUT, p, w);
         for (size i = 0; i < count; i++)
             UNROLL for (int kw = 0; kw < 3; kw++) dw[(k + i) * 3 + kw] = w[kw][i];
     }

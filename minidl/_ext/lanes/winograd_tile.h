@@ -1,9 +1,15 @@
-/* The transforms of Winograd's F(m x m, 3x3), m = 2 or 4, of one tile; see winograd.h, and winograd_dw2d.h for the last. */
+/* The transforms of Winograd's F(m x m, 3x3), m = 2 or 4, along the axes of a tile; see winograd.h, and winograd_dw2d.h for the
+   last. */
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
-/* Rows (0, 5), (1, 2) or (3, 4) of B^T for m = 4 times six values. */
-INLINE void input_pair(int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
+/* Two rows of B^T times the m + 2 values d: (0, 3) or (1, 2) for m = 2, (0, 5), (1, 2) or (3, 4) for m = 4. */
+INLINE void input_pair(const int m, int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
+    if (m == 2) {
+        *first = pair ? d[1] + d[2] : d[0] - d[2];
+        *second = pair ? d[2] - d[1] : d[1] - d[3];
+        return;
+    }
     if (pair == 0) {
         *first = 4 * d[0] - 5 * d[2] + d[4];
         *second = 4 * d[1] - 5 * d[3] + d[5];
@@ -18,16 +24,9 @@ INLINE void input_pair(int pair, const V d[WINOGRAD_SIDE], V *first, V *second) 
 INLINE void input_axis(const int m, V a[WINOGRAD_SIDE]) {
     V d[WINOGRAD_SIDE];
     UNROLL for (int i = 0; i < m + 2; i++) d[i] = a[i];
-    if (m == 2) {
-        a[0] = d[0] - d[2];
-        a[1] = d[1] + d[2];
-        a[2] = d[2] - d[1];
-        a[3] = d[1] - d[3];
-        return;
-    }
-    input_pair(0, d, &a[0], &a[5]);
-    input_pair(1, d, &a[1], &a[2]);
-    input_pair(2, d, &a[3], &a[4]);
+    input_pair(m, 0, d, &a[0], &a[m + 1]);
+    input_pair(m, 1, d, &a[1], &a[2]);
+    if (m == 4) input_pair(m, 2, d, &a[3], &a[4]);
 }
 
 /* A^T p: m outputs of m + 2 products along one axis. */
@@ -91,31 +90,39 @@ INLINE void output_tile(const int m, const T *p, size f_step, V y[4][4]) {
     }
 }
 
-/* The weight gradient goes the other way: dw = G^T [sum of (A dy A^T) * (B^T x B)] G, here for m = 4 alone. */
+/* The weight gradient goes the other way: dw = G^T [sum of (A dy A^T) * (B^T x B)] G. */
 
-/* Rows (0, 5), (1, 2) or (3, 4) of A times four values. */
-INLINE void gradient_pair(int pair, const V d[4], V *first, V *second) {
+/* The rows of A, as of B^T in input_pair, times m values. */
+INLINE void gradient_pair(const int m, int pair, const V d[4], V *first, V *second) {
     if (pair == 0) {
         *first = d[0];
-        *second = d[3];
+        *second = m == 2 ? -d[1] : d[3];
         return;
     }
-    V even = pair == 1 ? d[0] + d[2] : d[0] + 4 * d[2], odd = pair == 1 ? d[1] + d[3] : 2 * d[1] + 8 * d[3];
+    V even = m == 2 ? d[0] : pair == 1 ? d[0] + d[2] : d[0] + 4 * d[2];
+    V odd = m == 2 ? d[1] : pair == 1 ? d[1] + d[3] : 2 * d[1] + 8 * d[3];
     *first = even + odd;
     *second = even - odd;
 }
 
-/* A d: six values of four along one axis. */
-INLINE void gradient_axis(const V d[4], V p[WINOGRAD_SIDE]) {
-    gradient_pair(0, d, &p[0], &p[5]);
-    gradient_pair(1, d, &p[1], &p[2]);
-    gradient_pair(2, d, &p[3], &p[4]);
+/* A d: m + 2 values of m along one axis. */
+INLINE void gradient_axis(const int m, const V d[4], V p[WINOGRAD_SIDE]) {
+    gradient_pair(m, 0, d, &p[0], &p[m + 1]);
+    gradient_pair(m, 1, d, &p[1], &p[2]);
+    if (m == 4) gradient_pair(m, 2, d, &p[3], &p[4]);
 }
 
-/* G^T p: three weights of six products along one axis. */
-INLINE void weight_axis(const V p[WINOGRAD_SIDE], V w[3]) {
+/* G^T p: three weights of m + 2 products along one axis. */
+INLINE void weight_axis(const int m, const V p[WINOGRAD_SIDE], V w[3]) {
+    V sum = p[1] + p[2];
+    if (m == 2) {
+        w[0] = p[0] + sum / 2;
+        w[1] = (p[1] - p[2]) / 2;
+        w[2] = sum / 2 + p[3];
+        return;
+    }
     /* One division each, at the end: it leaves sums of whole numbers whole. */
-    V sum = p[1] + p[2], sum2 = p[3] + p[4];
+    V sum2 = p[3] + p[4];
     w[0] = (6 * p[0] - 4 * sum + sum2) / 24;
     w[1] = (2 * (p[2] - p[1]) + p[3] - p[4]) / 12;
     w[2] = (sum2 - sum) / 6 + p[5];
