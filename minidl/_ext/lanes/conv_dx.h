@@ -92,9 +92,10 @@ static int conv_dx(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), C = g.C / g.G, R = g.O / g.G, weights = g.O * C * g.KH * g.KW;
     if (!blocks || !g.C || !g.H || !g.W) return 0;
-    if (winograd_pays(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, R, C, g.H, g.W)) {
+    winograd_size tile = winograd_choice(&g, R, C, g.H, g.W, a->winograd);
+    if (tile.rows) {
         winograd_job job = {.source = *source, .n = g.n, .groups = g.G, .R = R, .M = C, .H = g.H, .W = g.W, .top = 2 - g.PH,
-                            .left = 2 - g.PW, .w_m = 9, .w_r = C * 9, .w = a->w, .turned = 1, .y = a->dx, .m = a->winograd};
+                            .left = 2 - g.PW, .w_m = 9, .w_r = C * 9, .w = a->w, .turned = 1, .y = a->dx, .m = tile};
         return winograd(&job);
     }
     size words = 2 * (g.SH * g.KH + g.SW * g.KW) + g.KH * g.KW;

@@ -46,10 +46,11 @@ static int conv_forward(const conv_forward_args *a) {
     size rows = a->pool ? g.OH / 2 : g.OH, columns = a->pool ? g.OW / 2 : g.OW;
     if (!blocks || !rows || !columns || !g.O) return 0;
     row_source source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W};
-    if (winograd_pays(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, C, M, g.OH, g.OW)) {
+    winograd_size tile = winograd_choice(&g, C, M, g.OH, g.OW, a->winograd);
+    if (tile.rows) {
         winograd_job job = {.source = source, .n = g.n, .groups = g.G, .R = C, .M = M, .H = g.OH, .W = g.OW, .top = g.PH,
                             .left = g.PW, .w_m = C * 9, .w_r = 9, .w = a->w, .bias = a->b, .relu = a->relu, .pool = a->pool,
-                            .y = a->y, .code = a->code, .m = a->winograd};
+                            .y = a->y, .code = a->code, .m = tile};
         return winograd(&job);
     }
     size taps = g.KH * g.KW, weights = g.O * C * taps;

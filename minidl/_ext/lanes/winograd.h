@@ -1,10 +1,41 @@
-/* Winograd convolution F(m x m, 3x3) with stride 1, m = 2 or 4: (m + 2)^2 products for m^2 outputs where the direct sum
-   takes 9 m^2.
+/* Winograd convolution F(mh x mw, 3x3) with stride 1: (mh + 2) (mw + 2) products for mh mw outputs where the direct sum
+   takes 9 mh mw.
 
-   y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of m + 2 pixels a side (Lavin and Gray 2016, "Fast algorithms for
-   convolutional neural networks"), summed over input channels before the last transform. The products are (m + 2)^2 small
-   matrix products by the register tile of tile.h. The input gradient is the same with the kernel turned by 180 degrees
-   and transposed. F(2x2) is as exact as a direct sum; F(4x4) loses about a digit, so it runs only where it is asked for. */
+   y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of mh + 2 by mw + 2 pixels (Lavin and Gray 2016, "Fast algorithms
+   for convolutional neural networks"), summed over input channels before the last transform. The products are
+   (mh + 2) (mw + 2) small matrix products by the register tile of tile.h. The input gradient is the same with the kernel
+   turned by 180 degrees and transposed. F(2x2) is as exact as a direct sum, F(2x4) nearly; F(4x4) loses about a digit, so it
+   runs only where it is asked for. */
+
+typedef struct {
+    size rows, columns; /* of a tile's outputs: 2 x 2, 2 x 4 or 4 x 4 */
+} winograd_size;
+
+/* Vector operations for one map, counted: products, transforms of the input, transforms of the output. */
+INLINE size winograd_cost(winograd_size m, size R, size M, size H, size W) {
+    size tiles = ceil_div(H, m.rows) * ceil_div(W, m.columns), area = (m.rows + 2) * (m.columns + 2);
+    size in = area == 16 ? 64 : area == 24 ? 124 : 228, out = area == 16 ? 48 : area == 24 ? 84 : 140;
+    return tiles * (area * M * R + in * R + out * M);
+}
+
+/* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
+enum { WINOGRAD_WIDE_CHANNELS = 256 };
+
+/* The tile that costs least, at most `rows` high; {0, 0} where the direct sum over R channels costs less. */
+static winograd_size winograd_choice(const geometry *g, size R, size M, size H, size W, size rows) {
+    static const winograd_size sizes[] = {{2, 2}, {2, 4}, {4, 4}};
+    winograd_size best = {0, 0};
+    if (g->KH != 3 || g->KW != 3 || g->SH != 1 || g->SW != 1 || g->DH != 1 || g->DW != 1) return best;
+    size least = 8 * H * W * M * R;
+    for (int i = 0; i < 3; i++) {
+        size cost = winograd_cost(sizes[i], R, M, H, W);
+        if (sizes[i].rows > rows || cost >= least) continue;
+        if (rows == 2 && sizes[i].columns == 4 && R > WINOGRAD_WIDE_CHANNELS) continue;
+        best = sizes[i];
+        least = cost;
+    }
+    return best;
+}
 
 /* One convolution in this form. R, M: channels summed over and made, of each group. w[m, r, kh, kw] stands at
    w + m * w_m + r * w_r, turned by 180 degrees if `turned`. The first tile's corner is input pixel (-top, -left). */
@@ -13,7 +44,8 @@ typedef struct {
     size n, groups, R, M, H, W; /* H, W of the output */
     size top, left, w_m, w_r;
     const T *w, *bias;
-    int turned, relu, pool, m;
+    int turned, relu, pool;
+    winograd_size m;
     T *y;
     uint8_t *code;
     /* set by winograd() */
@@ -24,19 +56,19 @@ typedef struct {
 INLINE size winograd_tiles(const winograd_job *job) { return tile_count(job->M, TILE_M); }
 
 /* Transformed weights of one register tile of one group: [frequency][r][i]. */
-INLINE void winograd_weights(const int m, const winograd_job *job, ptrdiff_t task) {
+INLINE void winograd_weights(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
     size tiles = winograd_tiles(job), t = task % tiles, group = task / tiles;
     size m0 = tile_start(job->M, tiles, t), M = tile_start(job->M, tiles, t + 1) - m0;
-    T *out = job->weights + (group * job->M + m0) * job->R * (m + 2) * (m + 2);
+    T *out = job->weights + (group * job->M + m0) * job->R * (mh + 2) * (mw + 2);
     for (size r = 0; r < job->R; r++) {
         for (size i = 0; i < M; i++) {
             const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m + r * job->w_r;
             T g[9], u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
             for (int k = 0; k < 9; k++) g[k] = w[job->turned ? 8 - k : k];
-            for (int k = 0; k < 3; k++) weight_values(m, g[k], g[3 + k], g[6 + k], u[k]);
-            for (int f = 0; f < m + 2; f++) {
-                weight_values(m, u[0][f], u[1][f], u[2][f], v);
-                for (int j = 0; j < m + 2; j++) out[(((m + 2) * f + j) * job->R + r) * M + i] = v[j];
+            for (int k = 0; k < 3; k++) weight_values(mh, g[k], g[3 + k], g[6 + k], u[k]);
+            for (int f = 0; f < mh + 2; f++) {
+                weight_values(mw, u[0][f], u[1][f], u[2][f], v);
+                for (int j = 0; j < mw + 2; j++) out[(((mw + 2) * f + j) * job->R + r) * M + i] = v[j];
             }
         }
     }
@@ -44,8 +76,9 @@ INLINE void winograd_weights(const int m, const winograd_job *job, ptrdiff_t tas
 
 static int winograd_weights_task(void *context, ptrdiff_t task) {
     const winograd_job *job = context;
-    if (job->m == 2) winograd_weights(2, job, task);
-    else winograd_weights(4, job, task);
+    if (job->m.columns == 2) winograd_weights(2, 2, job, task);
+    else if (job->m.rows == 2) winograd_weights(2, 4, job, task);
+    else winograd_weights(4, 4, job, task);
     return 0;
 }
 
@@ -55,8 +88,8 @@ typedef struct {
 } tile_spot;
 
 /* The outputs of P tiles and of M channels from m0 on, out of their products. */
-INLINE void winograd_outputs(const int m, const winograd_job *job, size plane, const tile_spot *spot, int P, size m0, int M,
-                             const T *products) {
+INLINE void winograd_outputs(const int mh, const int mw, const winograd_job *job, size plane, const tile_spot *spot, int P,
+                             size m0, int M, const T *products) {
     size half = job->pool ? 2 : 1, H = job->H / half, W = job->W / half;
     const T *bias = job->bias ? job->bias + plane % (job->groups * job->M) + m0 : NULL;
     for (int i = 0; i < M; i++) {
@@ -64,18 +97,18 @@ INLINE void winograd_outputs(const int m, const winograd_job *job, size plane, c
         size channel = (plane + m0 + i) * H * W;
         for (int j = 0; j < P; j++) {
             V y[4][4];
-            output_tile(m, products + (i * P + j) * L, TILE_M * TILE_P * L, y);
-            UNROLL for (int q = 0; q < m * m; q++) {
-                int a = q / m, b = q % m;
-                size h = m * spot[j].h + a, w = m * spot[j].w + b;
+            output_tile(mh, mw, products + (i * P + j) * L, TILE_M * TILE_P * L, y);
+            UNROLL for (int q = 0; q < mh * mw; q++) {
+                int a = q / mw, b = q % mw;
+                size h = mh * spot[j].h + a, w = mw * spot[j].w + b;
                 y[a][b] += start;
                 if (!job->pool && h < H && w < W)
                     store(job->y + (channel + h * W + w) * L, job->relu ? relu(y[a][b]) : y[a][b]);
             }
             if (!job->pool) continue;
-            UNROLL for (int q = 0; q < m * m / 4; q++) {
-                int a = q / (m / 2), b = q % (m / 2);
-                size h = m / 2 * spot[j].h + a, w = m / 2 * spot[j].w + b, at = (channel + h * W + w) * L;
+            UNROLL for (int q = 0; q < mh * mw / 4; q++) {
+                int a = q / (mw / 2), b = q % (mw / 2);
+                size h = mh / 2 * spot[j].h + a, w = mw / 2 * spot[j].w + b, at = (channel + h * W + w) * L;
                 V window[4] = {y[2 * a][2 * b], y[2 * a][2 * b + 1], y[2 * a + 1][2 * b], y[2 * a + 1][2 * b + 1]};
                 VI code;
                 if (h >= H || w >= W) continue;
@@ -109,12 +142,12 @@ static void winograd_products(int M, int P, size R, int frequencies, const T *a,
 #undef CASE
 }
 
-INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
-    const int frequencies = (m + 2) * (m + 2);
+INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
+    const int frequencies = (mh + 2) * (mw + 2);
     size band = task % job->bands, group = task / job->bands % job->groups, block = task / job->bands / job->groups;
     size R = job->R, chunk = job->chunk, columns = job->tile_columns, W = job->source.W;
     size r0 = band * job->tile_rows / job->bands, r1 = (band + 1) * job->tile_rows / job->bands;
-    size h0 = larger(0, m * r0 - job->top), h1 = smaller(job->source.H, m * r1 + 2 - job->top);
+    size h0 = larger(0, mh * r0 - job->top), h1 = smaller(job->source.H, mh * r1 + 2 - job->top);
     size f_step = (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
     size copied = source_copies(&job->source) && h1 > h0 ? R * (h1 - h0) * W * L : 0;
     size floats = frequencies * f_step + frequencies * TILE_M * TILE_P * L + copied;
@@ -137,14 +170,14 @@ INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
         for (size t = 0; t < count; t++) spot[t] = (tile_spot){(t0 + t) / columns, (t0 + t) % columns};
         for (size c = 0; c < R; c++) {
             for (size t = 0; t < count; t++) {
-                size h = m * spot[t].h - job->top, w = m * spot[t].w - job->left;
+                size h = mh * spot[t].h - job->top, w = mw * spot[t].w - job->left;
                 const T *row[WINOGRAD_SIDE];
-                for (int i = 0; i < m + 2; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
+                for (int i = 0; i < mh + 2; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
                 /* The next channel's rows lie far away: they are asked for while this one's are transformed. */
                 if (c + 1 < R)
-                    for (int i = 2; i < m + 2; i++)
-                        if (row[i]) UNROLL for (int j = 2; j < m + 2; j++) __builtin_prefetch(row[i] + x_channel + (w + j) * L);
-                input_tile(m, row, w, W, input + (t * R + c) * L, f_step);
+                    for (int i = 2; i < mh + 2; i++)
+                        if (row[i]) UNROLL for (int j = 2; j < mw + 2; j++) __builtin_prefetch(row[i] + x_channel + (w + j) * L);
+                input_tile(mh, mw, row, w, W, input + (t * R + c) * L, f_step);
             }
         }
         for (size o = 0; o < tiles; o++) {
@@ -153,7 +186,7 @@ INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
             for (size t = 0; t < count; t += TILE_P) {
                 size P = smaller(TILE_P, count - t);
                 winograd_products((int)M, (int)P, R, frequencies, a, input + t * R * L, f_step, products);
-                winograd_outputs(m, job, plane, spot + t, (int)P, m0, (int)M, products);
+                winograd_outputs(mh, mw, job, plane, spot + t, (int)P, m0, (int)M, products);
             }
         }
     }
@@ -162,28 +195,21 @@ INLINE int winograd_band(const int m, const winograd_job *job, ptrdiff_t task) {
 
 static int winograd_task(void *context, ptrdiff_t task) {
     const winograd_job *job = context;
-    return job->m == 2 ? winograd_band(2, job, task) : winograd_band(4, job, task);
-}
-
-/* Whether the transforms cost less than the products that they save. Vector operations for one tile, counted. */
-INLINE int winograd_pays(size KH, size KW, size SH, size SW, size DH, size DW, size R, size M, size H, size W) {
-    if (KH != 3 || KW != 3 || SH != 1 || SW != 1 || DH != 1 || DW != 1) return 0;
-    size tiles = ceil_div(H, 2) * ceil_div(W, 2);
-    return tiles * (16 * M * R + 64 * R + 48 * M) < 8 * H * W * M * R;
+    if (job->m.columns == 2) return winograd_band(2, 2, job, task);
+    return job->m.rows == 2 ? winograd_band(2, 4, job, task) : winograd_band(4, 4, job, task);
 }
 
 static int winograd(winograd_job *job) {
-    /* Where the larger tile hangs over the edge too far, the smaller does with fewer products. */
-    if (ceil_div(job->H, 4) * ceil_div(job->W, 4) * 36 >= ceil_div(job->H, 2) * ceil_div(job->W, 2) * 16) job->m = 2;
-    size m = job->m, blocks = blocks_of(job->n), tiles = winograd_tiles(job), frequencies = (m + 2) * (m + 2);
+    size mh = job->m.rows, mw = job->m.columns, frequencies = (mh + 2) * (mw + 2);
+    size blocks = blocks_of(job->n), tiles = winograd_tiles(job);
     size weights = job->groups * job->M * job->R * frequencies;
     job->weights = pool_scratch(SCRATCH_CALL, (size_t)weights * sizeof(T));
     if (!job->weights) return -1;
     if (pool_run(winograd_weights_task, job, job->groups * tiles, weights > PARALLEL_FROM)) return -1;
     /* Under pooling an odd last row or column is not needed. */
-    job->tile_rows = ceil_div(job->pool ? job->H / 2 * 2 : job->H, m);
-    job->tile_columns = ceil_div(job->pool ? job->W / 2 * 2 : job->W, m);
-    size rows_each = ceil_div(64 / (m * m), job->tile_columns); /* of a band: 64 pixels or more */
+    job->tile_rows = ceil_div(job->pool ? job->H / 2 * 2 : job->H, mh);
+    job->tile_columns = ceil_div(job->pool ? job->W / 2 * 2 : job->W, mw);
+    size rows_each = ceil_div(64 / (mh * mw), job->tile_columns); /* of a band: 64 pixels or more */
     job->bands = larger(1, job->tile_rows / rows_each);
     size fits = 256 * 1024 / (frequencies * job->R * VBYTES) / TILE_P * TILE_P;
     job->chunk = smaller(larger(fits, TILE_P), ceil_div(job->tile_rows, job->bands) * job->tile_columns);

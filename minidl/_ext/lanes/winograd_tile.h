@@ -1,4 +1,4 @@
-/* The transforms of Winograd's F(m x m, 3x3), m = 2 or 4, along the axes of a tile; see winograd.h, and winograd_dw2d.h for the
+/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile; see winograd.h, and winograd_dw2d.h for the
    last. */
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
@@ -62,31 +62,31 @@ INLINE void weight_values(const int m, T g0, T g1, T g2, T u[WINOGRAD_SIDE]) {
 }
 
 /* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
-INLINE void input_tile(const int m, const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) {
+INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) {
     V d[WINOGRAD_SIDE][WINOGRAD_SIDE], a[WINOGRAD_SIDE] = {{0}};
-    int inside = w >= 0 && w + m + 2 <= W;
-    UNROLL for (int i = 0; i < m + 2; i++) {
-        UNROLL for (int j = 0; j < m + 2; j++)
+    int inside = w >= 0 && w + mw + 2 <= W;
+    UNROLL for (int i = 0; i < mh + 2; i++) {
+        UNROLL for (int j = 0; j < mw + 2; j++)
             d[j][i] = row[i] && (inside || (w + j >= 0 && w + j < W)) ? load(row[i] + (w + j) * L) : (V){0};
     }
-    UNROLL for (int j = 0; j < m + 2; j++) input_axis(m, d[j]);
-    UNROLL for (int i = 0; i < m + 2; i++) {
-        UNROLL for (int j = 0; j < m + 2; j++) a[j] = d[j][i];
-        input_axis(m, a);
-        UNROLL for (int j = 0; j < m + 2; j++) store(out + (i * (m + 2) + j) * f_step, a[j]);
+    UNROLL for (int j = 0; j < mw + 2; j++) input_axis(mh, d[j]);
+    UNROLL for (int i = 0; i < mh + 2; i++) {
+        UNROLL for (int j = 0; j < mw + 2; j++) a[j] = d[j][i];
+        input_axis(mw, a);
+        UNROLL for (int j = 0; j < mw + 2; j++) store(out + (i * (mw + 2) + j) * f_step, a[j]);
     }
 }
 
 /* A^T p A: y[i][j], the outputs of a tile, from products f_step apart. */
-INLINE void output_tile(const int m, const T *p, size f_step, V y[4][4]) {
+INLINE void output_tile(const int mh, const int mw, const T *p, size f_step, V y[4][4]) {
     V columns[WINOGRAD_SIDE][4], a[WINOGRAD_SIDE] = {{0}};
-    UNROLL for (int j = 0; j < m + 2; j++) {
-        UNROLL for (int i = 0; i < m + 2; i++) a[i] = load(p + (i * (m + 2) + j) * f_step);
-        output_axis(m, a, columns[j]);
+    UNROLL for (int j = 0; j < mw + 2; j++) {
+        UNROLL for (int i = 0; i < mh + 2; i++) a[i] = load(p + (i * (mw + 2) + j) * f_step);
+        output_axis(mh, a, columns[j]);
     }
-    UNROLL for (int i = 0; i < m; i++) {
-        UNROLL for (int j = 0; j < m + 2; j++) a[j] = columns[j][i];
-        output_axis(m, a, y[i]);
+    UNROLL for (int i = 0; i < mh; i++) {
+        UNROLL for (int j = 0; j < mw + 2; j++) a[j] = columns[j][i];
+        output_axis(mw, a, y[i]);
     }
 }
 
