@@ -130,10 +130,14 @@ INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T 
         UNROLL for (int q = 0; q < 4; q++) acc[i][q] = start;
     }
     tile_sum(M, 4, walk, a, x, acc);
+    VI bits[ACC_M];
+    if (!code) { /* on a path of its own, from which the compiler leaves out the bits */
+        UNROLL for (int i = 0; i < M; i++) store(y + i * to->y_row, pool_window(acc[i], kind, to->relu, &bits[i]));
+        return;
+    }
     UNROLL for (int i = 0; i < M; i++) {
-        VI bits;
-        store(y + i * to->y_row, pool_window(acc[i], kind, to->relu, &bits));
-        if (code) *(VB *)(code + i * to->y_row) = __builtin_convertvector(bits, VB);
+        store(y + i * to->y_row, pool_window(acc[i], kind, to->relu, &bits[i]));
+        *(VB *)(code + i * to->y_row) = __builtin_convertvector(bits[i], VB);
     }
 }
 

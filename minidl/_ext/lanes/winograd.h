@@ -199,6 +199,9 @@ static int winograd_task(void *context, ptrdiff_t task) {
     return job->m.rows == 2 ? winograd_band(2, 4, job, task) : winograd_band(4, 4, job, task);
 }
 
+/* At least as many, if there are so many rows of tiles: a single block of images is dealt to several threads. */
+enum { WINOGRAD_TASKS = 8 };
+
 static int winograd(winograd_job *job) {
     size mh = job->m.rows, mw = job->m.columns, frequencies = (mh + 2) * (mw + 2);
     size blocks = blocks_of(job->n), tiles = winograd_tiles(job);
@@ -210,7 +213,8 @@ static int winograd(winograd_job *job) {
     job->tile_rows = ceil_div(job->pool ? job->H / 2 * 2 : job->H, mh);
     job->tile_columns = ceil_div(job->pool ? job->W / 2 * 2 : job->W, mw);
     size rows_each = ceil_div(64 / (mh * mw), job->tile_columns); /* of a band: 64 pixels or more */
-    job->bands = larger(1, job->tile_rows / rows_each);
+    size few = smaller(job->tile_rows, ceil_div(WINOGRAD_TASKS, blocks * job->groups));
+    job->bands = larger(few, job->tile_rows / rows_each);
     size fits = 256 * 1024 / (frequencies * job->R * VBYTES) / TILE_P * TILE_P;
     job->chunk = smaller(larger(fits, TILE_P), ceil_div(job->tile_rows, job->bands) * job->tile_columns);
     size work = blocks * job->groups * job->M * job->R * job->H * job->W * 4;
