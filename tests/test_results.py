@@ -39,11 +39,14 @@ def test_a_table_has_a_row_for_each_way_of_training(results):
         run(),
         run(winograd=4, accuracy=0.5),
         run(library="PyTorch 2", channels_last=True, seconds=812.4),
+        run(seed=3, threads=1, busy=True),
+        run(seed=4, accuracy=0.98, busy=True),
     ]
     rows = results.table(runs).splitlines()[2:]
     assert rows == [
         "| fast | PyTorch 2 channels_last | 2 | 2 | 1 | 99.00 | 99.00 | 812 |",
         "| fast | minidl 1 | 2 | 2 | 2 | 99.10 ± 0.14 | 99.00, 99.20 | 1.25 |",
+        "| fast | minidl 1 |  | 2 | 2 | 98.50 ± 0.71 | 99.00, 98.00 |  |",
         "| fast | minidl 1 F(4x4,3x3) | 2 | 2 | 1 | 50.00 | 50.00 | 1.25 |",
     ]
 
@@ -51,6 +54,9 @@ def test_a_table_has_a_row_for_each_way_of_training(results):
 def test_runs_are_kept_and_written_between_their_marks(results, tmp_path, capsys):
     files = [write(tmp_path / "a.json"), write(tmp_path / "b.json", validate=True, accuracy=0.9)]
     assert results.main(["add", *map(str, files)]) == 0
+    assert results.main(["add", "--busy", str(write(tmp_path / "c.json", seed=2))]) == 0
+    assert json.loads((results.RUNS / "fast-minidl-1-test-2.json").read_text())["busy"]
+    (results.RUNS / "fast-minidl-1-test-2.json").unlink()
     assert sorted(path.name for path in results.RUNS.iterdir()) == [
         "fast-minidl-1-test-1.json",
         "fast-minidl-1-validation-1.json",

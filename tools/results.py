@@ -55,11 +55,11 @@ def file_name(run: Run) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).lower() + ".json"
 
 
-def add(paths: list[Path]) -> None:
-    """Copy runs into docs/results, without what is long."""
+def add(paths: list[Path], busy: bool = False) -> None:
+    """Copy runs into docs/results. busy: the machine had other work, so that their times and threads say nothing."""
     RUNS.mkdir(exist_ok=True)
     for path in paths:
-        run = load(path)
+        run = load(path) | ({"busy": True} if busy else {})
         (RUNS / file_name(run)).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
         print(f"{path} -> {RUNS / file_name(run)}")
 
@@ -91,14 +91,17 @@ def curve(folder: Path, name: str) -> None:
 
 
 def table(runs: list[Run]) -> str:
-    """One row for each way of training: mean accuracy with its standard deviation, every run's, the least time."""
+    """One row for each way of training: mean accuracy with its standard deviation, every run's, the least time; neither
+    threads nor time for runs on a busy machine.
+    """
     rows = [
         "| recipe | trained by | threads | epochs | runs | accuracy / % | each run | least time / s |",
         "|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in sorted(runs, key=lambda run: (*group(run), run["seed"])):
-        groups.setdefault((*group(run), run["threads"], run["epochs"]), []).append(run)
+        threads = "" if run.get("busy") else run["threads"]
+        groups.setdefault((*group(run), threads, run["epochs"]), []).append(run)
     for (recipe, who, threads, epochs), members in groups.items():
         accuracies = [100 * run["accuracy"] for run in members]
         spread = f" ± {statistics.stdev(accuracies):.2f}" if len(members) > 1 else ""
@@ -106,7 +109,7 @@ def table(runs: list[Run]) -> str:
         seconds = min(run["seconds"] for run in members)
         rows.append(
             f"| {recipe} | {who} | {threads} | {epochs} | {len(members)} | {statistics.mean(accuracies):.2f}{spread}"
-            f" | {each} | {seconds:.{2 if seconds < 10 else 1 if seconds < 100 else 0}f} |"
+            f" | {each} | {f'{seconds:.{2 if seconds < 10 else 1 if seconds < 100 else 0}f}' if threads else ''} |"
         )
     return "\n".join(rows)
 
@@ -133,7 +136,9 @@ def main(argv: list[str] | None = None) -> int:
     """Exit status 1 if a file is not as it must be."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = p.add_subparsers(dest="command", required=True)
-    commands.add_parser("add", help="keep runs").add_argument("files", type=Path, nargs="+", metavar="result.json")
+    kept = commands.add_parser("add", help="keep runs")
+    kept.add_argument("files", type=Path, nargs="+", metavar="result.json")
+    kept.add_argument("--busy", action="store_true", help="the machine had other work: their times say nothing")
     for command, what in (("pictures", "keep a run's pictures"), ("curve", "draw a run's accuracy against time")):
         kept = commands.add_parser(command, help=what)
         kept.add_argument("folder", type=Path)
@@ -142,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
     options = p.parse_args(argv)
     try:
         if options.command == "add":
-            add(options.files)
+            add(options.files, options.busy)
         elif options.command == "pictures":
             pictures(options.folder, options.name)
         elif options.command == "curve":

@@ -96,7 +96,8 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
     if (!g.O || !Cg) return 0;
     if (blocks && g.KW == 3 && g.SH == 1 && g.SW == 1 && g.DH == 1 && g.DW == 1) {
         size direct = 3 * g.KH * g.OH * g.OW * Og * Cg, along_rows = winograd_dw_cost(&g);
-        if (g.KH == 3 && winograd_dw2d_cost(&g, a->winograd) < smaller(direct, along_rows)) return winograd_dw2d(a, source, a->winograd);
+        size m = a->winograd == 4 && winograd_dw2d_cost(&g, 4) < winograd_dw2d_cost(&g, 2) ? 4 : 2;
+        if (g.KH == 3 && winograd_dw2d_cost(&g, m) < smaller(direct, along_rows)) return winograd_dw2d(a, source, m);
         if (along_rows < direct) return winograd_dw(a, source);
     }
     size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps;

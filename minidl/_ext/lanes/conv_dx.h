@@ -49,8 +49,8 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
     if (in_place) columns = g.OW;
     size row_bytes = copies ? PACK_CHANNELS * g.OW * VBYTES : 0;
     size packed_bytes = in_place ? 0 : (h1 - h0) * columns * R * VBYTES;
-    size offsets = g.KH * g.KW;
-    size *offset = pool_scratch(SCRATCH_TASK, (size_t)(packed_bytes + row_bytes + VBYTES) + (size_t)offsets * sizeof(size) + VBYTES);
+    size offsets = g.KH * g.KW, bytes = packed_bytes + row_bytes + offsets * (size)sizeof(size) + 2 * VBYTES;
+    size *offset = pool_scratch(SCRATCH_TASK, (size_t)bytes);
     if (!offset) return -1;
     T *rows = (T *)(((uintptr_t)(offset + offsets) + VBYTES - 1) & ~(uintptr_t)(VBYTES - 1));
     T *packed = rows + row_bytes / sizeof(T);
@@ -78,7 +78,8 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
                 .walk = {offset, runs, joined * R, joined * R, L, 0, 0, 0},
                 .in_row = columns * R * L, .in_column = R * L,
                 .out_row = g.SH * g.W * L, .out_column = g.SW * L, .M = C, .m0 = 0, .m1 = C, .out_m = g.H * g.W * L,
-                .a = job->weights[(ph * g.SW + pw) * g.G + group], .terms = high->taps * wide->taps * R, .piece = joined * R, .packed = 1,
+                .a = job->weights[(ph * g.SW + pw) * g.G + group], .packed = 1,
+                .terms = high->taps * wide->taps * R, .piece = joined * R,
             };
             window_axis rows_of = {1, high->taps, g.OH, high->place}, columns_of = {1, wide->taps, g.OW, wide->place};
             sweep_window(&plan, &rows_of, &columns_of, R, q0, q1, p0, p1, dy + (q0 * columns + p0) * R * L,

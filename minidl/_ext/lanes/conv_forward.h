@@ -82,8 +82,9 @@ static int conv_forward(const conv_forward_args *a) {
         .bands = bands, .rows = rows, .columns = columns, .weights = packed, .in_place = in_place,
         .high = {g.SH, g.KH, g.H, place_h}, .wide = {g.SW, g.KW, g.W, place_w},
         .plan = {.walk = {offset, taps / joined, joined * C, joined * C, L, 0, 0, 0}, .columns = columns,
-                 .in_row = g.SH * row * C * L, .in_column = g.SW * C * L, .out_row = columns * L, .out_column = L, .M = M, .m0 = 0, .m1 = M,
-                 .out_m = rows * columns * L, .terms = taps * C, .piece = joined * C, .packed = 1, .relu = a->relu, .pool = a->pool},
+                 .in_row = g.SH * row * C * L, .in_column = g.SW * C * L, .out_row = columns * L, .out_column = L,
+                 .M = M, .m0 = 0, .m1 = M, .out_m = rows * columns * L, .terms = taps * C, .piece = joined * C, .packed = 1,
+                 .relu = a->relu, .pool = a->pool},
     };
     size work = blocks * g.O * rows * columns * (a->pool ? 4 : 1) * C * taps;
     return pool_run(conv_forward_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);

@@ -172,7 +172,8 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
             for (size t = 0; t < count; t++) {
                 size h = mh * spot[t].h - job->top, w = mw * spot[t].w - job->left;
                 const T *row[WINOGRAD_SIDE];
-                for (int i = 0; i < mh + 2; i++) row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
+                for (int i = 0; i < mh + 2; i++)
+                    row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
                 /* The next channel's rows lie far away: they are asked for while this one's are transformed. */
                 if (c + 1 < R)
                     for (int i = 2; i < mh + 2; i++)

@@ -213,20 +213,22 @@ static int winograd_dw2d_last_task(void *context, ptrdiff_t o) {
 /* Vector operations, counted; as winograd_dw_cost. */
 INLINE size winograd_dw2d_cost(const geometry *g, size m) {
     size C = g->C / g->G, O = g->O / g->G, width = ceil_div(C, L) * L, products = 12 * row_pairs(m);
-    size tiles = ceil_div(g->OH, m) * ceil_div(g->OW, TILE_COLUMNS), transforms = m == 2 ? 300 : 500;
-    return tiles * ((products + 2) * O * width + transforms * C * ceil_div(O, DW2D_CHUNK) + transforms / 2 * O * ceil_div(C, DW2D_CHUNK));
+    size tiles = ceil_div(g->OH, m) * ceil_div(g->OW, TILE_COLUMNS), of_x = m == 2 ? 300 : 500, of_dy = of_x / 2;
+    return tiles * ((products + 2) * O * width + of_x * C * ceil_div(O, DW2D_CHUNK) + of_dy * O * ceil_div(C, DW2D_CHUNK));
 }
 
 static int winograd_dw2d(const conv_backward_args *a, const row_source *source, size m) {
     const geometry g = a->g;
     size Cg = g.C / g.G, Og = g.O / g.G, vectors = ceil_div(Cg, L), width = vectors * L;
-    size tile_rows = ceil_div(g.OH, m), tile_columns = ceil_div(g.OW, TILE_COLUMNS), tiles = blocks_of(g.n) * tile_rows * tile_columns;
+    size tile_rows = ceil_div(g.OH, m), tile_columns = ceil_div(g.OW, TILE_COLUMNS);
+    size tiles = blocks_of(g.n) * tile_rows * tile_columns;
     size products = row_pairs(m) * PAIR_PRODUCTS * g.O * width, step = products + ceil_div(g.O, L) * L;
     size shares = larger(1, smaller(smaller(GRAD_TASKS, ceil_div(tiles, DW2D_TILES)), DW2D_PARTIAL_BYTES / (step * (size)sizeof(T))));
     T *sums = pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T));
     if (!sums) return -1;
     winograd_dw2d_job job = {
-        .a = a, .source = *source, .m = m, .width = width, .c_chunks = ceil_div(vectors, DW2D_CHUNK / L), .o_chunks = ceil_div(Og, DW2D_CHUNK),
+        .a = a, .source = *source, .m = m, .width = width, .c_chunks = ceil_div(vectors, DW2D_CHUNK / L),
+        .o_chunks = ceil_div(Og, DW2D_CHUNK),
         .tile_rows = tile_rows, .tile_columns = tile_columns, .tiles = tiles, .shares = shares, .sums = sums,
         .db = a->db ? sums + products : NULL, .share_step = step,
     };

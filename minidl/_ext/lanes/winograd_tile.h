@@ -1,5 +1,5 @@
-/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile; see winograd.h, and winograd_dw2d.h for the
-   last. */
+/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile; see winograd.h, and
+   winograd_dw2d.h for the last. */
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
