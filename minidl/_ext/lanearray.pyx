@@ -60,8 +60,8 @@ winograd_tile = 2
 def use_winograd(int tile):
     """Rows of the largest output tile in Winograd's form of 3 x 3 convolutions, forward and backward: 2, or 4.
 
-    With 2, the default, F(2x2,3x3) and F(2x4,3x3) run where they are faster than a direct sum, with errors below 5e-6 of the
-    largest value. With 4 also F(4x4,3x3), which takes fewer products and loses about a digit.
+    With 2, the default, F(2x2,3x3) and F(2x4,3x3) run where they are faster than a direct sum, with errors below 5e-6
+    of the largest value. With 4 also F(4x4,3x3), which takes fewer products and loses about a digit.
     """
     global winograd_tile
     if tile != 2 and tile != 4:
