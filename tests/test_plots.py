@@ -12,7 +12,7 @@ import pytest
 
 import minidl
 from minidl import plots
-from minidl.data import AlternatingFlip
+from minidl.data import AlternatingFlip, Views
 
 HISTORY = {
     "train_loss": [2.0, 1.0, 0.5],
@@ -257,6 +257,17 @@ def test_the_report_is_six_pictures(tmp_path, channels):
         "curves.png", "filters.png", "feature_maps.png", "confusion.png", "mistakes.png", "histograms.png"
     ]  # fmt: skip
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
+
+
+def test_the_report_judges_as_the_views_do(tmp_path, monkeypatch):
+    x, y = np.zeros((2, 1, 8, 8), np.uint8), np.arange(2)
+    model = minidl.Model(minidl.Conv2D(1, 2, 3), minidl.Relu(), minidl.Flatten(), minidl.Linear(72, 2))
+    counted = []
+    monkeypatch.setattr(model, "predict", lambda x, views=None: np.eye(2)[[1, 0] if views else [0, 1]])
+    monkeypatch.setattr(plots.arrays, "confusion_counts", lambda *a: counted.append(a[1]) or np.eye(2, dtype=int))
+    for views in (None, Views()):
+        plots.save_report(model, HISTORY, (x, y), tmp_path, views=views)
+    np.testing.assert_array_equal(counted, [[0, 1], [1, 0]])
 
 
 def test_matplotlib_is_loaded_only_when_something_is_drawn_and_its_absence_explained():

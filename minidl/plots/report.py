@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl.plots import arrays, figures
+
+if TYPE_CHECKING:
+    from minidl.data import Views
 
 
 def _as_pictures(x: np.ndarray) -> np.ndarray:
@@ -23,18 +26,19 @@ def save_report(
     folder: str | Path,
     names: Sequence[str] | None = None,
     samples: int = 6,
+    views: Views | None = None,
 ) -> list[Path]:
     """Write all pictures of a trained classifier as PNG into `folder` (made if needed); returns their paths.
 
     model: a `minidl.Model` just after training (the gradients of its last step are drawn) that starts with a Conv2D.
     history: of the training. data: images (N, C, H, W) with C = 1 or 3 and integer labels (N,) to judge it on. names:
     class names. samples: number of images, of different classes where there are so many, whose first feature maps are
-    shown.
+    shown. views: as in `Model.predict`, for the confusion matrix and the mistakes.
     """
     x, y = data
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    logits = model.predict(x)
+    logits = model.predict(x, views=views)
     classes = logits.shape[1]
     # One sample of each of the first classes; more maps than 16 would be too small to see.
     first = [int(np.flatnonzero(y == k)[0]) for k in np.unique(y)][:samples]
