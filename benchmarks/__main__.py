@@ -34,7 +34,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--threads", type=_list, metavar="N,...", help="numbers or all (default: 1,all; with --quick all)"
     )
     parser.add_argument(
-        "--repeats", type=int, help="samples a figure, of which the smallest counts (default: 5, with --quick 3)"
+        "--repeats", type=int, help="samples a figure at least, of which the smallest counts (default: 5, with --quick 3)"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write benchmark.json and the pictures there")
     parser.add_argument("--load", type=Path, metavar="JSON", help="measure nothing, take the figures from this file")
@@ -77,7 +77,7 @@ def choose(names: list[str] | None, quick: bool) -> list[contenders.Contender]:
 
 def measure(options: argparse.Namespace) -> Report:
     """Run the chosen suites; an interruption keeps what was found."""
-    settings = Settings(options.repeats or 3, 0.005) if options.quick else Settings(options.repeats or 5)
+    settings = Settings(options.repeats or 3, 0.005) if options.quick else Settings(options.repeats or 5, span=6.0)
     with Session(options.contenders, options.threads, settings) as session:
         print("taking part:", ", ".join(c.name for c in session.contenders))
         start = time.monotonic()

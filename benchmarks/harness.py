@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -24,12 +25,13 @@ BUDGET = 20.0
 
 @dataclass(frozen=True)
 class Settings:
-    """repeats: samples a measure, of which the smallest counts. sample: seconds that a sample of short calls should
-    last.
+    """repeats: samples a measure at least, of which the smallest counts. sample: seconds that a sample of short calls
+    should last. span: seconds for which short calls are sampled again and again, so that the smallest is of a good moment.
     """
 
     repeats: int = 5
     sample: float = 0.02
+    span: float = 0.0
 
 
 @dataclass
@@ -185,11 +187,15 @@ def interleave(plan: dict[Key, Sampler], settings: Settings) -> dict[Key, list[f
         seconds = cold[key] if samples[key] else sample(1, True)
         calls[key] = max(1, math.ceil(settings.sample / max(seconds, 1e-7)))
     order = list(plan)
-    for turn in range(settings.repeats):
+    turn, end = 0, time.perf_counter() + settings.span
+    while order and (turn < settings.repeats or time.perf_counter() < end):
         for i in range(len(order)):
             key = order[(turn + i) % len(order)]
             if cold[key] < LONG or (len(samples[key]) < settings.repeats and sum(samples[key]) < BUDGET):
                 samples[key].append(plan[key](calls[key], cold[key] < LONG))
+        turn += 1
+        if turn == settings.repeats:
+            order = [key for key in order if cold[key] < LONG]
     return samples
 
 

@@ -96,6 +96,14 @@ def test_interleave_takes_turns_and_counts_calls():
     assert [name for name, *_ in log[8:]] == ["b", "a", "a", "b"]
 
 
+def test_short_calls_are_sampled_for_the_whole_span(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: next(clock))
+    plan = {("short", "m"): lambda calls, warm: 0.5, ("long", "m"): lambda calls, warm: 2.0}
+    found = harness.interleave(plan, harness.Settings(repeats=2, span=3.5))
+    assert {name: len(samples) for (name, _), samples in found.items()} == {"short": 5, "long": 2}
+
+
 # ---- whole comparisons, with real processes ----
 
 
