@@ -34,7 +34,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--threads", type=_list, metavar="N,...", help="numbers or all (default: 1,all; with --quick all)"
     )
     parser.add_argument(
-        "--repeats", type=int, help="samples a figure at least, of which the smallest counts (default: 5, with --quick 3)"
+        "--repeats", type=int, help="samples a figure at least; the smallest counts (default: 5, with --quick 3)"
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write benchmark.json and the pictures there")
     parser.add_argument("--load", type=Path, metavar="JSON", help="measure nothing, take the figures from this file")

@@ -26,7 +26,7 @@ BUDGET = 20.0
 @dataclass(frozen=True)
 class Settings:
     """repeats: samples a measure at least, of which the smallest counts. sample: seconds that a sample of short calls
-    should last. span: seconds for which short calls are sampled again and again, so that the smallest is of a good moment.
+    should last. span: seconds for which short calls are sampled again and again: the smallest is of a good moment.
     """
 
     repeats: int = 5
