@@ -77,7 +77,7 @@ def choose(names: list[str] | None, quick: bool) -> list[contenders.Contender]:
 
 def measure(options: argparse.Namespace) -> Report:
     """Run the chosen suites; an interruption keeps what was found."""
-    settings = Settings(options.repeats or 3, 0.005) if options.quick else Settings(options.repeats or 5, span=4.0)
+    settings = Settings(options.repeats or 3, 0.005) if options.quick else Settings(options.repeats or 5, span=6.0)
     with Session(options.contenders, options.threads, settings) as session:
         print("taking part:", ", ".join(c.name for c in session.contenders))
         start = time.monotonic()

@@ -25,8 +25,8 @@ from benchmarks.machine import memory
 from benchmarks.tasks import Case, Task, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent
-PAUSE = 0.1
-"""Seconds of silence before a sample: threads of the contender before may still spin, OpenBLAS's for 2^28 cycles."""
+PAUSE = 0.01
+"""Seconds of silence before a sample: threads of the contender before may still spin."""
 
 
 class Worker:
