@@ -107,9 +107,10 @@ def table(runs: list[Run]) -> str:
         spread = f" ± {statistics.stdev(accuracies):.2f}" if len(members) > 1 else ""
         each = ", ".join(f"{accuracy:.2f}" for accuracy in accuracies)
         seconds = min(run["seconds"] for run in members)
+        time = f"{seconds:.{2 if seconds < 10 else 1 if seconds < 100 else 0}f}" if threads else ""
         rows.append(
             f"| {recipe} | {who} | {threads} | {epochs} | {len(members)} | {statistics.mean(accuracies):.2f}{spread}"
-            f" | {each} | {f'{seconds:.{2 if seconds < 10 else 1 if seconds < 100 else 0}f}' if threads else ''} |"
+            f" | {each} | {time} |"
         )
     return "\n".join(rows)
 

@@ -36,7 +36,7 @@ INLINE int window_in_place(size R, size M, size dilation_w) { return R == 1 && M
 static void sweep_window(const sweep_plan *whole, const window_axis *high, const window_axis *wide, size R, size r0, size r1,
                          size c0, size c1, const T *in, T *out) {
     int joined = whole->walk.runs == high->taps;
-    int parts = joined && ((R == 1 && whole->M == 1) || (wide->taps * R >= WINDOW_TERMS && whole->M >= WINDOW_M));
+    int parts = joined && (window_in_place(R, whole->M, 1) || (wide->taps * R >= WINDOW_TERMS && whole->M >= WINDOW_M));
     size runs = joined ? 1 : wide->taps;
     for (size r = r0; r < r1;) {
         window_span h = window_next(high, r, r1);

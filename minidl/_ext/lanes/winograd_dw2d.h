@@ -1,7 +1,7 @@
 /* Weight gradient of a 3x3 convolution, stride 1, by Winograd's method along both axes: the transpose of F(m x 4, 3x3).
 
    dw = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G, for tiles of m rows and 4 columns of dy. m = 2: 24 products for 8
-   pixels, where the direct sum takes 72 and winograd_dw.h 36, as exact as the latter. m = 4: 36 for 16, which like the
+   pixels, where the direct sum takes 72 and winograd_dw.h 36, nearly as exact. m = 4: 36 for 16, which like the
    forward F(4x4) loses a digit, and runs only with it.
 
    The sums over tiles and images are matrix products by the register tile: x stands as [product][tile, image][channel],
