@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -115,6 +116,25 @@ class TestTwoPythonThreads:
                 count += 1
                 minidl.set_num_threads(1 + count % 4)
             assert run.result() == expected
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="workers' processors are Linux's affair")
+def test_workers_may_use_every_processor_again_after_a_sleep(native):
+    here = {tuple(sorted(os.sched_getaffinity(0)))}
+    minidl.set_num_threads(3)
+    for _ in range(3):
+        operations.results(native, np.dtype("f4"), 37, 18)
+        time.sleep(0.01)
+    minidl.set_num_threads(1)
+    deadline = time.monotonic() + 10
+    while (masks := allowed_processors()) != here and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert masks == here
+
+
+def allowed_processors():
+    """The masks of this process's threads."""
+    return {tuple(sorted(os.sched_getaffinity(int(thread)))) for thread in os.listdir("/proc/self/task")}
 
 
 def test_beside_numpy_matrix_products(rng):

@@ -35,12 +35,12 @@ static int conv_dw_task(void *context, ptrdiff_t task) {
     const conv_backward_args *a = job->a;
     const geometry g = a->g;
     size Cg = g.C / g.G, Og = g.O / g.G, blocks = blocks_of(g.n), taps = g.KH * g.KW;
-    size share = task % job->shares, chunk = task / job->shares;
-    size c_chunk = chunk % job->c_chunks, o_chunk = chunk / job->c_chunks % job->o_chunks, group = chunk / job->c_chunks / job->o_chunks;
-    size c0 = tile_start(Cg, job->c_chunks, c_chunk), C = tile_start(Cg, job->c_chunks, c_chunk + 1) - c0;
-    size o0 = tile_start(Og, job->o_chunks, o_chunk), O = tile_start(Og, job->o_chunks, o_chunk + 1) - o0;
+    grad_part part = grad_part_of(task, g.G, job->o_chunks, job->c_chunks);
+    size share = part.share, group = part.group;
+    size c0 = tile_start(Cg, job->c_chunks, part.c_chunk), C = tile_start(Cg, job->c_chunks, part.c_chunk + 1) - c0;
+    size o0 = tile_start(Og, job->o_chunks, part.o_chunk), O = tile_start(Og, job->o_chunks, part.o_chunk + 1) - o0;
     o0 += group * Og;
-    int with_db = job->db && c_chunk == 0;
+    int with_db = job->db && part.c_chunk == 0;
     size K = C * taps + with_db, columns = job->columns;
     int copies = source_copies(&job->source);
 

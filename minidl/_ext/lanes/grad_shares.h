@@ -5,6 +5,17 @@ INLINE size grad_shares(size bands, size gradient_bytes) {
     return larger(1, smaller(smaller(GRAD_TASKS, bands), PARTIAL_BYTES / larger(1, gradient_bytes)));
 }
 
+/* What a task does: a share of the bands, and the sums of some channels of one group. The tasks of a share follow each other:
+   one thread mostly does them all, with x and dy in its own cache. */
+typedef struct {
+    size share, group, o_chunk, c_chunk;
+} grad_part;
+
+INLINE grad_part grad_part_of(size task, size groups, size o_chunks, size c_chunks) {
+    size chunks = c_chunks * o_chunks;
+    return (grad_part){task / (chunks * groups), task / chunks % groups, task / c_chunks % o_chunks, task % c_chunks};
+}
+
 typedef struct {
     const T *partial;
     T *sum;

@@ -77,7 +77,7 @@ static int linear_dx(const linear_backward_args *a, const T *dy) {
         .M = F, .out_m = L, .a = a->w,
     };
     if (O * F * (size)sizeof(T) < PACK_FROM_BYTES) return product(&plan, dy, a->dx, blocks * F * O > PARALLEL_FROM);
-    linear_dx_job job = {a, dy, plan, ceil_div(F, PANEL)};
+    linear_dx_job job = {a, dy, plan, 2 * ceil_div(F, 2 * PANEL)}; /* even: two threads get as many each */
     return pool_run(linear_dx_task, &job, job.panels, 1);
 }
 
@@ -89,7 +89,7 @@ typedef struct {
     const T *dy;
     T *transposed, *tail;
     size *offset;
-    size panels, chunks, halves; /* tasks: chunks of the panels, for each half of the outputs */
+    size panels, chunks, halves; /* tasks: for each half of the outputs, chunks of the panels: as the update's tasks lie */
 } linear_dw_job;
 
 /* Features of one panel: (F, L) of every block -> (n, DW_PANEL), zeros behind F. */
@@ -114,7 +114,7 @@ static int transpose_task(void *context, ptrdiff_t panel) {
 static int linear_dw_task(void *context, ptrdiff_t task) {
     const linear_dw_job *job = context;
     size F = job->a->F, O = job->a->O, n = job->a->n, blocks = blocks_of(n), panel_size = blocks * L * DW_PANEL;
-    size chunk = task / job->halves, half = task % job->halves, tiles = tile_count(O, TILE_M);
+    size chunk = task % job->chunks, half = task / job->chunks, tiles = tile_count(O, TILE_M);
     size m0 = tile_start(O, tiles, half * tiles / job->halves), m1 = tile_start(O, tiles, (half + 1) * tiles / job->halves);
     size p0 = chunk * job->panels / job->chunks, p1 = (chunk + 1) * job->panels / job->chunks, whole = smaller(p1, F / DW_PANEL);
     sweep_plan plan = {

@@ -3,15 +3,23 @@
    A job is open from its announcement until the caller finds no task left. Workers join an open job, take tasks from a
    shared counter, and leave; the caller waits only for those who joined, so a worker that sleeps through a short job
    costs nothing. The word `state` holds generation, open bit and number of joined workers, so that joining and closing
-   are one atomic step each. */
+   are one atomic step each.
+
+   Every thread has a share of the tasks, always the same part of them, and helps with the others' shares when its own is
+   done: what a thread wrote in one job mostly lies in its own cache for the next. */
+#define _GNU_SOURCE /* sched_getcpu, CPU_SET */
 #include "pool.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #ifdef __linux__
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -35,22 +43,76 @@ static _Atomic int sleepers;
 static _Atomic int wanted = 1; /* threads, the caller included */
 static int started;            /* workers that exist; guarded by use_lock */
 
+/* Tasks next .. end-1 of a job are left in a share. */
+typedef struct {
+    _Alignas(64) _Atomic ptrdiff_t next;
+    ptrdiff_t end;
+} task_share;
+
 static pool_task job_task;
 static void *job_context;
-static ptrdiff_t job_tasks;
-static _Atomic ptrdiff_t job_next;
+static int job_threads; /* and shares */
+static task_share job_shares[POOL_MAX];
 static _Atomic int job_failed;
 
-static void take_tasks(void) {
-    for (;;) {
-        ptrdiff_t task = atomic_fetch_add_explicit(&job_next, 1, memory_order_relaxed);
-        if (task >= job_tasks) return;
-        if (job_task(job_context, task)) atomic_store_explicit(&job_failed, 1, memory_order_relaxed);
+/* The tasks of a thread's own share, then what is left of the others'. */
+static void take_tasks(int thread) {
+    for (int i = 0; i < job_threads; i++) {
+        task_share *share = &job_shares[(thread + i) % job_threads];
+        for (;;) {
+            ptrdiff_t task = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (task >= share->end) break;
+            if (job_task(job_context, task)) atomic_store_explicit(&job_failed, 1, memory_order_relaxed);
+        }
     }
 }
 
+/* ---- where a worker wakes ----------------------------------------------------------------------------------------- */
+
+/* A halted processor of a virtual machine does not look idle to Linux, which then wakes the worker on the processor of
+   the caller: there it waits until the caller's time is up, for milliseconds. So the caller takes its own processor from
+   those that a sleeping worker may use, and the worker, once awake, takes it back. */
+typedef struct {
+    int asleep, kept_off; /* kept_off: a processor + 1, or 0 */
+#ifdef __linux__
+    pid_t thread;
+#endif
+} worker_place;
+
+static worker_place places[POOL_MAX]; /* by worker; guarded by sleep_lock */
+
+#ifdef __linux__
+/* Let a worker run anywhere but on processor `here`, if it has another; -1: anywhere again. */
+static void keep_off(worker_place *place, int here) {
+    cpu_set_t allowed;
+    if (here < 0 && !place->kept_off) return;
+    if (sched_getaffinity(place->thread, sizeof allowed, &allowed)) return;
+    if (place->kept_off) CPU_SET(place->kept_off - 1, &allowed);
+    int leave_out = here >= 0 && here < CPU_SETSIZE && CPU_ISSET(here, &allowed) && CPU_COUNT(&allowed) > 1;
+    if (leave_out) CPU_CLR(here, &allowed);
+    if (!sched_setaffinity(place->thread, sizeof allowed, &allowed)) place->kept_off = leave_out ? here + 1 : 0;
+}
+
+static void keep_sleepers_off_this_processor(void) {
+    int here = sched_getcpu();
+    for (int i = 1; i <= started; i++)
+        if (places[i].asleep && places[i].kept_off != here + 1) keep_off(&places[i], here);
+}
+
+static void fall_asleep(worker_place *place) {
+    place->thread = (pid_t)syscall(SYS_gettid);
+    place->asleep = 1;
+}
+#else
+static void keep_off(worker_place *place, int here) { (void)place, (void)here; }
+static void keep_sleepers_off_this_processor(void) {}
+static void fall_asleep(worker_place *place) { place->asleep = 1; }
+#endif
+
+/* ---- jobs --------------------------------------------------------------------------------------------------------- */
+
 /* Wait until a job other than `seen` is open, join it, return its generation. */
-static uint64_t join_job(uint64_t seen) {
+static uint64_t join_job(int index, uint64_t seen) {
     for (int spins = 0;; spins++) {
         uint64_t now = atomic_load_explicit(&state, memory_order_acquire);
         if ((now & OPEN) && now / GENERATION != seen) {
@@ -63,10 +125,14 @@ static uint64_t join_job(uint64_t seen) {
             continue;
         }
         pthread_mutex_lock(&sleep_lock);
+        fall_asleep(&places[index]);
         atomic_fetch_add(&sleepers, 1);
-        for (now = atomic_load(&state); !(now & OPEN) || now / GENERATION == seen; now = atomic_load(&state))
+        for (now = atomic_load(&state); !(now & OPEN) || now / GENERATION == seen; now = atomic_load(&state)) {
             pthread_cond_wait(&wake, &sleep_lock);
+            keep_off(&places[index], -1);
+        }
         atomic_fetch_sub(&sleepers, 1);
+        places[index].asleep = 0;
         pthread_mutex_unlock(&sleep_lock);
         spins = 0;
     }
@@ -76,8 +142,8 @@ static void *worker(void *argument) {
     int index = (int)(intptr_t)argument;
     uint64_t seen = 0;
     for (;;) {
-        seen = join_job(seen);
-        if (index < atomic_load_explicit(&wanted, memory_order_relaxed)) take_tasks();
+        seen = join_job(index, seen);
+        if (index < job_threads) take_tasks(index);
         atomic_fetch_sub_explicit(&state, 1, memory_order_release);
     }
     return NULL;
@@ -90,6 +156,7 @@ static void after_fork_in_child(void) {
     pthread_cond_init(&wake, NULL);
     atomic_store(&state, 0);
     atomic_store(&sleepers, 0);
+    memset(places, 0, sizeof places);
     started = 0;
 }
 
@@ -119,18 +186,22 @@ int pool_run(pool_task task, void *context, ptrdiff_t tasks, int parallel) {
     if (started < threads - 1) start_workers(threads - 1);
     job_task = task;
     job_context = context;
-    job_tasks = tasks;
-    atomic_store_explicit(&job_next, 0, memory_order_relaxed);
+    job_threads = threads;
+    for (int i = 0; i < threads; i++) {
+        atomic_store_explicit(&job_shares[i].next, i * tasks / threads, memory_order_relaxed);
+        job_shares[i].end = (i + 1) * tasks / threads;
+    }
     atomic_store_explicit(&job_failed, 0, memory_order_relaxed);
     uint64_t generation = atomic_load(&state) / GENERATION + 1;
     if (generation > UINT32_MAX) generation = 1;
     atomic_store(&state, generation * GENERATION + OPEN);
     if (atomic_load(&sleepers)) {
         pthread_mutex_lock(&sleep_lock);
+        keep_sleepers_off_this_processor();
         pthread_cond_broadcast(&wake);
         pthread_mutex_unlock(&sleep_lock);
     }
-    take_tasks();
+    take_tasks(0);
     atomic_fetch_and_explicit(&state, ~OPEN, memory_order_acq_rel);
     while (atomic_load_explicit(&state, memory_order_acquire) & JOINED) relax();
     int failed = atomic_load_explicit(&job_failed, memory_order_relaxed);

@@ -85,4 +85,4 @@ INLINE size smaller(size a, size b) { return a < b ? a : b; }
 INLINE size larger(size a, size b) { return a > b ? a : b; }
 
 /* Below this many vector operations a second thread costs more than it brings. */
-enum { PARALLEL_FROM = 20000 };
+enum { PARALLEL_FROM = 10000 };

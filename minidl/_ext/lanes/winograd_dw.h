@@ -56,11 +56,11 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
     const conv_backward_args *a = job->a;
     const geometry g = a->g;
     size Cg = g.C / g.G, Og = g.O / g.G, blocks = blocks_of(g.n), KH = g.KH, tiles = job->tiles;
-    size share = task % job->shares, chunk = task / job->shares;
-    size cc = chunk % job->c_chunks, oc = chunk / job->c_chunks % job->o_chunks, group = chunk / job->c_chunks / job->o_chunks;
-    size c0 = tile_start(Cg, job->c_chunks, cc), C = tile_start(Cg, job->c_chunks, cc + 1) - c0;
-    size o0 = tile_start(Og, job->o_chunks, oc), O = tile_start(Og, job->o_chunks, oc + 1) - o0;
-    int with_db = job->db && cc == 0;
+    grad_part part = grad_part_of(task, g.G, job->o_chunks, job->c_chunks);
+    size share = part.share, group = part.group;
+    size c0 = tile_start(Cg, job->c_chunks, part.c_chunk), C = tile_start(Cg, job->c_chunks, part.c_chunk + 1) - c0;
+    size o0 = tile_start(Og, job->o_chunks, part.o_chunk), O = tile_start(Og, job->o_chunks, part.o_chunk + 1) - o0;
+    int with_db = job->db && part.c_chunk == 0;
     size high = job->rows_each + KH - 1, channel = high * tiles * L, x_block = (C + with_db) * channel;
     size dy_channel = job->rows_each * tiles * L, dy_block = O * dy_channel, K = C * KH + with_db;
     /* One vector more each, so that the products do not fall on one set of the cache. */

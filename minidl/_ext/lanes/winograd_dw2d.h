@@ -147,10 +147,11 @@ INLINE void dw2d_pair(const int m, int pair, const winograd_dw2d_job *job, const
 static int winograd_dw2d_task(void *context, ptrdiff_t task) {
     const winograd_dw2d_job *job = context;
     const geometry g = job->a->g;
-    size share = task % job->shares, chunk = task / job->shares, Og = g.O / g.G, vectors = job->width / L;
-    size cc = chunk % job->c_chunks, oc = chunk / job->c_chunks % job->o_chunks, group = chunk / job->c_chunks / job->o_chunks;
-    size c0 = tile_start(vectors, job->c_chunks, cc) * L, width = tile_start(vectors, job->c_chunks, cc + 1) * L - c0;
-    size o0 = tile_start(Og, job->o_chunks, oc), O = tile_start(Og, job->o_chunks, oc + 1) - o0;
+    grad_part part = grad_part_of(task, g.G, job->o_chunks, job->c_chunks);
+    size share = part.share, group = part.group, Og = g.O / g.G, vectors = job->width / L;
+    size c0 = tile_start(vectors, job->c_chunks, part.c_chunk) * L;
+    size width = tile_start(vectors, job->c_chunks, part.c_chunk + 1) * L - c0;
+    size o0 = tile_start(Og, job->o_chunks, part.o_chunk), O = tile_start(Og, job->o_chunks, part.o_chunk + 1) - o0;
     /* One vector more each, so that the products do not fall on one set of the cache. */
     size x_step = DW2D_TILES * L * width + L, g_step = O * DW2D_TILES * L + L;
     size copied = source_copies(&job->source) ? TILE_ROWS * g.OW * L : 0;
@@ -161,7 +162,7 @@ static int winograd_dw2d_task(void *context, ptrdiff_t task) {
         .group = group, .c0 = c0, .width = width, .o0 = o0, .O = O, .first = first, .x_step = x_step, .g_step = g_step, .x = x,
         .dy = x + PAIR_PRODUCTS * x_step, .copy = x + PAIR_PRODUCTS * (x_step + g_step),
         .sums = job->sums + share * job->share_step + (group * row_pairs(job->m) * PAIR_PRODUCTS * Og + o0) * job->width + c0,
-        .db = job->db && cc == 0 ? job->db + share * job->share_step + group * Og + o0 : NULL,
+        .db = job->db && part.c_chunk == 0 ? job->db + share * job->share_step + group * Og + o0 : NULL,
     };
     if (k.db) memset(k.db, 0, (size_t)O * sizeof(T));
     for (size t = first; t < last; t += DW2D_TILES) {
