@@ -17,6 +17,9 @@ MAPS = [  # shape of x, output channels, padding, groups
     ((17, 70, 9, 6), 66, (1, 1), 1),
     ((16, 72, 5, 7), 50, (0, 2), 2),
     ((33, 33, 3, 3), 40, (1, 1), 1),
+    ((100, 20, 3, 4), 24, (1, 1), 1),  # several blocks a task
+    ((70, 16, 4, 2), 12, (1, 1), 2),
+    ((17, 200, 5, 6), 380, (1, 1), 1),  # transformed inputs larger than a cache
 ]
 BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
 
@@ -58,9 +61,10 @@ def test_forward_and_gradients(native, rng, tile, dtype, x_shape, out_channels, 
 
 
 @pytest.mark.parametrize("tile", [2, 4])
-def test_any_number_of_threads_gives_the_same_bits(native, rng, tile):
+@pytest.mark.parametrize(("images", "size"), [(40, (9, 8)), (130, (3, 4))], ids=["large", "several blocks a task"])
+def test_any_number_of_threads_gives_the_same_bits(native, rng, tile, images, size):
     native.use_winograd(tile)
-    x, dy = native.enter(rng.standard_normal((40, 35, 9, 8))), native.enter(rng.standard_normal((40, 34, 9, 8)))
+    x, dy = (native.enter(rng.standard_normal((images, channels, *size))) for channels in (35, 34))
     w = rng.standard_normal((34, 35, 3, 3))
     results = []
     for threads in (1, 2, 3):
@@ -74,9 +78,10 @@ def test_any_number_of_threads_gives_the_same_bits(native, rng, tile):
 
 @pytest.mark.parametrize("kind", ["avg", "max"])
 @pytest.mark.parametrize("relu", [False, True])
-def test_pooled_block_is_the_small_tiles(native, rng, kind, relu):
+@pytest.mark.parametrize("shape", [(6, 16, 11, 14), (70, 16, 4, 3)], ids=["large", "several blocks a task"])
+def test_pooled_block_is_the_small_tiles(native, rng, kind, relu, shape):
     pool = (kind, (2, 2), (2, 2), (0, 0))
-    x = native.enter(rng.standard_normal((6, 16, 11, 14)))
+    x = native.enter(rng.standard_normal(shape))
     w, b = rng.standard_normal((18, 16, 3, 3)), rng.standard_normal(18)
     results = []
     for tile in (2, 4):

@@ -94,7 +94,7 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), Cg = g.C / g.G, Og = g.O / g.G, taps = g.KH * g.KW;
     if (!g.O || !Cg) return 0;
-    if (blocks && g.KW == 3 && g.SH == 1 && g.SW == 1 && g.DH == 1 && g.DW == 1) {
+    if (blocks && rows_of_three(&g)) {
         size direct = 3 * g.KH * g.OH * g.OW * Og * Cg, along_rows = winograd_dw_cost(&g);
         size m = a->winograd == 4 && winograd_dw2d_cost(&g, 4) < winograd_dw2d_cost(&g, 2) ? 4 : 2;
         if (g.KH == 3 && winograd_dw2d_cost(&g, m) < smaller(direct, along_rows)) return winograd_dw2d(a, source, m);

@@ -25,7 +25,7 @@ enum { WINOGRAD_WIDE_CHANNELS = 256 };
 static winograd_size winograd_choice(const geometry *g, size R, size M, size H, size W, size rows) {
     static const winograd_size sizes[] = {{2, 2}, {2, 4}, {4, 4}};
     winograd_size best = {0, 0};
-    if (g->KH != 3 || g->KW != 3 || g->SH != 1 || g->SW != 1 || g->DH != 1 || g->DW != 1) return best;
+    if (g->KH != 3 || !rows_of_three(g)) return best;
     size least = 8 * H * W * M * R;
     for (int i = 0; i < 3; i++) {
         size cost = winograd_cost(sizes[i], R, M, H, W);
@@ -49,7 +49,8 @@ typedef struct {
     T *y;
     uint8_t *code;
     /* set by winograd() */
-    size tile_rows, tile_columns, bands, chunk;
+    size tile_rows, tile_columns, bands, blocks_each, chunk; /* of a task: a band of some blocks */
+    size together; /* frequencies between two sweeps over the output channels */
     T *weights;
 } winograd_job;
 
@@ -82,20 +83,20 @@ static int winograd_weights_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
-/* Row and column of a tile. */
+/* Block, row and column of a tile. */
 typedef struct {
-    size h, w;
+    size block, h, w;
 } tile_spot;
 
-/* The outputs of P tiles and of M channels from m0 on, out of their products. */
-INLINE void winograd_outputs(const int mh, const int mw, const winograd_job *job, size plane, const tile_spot *spot, int P,
-                             size m0, int M, const T *products) {
+/* The outputs of P tiles and of M channels, from the m0th of all groups on, out of their products. */
+INLINE void winograd_outputs(const int mh, const int mw, const winograd_job *job, size m0, const tile_spot *spot, int P,
+                             int M, const T *products) {
     size half = job->pool ? 2 : 1, H = job->H / half, W = job->W / half;
-    const T *bias = job->bias ? job->bias + plane % (job->groups * job->M) + m0 : NULL;
+    const T *bias = job->bias ? job->bias + m0 : NULL;
     for (int i = 0; i < M; i++) {
         V start = bias ? splat(bias[i]) : (V){0};
-        size channel = (plane + m0 + i) * H * W;
         for (int j = 0; j < P; j++) {
+            size channel = (spot[j].block * job->groups * job->M + m0 + i) * H * W;
             V y[4][4];
             output_tile(mh, mw, products + (i * P + j) * L, TILE_M * TILE_P * L, y);
             UNROLL for (int q = 0; q < mh * mw; q++) {
@@ -144,36 +145,40 @@ static void winograd_products(int M, int P, size R, int frequencies, const T *a,
 
 INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
     const int frequencies = (mh + 2) * (mw + 2);
-    size band = task % job->bands, group = task / job->bands % job->groups, block = task / job->bands / job->groups;
-    size R = job->R, chunk = job->chunk, columns = job->tile_columns, W = job->source.W;
-    size r0 = band * job->tile_rows / job->bands, r1 = (band + 1) * job->tile_rows / job->bands;
-    size h0 = larger(0, mh * r0 - job->top), h1 = smaller(job->source.H, mh * r1 + 2 - job->top);
+    size band = task % job->bands, group = task / job->bands % job->groups, b0 = task / job->bands / job->groups * job->blocks_each;
+    size blocks = smaller(job->blocks_each, blocks_of(job->n) - b0);
+    size R = job->R, chunk = job->chunk, columns = job->tile_columns, H = job->source.H, W = job->source.W;
+    size r0 = band * job->tile_rows / job->bands, r1 = (band + 1) * job->tile_rows / job->bands, in_band = (r1 - r0) * columns;
+    size h0 = larger(0, mh * r0 - job->top), h1 = smaller(H, mh * r1 + 2 - job->top);
     size f_step = (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
     size copied = source_copies(&job->source) && h1 > h0 ? R * (h1 - h0) * W * L : 0;
-    size floats = frequencies * f_step + frequencies * TILE_M * TILE_P * L + copied;
+    size tiles = winograd_tiles(job), f_products = TILE_M * TILE_P * L, kept = job->together < frequencies ? tiles : 1;
+    size floats = frequencies * f_step + kept * frequencies * f_products + blocks * copied;
     T *input = pool_scratch(SCRATCH_TASK, (size_t)floats * sizeof(T) + (size_t)chunk * sizeof(tile_spot));
     if (!input) return -1;
     tile_spot *spot = (tile_spot *)(input + floats);
-    T *products = input + frequencies * f_step, *copy = products + frequencies * TILE_M * TILE_P * L;
-    const T *x = job->source.x + ((block * job->source.C + group * R) * job->source.H + h0) * W * L;
-    size x_channel = job->source.H * W * L;
+    T *products = input + frequencies * f_step, *copy = products + kept * frequencies * f_products;
+    const T *x = job->source.x + ((b0 * job->source.C + group * R) * H + h0) * W * L;
+    size x_channel = H * W * L, x_block = job->source.C * x_channel;
     if (copied) {
-        for (size c = 0; c < R; c++)
-            for (size h = h0; h < h1; h++)
-                source_row(&job->source, block, group * R + c, h, copy + (c * (h1 - h0) + h - h0) * W * L);
+        for (size b = 0; b < blocks; b++)
+            for (size c = 0; c < R; c++)
+                for (size h = h0; h < h1; h++)
+                    source_row(&job->source, b0 + b, group * R + c, h, copy + b * copied + (c * (h1 - h0) + h - h0) * W * L);
         x = copy;
         x_channel = (h1 - h0) * W * L;
+        x_block = copied;
     }
-    size tiles = winograd_tiles(job), plane = (block * job->groups + group) * job->M;
-    for (size t0 = r0 * columns; t0 < r1 * columns; t0 += chunk) {
-        size count = smaller(chunk, r1 * columns - t0);
-        for (size t = 0; t < count; t++) spot[t] = (tile_spot){(t0 + t) / columns, (t0 + t) % columns};
+    for (size t0 = 0; t0 < blocks * in_band; t0 += chunk) {
+        size count = smaller(chunk, blocks * in_band - t0);
+        for (size t = 0; t < count; t++)
+            spot[t] = (tile_spot){b0 + (t0 + t) / in_band, r0 + (t0 + t) % in_band / columns, (t0 + t) % columns};
         for (size c = 0; c < R; c++) {
             for (size t = 0; t < count; t++) {
                 size h = mh * spot[t].h - job->top, w = mw * spot[t].w - job->left;
                 const T *row[WINOGRAD_SIDE];
                 for (int i = 0; i < mh + 2; i++)
-                    row[i] = h + i >= h0 && h + i < h1 ? x + c * x_channel + (h + i - h0) * W * L : NULL;
+                    row[i] = h + i >= h0 && h + i < h1 ? x + (spot[t].block - b0) * x_block + c * x_channel + (h + i - h0) * W * L : NULL;
                 /* The next channel's rows lie far away: they are asked for while this one's are transformed. */
                 if (c + 1 < R)
                     for (int i = 2; i < mh + 2; i++)
@@ -181,13 +186,17 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
                 input_tile(mh, mw, row, w, W, input + (t * R + c) * L, f_step);
             }
         }
-        for (size o = 0; o < tiles; o++) {
-            size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
-            const T *a = job->weights + (group * job->M + m0) * R * frequencies;
-            for (size t = 0; t < count; t += TILE_P) {
-                size P = smaller(TILE_P, count - t);
-                winograd_products((int)M, (int)P, R, frequencies, a, input + t * R * L, f_step, products);
-                winograd_outputs(mh, mw, job, plane, spot + t, (int)P, m0, (int)M, products);
+        for (size f = 0; f < frequencies; f += job->together) {
+            int some = (int)smaller(job->together, frequencies - f), last = f + some == frequencies;
+            for (size o = 0; o < tiles; o++) {
+                size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
+                const T *a = job->weights + ((group * job->M + m0) * frequencies + f * M) * R;
+                T *sums = products + o % kept * frequencies * f_products;
+                for (size t = 0; t < count; t += TILE_P) {
+                    size P = smaller(TILE_P, count - t);
+                    winograd_products((int)M, (int)P, R, some, a, input + f * f_step + t * R * L, f_step, sums + f * f_products);
+                    if (last) winograd_outputs(mh, mw, job, group * job->M + m0, spot + t, (int)P, (int)M, sums);
+                }
             }
         }
     }
@@ -201,7 +210,7 @@ static int winograd_task(void *context, ptrdiff_t task) {
 }
 
 /* At least as many, if there are so many rows of tiles: a single block of images is dealt to several threads. */
-enum { WINOGRAD_TASKS = 8 };
+enum { WINOGRAD_TASKS = 8, INPUT_BYTES = 800 * 1024 };
 
 static int winograd(winograd_job *job) {
     size mh = job->m.rows, mw = job->m.columns, frequencies = (mh + 2) * (mw + 2);
@@ -216,8 +225,14 @@ static int winograd(winograd_job *job) {
     size rows_each = ceil_div(64 / (mh * mw), job->tile_columns); /* of a band: 64 pixels or more */
     size few = smaller(job->tile_rows, ceil_div(WINOGRAD_TASKS, blocks * job->groups));
     job->bands = larger(few, job->tile_rows / rows_each);
-    size fits = 256 * 1024 / (frequencies * job->R * VBYTES) / TILE_P * TILE_P;
-    job->chunk = smaller(larger(fits, TILE_P), ceil_div(job->tile_rows, job->bands) * job->tile_columns);
+    size pixel = job->R * VBYTES, fits = 256 * 1024 / (frequencies * pixel) / TILE_P * TILE_P;
+    /* The transformed input is read once for every TILE_M output channels. Where it is larger than the second-level cache, some
+       frequencies at a time go through all channels, and their products are kept. */
+    job->together = frequencies * TILE_P * pixel <= INPUT_BYTES ? frequencies : larger(1, INPUT_BYTES / 2 / (TILE_P * pixel));
+    /* Several blocks, if one has fewer tiles than a register tile and there are enough for all threads. */
+    size in_block = job->tile_rows * job->tile_columns, spare = blocks * job->groups / pool_get_threads();
+    job->blocks_each = job->bands > 1 ? 1 : larger(1, smaller(TILE_P / larger(1, in_block), spare));
+    job->chunk = smaller(larger(fits, TILE_P), job->blocks_each * ceil_div(job->tile_rows, job->bands) * job->tile_columns);
     size work = blocks * job->groups * job->M * job->R * job->H * job->W * 4;
-    return pool_run(winograd_task, job, blocks * job->groups * job->bands, work > PARALLEL_FROM);
+    return pool_run(winograd_task, job, ceil_div(blocks, job->blocks_each) * job->groups * job->bands, work > PARALLEL_FROM);
 }

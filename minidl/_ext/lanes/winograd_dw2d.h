@@ -10,7 +10,7 @@
    product (1, 1), which is the tile's sum. */
 
 enum { TILE_COLUMNS = 4, TILE_ROWS = 4, PAIR_PRODUCTS = 12 }; /* TILE_ROWS: at most */
-enum { DW2D_TILES = 4, DW2D_CHUNK = 64, DW2D_PARTIAL_BYTES = 5 << 20 };
+enum { DW2D_TILES = 4, DW2D_OUTPUTS = 128, DW2D_INPUTS = 64, DW2D_PARTIAL_BYTES = 5 << 20 }; /* channels of a task */
 
 INLINE size row_pairs(size m) { return m / 2 + 1; }
 
@@ -215,7 +215,7 @@ static int winograd_dw2d_last_task(void *context, ptrdiff_t o) {
 INLINE size winograd_dw2d_cost(const geometry *g, size m) {
     size C = g->C / g->G, O = g->O / g->G, width = ceil_div(C, L) * L, products = 12 * row_pairs(m);
     size tiles = ceil_div(g->OH, m) * ceil_div(g->OW, TILE_COLUMNS), of_x = m == 2 ? 300 : 500, of_dy = of_x / 2;
-    return tiles * ((products + 2) * O * width + of_x * C * ceil_div(O, DW2D_CHUNK) + of_dy * O * ceil_div(C, DW2D_CHUNK));
+    return tiles * ((products + 2) * O * width + of_x * C * ceil_div(O, DW2D_OUTPUTS) + of_dy * O * ceil_div(C, DW2D_INPUTS));
 }
 
 static int winograd_dw2d(const conv_backward_args *a, const row_source *source, size m) {
@@ -228,8 +228,8 @@ static int winograd_dw2d(const conv_backward_args *a, const row_source *source, 
     T *sums = pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T));
     if (!sums) return -1;
     winograd_dw2d_job job = {
-        .a = a, .source = *source, .m = m, .width = width, .c_chunks = ceil_div(vectors, DW2D_CHUNK / L),
-        .o_chunks = ceil_div(Og, DW2D_CHUNK),
+        .a = a, .source = *source, .m = m, .width = width, .c_chunks = ceil_div(vectors, DW2D_INPUTS / L),
+        .o_chunks = ceil_div(Og, DW2D_OUTPUTS),
         .tile_rows = tile_rows, .tile_columns = tile_columns, .tiles = tiles, .shares = shares, .sums = sums,
         .db = a->db ? sums + products : NULL, .share_step = step,
     };

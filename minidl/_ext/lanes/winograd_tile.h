@@ -3,6 +3,9 @@
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
+/* Whether rows of the kernel are three taps wide, and windows and taps move by one pixel. */
+INLINE int rows_of_three(const geometry *g) { return g->KW == 3 && g->SH == 1 && g->SW == 1 && g->DH == 1 && g->DW == 1; }
+
 /* Two rows of B^T times the m + 2 values d: (0, 3) or (1, 2) for m = 2, (0, 5), (1, 2) or (3, 4) for m = 4. */
 INLINE void input_pair(const int m, int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
     if (m == 2) {
