@@ -50,7 +50,6 @@ typedef struct {
     uint8_t *code;
     /* set by winograd() */
     size tile_rows, tile_columns, bands, blocks_each, chunk; /* of a task: a band of some blocks */
-    size together; /* frequencies between two sweeps over the output channels */
     T *weights;
 } winograd_job;
 
@@ -152,12 +151,12 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
     size h0 = larger(0, mh * r0 - job->top), h1 = smaller(H, mh * r1 + 2 - job->top);
     size f_step = (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
     size copied = source_copies(&job->source) && h1 > h0 ? R * (h1 - h0) * W * L : 0;
-    size tiles = winograd_tiles(job), f_products = TILE_M * TILE_P * L, kept = job->together < frequencies ? tiles : 1;
-    size floats = frequencies * f_step + kept * frequencies * f_products + blocks * copied;
+    size floats = frequencies * f_step + frequencies * TILE_M * TILE_P * L + blocks * copied;
     T *input = pool_scratch(SCRATCH_TASK, (size_t)floats * sizeof(T) + (size_t)chunk * sizeof(tile_spot));
     if (!input) return -1;
     tile_spot *spot = (tile_spot *)(input + floats);
-    T *products = input + frequencies * f_step, *copy = products + kept * frequencies * f_products;
+    T *products = input + frequencies * f_step, *copy = products + frequencies * TILE_M * TILE_P * L;
+    size tiles = winograd_tiles(job);
     const T *x = job->source.x + ((b0 * job->source.C + group * R) * H + h0) * W * L;
     size x_channel = H * W * L, x_block = job->source.C * x_channel;
     if (copied) {
@@ -186,17 +185,13 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
                 input_tile(mh, mw, row, w, W, input + (t * R + c) * L, f_step);
             }
         }
-        for (size f = 0; f < frequencies; f += job->together) {
-            int some = (int)smaller(job->together, frequencies - f), last = f + some == frequencies;
-            for (size o = 0; o < tiles; o++) {
-                size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
-                const T *a = job->weights + ((group * job->M + m0) * frequencies + f * M) * R;
-                T *sums = products + o % kept * frequencies * f_products;
-                for (size t = 0; t < count; t += TILE_P) {
-                    size P = smaller(TILE_P, count - t);
-                    winograd_products((int)M, (int)P, R, some, a, input + f * f_step + t * R * L, f_step, sums + f * f_products);
-                    if (last) winograd_outputs(mh, mw, job, group * job->M + m0, spot + t, (int)P, (int)M, sums);
-                }
+        for (size o = 0; o < tiles; o++) {
+            size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
+            const T *a = job->weights + (group * job->M + m0) * R * frequencies;
+            for (size t = 0; t < count; t += TILE_P) {
+                size P = smaller(TILE_P, count - t);
+                winograd_products((int)M, (int)P, R, frequencies, a, input + t * R * L, f_step, products);
+                winograd_outputs(mh, mw, job, group * job->M + m0, spot + t, (int)P, (int)M, products);
             }
         }
     }
@@ -210,7 +205,7 @@ static int winograd_task(void *context, ptrdiff_t task) {
 }
 
 /* At least as many, if there are so many rows of tiles: a single block of images is dealt to several threads. */
-enum { WINOGRAD_TASKS = 8, INPUT_BYTES = 800 * 1024 };
+enum { WINOGRAD_TASKS = 8 };
 
 static int winograd(winograd_job *job) {
     size mh = job->m.rows, mw = job->m.columns, frequencies = (mh + 2) * (mw + 2);
@@ -225,10 +220,7 @@ static int winograd(winograd_job *job) {
     size rows_each = ceil_div(64 / (mh * mw), job->tile_columns); /* of a band: 64 pixels or more */
     size few = smaller(job->tile_rows, ceil_div(WINOGRAD_TASKS, blocks * job->groups));
     job->bands = larger(few, job->tile_rows / rows_each);
-    size pixel = job->R * VBYTES, fits = 256 * 1024 / (frequencies * pixel) / TILE_P * TILE_P;
-    /* The transformed input is read once for every TILE_M output channels. Where it is larger than the second-level cache, some
-       frequencies at a time go through all channels, and their products are kept. */
-    job->together = frequencies * TILE_P * pixel <= INPUT_BYTES ? frequencies : larger(1, INPUT_BYTES / 2 / (TILE_P * pixel));
+    size fits = 256 * 1024 / (frequencies * job->R * VBYTES) / TILE_P * TILE_P;
     /* Several blocks, if one has fewer tiles than a register tile and there are enough for all threads. */
     size in_block = job->tile_rows * job->tile_columns, spare = blocks * job->groups / pool_get_threads();
     job->blocks_each = job->bands > 1 ? 1 : larger(1, smaller(TILE_P / larger(1, in_block), spare));
