@@ -55,11 +55,18 @@ typedef struct {
 
 INLINE size winograd_tiles(const winograd_job *job) { return tile_count(job->M, TILE_M); }
 
+/* Where the transformed weights of output channels from m0 on, register tile t of a group, start. Behind those of a frequency
+   lies one vector more, so that the frequencies do not fall on one set of the cache. */
+INLINE T *winograd_weights_at(const winograd_job *job, size group, size t, size m0) {
+    size frequencies = (job->m.rows + 2) * (job->m.columns + 2);
+    return job->weights + ((group * job->M + m0) * job->R + (group * winograd_tiles(job) + t) * L) * frequencies;
+}
+
 /* Transformed weights of one register tile of one group: [frequency][r][i]. */
 INLINE void winograd_weights(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
     size tiles = winograd_tiles(job), t = task % tiles, group = task / tiles;
     size m0 = tile_start(job->M, tiles, t), M = tile_start(job->M, tiles, t + 1) - m0;
-    T *out = job->weights + (group * job->M + m0) * job->R * (mh + 2) * (mw + 2);
+    T *out = winograd_weights_at(job, group, t, m0);
     for (size r = 0; r < job->R; r++) {
         for (size i = 0; i < M; i++) {
             const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m + r * job->w_r;
@@ -68,7 +75,7 @@ INLINE void winograd_weights(const int mh, const int mw, const winograd_job *job
             for (int k = 0; k < 3; k++) weight_values(mh, g[k], g[3 + k], g[6 + k], u[k]);
             for (int f = 0; f < mh + 2; f++) {
                 weight_values(mw, u[0][f], u[1][f], u[2][f], v);
-                for (int j = 0; j < mw + 2; j++) out[(((mw + 2) * f + j) * job->R + r) * M + i] = v[j];
+                for (int j = 0; j < mw + 2; j++) out[((mw + 2) * f + j) * (job->R * M + L) + r * M + i] = v[j];
             }
         }
     }
@@ -121,7 +128,7 @@ INLINE void winograd_outputs(const int mh, const int mw, const winograd_job *job
 
 /* The products of P tiles and M channels, all frequencies: sums over R channels by the register tile. */
 INLINE void winograd_product(const int M, const int P, size R, int frequencies, const T *a, const T *in, size f_step, T *out) {
-    for (int f = 0; f < frequencies; f++, in += f_step, out += TILE_M * TILE_P * L) {
+    for (int f = 0; f < frequencies; f++, a += L, in += f_step, out += TILE_M * TILE_P * L) {
         V acc[ACC_M][ACC_P];
         UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0};
         for (size r = 0; r < R; r++, a += M) {
@@ -187,7 +194,7 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
         }
         for (size o = 0; o < tiles; o++) {
             size m0 = tile_start(job->M, tiles, o), M = tile_start(job->M, tiles, o + 1) - m0;
-            const T *a = job->weights + (group * job->M + m0) * R * frequencies;
+            const T *a = winograd_weights_at(job, group, o, m0);
             for (size t = 0; t < count; t += TILE_P) {
                 size P = smaller(TILE_P, count - t);
                 winograd_products((int)M, (int)P, R, frequencies, a, input + t * R * L, f_step, products);
@@ -210,7 +217,7 @@ enum { WINOGRAD_TASKS = 8 };
 static int winograd(winograd_job *job) {
     size mh = job->m.rows, mw = job->m.columns, frequencies = (mh + 2) * (mw + 2);
     size blocks = blocks_of(job->n), tiles = winograd_tiles(job);
-    size weights = job->groups * job->M * job->R * frequencies;
+    size weights = job->groups * (job->M * job->R + tiles * L) * frequencies;
     job->weights = pool_scratch(SCRATCH_CALL, (size_t)weights * sizeof(T));
     if (!job->weights) return -1;
     if (pool_run(winograd_weights_task, job, job->groups * tiles, weights > PARALLEL_FROM)) return -1;

@@ -50,17 +50,20 @@ INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
 /* G g: m + 2 values of the three weights along one axis. */
 INLINE void weight_values(const int m, T g0, T g1, T g2, T u[WINOGRAD_SIDE]) {
     if (m == 2) {
+        T even = (g0 + g2) / 2, odd = g1 / 2;
         u[0] = g0;
-        u[1] = (g0 + g1 + g2) / 2;
-        u[2] = (g0 - g1 + g2) / 2;
+        u[1] = even + odd;
+        u[2] = even - odd;
         u[3] = g2;
         return;
     }
+    const T sixth = (T)(1.0 / 6); /* a product is a fraction of a quotient's time */
+    T even = (g0 + g2) * sixth, odd = g1 * sixth, outer = (g0 / 4 + g2) * sixth, middle = odd / 2;
     u[0] = g0 / 4;
-    u[1] = -(g0 + g1 + g2) / 6;
-    u[2] = -(g0 - g1 + g2) / 6;
-    u[3] = g0 / 24 + g1 / 12 + g2 / 6;
-    u[4] = g0 / 24 - g1 / 12 + g2 / 6;
+    u[1] = -(even + odd);
+    u[2] = odd - even;
+    u[3] = outer + middle;
+    u[4] = outer - middle;
     u[5] = g2;
 }
 
