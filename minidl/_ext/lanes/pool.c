@@ -1,9 +1,8 @@
 /* A pool of worker threads that spin for a few microseconds, then sleep.
 
-   A job is open from its announcement until the caller finds no task left. Workers join an open job, take tasks from a
-   shared counter, and leave; the caller waits only for those who joined, so a worker that sleeps through a short job
-   costs nothing. The word `state` holds generation, open bit and number of joined workers, so that joining and closing
-   are one atomic step each.
+   A job is open from its announcement until the caller finds no task left. Workers join an open job, take tasks, and leave;
+   the caller waits only for those who joined, so a worker that sleeps through a short job costs nothing. The word `state`
+   holds generation, open bit and number of joined workers, so that joining and closing are one atomic step each.
 
    Every thread has a share of the tasks, always the same part of them, and helps with the others' shares when its own is
    done: what a thread wrote in one job mostly lies in its own cache for the next. */
@@ -69,8 +68,8 @@ static void take_tasks(int thread) {
 
 /* ---- where a worker wakes ----------------------------------------------------------------------------------------- */
 
-/* A halted processor of a virtual machine does not look idle to Linux, which then wakes the worker on the processor of
-   the caller: there it waits until the caller's time is up, for milliseconds. So the caller takes its own processor from
+/* A halted processor of a virtual machine may not look idle to Linux, which then wakes the worker on the processor of the
+   caller: there it waits until the caller's time is up, for milliseconds. So the caller takes its own processor from
    those that a sleeping worker may use, and the worker, once awake, takes it back. */
 typedef struct {
     int asleep, kept_off; /* kept_off: a processor + 1, or 0 */
