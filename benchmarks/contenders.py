@@ -31,8 +31,8 @@ SLOWED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that hold numpy's BLAS to slower kernels; contenders run without them."""
 
 BLAS_TIMEOUT = "22"
-"""OpenBLAS: log2 of the clock ticks for which its threads look for work before they sleep. Of itself 26, some 20 ms: they
-would still take time from the contender that comes next."""
+"""OpenBLAS: log2 of the clock ticks for which its threads look for work before they sleep. Of itself 26, some 20 ms:
+they would still take time from the contender that comes next."""
 
 
 @dataclass(frozen=True)
