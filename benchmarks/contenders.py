@@ -30,6 +30,10 @@ NAMES = (
 SLOWED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that hold numpy's BLAS to slower kernels; contenders run without them."""
 
+SPINNING = ("im2col", "sklearn")
+"""Contenders whose own work is done by OpenBLAS. The others run with its settings as they are, since `cohabitation`
+measures them beside its threads."""
+
 BLAS_TIMEOUT = "22"
 """OpenBLAS: log2 of the clock ticks for which its threads look for work before they sleep. Of itself 26, some 20 ms:
 they would still take time from the contender that comes next."""
@@ -62,7 +66,8 @@ class Contender:
         env = {key: value for key, value in os.environ.items() if key not in SLOWED_BLAS}
         for key in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "MINIDL_NUM_THREADS"):
             env[key] = str(threads)
-        env["OPENBLAS_THREAD_TIMEOUT"] = BLAS_TIMEOUT
+        if self.base in SPINNING:
+            env["OPENBLAS_THREAD_TIMEOUT"] = BLAS_TIMEOUT
         env.pop("MINIDL_ISA", None)
         if self.library == "minidl":
             env["MINIDL_BACKEND"] = self.base

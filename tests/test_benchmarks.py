@@ -196,6 +196,12 @@ def test_contenders_get_the_environment_that_they_need(monkeypatch):
     assert plain["OMP_NUM_THREADS"] == plain["MINIDL_NUM_THREADS"] == plain["OPENBLAS_NUM_THREADS"] == "3"
 
 
+def test_only_contenders_that_compute_with_openblas_have_its_threads_sleep_early(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    told = {name for name in contenders.NAMES if "OPENBLAS_THREAD_TIMEOUT" in Contender(name).environment(2)}
+    assert told == {"im2col", "sklearn"}
+
+
 @pytest.mark.parametrize("network", networks.NETWORKS, ids=lambda network: network.key)
 def test_networks_equal_pytorch(network):
     if contenders.missing(Contender("torch")):
