@@ -7,21 +7,11 @@ draws.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from minidl import kernels
+from minidl import kernels, lazy
 from minidl.average import WeightAverage
-from minidl.callbacks import (
-    Callback,
-    Checkpoint,
-    CSVLog,
-    EarlyStopping,
-    FeatureMaps,
-    JSONLinesLog,
-    KeepBest,
-    StopAtAccuracy,
-)
+from minidl.callbacks import Callback, Checkpoint
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
 from minidl.history import History
@@ -29,8 +19,6 @@ from minidl.layers import (
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
-    CapsuleLength,
-    Capsules,
     Conv2D,
     Dropout,
     Elu,
@@ -44,7 +32,6 @@ from minidl.layers import (
     Linear,
     MaxPool2D,
     Parameter,
-    PrimaryCapsules,
     Relu,
     Reshape,
     Residual,
@@ -54,27 +41,37 @@ from minidl.layers import (
 )
 from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
-from minidl.optim import SGD, Adam, AdamW, Lookahead, RMSProp
+from minidl.optim import SGD
 from minidl.random import seed
-from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 from minidl.trainer import Trainer
 from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl import data, functional, plots, safetensors
+    from minidl.callbacks import CSVLog, EarlyStopping, FeatureMaps, JSONLinesLog, KeepBest, StopAtAccuracy
     from minidl.capsules import CapsuleLoss, CapsuleNetwork
+    from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
+    from minidl.optim import Adam, AdamW, Lookahead, RMSProp
     from minidl.range_test import RangeTest, find_lr
     from minidl.sanity import sanity_check
+    from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 
-LAZY_MODULES = ("data", "functional", "plots", "safetensors")
-LAZY_NAMES = {
-    "CapsuleLoss": "capsules",
-    "CapsuleNetwork": "capsules",
-    "RangeTest": "range_test",
-    "find_lr": "range_test",
-    "sanity_check": "sanity",
-}
-"""Name -> its module. What a script may never ask for is imported when it does: `import minidl` is to be quick."""
+__getattr__ = lazy.importer(
+    __name__,
+    {
+        "data": (),
+        "functional": (),
+        "plots": (),
+        "safetensors": (),
+        "callbacks": ("CSVLog", "EarlyStopping", "FeatureMaps", "JSONLinesLog", "KeepBest", "StopAtAccuracy"),
+        "capsules": ("CapsuleLoss", "CapsuleNetwork"),
+        "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "optim": ("Adam", "AdamW", "Lookahead", "RMSProp"),
+        "range_test": ("RangeTest", "find_lr"),
+        "sanity": ("sanity_check",),
+        "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
+    },
+)
 
 __all__ = [
     "SGD",
@@ -145,17 +142,6 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is lazy on its first use."""
-    if name in LAZY_MODULES:
-        return importlib.import_module(f"minidl.{name}")
-    if name in LAZY_NAMES:
-        value = getattr(importlib.import_module(f"minidl.{LAZY_NAMES[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module 'minidl' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

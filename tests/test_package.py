@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import inspect
+import importlib
 import json
 import subprocess
 import sys
@@ -47,8 +48,18 @@ def test_import_leaves_out_what_few_scripts_ask_for():
     alone, loaded = (
         set(run(f"import sys, json, {name}; print(json.dumps(list(sys.modules)))")) for name in ("numpy", "minidl")
     )
-    late = {"minidl.capsules", "minidl.range_test", "minidl.sanity", "numpy.random", "lzma", "secrets"}
+    late = {"capsules", "range_test", "sanity", "schedules", "callbacks.logs", "optim.adam", "layers.capsule"}
+    late = {f"minidl.{name}" for name in late} | {"numpy.random", "lzma", "secrets"}
     assert not late & (loaded - alone)
+
+
+@pytest.mark.parametrize("package", ["minidl", "minidl.callbacks", "minidl.layers", "minidl.optim"])
+def test_names_imported_late_are_there_when_asked_for(package):
+    code = f"import json\nfrom {package} import *\nimport {package} as package\n"
+    code += "print(json.dumps([name for name in package.__all__ if globals()[name] is not getattr(package, name)]))"
+    assert run(code) == []
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'Capsule'"):
+        _ = importlib.import_module(package).Capsule
 
 
 def test_import_opens_no_file_of_the_data():

@@ -1,8 +1,12 @@
 """Layers, one family a file: each checks its input, remembers what its backward needs and delegates to the backend."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minidl import lazy
 from minidl.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
 from minidl.layers.base import Layer, Parameter
-from minidl.layers.capsule import CapsuleLength, Capsules, PrimaryCapsules
 from minidl.layers.container import Residual, Sequential
 from minidl.layers.conv import Conv2D
 from minidl.layers.dropout import Dropout
@@ -11,6 +15,11 @@ from minidl.layers.linear import Linear
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
 from minidl.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minidl.layers.shape import Flatten, Reshape
+
+if TYPE_CHECKING:
+    from minidl.layers.capsule import CapsuleLength, Capsules, PrimaryCapsules
+
+__getattr__ = lazy.importer(__name__, {"capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules")})
 
 __all__ = [
     "AvgPool2D",

@@ -13,10 +13,19 @@ g = scale * grad + weight_decay * p is the gradient with L2 cost; scale is below
 The arithmetic is the backend's (sgd_update, rmsprop_update, adam_update, blend, sum_of_squares).
 """
 
-from minidl.optim.adam import Adam, AdamW
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from minidl import lazy
 from minidl.optim.base import Optimizer
-from minidl.optim.lookahead import Lookahead
-from minidl.optim.rmsprop import RMSProp
 from minidl.optim.sgd import SGD
+
+if TYPE_CHECKING:
+    from minidl.optim.adam import Adam, AdamW
+    from minidl.optim.lookahead import Lookahead
+    from minidl.optim.rmsprop import RMSProp
+
+__getattr__ = lazy.importer(__name__, {"adam": ("Adam", "AdamW"), "lookahead": ("Lookahead",), "rmsprop": ("RMSProp",)})
 
 __all__ = ["SGD", "Adam", "AdamW", "Lookahead", "Optimizer", "RMSProp"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl.kernels import geometry
 from minidl.optim.base import Grouped, Optimizer, Slots
-from minidl.schedules import Schedule
+
+if TYPE_CHECKING:
+    from minidl.schedules import Schedule
 
 
 class Adam(Optimizer):

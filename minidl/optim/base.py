@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from minidl import kernels
 from minidl.kernels import geometry
 from minidl.layers.base import Parameter
 from minidl.optim.groups import Groups
-from minidl.schedules import Schedule
+
+if TYPE_CHECKING:
+    from minidl.schedules import Schedule
 
 Slots = tuple[np.ndarray, ...]
 Grouped = Mapping[str, Mapping[str, float]] | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,9 @@ from minidl import kernels
 from minidl.kernels import geometry
 from minidl.layers.base import Parameter
 from minidl.optim.base import Optimizer, check_names
-from minidl.schedules import Schedule
+
+if TYPE_CHECKING:
+    from minidl.schedules import Schedule
 
 
 class Lookahead:

@@ -1,0 +1,23 @@
+"""Names of a package that are imported when they are first asked for: `import minidl` is to be quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+
+def importer(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
+    """The `__getattr__` (PEP 562) of a package. modules: module -> what it gives the package; nothing: itself."""
+    homes = {name: home for home, names in modules.items() for name in names or (home,)}
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        module = importlib.import_module(f"{package}.{homes[name]}")
+        value = getattr(module, name) if modules[homes[name]] else module
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return load
