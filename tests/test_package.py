@@ -1,8 +1,8 @@
 """The package as a whole: what an import loads, what it offers, and what remains where compiled modules are missing."""
 
+import importlib
 import importlib.metadata
 import inspect
-import importlib
 import json
 import subprocess
 import sys
