@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from minidl.callbacks import CSVLog, EarlyStopping, FeatureMaps, JSONLinesLog, KeepBest, StopAtAccuracy
     from minidl.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
-    from minidl.optim import Adam, AdamW, Lookahead, RMSProp
+    from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
     from minidl.range_test import RangeTest, find_lr
     from minidl.sanity import sanity_check
     from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
@@ -66,7 +66,7 @@ __getattr__ = lazy.importer(
         "callbacks": ("CSVLog", "EarlyStopping", "FeatureMaps", "JSONLinesLog", "KeepBest", "StopAtAccuracy"),
         "capsules": ("CapsuleLoss", "CapsuleNetwork"),
         "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
-        "optim": ("Adam", "AdamW", "Lookahead", "RMSProp"),
+        "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
         "range_test": ("RangeTest", "find_lr"),
         "sanity": ("sanity_check",),
         "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
@@ -111,6 +111,7 @@ __all__ = [
     "MarginLoss",
     "MaxPool2D",
     "Model",
+    "Muon",
     "OneCycle",
     "Parameter",
     "PrimaryCapsules",

@@ -286,3 +286,26 @@ class TestMessages:
     def test_bad_arguments(self, make: Any, error: type[Exception], message: str) -> None:
         with pytest.raises(error, match=message):
             make()
+
+
+@pytest.mark.usefixtures("any_backend")
+@pytest.mark.parametrize("make", [lambda c: SGD(0.1, 0.9, 0.1, clip_norm=c), lambda c: Adam(0.1, clip_norm=c), AdamW])
+def test_frozen_parameters_stay_and_do_not_count(make: Any) -> None:
+    """The other parameters go as if the frozen one were not there, and it goes on when it is thawed."""
+    rng = np.random.default_rng(4)
+    layer = Linear(3, 2, rng=1)
+    layer.weight.name, layer.bias.name = "a", "b"
+    alone = Parameter(layer.bias.data.copy(), "b")
+    assert layer.freeze() is layer
+    layer.bias.frozen = False
+    start, (optimizer, witness) = layer.weight.data.copy(), (make(0.5), make(0.5))
+    for _ in range(3):
+        layer.weight.grad[...] = rng.standard_normal((2, 3))
+        layer.bias.grad[...] = alone.grad[...] = rng.standard_normal(2)
+        optimizer.step(layer.parameters())
+        witness.step([alone])
+    np.testing.assert_array_equal(layer.weight.data, start)
+    np.testing.assert_array_equal(layer.bias.data, alone.data)
+    layer.freeze(False)
+    optimizer.step(layer.parameters())
+    assert not np.any(layer.weight.data == start)

@@ -18,7 +18,7 @@ class Parameter:
 
     name: unique in its model, e.g. "0.weight". data, grad: C-contiguous arrays of one shape and dtype, changed in
     place by optimisers and `backward`. decay: whether weight decay is due when an optimiser is told to spare biases
-    and norms.
+    and norms. frozen: optimisers leave it as it is; see `Layer.freeze`.
     """
 
     def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
@@ -26,6 +26,7 @@ class Parameter:
         self.data = _aligned(data)
         self.grad = _aligned(np.zeros_like(self.data))
         self.decay = decay
+        self.frozen = False
 
     def __repr__(self) -> str:
         """Name, shape and dtype."""
@@ -115,6 +116,16 @@ class Layer:
         for child in self.children():
             found += child.parameters()
         return found
+
+    def freeze(self: LayerT, frozen: bool = True) -> LayerT:
+        """Keep optimisers from changing the parameters, here and in the layers inside; False lets them; returns self.
+
+        A training step computes no gradients for the frozen layers that a model begins with. Running statistics of a
+        batch normalisation go on.
+        """
+        for parameter in self.parameters():
+            parameter.frozen = bool(frozen)
+        return self
 
     def buffers(self) -> dict[str, np.ndarray]:
         """Arrays that are saved but not trained (running statistics), by name relative to this layer."""

@@ -103,8 +103,9 @@ class Sequential(Layer):
         if nodes is None:
             raise self._unready()
         first = -1
-        if not self.need_dx:  # then the backward pass ends at the first node with parameters
-            first = next((i for i, node in enumerate(nodes) if node.parameters()), len(nodes))
+        if not self.need_dx:  # then the backward pass ends at the first node that learns
+            learning = (any(not parameter.frozen for parameter in node.parameters()) for node in nodes)
+            first = next((i for i, learns in enumerate(learning) if learns), len(nodes))
         for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
             node = nodes[i]
             node.need_dx = i != first

@@ -8,6 +8,7 @@ g = scale * grad + weight_decay * p is the gradient with L2 cost; scale is below
               s = beta2 * s + (1 - beta2) * g^2                      p = p - lr * m^ / (sqrt(s^) + eps)
               m^ = m / (1 - beta1^t), s^ = s / (1 - beta2^t)         t counts steps from 1
     AdamW     as Adam with g = scale * grad                          first p = (1 - lr * weight_decay) * p
+    Muon      v = v + (1 - momentum) * (grad - v)                    p = p - lr * u, orthogonal, of v; see `Muon`
     Lookahead any of these; after every k-th step                    slow = slow + alpha * (p - slow), p = slow
 
 The arithmetic is the backend's (sgd_update, rmsprop_update, adam_update, blend, sum_of_squares).
@@ -24,8 +25,12 @@ from minidl.optim.sgd import SGD
 if TYPE_CHECKING:
     from minidl.optim.adam import Adam, AdamW
     from minidl.optim.lookahead import Lookahead
+    from minidl.optim.muon import Muon
     from minidl.optim.rmsprop import RMSProp
 
-__getattr__ = lazy.importer(__name__, {"adam": ("Adam", "AdamW"), "lookahead": ("Lookahead",), "rmsprop": ("RMSProp",)})
+__getattr__ = lazy.importer(
+    __name__,
+    {"adam": ("Adam", "AdamW"), "lookahead": ("Lookahead",), "muon": ("Muon",), "rmsprop": ("RMSProp",)},
+)
 
-__all__ = ["SGD", "Adam", "AdamW", "Lookahead", "Optimizer", "RMSProp"]
+__all__ = ["SGD", "Adam", "AdamW", "Lookahead", "Muon", "Optimizer", "RMSProp"]

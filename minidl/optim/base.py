@@ -80,7 +80,7 @@ class Optimizer:
             self.lr = float(self.schedule(epoch, epochs))
 
     def step(self, parameters: Sequence[Parameter]) -> None:
-        """Change every parameter's `data` in place by its `grad`; slots are found by the parameter's name.
+        """Change the `data` of every parameter that is not frozen by its `grad`; slots are found by its name.
 
         Raises ValueError if two parameters have one name, if a gradient's shape or dtype is not its parameter's, if
         the slots that were loaded do not fit, or if a pattern of the groups matches no parameter; FloatingPointError,
@@ -96,13 +96,17 @@ class Optimizer:
         scale = 1.0 if self.clip_norm is None else self._clip(backend, self.clip_norm)
         self.steps += 1
         lr, weight_decay = self.lr, self.weight_decay
-        for _, p, grad, slots, factor, own_decay in work:
+        for parameter, p, grad, slots, factor, own_decay in work:
+            if parameter.frozen:
+                continue
             decay = weight_decay if own_decay is None else own_decay
             self._update(backend, p, grad, slots, lr * factor, decay, scale)
 
     def _clip(self, backend: Any, clip_norm: float) -> float:
         """The factor that brings the norm of all gradients down to clip_norm, at most 1."""
-        norm = self.grad_norm = math.sqrt(sum(backend.sum_of_squares(item[2]) for item in self._work))
+        norm = self.grad_norm = math.sqrt(
+            sum(backend.sum_of_squares(grad) for parameter, _, grad, *_ in self._work if not parameter.frozen)
+        )
         if not math.isfinite(norm):
             raise FloatingPointError(f"{self.who}: the gradients' norm must be finite to be clipped, got {norm}")
         return 1.0 if norm <= clip_norm else clip_norm / norm

@@ -182,6 +182,28 @@ class TestNeedDx:
         run(net, x, any_backend)
         assert inner[1].weight.grad.any()  # type: ignore[attr-defined]
 
+    def test_frozen_layers_at_the_beginning_get_no_gradients(self, any_backend: Any) -> None:
+        net = Sequential(
+            Conv2D(1, 2, 3, rng=0).freeze(),
+            Relu(),
+            Residual(Sequential(Conv2D(2, 2, 3, padding=1, rng=1), Tanh())).freeze(),
+            Flatten(),
+            Linear(18, 4, rng=2),
+            Relu(),
+            Linear(4, 2, rng=3).freeze(),
+        )
+        x = np.random.default_rng(0).standard_normal((3, 1, 5, 5)).astype(np.float32)
+        run(net, x, any_backend)
+        expected = [p.grad.copy() for p in net[4].parameters()]
+        for p in net.parameters():
+            p.grad[...] = 7
+        net.need_dx = False
+        assert run(net, x, any_backend) is None
+        for p in net[0].parameters() + net[2].parameters():
+            np.testing.assert_array_equal(p.grad, 7, err_msg=p.name)
+        for p, grad in zip(net[4].parameters(), expected, strict=True):
+            np.testing.assert_array_equal(p.grad, grad, err_msg=p.name)
+
     def test_nothing_to_train(self, any_backend: Any) -> None:
         net = Sequential(Tanh(), Relu())
         net.need_dx = False
