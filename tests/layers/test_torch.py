@@ -27,7 +27,7 @@ from minidl.layers import (
     Sigmoid,
     Tanh,
 )
-from minidl.optim import SGD, Adam, AdamW, Optimizer, RMSProp
+from minidl.optim import SGD, Adam, AdamW, Muon, Optimizer, RMSProp
 from minidl.schedules import OneCycle
 
 torch: Any = pytest.importorskip("torch")
@@ -127,6 +127,24 @@ def test_optimizers(optimizer: Optimizer, name: str, kwargs: dict[str, Any], rng
         optimizer.step([parameter])
         witness.step()
     np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-10, atol=1e-13)
+
+
+def test_muon(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch orthogonalises in bfloat16, here in what it is given: only then can the steps be compared."""
+    monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+    start = {name: rng.standard_normal(shape) for name, shape in (("wide", (6, 20)), ("tall", (20, 6)))}
+    parameters = [Parameter(data.copy(), name) for name, data in start.items()]
+    tensors = [torch.tensor(data, requires_grad=True) for data in start.values()]
+    optimizer = Muon(SGD(), ["*"], 0.1, 0.9, 0.1)
+    witness = torch.optim.Muon(tensors, 0.1, 0.1, 0.9)
+    for _ in range(5):
+        for parameter, tensor in zip(parameters, tensors, strict=True):
+            parameter.grad[:] = rng.standard_normal(parameter.data.shape)
+            tensor.grad = torch.tensor(parameter.grad)
+        optimizer.step(parameters)
+        witness.step()
+    for parameter, tensor in zip(parameters, tensors, strict=True):
+        np.testing.assert_allclose(parameter.data, tensor.detach().numpy(), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.usefixtures("any_backend")
