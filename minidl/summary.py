@@ -34,6 +34,8 @@ def summary(model: Model, shape: Shape | None) -> str:
             parameters = sum(parameter.data.size for parameter in layer.parameters())
             work = 0 if shape is None else layer.multiply_adds(shape)
             text = repr(layer) if layer.name == type(layer).__name__ else f"{layer.name}: {layer!r}"
+            if parameters and all(parameter.frozen for parameter in layer.parameters()):
+                text += ", frozen"
         numbers = (f"{parameters:,}", "" if shape is None else f"{work:,}")
         rows.append((layer._path, text, _sizes(after), *numbers, merged.get(id(layer), "")))
         return after

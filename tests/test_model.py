@@ -179,6 +179,15 @@ def test_summary_shows_what_the_backend_merges(monkeypatch):
     assert "runs as" in lines[0]
 
 
+def test_summary_says_which_layers_are_frozen():
+    model = small()
+    first = next(layer for layer in model.layers if layer.parameters())
+    first.freeze()
+    lines = [line for line in model.summary().splitlines() if "frozen" in line]
+    assert len(lines) == 1
+    assert f"{first!r}, frozen" in lines[0]
+
+
 def test_summary_names_the_layer_that_cannot_take_the_shape():
     with pytest.raises(ValueError, match=r"layer 6 \(Linear\)"):
         small().summary((2, 8, 8))
