@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training import assert_a_saved_run_goes_on
 
 import minidl
 from minidl.layers import Parameter
@@ -70,28 +71,13 @@ class TestState:
         for key, array in whole.state().items():
             np.testing.assert_array_equal(second.state()[key], array)
 
-    def test_a_saved_run_goes_on_bit_for_bit(self, rng: np.random.Generator, tmp_path: Path) -> None:
-        x, y = rng.standard_normal((40, 3)).astype(np.float32), rng.integers(0, 3, 40)
-
+    def test_a_saved_run_goes_on_bit_for_bit(self, tmp_path: Path) -> None:
         def trainer(seed: int) -> minidl.Trainer:
             model = minidl.Model(minidl.Linear(3, 4, rng=seed), minidl.Relu(), minidl.Linear(4, 3, rng=seed))
             optimizer = Lookahead(SGD(minidl.OneCycle(0.1), 0.9, nesterov=True, clip_norm=1.0), every=4)
             return minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), optimizer, average=minidl.WeightAverage(0.9))
 
-        def stop(trained: minidl.Trainer, history: minidl.History) -> bool:
-            return history.epochs == 2
-
-        callback = minidl.Callback()
-        callback.on_epoch_end = stop  # type: ignore[method-assign]
-        whole, first, second = trainer(1), trainer(1), trainer(2)
-        settings: dict[str, Any] = {"epochs": 5, "batch_size": 7, "seed": 3, "verbose": False}
-        whole.fit((x, y), **settings)
-        first.fit((x, y), callbacks=[callback], **settings)
-        first.save(tmp_path / "run")
-        second.load(tmp_path / "run").fit((x, y), resume=True, **settings)
-        assert second.history.epochs == 5
-        for name, array in whole.model.state().items():
-            np.testing.assert_array_equal(second.model.state()[name], array)
+        assert_a_saved_run_goes_on(trainer, tmp_path / "run")
 
     def test_slow_weights_follow_a_change_of_dtype(self) -> None:
         parameter, lookahead = Parameter(np.ones(2, np.float32), "w"), Lookahead(SGD(1.0), 2)

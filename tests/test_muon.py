@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from training import assert_a_saved_run_goes_on
 
 import minidl
 from minidl.layers import Parameter
@@ -128,34 +129,29 @@ class TestState:
         for key, array in whole.state().items():
             np.testing.assert_array_equal(second.state()[key], array)
 
-    def test_a_saved_run_goes_on_bit_for_bit(self, rng: np.random.Generator, tmp_path: Path) -> None:
-        x, y = rng.standard_normal((40, 3)).astype(np.float32), rng.integers(0, 3, 40)
-
+    def test_a_saved_run_goes_on_bit_for_bit(self, tmp_path: Path) -> None:
         def trainer(seed: int) -> minidl.Trainer:
             model = minidl.Model(minidl.Linear(3, 4, rng=seed), minidl.Relu(), minidl.Linear(4, 3, rng=seed))
             optimizer = Muon(Adam(minidl.OneCycle(0.1)), ["0.weight"], minidl.OneCycle(0.1))
             return minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), optimizer)
 
-        whole, first, second = trainer(1), trainer(1), trainer(2)
-        settings: dict[str, Any] = {"batch_size": 7, "seed": 3, "verbose": False}
-        whole.fit((x, y), epochs=5, **settings)
-        first.fit((x, y), epochs=5, callbacks=[minidl.StopAtAccuracy(0.01, "train_accuracy")], **settings)
-        assert first.history.epochs == 1
-        first.save(tmp_path / "run")
-        second.load(tmp_path / "run").fit((x, y), epochs=5, resume=True, **settings)
-        for name, array in whole.model.state().items():
-            np.testing.assert_array_equal(second.model.state()[name], array)
+        assert_a_saved_run_goes_on(trainer, tmp_path / "run")
 
     def test_wrong_states_are_refused_and_change_nothing(self) -> None:
         optimizer = Muon(SGD(0.1, 0.9), MATRICES)
         train(optimizer, parameters())
         before = optimizer.state()
-        for change, message in (
-            ({"conv.bias.mean": np.zeros(4)}, "SGD: state has the unknown entry 'conv.bias.mean'"),
-            ({"tall.weight.mean": np.zeros(4)}, "Muon: state has the unknown entry 'tall.weight.mean'"),
-            ({"steps": np.array(-1)}, "Muon: state must have steps, an int of at least 0"),
+        for change, error, message in (
+            (
+                {"conv.bias.velocity": np.zeros(4, int), "tall.weight.velocity": np.ones((5, 2))},
+                TypeError,
+                "SGD: conv.bias.velocity must be an array of float32 or float64, got dtype int64",
+            ),
+            ({"conv.bias.mean": np.zeros(4)}, ValueError, "SGD: state has the unknown entry 'conv.bias.mean'"),
+            ({"tall.weight.mean": np.zeros(4)}, ValueError, "Muon: state has the unknown entry 'tall.weight.mean'"),
+            ({"steps": np.array(-1)}, ValueError, "Muon: state must have steps, an int of at least 0"),
         ):
-            with pytest.raises(ValueError, match=message):
+            with pytest.raises(error, match=message):
                 optimizer.load_state({**before, **change})
             assert optimizer.state().keys() == before.keys()
             for key, array in before.items():

@@ -104,8 +104,8 @@ class Sequential(Layer):
             raise self._unready()
         first = -1
         if not self.need_dx:  # then the backward pass ends at the first node that learns
-            learning = (any(not parameter.frozen for parameter in node.parameters()) for node in nodes)
-            first = next((i for i, learns in enumerate(learning) if learns), len(nodes))
+            learning = (i for i, node in enumerate(nodes) if any(not p.frozen for p in node.parameters()))
+            first = next(learning, len(nodes))
         for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
             node = nodes[i]
             node.need_dx = i != first

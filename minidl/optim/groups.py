@@ -33,13 +33,8 @@ class Groups:
                 checked[name] = geometry.real(who, what, value, "at least 0", lambda v: v >= 0)
 
     def check(self, names: Iterable[str]) -> None:
-        """Refuse a pattern that matches none of the names: nobody would see that it does nothing."""
-        names = list(names)
-        for pattern in self.groups:
-            if not any(fnmatchcase(name, pattern) for name in names):
-                raise ValueError(
-                    f"{self.who}: the pattern {pattern!r} of groups must match a parameter, got {', '.join(names)}"
-                )
+        """Refuse a pattern that matches none of the names."""
+        check_patterns(self.who, "groups", self.groups, names)
 
     def settings(self, name: str) -> dict[str, float]:
         """The settings of the parameter called `name`; those of no pattern are left out."""
@@ -53,3 +48,13 @@ class Groups:
         if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
             raise TypeError(f"{self.who}: {name} must be a mapping such as {example}, got {value!r}")
         return value
+
+
+def check_patterns(who: str, setting: str, patterns: Iterable[str], names: Iterable[str]) -> None:
+    """Refuse a pattern of a setting that matches none of the names: nobody would see that it does nothing."""
+    names = list(names)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ValueError(
+                f"{who}: the pattern {pattern!r} of {setting} must match a parameter, got {', '.join(names)}"
+            )

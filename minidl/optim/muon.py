@@ -12,6 +12,7 @@ import numpy as np
 from minidl.kernels import geometry
 from minidl.layers.base import Parameter
 from minidl.optim.base import Grouped, Optimizer, Slots
+from minidl.optim.groups import check_patterns
 
 if TYPE_CHECKING:
     from minidl.schedules import Schedule
@@ -83,16 +84,13 @@ class Muon(Optimizer):
 
     def _part(self, parameters: Sequence[Parameter]) -> None:
         """Matrices here, the others there."""
+        check_patterns(self.who, "weights", self.weights, [parameter.name for parameter in parameters])
         for pattern in self.weights:
-            found = [parameter for parameter in parameters if fnmatchcase(parameter.name, pattern)]
-            if not found:
-                names = ", ".join(parameter.name for parameter in parameters)
-                raise ValueError(f"{self.who}: the pattern {pattern!r} of weights must match a parameter, got {names}")
-            for parameter in found:
-                if parameter.data.ndim < 2:
-                    shape = parameter.data.shape
+            for parameter in parameters:
+                if fnmatchcase(parameter.name, pattern) and parameter.data.ndim < 2:
                     raise ValueError(
-                        f"{self.who}: {parameter.name} must have at least two axes for {pattern!r}, got shape {shape}"
+                        f"{self.who}: {parameter.name} must have at least two axes for {pattern!r},"
+                        f" got shape {parameter.data.shape}"
                     )
         self._matrices = [parameter for parameter in parameters if self._is_matrix(parameter.name)]
         self._bind(self._matrices)
@@ -135,7 +133,7 @@ class Muon(Optimizer):
         super().load_state(own | {"steps": state.get("steps", np.array(None))})
         try:
             self.optimizer.load_state({key: array for key, array in state.items() if key not in own})
-        except ValueError:
+        except (TypeError, ValueError):
             super().load_state(before)
             raise
         self._all = []
