@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidl import kernels, lazy
+from minidl import kernels
 from minidl.average import WeightAverage
 from minidl.callbacks import Callback, Checkpoint
 from minidl.config import get_num_threads, set_num_threads, show_config
@@ -42,7 +42,8 @@ from minidl.layers import (
 from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import SGD
-from minidl.random import seed
+from minidl.support import lazy
+from minidl.support.random import seed
 from minidl.trainer import Trainer
 from minidl.version import __version__
 

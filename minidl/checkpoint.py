@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import random
 from minidl.history import History
 from minidl.layers.base import Layer
 from minidl.run import Run
+from minidl.support import random
 from minidl.trace import walk
 
 if TYPE_CHECKING:

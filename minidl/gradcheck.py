@@ -24,7 +24,7 @@ from minidl.layers.base import Layer
 from minidl.layers.pooling import MaxPool2D
 from minidl.losses import Loss
 from minidl.model import Model, as_images
-from minidl.table import table
+from minidl.support.table import table
 from minidl.trace import reseed, trace
 
 MOVES = 8

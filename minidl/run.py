@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import random
+from minidl.support import random
 
 if TYPE_CHECKING:
     from minidl.data.plan import Plan

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl import atomic
 from minidl.kernels import geometry
+from minidl.support import atomic
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),

@@ -17,7 +17,7 @@ from minidl.losses import Loss, SoftmaxCrossEntropyLoss
 from minidl.model import Model, label
 from minidl.optim import Adam
 from minidl.samples import Samples, prepare
-from minidl.table import table
+from minidl.support.table import table
 from minidl.trace import reseed, trace, walk
 from minidl.trainer import Trainer
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Residual, Sequential
-from minidl.table import table
+from minidl.support.table import table
 
 if TYPE_CHECKING:
     from minidl.model import Model

@@ -142,7 +142,7 @@ def test_a_checkpoint_between_epochs(data, tmp_path):
     minidl.seed(3)
     with pytest.raises(Killed):
         fit(first, data, seed=None, callbacks=[minidl.Checkpoint(tmp_path / "f"), KillAt(2 * STEPS + 3)])
-    minidl.random.generator().random(5)
+    minidl.support.random.generator().random(5)
     assert second.load(tmp_path / "f") is second
     assert (second.history.epochs, second.run.done, len(second.history.step_loss)) == (2, 0, 2 * STEPS)
     fit(second, data, seed=None, resume=True)
@@ -203,11 +203,11 @@ def test_after_ctrl_c_the_run_goes_on_where_it_was(data, tmp_path, step):
     history = fit(run, data, callbacks=[Press(step), minidl.Checkpoint(tmp_path / "f", every_epochs=9)])
     # At the last step of an epoch the validation is left to be done.
     assert (history.interrupted, history.epochs, run.run.done) == (True, (step - 1) // STEPS, 24 if step == 10 else N)
-    state = minidl.random.generator().bit_generator.state
+    state = minidl.support.random.generator().bit_generator.state
     history = fit(run, data, seed=None, resume=True)
     assert not history.interrupted
     fit(whole, data, resume=True)  # it is complete
-    minidl.random.generator().bit_generator.state = state
+    minidl.support.random.generator().bit_generator.state = state
     other.load(tmp_path / "f")
     fit(other, data, seed=None, resume=True)
     assert bits(other) == bits(run)

@@ -29,8 +29,9 @@ from typing import Any
 import numpy as np
 
 import minidl
-from minidl import atomic, data
+from minidl import data
 from minidl.data.augmentation import Crop, Cutout
+from minidl.support import atomic
 
 CASES: dict[str, tuple[Callable[[], Any], dict[str, Any], Callable[[], Any]]] = {
     "SGD": (lambda: minidl.SGD(minidl.OneCycle(0.1), 0.9, nesterov=True), {"seed": 0}, lambda: None),
@@ -68,7 +69,7 @@ def network() -> minidl.Model:
 
 
 class Dying:
-    """Stands for `os` in `minidl.atomic`, and for the file there; the call number `at` is the last one."""
+    """Stands for `os` in `minidl.support.atomic`, and for the file there; the call number `at` is the last one."""
 
     def __init__(self, at: int) -> None:
         self.left = at

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidl import lazy
 from minidl.callbacks.base import Callback
 from minidl.callbacks.checkpoint import Checkpoint
+from minidl.support import lazy
 
 if TYPE_CHECKING:
     from minidl.callbacks.best import EarlyStopping, KeepBest

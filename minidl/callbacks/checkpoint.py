@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidl import atomic
 from minidl.callbacks.base import Callback
 from minidl.history import History
 from minidl.kernels import geometry
+from minidl.support import atomic
 
 if TYPE_CHECKING:
     from minidl.trainer import Trainer

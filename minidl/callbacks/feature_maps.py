@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import atomic
 from minidl.callbacks.base import Callback
 from minidl.history import History
 from minidl.kernels import geometry
 from minidl.model import as_images
+from minidl.support import atomic
 
 if TYPE_CHECKING:
     from minidl.trainer import Trainer

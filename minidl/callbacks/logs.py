@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidl import atomic
 from minidl.callbacks.base import Callback
 from minidl.history import KEYS, History
+from minidl.support import atomic
 
 if TYPE_CHECKING:
     from minidl.trainer import Trainer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidl import lazy
 from minidl.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
 from minidl.layers.base import Layer, Parameter
 from minidl.layers.container import Residual, Sequential
@@ -15,6 +14,7 @@ from minidl.layers.linear import Linear
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
 from minidl.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minidl.layers.shape import Flatten, Reshape
+from minidl.support import lazy
 
 if TYPE_CHECKING:
     from minidl.layers.capsule import CapsuleLength, Capsules, PrimaryCapsules

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from minidl import initializers, random
+from minidl import initializers
 from minidl.initializers import Initializer
 from minidl.kernels import geometry
 from minidl.layers.base import Layer, Parameter, Shape
+from minidl.support import random
 
 
 class PrimaryCapsules(Layer):

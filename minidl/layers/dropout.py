@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl import random
 from minidl.kernels import geometry
 from minidl.layers.base import Layer
+from minidl.support import random
 
 
 class Dropout(Layer):

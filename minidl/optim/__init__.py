@@ -18,9 +18,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidl import lazy
 from minidl.optim.base import Optimizer
 from minidl.optim.sgd import SGD
+from minidl.support import lazy
 
 if TYPE_CHECKING:
     from minidl.optim.adam import Adam, AdamW

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import minidl.random
+import minidl.support.random
 from minidl.layers import Conv2D
 
 
@@ -59,9 +59,9 @@ def test_parameters() -> None:
 
 def test_weights_follow_the_seed() -> None:
     np.testing.assert_array_equal(Conv2D(2, 3, 3, rng=4).weight.data, Conv2D(2, 3, 3, rng=4).weight.data)
-    minidl.random.seed(1)
+    minidl.support.random.seed(1)
     first, second = Conv2D(2, 3, 3).weight.data, Conv2D(2, 3, 3).weight.data
-    minidl.random.seed(1)
+    minidl.support.random.seed(1)
     np.testing.assert_array_equal(Conv2D(2, 3, 3).weight.data, first)
     assert (first != second).any()
 

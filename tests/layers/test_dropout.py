@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import minidl.random
+import minidl.support.random
 from minidl import kernels
 from minidl.kernels.random import keep_mask
 from minidl.layers import Dropout
@@ -39,9 +39,9 @@ class TestTraining:
 
     def test_the_default_generator_may_be_seeded_after_the_construction(self) -> None:
         layer = Dropout(0.5)
-        minidl.random.seed(8)
+        minidl.support.random.seed(8)
         first = layer.forward(ONES, train=True)
-        minidl.random.seed(8)
+        minidl.support.random.seed(8)
         np.testing.assert_array_equal(layer.forward(ONES, train=True), first)
 
     def test_rate_zero_keeps_everything_and_draws_nothing(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl import random
+from minidl.support import random
 
 
 def test_seed_restarts_the_default_generator() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl import atomic
+from minidl.support import atomic
 
 resource = pytest.importorskip("resource")
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
@@ -38,7 +38,7 @@ def test_a_writer_killed_in_between_leaves_the_old_file_and_the_next_one_tidies_
     (tmp_path / "a[b]").write_bytes(b"old")
     code = """
         import os, signal, sys
-        from minidl import atomic
+        from minidl.support import atomic
         def die(*arguments):
             os.kill(os.getpid(), signal.SIGKILL)
         class Dying(list):
