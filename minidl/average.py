@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.optim.base import loaded_steps
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class WeightAverage:
 
     def __init__(self, decay: float = 0.999, every: int = 1) -> None:
         self.who = type(self).__name__
-        self.decay = geometry.real(self.who, "decay", decay, "in [0, 1)", lambda v: 0 <= v < 1)
-        self.every = geometry.integer(self.who, "every", every, 1)
+        self.decay = checks.real(self.who, "decay", decay, "in [0, 1)", lambda v: 0 <= v < 1)
+        self.every = checks.integer(self.who, "every", every, 1)
         self.steps = 0
         """Steps seen so far."""
         self._average: dict[str, np.ndarray] = {}
@@ -101,7 +101,7 @@ class WeightAverage:
         for key, array in state.items():
             name, _, slot = key.rpartition(".")
             if slot in SLOTS and name:
-                found[slot][name] = np.array(geometry.float_array(self.who, key, array))
+                found[slot][name] = np.array(checks.float_array(self.who, key, array))
             elif key != "steps":
                 raise ValueError(f"{self.who}: state has the unknown entry {key!r}")
         average, raw = (found[slot] for slot in SLOTS)

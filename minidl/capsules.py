@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.capsule import CapsuleLength
 from minidl.layers.container import Sequential
@@ -160,15 +160,15 @@ class CapsuleNetwork(Model):
         if labels is None:
             chosen = head.longest()
         else:
-            geometry.same_shape(self.who, "labels", np.shape(labels), (len(x),), "one an image")
-            chosen = geometry.class_targets(self.who, labels, len(x), head._y.shape[1], self.dtype)
+            checks.same_shape(self.who, "labels", np.shape(labels), (len(x),), "one an image")
+            chosen = checks.class_targets(self.who, labels, len(x), head._y.shape[1], self.dtype)
         drawn = head.kernels.leave(head.decode(chosen, False)).reshape(np.shape(x))
         self.release()
         return drawn
 
     def decode(self, capsules: Any) -> np.ndarray:
         """What the decoder draws, (N, pixels), of class capsules (N, J, E), as they are: nothing is masked."""
-        v = geometry.float_array(self.who, "capsules", capsules, self.dtype)
+        v = checks.float_array(self.who, "capsules", capsules, self.dtype)
         return self.head.decoder.forward(v.reshape(len(v), -1))
 
     def _see(self, x: Any) -> None:
@@ -196,7 +196,7 @@ class CapsuleLoss(MarginLoss):
         if not isinstance(network, CapsuleNetwork):
             raise TypeError(f"{self.who}: network must be a minidl.CapsuleNetwork, got {network!r}")
         self.network = network
-        self.reconstruction = geometry.real(
+        self.reconstruction = checks.real(
             self.who, "reconstruction", reconstruction, "at least 0", lambda value: value >= 0
         )
 

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.version import __version__
 
 
@@ -28,7 +28,7 @@ def set_num_threads(n: int) -> None:
     numpy's, whose threads the environment sets (OPENBLAS_NUM_THREADS); without the native backend this only warns.
     Raises TypeError or ValueError for other values.
     """
-    n = geometry.integer("set_num_threads", "n", n, 1)
+    n = checks.integer("set_num_threads", "n", n, 1)
     native = _native()
     if native is None:
         warnings.warn("set_num_threads has no effect: this installation has no native backend", stacklevel=2)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.activation import Elu, LeakyRelu, Relu
 from minidl.layers.base import Layer
 from minidl.layers.pooling import MaxPool2D
@@ -152,7 +152,7 @@ def _check_loss(
 ) -> Report:
     if target is None:
         raise TypeError(f"gradcheck: {loss.who} needs a target")
-    x = np.array(geometry.float_array(loss.who, "predictions", x, np.float64))
+    x = np.array(checks.float_array(loss.who, "predictions", x, np.float64))
     loss.forward(x, target)
     tensors = {"predictions": (x, loss.backward())}
 
@@ -204,7 +204,7 @@ def _input(layer: Layer, x: Any) -> np.ndarray:
         images = as_images(layer.who, "input", x)
         if images.dtype == np.uint8:
             return kernels.current().leave(layer._enter(images))
-    return np.array(geometry.float_array(layer.who, "input", x, np.float64))
+    return np.array(checks.float_array(layer.who, "input", x, np.float64))
 
 
 def _rows(

@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 Shape = tuple[int, ...]
 Initializer: TypeAlias = "str | float | Callable[[Shape, np.random.Generator], np.ndarray]"
@@ -113,7 +113,7 @@ def draw(who: str, init: Initializer, shape: Shape, rng: np.random.Generator, gr
         return _NAMED[init](shape, rng, groups).astype(np.float32)
     if callable(init):
         values = np.asarray(init(shape, rng))
-        geometry.same_shape(who, "the array made by init", values.shape, shape, "the weight's")
-        return np.array(geometry.float_array(who, "the array made by init", values, np.float32))
-    deviation = geometry.real(who, "init", init, "a standard deviation of at least 0", lambda s: s >= 0)
+        checks.same_shape(who, "the array made by init", values.shape, shape, "the weight's")
+        return np.array(checks.float_array(who, "the array made by init", values, np.float32))
+    deviation = checks.real(who, "init", init, "a standard deviation of at least 0", lambda s: s >= 0)
     return rng.normal(0.0, deviation, shape).astype(np.float32)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 class Loss:
@@ -45,7 +45,7 @@ class Loss:
 
         Raises TypeError or ValueError that names the loss for shapes, dtypes and labels that do not go together.
         """
-        logits = geometry.float_array(self.who, "logits", logits)
+        logits = checks.float_array(self.who, "logits", logits)
         target = self.prepare(target, logits.shape, logits.dtype)
         self._kernels = kernels.current()
         return self.run(self._kernels.enter(logits), target)
@@ -66,7 +66,7 @@ class SoftmaxCrossEntropyLoss(Loss):
 
     def __init__(self, label_smoothing: float = 0.0) -> None:
         super().__init__()
-        self.label_smoothing = geometry.real(
+        self.label_smoothing = checks.real(
             self.who, "label_smoothing", label_smoothing, "in [0, 1)", lambda s: 0 <= s < 1
         )
 
@@ -74,7 +74,7 @@ class SoftmaxCrossEntropyLoss(Loss):
         """Labels as intp, probabilities as `dtype`; ValueError or TypeError where they do not fit logits (N, K)."""
         if len(shape) != 2 or shape[1] < 1:
             raise ValueError(f"{self.who}: logits must have 2 dimensions (N, K), K at least 1, got {tuple(shape)}")
-        return geometry.class_targets(self.who, target, shape[0], shape[1], dtype)
+        return checks.class_targets(self.who, target, shape[0], shape[1], dtype)
 
     def run(self, logits: Any, target: np.ndarray) -> float:
         """The loss of the backend's array `logits` and a prepared target; sets `dlogits` and `correct`."""
@@ -93,12 +93,12 @@ class MSELoss(Loss):
         """Numbers as `dtype`, labels as one-hot rows; ValueError or TypeError where they do not fit the predictions."""
         t = np.asarray(target)
         if t.ndim == 1 and len(shape) == 2 and shape[1] > 1:
-            labels = geometry.class_targets(self.who, t, shape[0], shape[1], dtype)
+            labels = checks.class_targets(self.who, t, shape[0], shape[1], dtype)
             one_hot = np.zeros(shape, dtype)
             one_hot[np.arange(shape[0]), labels] = 1
             return one_hot
-        geometry.same_shape(self.who, "target", t.shape, shape, "the predictions'")
-        return geometry.float_array(self.who, "target", t.astype(dtype) if t.dtype.kind in "iub" else t, dtype)
+        checks.same_shape(self.who, "target", t.shape, shape, "the predictions'")
+        return checks.float_array(self.who, "target", t.astype(dtype) if t.dtype.kind in "iub" else t, dtype)
 
     def run(self, logits: Any, target: np.ndarray) -> float:
         """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, and `correct` to None."""
@@ -119,15 +119,15 @@ class MarginLoss(Loss):
     def __init__(self, present: float = 0.9, absent: float = 0.1, weight: float = 0.5) -> None:
         super().__init__()
         unit = "in [0, 1]", lambda value: 0 <= value <= 1
-        self.present = geometry.real(self.who, "present", present, *unit)
-        self.absent = geometry.real(self.who, "absent", absent, *unit)
-        self.weight = geometry.real(self.who, "weight", weight, "at least 0", lambda value: value >= 0)
+        self.present = checks.real(self.who, "present", present, *unit)
+        self.absent = checks.real(self.who, "absent", absent, *unit)
+        self.weight = checks.real(self.who, "weight", weight, "at least 0", lambda value: value >= 0)
 
     def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Labels as intp, rows as `dtype`; ValueError or TypeError where they do not fit lengths (N, K)."""
         if len(shape) != 2 or shape[1] < 1:
             raise ValueError(f"{self.who}: lengths must have 2 dimensions (N, K), K at least 1, got {tuple(shape)}")
-        return geometry.class_targets(self.who, target, shape[0], shape[1], dtype)
+        return checks.class_targets(self.who, target, shape[0], shape[1], dtype)
 
     def run(self, logits: Any, target: np.ndarray) -> float:
         """The loss of the backend's array of lengths and a prepared target; sets `dlogits` and `correct`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import kernels, safetensors
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
 from minidl.trace import trace
@@ -87,7 +87,7 @@ class Model(Sequential):
         if images.dtype == UINT8:
             images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
         else:
-            images = geometry.float_array(self.who, "input", images, self._dtype)
+            images = checks.float_array(self.who, "input", images, self._dtype)
             if moves is None:
                 return backend.enter(images, infer)
         return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer, moves)
@@ -119,7 +119,7 @@ class Model(Sequential):
         """
         ready = type(x) is np.ndarray and x.dtype is self._dtype and x.ndim in (2, 4)
         images = x if ready else as_images(self.who, "input", x)
-        batch_size = geometry.integer(self.who, "batch_size", batch_size, 1)
+        batch_size = checks.integer(self.who, "batch_size", batch_size, 1)
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
             return self._predict(images, views)

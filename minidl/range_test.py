@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import checkpoint
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.samples import Samples, prepare
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ def find_lr(
     Raises TypeError or ValueError for other arguments, FloatingPointError if the first loss is not finite.
     """
     who = "find_lr"
-    start = geometry.real(who, "start", start, "positive", lambda value: value > 0)
-    end = geometry.real(who, "end", end, f"above start ({start:g})", lambda value: value > start)
-    steps = geometry.integer(who, "steps", steps, 2)
-    batch_size = geometry.integer(who, "batch_size", batch_size, 1)
+    start = checks.real(who, "start", start, "positive", lambda value: value > 0)
+    end = checks.real(who, "end", end, f"above start ({start:g})", lambda value: value > start)
+    steps = checks.integer(who, "steps", steps, 2)
+    batch_size = checks.integer(who, "batch_size", batch_size, 1)
     train = prepare("training", data, trainer.model, trainer.loss)
-    rng = np.random.default_rng(geometry.integer(who, "seed", seed, 0))
+    rng = np.random.default_rng(checks.integer(who, "seed", seed, 0))
     rates = np.geomspace(start, end, steps)
     before = checkpoint.pack(trainer)
     kept = trainer.history, trainer.run, trainer.callbacks, trainer.waiting_states

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.support import atomic
 
 DTYPES = {
@@ -157,7 +157,7 @@ def _check_entry(who: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple
             raise ValueError(f"{who}: {key} must be a list of integers of at least 0, got {value!r}")
     if len(shape) > MAX_DIMENSIONS:
         raise ValueError(f"{who}: shape must have at most {MAX_DIMENSIONS} dimensions, got {len(shape)}")
-    geometry.check_elements(who, tuple(shape))
+    checks.check_elements(who, tuple(shape))
     nbytes = DTYPES[code].itemsize
     for number in shape:
         nbytes *= number

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.losses import Loss
 from minidl.model import Model, as_images
 
@@ -56,7 +56,7 @@ def prepare(what: str, data: Any, model: Model, loss: Loss) -> Samples:
     if images.dtype == np.uint8:
         images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
     else:
-        images = geometry.float_array(who, f"{what} x", images)
+        images = checks.float_array(who, f"{what} x", images)
     return Samples(images, target, _one_hot_labels(target), scale, shift)
 
 

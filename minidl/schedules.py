@@ -10,17 +10,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 Schedule = Callable[[float, int], float]
 
 
 def _rate(schedule: object, name: str, value: float) -> None:
-    geometry.real(type(schedule).__name__, name, value, "at least 0", lambda v: v >= 0)
+    checks.real(type(schedule).__name__, name, value, "at least 0", lambda v: v >= 0)
 
 
 def _part(schedule: object, name: str, value: float) -> None:
-    geometry.real(type(schedule).__name__, name, value, "in (0, 1]", lambda v: 0 < v <= 1)
+    checks.real(type(schedule).__name__, name, value, "in (0, 1]", lambda v: 0 < v <= 1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Step:
 
     def __post_init__(self) -> None:
         _rate(self, "lr", self.lr)
-        geometry.integer("Step", "every", self.every, 1)
+        checks.integer("Step", "every", self.every, 1)
         _part(self, "factor", self.factor)
 
     def __call__(self, epoch: float, epochs: int) -> float:
@@ -107,7 +107,7 @@ class OneCycle:
     def __post_init__(self) -> None:
         _rate(self, "lr", self.lr)
         for name in ("warmup", "start", "end"):
-            geometry.real("OneCycle", name, getattr(self, name), "in [0, 1]", lambda v: 0 <= v <= 1)
+            checks.real("OneCycle", name, getattr(self, name), "in [0, 1]", lambda v: 0 <= v <= 1)
 
     def __call__(self, epoch: float, epochs: int) -> float:
         """The rate."""
@@ -132,8 +132,8 @@ class WarmUp:
     def __post_init__(self) -> None:
         if not callable(self.schedule):
             raise TypeError(f"WarmUp: schedule must be a schedule, got {self.schedule!r}")
-        geometry.real("WarmUp", "epochs", self.epochs, "positive", lambda v: v > 0)
-        geometry.real("WarmUp", "start", self.start, "in [0, 1]", lambda v: 0 <= v <= 1)
+        checks.real("WarmUp", "epochs", self.epochs, "positive", lambda v: v > 0)
+        checks.real("WarmUp", "start", self.start, "in [0, 1]", lambda v: 0 <= v <= 1)
 
     def __call__(self, epoch: float, epochs: int) -> float:
         """The rate."""

@@ -16,7 +16,7 @@ from minidl.callbacks import Callback, Checkpoint
 from minidl.diagnosis import first_non_finite
 from minidl.history import History
 from minidl.interrupt import Interrupt, Interrupted
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.model import Model
 from minidl.progress import Progress, epoch_line, progress
 from minidl.run import Run, describe
@@ -92,9 +92,9 @@ class Trainer:
         fault before the first step for data that do not fit, or a run that cannot be resumed with them; everything is
         then as it was.
         """
-        epochs = geometry.integer("Trainer", "epochs", epochs, 1)
-        batch_size = geometry.integer("Trainer", "batch_size", batch_size, 1)
-        seed = None if seed is None else geometry.integer("Trainer", "seed", seed, 0)
+        epochs = checks.integer("Trainer", "epochs", epochs, 1)
+        batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
+        seed = None if seed is None else checks.integer("Trainer", "seed", seed, 0)
         train = prepare("training", data, self.model, self.loss)
         self.validation = None if validation is None else prepare("validation", validation, self.model, self.loss)
         if augment != ():
@@ -138,7 +138,7 @@ class Trainer:
         views: average the scores over these views of each image, as `Model.predict`. The accuracy is NaN where there
         are no classes. Raises as `fit` for data that do not fit.
         """
-        batch_size = geometry.integer("Trainer", "batch_size", batch_size, 1)
+        batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
         return self._evaluate(prepare("evaluation", data, self.model, self.loss), batch_size, Interrupt(), views)
 
     # ---- the run -----------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ import math
 
 import numpy as np
 
-from minidl.kernels import moves as rules
+from minidl.kernels import image_moves as rules
 
 cdef size MOST_SHIFT = rules.MOST_SHIFT, MOST_TURN = rules.MOST_TURN, MOST_OFFSET = rules.MOST_OFFSET
 

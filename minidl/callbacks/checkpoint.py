@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from minidl.callbacks.base import Callback
 from minidl.history import History
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.support import atomic
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ class Checkpoint(Callback):
         if every_epochs is None and every_seconds is None:
             every_epochs = 1
         self.every_epochs = (
-            None if every_epochs is None else geometry.integer("Checkpoint", "every_epochs", every_epochs, 1)
+            None if every_epochs is None else checks.integer("Checkpoint", "every_epochs", every_epochs, 1)
         )
         self.every_seconds: float | None = None
         if every_seconds is not None:
-            self.every_seconds = geometry.real(
+            self.every_seconds = checks.real(
                 "Checkpoint", "every_seconds", every_seconds, "at least 0", lambda value: value >= 0
             )
         self._written = 0.0

@@ -12,7 +12,7 @@ import numpy as np
 
 from minidl.callbacks.base import Callback
 from minidl.history import History
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.model import as_images
 from minidl.support import atomic
 
@@ -65,10 +65,10 @@ class FeatureMaps(Callback):
                 f"{who}: images must have shape (N, C, H, W), N at least 1, C 1 or 3, got {self.images.shape}"
             )
         self.path = Path(path)
-        self.every_steps = None if every_steps is None else geometry.integer(who, "every_steps", every_steps, 1)
-        self.every_epochs = 1 if every_epochs is None else geometry.integer(who, "every_epochs", every_epochs, 1)
+        self.every_steps = None if every_steps is None else checks.integer(who, "every_steps", every_steps, 1)
+        self.every_epochs = 1 if every_epochs is None else checks.integer(who, "every_epochs", every_epochs, 1)
         self.layer = layer
-        self.maps = geometry.integer(who, "maps", maps, 1)
+        self.maps = checks.integer(who, "maps", maps, 1)
         self.frames: list[np.ndarray] = []
         self._texts: list[str] = []
 

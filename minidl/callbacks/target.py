@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from minidl.callbacks.base import Callback
 from minidl.history import History
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 if TYPE_CHECKING:
     from minidl.trainer import Trainer
@@ -23,7 +23,7 @@ class StopAtAccuracy(Callback):
     """
 
     def __init__(self, target: float, monitor: str = "val_accuracy") -> None:
-        self.target = geometry.real("StopAtAccuracy", "target", target, "in (0, 1]", lambda value: 0 < value <= 1)
+        self.target = checks.real("StopAtAccuracy", "target", target, "in (0, 1]", lambda value: 0 < value <= 1)
         if monitor not in MONITORS:
             raise ValueError(f"StopAtAccuracy: monitor must be one of {', '.join(MONITORS)}, got {monitor!r}")
         self.monitor = monitor

@@ -3,8 +3,8 @@
 What happens to an image depends on (seed, epoch, place of the image in the data set) alone: not on batches, threads,
 backend or where a run was resumed. Whatever the order in the tuple, an image is first moved (`Crop`, `Shift` or
 `Affine`), then flipped, then cut; of each of these three there may be one. The pixels are moved by the backend's
-`gather` (`minidl.kernels.moves`), in the same pass that makes the batch. What comes in from outside of an image is
-black, the value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled data
+`gather` (`minidl.kernels.image_moves`), in the same pass that makes the batch. What comes in from outside of an image
+is black, the value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled data
 set.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl.data.draws import CROP, CUTOUT, FLIP, SHIFT, TURN, Draw, below, spread
-from minidl.kernels import geometry, moves
+from minidl.kernels import checks, image_moves
 
 Pair = tuple[int, int]
 
@@ -31,29 +31,29 @@ class Crop:
     padding: int | Pair
     mode: str = "zero"
     kind = "move"
-    columns = moves.SHIFTED
+    columns = image_moves.SHIFTED
 
     def __post_init__(self) -> None:
-        geometry.pair("Crop", "padding", self.padding, 0)
+        checks.pair("Crop", "padding", self.padding, 0)
         _mode("Crop", self.mode)
 
     def check(self, size: Pair) -> None:
         """Refuse a padding as large as the image."""
-        padding = geometry.pair("Crop", "padding", self.padding, 0)
+        padding = checks.pair("Crop", "padding", self.padding, 0)
         if padding[0] >= size[0] or padding[1] >= size[1]:
             raise ValueError(f"{self}: padding must be less than the images' size {size}")
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """Offsets, each of -padding to padding as likely."""
-        padding = geometry.pair("Crop", "padding", self.padding, 0)
+        padding = checks.pair("Crop", "padding", self.padding, 0)
         for axis, bits in enumerate(draw.pair(CROP)):
-            rows[:, moves.SOURCE + axis] = below(bits, 2 * padding[axis] + 1) - padding[axis]
-        rows[:, moves.REFLECT] = self.mode == "reflect"
+            rows[:, image_moves.SOURCE + axis] = below(bits, 2 * padding[axis] + 1) - padding[axis]
+        rows[:, image_moves.REFLECT] = self.mode == "reflect"
 
 
 def Shift(pixels: int | Pair) -> Crop:  # noqa: N802 - reads as the transforms do
     """Move the image by up to `pixels`, an int or an (h, w) pair, in each direction; black comes in: `Crop(pixels)`."""
-    return Crop(geometry.pair("Shift", "pixels", pixels, 0))
+    return Crop(checks.pair("Shift", "pixels", pixels, 0))
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class Affine:
     shift: float = 0.0
     mode: str = "zero"
     kind = "move"
-    columns = moves.TURNED
+    columns = image_moves.TURNED
 
     def __post_init__(self) -> None:
-        geometry.real("Affine", "rotation", self.rotation, "at least 0 and at most 180", lambda x: 0 <= x <= 180)
-        geometry.real("Affine", "scale", self.scale, "at least 0 and at most 0.9", lambda x: 0 <= x <= 0.9)
-        geometry.real("Affine", "shift", self.shift, "at least 0", lambda x: x >= 0)
+        checks.real("Affine", "rotation", self.rotation, "at least 0 and at most 180", lambda x: 0 <= x <= 180)
+        checks.real("Affine", "scale", self.scale, "at least 0 and at most 0.9", lambda x: 0 <= x <= 0.9)
+        checks.real("Affine", "shift", self.shift, "at least 0", lambda x: x >= 0)
         _mode("Affine", self.mode)
 
     def check(self, size: Pair) -> None:
@@ -93,8 +93,8 @@ class Affine:
         # The half of 1/256 makes the kernels' floor a rounding.
         top = 2.0**16 * h - cosine * (h + down) + sine * (w + right) + 128
         left = 2.0**16 * w - sine * (h + down) - cosine * (w + right) + 128
-        rows[:, moves.SOURCE :] = np.stack([cosine, -sine, np.rint(top), sine, cosine, np.rint(left)], axis=1)
-        rows[:, moves.REFLECT] = self.mode == "reflect"
+        rows[:, image_moves.SOURCE :] = np.stack([cosine, -sine, np.rint(top), sine, cosine, np.rint(left)], axis=1)
+        rows[:, image_moves.REFLECT] = self.mode == "reflect"
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ class Flip:
     """Mirror left and right with probability 1/2."""
 
     kind = "flip"
-    columns = moves.SHIFTED
+    columns = image_moves.SHIFTED
 
     def check(self, size: Pair) -> None:
         """Fits every image."""
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """One random bit an image and epoch."""
-        rows[:, moves.FLIP] = draw.coin(FLIP)
+        rows[:, image_moves.FLIP] = draw.coin(FLIP)
 
 
 @dataclass(frozen=True)
@@ -120,14 +120,14 @@ class AlternatingFlip:
     """
 
     kind = "flip"
-    columns = moves.SHIFTED
+    columns = image_moves.SHIFTED
 
     def check(self, size: Pair) -> None:
         """Fits every image."""
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """One random bit an image, changed from epoch to epoch."""
-        rows[:, moves.FLIP] = draw._replace(epoch=0).coin(FLIP) ^ np.uint64(draw.epoch % 2)
+        rows[:, image_moves.FLIP] = draw._replace(epoch=0).coin(FLIP) ^ np.uint64(draw.epoch % 2)
 
 
 @dataclass(frozen=True)
@@ -140,24 +140,24 @@ class Cutout:
 
     size: int | Pair
     kind = "cut"
-    columns = moves.SHIFTED
+    columns = image_moves.SHIFTED
 
     def __post_init__(self) -> None:
-        geometry.pair("Cutout", "size", self.size, 1)
+        checks.pair("Cutout", "size", self.size, 1)
 
     def check(self, size: Pair) -> None:
         """Refuse a box larger than the image."""
-        box = geometry.pair("Cutout", "size", self.size, 1)
+        box = checks.pair("Cutout", "size", self.size, 1)
         if box[0] > size[0] or box[1] > size[1]:
             raise ValueError(f"{self}: size must be at most the images' size {size}")
 
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """The box around a random centre, as far as it lies in the image."""
-        box = geometry.pair("Cutout", "size", self.size, 1)
+        box = checks.pair("Cutout", "size", self.size, 1)
         for axis, bits in enumerate(draw.pair(CUTOUT)):
             first = below(bits, size[axis]) - box[axis] // 2
-            rows[:, moves.TOP + axis] = np.maximum(first, 0)
-            rows[:, moves.BOTTOM + axis] = np.minimum(first + box[axis], size[axis])
+            rows[:, image_moves.TOP + axis] = np.maximum(first, 0)
+            rows[:, image_moves.BOTTOM + axis] = np.minimum(first + box[axis], size[axis])
 
 
 def _mode(who: str, mode: str) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.kernels.random import mix
+from minidl.kernels.counter_random import mix
 
 CROP, FLIP, CUTOUT, TURN, SHIFT = range(5)
 """Streams: one transform draws the same whether or not others are there."""

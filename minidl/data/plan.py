@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minidl.data.draws import Draw
-from minidl.kernels import moves
+from minidl.kernels import image_moves
 
 Pair = tuple[int, int]
 
@@ -37,7 +37,7 @@ class Plan:
 
     def moves(self, epoch: int, index: np.ndarray) -> np.ndarray:
         """One row of moves for each image `index` (N,) of the data set in an epoch, for the backend's `gather`."""
-        rows = moves.blank(len(index), max(transform.columns for transform in self.transforms))
+        rows = image_moves.blank(len(index), max(transform.columns for transform in self.transforms))
         for transform in self.transforms:
             transform.write(Draw(self.seed, epoch, index), self.size, rows)
         return rows

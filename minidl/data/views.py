@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl.kernels import geometry, moves
+from minidl.kernels import checks, image_moves
 
 Pair = tuple[int, int]
 
@@ -29,7 +29,7 @@ class Views:
     def __post_init__(self) -> None:
         if not isinstance(self.shifts, (tuple, list)) or not self.shifts:
             raise ValueError(f"Views: shifts must be a tuple of (down, right) pairs, got {self.shifts!r}")
-        pairs = tuple(geometry.pair("Views", "shifts", shift, -(2**31)) for shift in self.shifts)
+        pairs = tuple(checks.pair("Views", "shifts", shift, -(2**31)) for shift in self.shifts)
         object.__setattr__(self, "shifts", pairs)
         if self.mode not in ("zero", "reflect"):
             raise ValueError(f"Views: mode must be 'zero' or 'reflect', got {self.mode!r}")
@@ -50,7 +50,7 @@ class Views:
             if len(size) != 2 or abs(down) >= size[0] or abs(right) >= size[1]:
                 raise ValueError(f"{self}: shifts must be less than the size of images (N, C, H, W), got shape {shape}")
             for flip in (False, True) if self.mirror else (False,):
-                rows = moves.blank(shape[0])
-                rows[:, moves.FLIP], rows[:, moves.REFLECT] = flip, self.mode == "reflect"
-                rows[:, moves.SOURCE :] = -down, -right
+                rows = image_moves.blank(shape[0])
+                rows[:, image_moves.FLIP], rows[:, image_moves.REFLECT] = flip, self.mode == "reflect"
+                rows[:, image_moves.SOURCE :] = -down, -right
                 yield times / (len(self.shifts) * (1 + bool(self.mirror))), rows

@@ -1,4 +1,4 @@
-"""Checks that several operations share; those of sizes and single arrays stand in `minidl.kernels.geometry`."""
+"""Checks that several operations share; those of sizes and single arrays stand in `minidl.kernels.checks`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 Size = int | tuple[int, int]
 Shape = tuple[int, ...]
@@ -20,7 +20,7 @@ def floats(who: str, **arrays: Any) -> list[Any]:
     checked: list[Any] = []
     for name, array in arrays.items():
         absent = array is None and name in OPTIONAL
-        checked.append(None if absent else geometry.float_array(who, name, array))
+        checked.append(None if absent else checks.float_array(who, name, array))
         if not absent and checked[-1].dtype != checked[0].dtype:
             rule = f"{next(iter(arrays))}'s dtype {checked[0].dtype}"
             raise TypeError(f"{who}: {name} must have {rule}, got {checked[-1].dtype}")
@@ -56,11 +56,11 @@ def per_channel(who: str, channels: int, **arrays: Any) -> None:
     """Refuse arrays other than (channels,); a None passes."""
     for name, array in arrays.items():
         if array is not None:
-            geometry.same_shape(who, name, array.shape, (channels,), "one number a channel")
+            checks.same_shape(who, name, array.shape, (channels,), "one number a channel")
 
 
 def image_shape(who: str, x_shape: Any) -> Shape:
     """`x_shape` as (N, C, H, W) ints."""
     if not isinstance(x_shape, (tuple, list)) or len(x_shape) != 4:
         raise ValueError(f"{who}: x_shape must be (N, C, H, W), got {x_shape!r}")
-    return tuple(geometry.integer(who, "x_shape", size, 0 if axis == 0 else 1) for axis, size in enumerate(x_shape))
+    return tuple(checks.integer(who, "x_shape", size, 0 if axis == 0 else 1) for axis, size in enumerate(x_shape))

@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 def relu_forward(x: Any) -> np.ndarray:
@@ -88,21 +88,21 @@ def _apply(who: str, *settings: Any, **arrays: Any) -> np.ndarray:
     ready = _check.floats(who, **arrays)
     for name, array in zip(arrays, ready, strict=True):
         _check.ndim(who, name, array, "(N, F) or (N, C, H, W)", 2, 4)
-        geometry.same_shape(who, name, array.shape, ready[0].shape, f"{next(iter(arrays))}'s")
+        checks.same_shape(who, name, array.shape, ready[0].shape, f"{next(iter(arrays))}'s")
     backend = kernels.current()
     return backend.leave(getattr(backend, who)(*map(backend.enter, ready), *settings))
 
 
 def _slope(who: str, slope: float) -> float:
-    return geometry.real(who, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
+    return checks.real(who, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
 
 
 def _alpha(who: str, alpha: float) -> float:
-    return geometry.real(who, "alpha", alpha, "positive", lambda a: a > 0)
+    return checks.real(who, "alpha", alpha, "positive", lambda a: a > 0)
 
 
 def _drop(who: str, rate: float, key: int) -> tuple[float, int]:
-    rate = geometry.real(who, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
+    rate = checks.real(who, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
     if isinstance(key, (bool, np.bool_)) or not isinstance(key, (int, np.integer)):
         raise TypeError(f"{who}: key must be an int, got {key!r}")
     if not 0 <= key < 2**64:

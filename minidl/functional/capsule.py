@@ -8,13 +8,13 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 def _maps(who: str, x: np.ndarray, dim: Any) -> tuple[tuple[int, ...], int]:
     """The shape of the capsules in maps x, and a checked dim."""
     _check.ndim(who, "x", x, "(N, C, H, W) or (N, F)", 2, 4)
-    dim = geometry.integer(who, "dim", dim, 1)
+    dim = checks.integer(who, "dim", dim, 1)
     if x.shape[1] % dim:
         raise ValueError(f"{who}: dim must divide the channels of x {x.shape}, got {dim}")
     return (x.shape[0], x.shape[1] // dim * int(np.prod(x.shape[2:])), dim), dim
@@ -37,7 +37,7 @@ def squash_backward(dy: Any, x: Any, dim: int) -> np.ndarray:
     who = "squash_backward"
     dy, x = _check.floats(who, dy=dy, x=x)
     shape, dim = _maps(who, x, dim)
-    geometry.same_shape(who, "dy", dy.shape, shape, "the capsules of x")
+    checks.same_shape(who, "dy", dy.shape, shape, "the capsules of x")
     backend = kernels.current()
     return backend.leave(backend.squash_backward(backend.enter(dy), backend.enter(x), dim))
 
@@ -53,7 +53,7 @@ def capsules_forward(u: Any, w: Any, routings: int = 3) -> tuple[np.ndarray, Any
     _check.ndim(who, "w", w, "(I, J, E, D)", 4)
     if (w.shape[0], w.shape[3]) != u.shape[1:] or min(w.shape) < 1:
         raise ValueError(f"{who}: w must have shape (I, J, E, D), none of them 0, for u {u.shape}, got {w.shape}")
-    routings = geometry.integer(who, "routings", routings, 1)
+    routings = checks.integer(who, "routings", routings, 1)
     backend = kernels.current()
     entered = backend.enter(u)
     v, saved = backend.capsules_forward(entered, w, routings)
@@ -65,7 +65,7 @@ def capsules_backward(dv: Any, cache: Any) -> tuple[np.ndarray, np.ndarray]:
     who = "capsules_backward"
     (dv,) = _check.floats(who, dv=dv)
     backend, saved, u, w, routings = cache
-    geometry.same_shape(who, "dv", dv.shape, (u.shape[0], *w.shape[1:3]), "v's")
+    checks.same_shape(who, "dv", dv.shape, (u.shape[0], *w.shape[1:3]), "v's")
     if dv.dtype != w.dtype:
         raise TypeError(f"{who}: dv must have u's dtype {w.dtype}, got {dv.dtype}")
     du, dw = backend.capsules_backward(backend.enter(dv), saved, u, w, routings)
@@ -86,8 +86,8 @@ def capsule_length_backward(dy: Any, v: Any, y: Any) -> np.ndarray:
     who = "capsule_length_backward"
     dy, v, y = _check.floats(who, dy=dy, v=v, y=y)
     _check.ndim(who, "v", v, "(N, J, E)", 3)
-    geometry.same_shape(who, "dy", dy.shape, v.shape[:2], "one number a capsule of v")
-    geometry.same_shape(who, "y", y.shape, v.shape[:2], "one number a capsule of v")
+    checks.same_shape(who, "dy", dy.shape, v.shape[:2], "one number a capsule of v")
+    checks.same_shape(who, "y", y.shape, v.shape[:2], "one number a capsule of v")
     backend = kernels.current()
     return backend.leave(backend.capsule_length_backward(*map(backend.enter, (dy, v, y))))
 
@@ -97,8 +97,8 @@ def capsule_mask(v: Any, labels: Any) -> np.ndarray:
     who = "capsule_mask"
     (v,) = _check.floats(who, v=v)
     _check.ndim(who, "v", v, "(N, J, E)", 3)
-    geometry.same_shape(who, "labels", np.shape(labels), v.shape[:1], "one an image")
-    chosen = geometry.class_targets(who, labels, v.shape[0], v.shape[1], v.dtype)
+    checks.same_shape(who, "labels", np.shape(labels), v.shape[:1], "one an image")
+    chosen = checks.class_targets(who, labels, v.shape[0], v.shape[1], v.dtype)
     backend = kernels.current()
     return backend.leave(backend.capsule_mask(backend.enter(v), chosen))
 
@@ -116,9 +116,9 @@ def margin_loss(
     _check.ndim(who, "lengths", lengths, "(N, K)", 2)
     if lengths.shape[1] < 1:
         raise ValueError(f"{who}: lengths must have at least 1 class, got shape {lengths.shape}")
-    target = geometry.class_targets(who, target, lengths.shape[0], lengths.shape[1], lengths.dtype)
+    target = checks.class_targets(who, target, lengths.shape[0], lengths.shape[1], lengths.dtype)
     settings = {"present": present, "absent": absent, "weight": weight}
-    numbers = [geometry.real(who, name, value, "a finite number", lambda _: True) for name, value in settings.items()]
+    numbers = [checks.real(who, name, value, "a finite number", lambda _: True) for name, value in settings.items()]
     backend = kernels.current()
     loss, dlengths, correct = backend.margin_loss(backend.enter(lengths), target, *numbers)
     return loss, backend.leave(dlengths), correct
@@ -130,8 +130,8 @@ def squared_error(x: Any, target: Any, scale: float = 1.0) -> tuple[float, np.nd
     x, target = _check.floats(who, x=x, target=target)
     if x.ndim < 1:
         raise ValueError(f"{who}: x must have at least 1 dimension (N, ...), got shape {x.shape}")
-    geometry.same_shape(who, "target", target.shape, x.shape, "x's")
-    scale = geometry.real(who, "scale", scale, "a finite number", lambda _: True)
+    checks.same_shape(who, "target", target.shape, x.shape, "x's")
+    scale = checks.real(who, "scale", scale, "a finite number", lambda _: True)
     backend = kernels.current()
     loss, dx = backend.squared_error(backend.enter(x), backend.enter(target), scale)
     return loss, backend.leave(dx)

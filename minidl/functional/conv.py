@@ -9,8 +9,8 @@ import numpy as np
 from minidl import kernels
 from minidl.functional import _check
 from minidl.functional._check import Size
-from minidl.kernels import geometry
-from minidl.kernels.geometry import Pair
+from minidl.kernels import checks
+from minidl.kernels.checks import Pair
 
 Window = tuple[Pair, Pair, Pair, int]
 
@@ -18,17 +18,17 @@ Window = tuple[Pair, Pair, Pair, int]
 def conv_window(who: str, stride: Size, padding: Size, dilation: Size, groups: int) -> Window:
     """The four checked settings of a convolution."""
     return (
-        geometry.pair(who, "stride", stride, 1),
-        geometry.pair(who, "padding", padding, 0),
-        geometry.pair(who, "dilation", dilation, 1),
-        geometry.integer(who, "groups", groups, 1),
+        checks.pair(who, "stride", stride, 1),
+        checks.pair(who, "padding", padding, 0),
+        checks.pair(who, "dilation", dilation, 1),
+        checks.integer(who, "groups", groups, 1),
     )
 
 
 def conv_arrays(who: str, x: Any, w: Any, b: Any, window: Window) -> tuple[list[Any], tuple[int, int, int, int]]:
     """x, w, b ready for a kernel, and the output's shape."""
     arrays = _check.floats(who, x=x, w=w, b=b)
-    shape = geometry.conv2d_output(who, arrays[0].shape, arrays[1].shape, *window)
+    shape = checks.conv2d_output(who, arrays[0].shape, arrays[1].shape, *window)
     _check.per_channel(who, shape[1], b=arrays[2])
     return arrays, shape
 
@@ -56,8 +56,8 @@ def conv2d_backward(
     who = "conv2d_backward"
     window = conv_window(who, stride, padding, dilation, groups)
     dy, x, w = _check.floats(who, dy=dy, x=x, w=w)
-    shape = geometry.conv2d_output(who, x.shape, w.shape, *window)
-    geometry.same_shape(who, "dy", dy.shape, shape, "the output's")
+    shape = checks.conv2d_output(who, x.shape, w.shape, *window)
+    checks.same_shape(who, "dy", dy.shape, shape, "the output's")
     backend = kernels.current()
     dx, dw, db = backend.conv2d_backward(backend.enter(dy), backend.enter(x), w, *window)
     return backend.leave(dx), dw, db
@@ -80,7 +80,7 @@ def col2im(
     (cols,) = _check.floats(who, cols=cols)
     x_shape = _check.image_shape(who, x_shape)
     kernel, window, shape = _matrix(who, x_shape, kernel_size, stride, padding, dilation)
-    geometry.same_shape(who, "cols", cols.shape, shape, "(C*KH*KW, N*OH*OW)")
+    checks.same_shape(who, "cols", cols.shape, shape, "(C*KH*KW, N*OH*OW)")
     return kernels.current().col2im(cols, x_shape, kernel, *window)
 
 
@@ -88,10 +88,10 @@ def _matrix(
     who: str, x_shape: _check.Shape, kernel_size: Size, stride: Size, padding: Size, dilation: Size
 ) -> tuple[Pair, tuple[Pair, Pair, Pair], Pair]:
     """Checked kernel size and (stride, padding, dilation), and the shape of the matrix."""
-    kernel = geometry.pair(who, "kernel_size", kernel_size, 1)
+    kernel = checks.pair(who, "kernel_size", kernel_size, 1)
     stride, padding, dilation, groups = conv_window(who, stride, padding, dilation, 1)
     n, c, _, _ = x_shape
-    _, _, oh, ow = geometry.conv2d_output(who, x_shape, (1, c, *kernel), stride, padding, dilation, groups)
+    _, _, oh, ow = checks.conv2d_output(who, x_shape, (1, c, *kernel), stride, padding, dilation, groups)
     shape = c * kernel[0] * kernel[1], n * oh * ow
-    geometry.check_elements(who, shape)
+    checks.check_elements(who, shape)
     return kernel, (stride, padding, dilation), shape

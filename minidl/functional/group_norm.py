@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 Results = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -21,7 +21,7 @@ def groupnorm_forward(x: Any, gamma: Any, beta: Any, groups: int, eps: float = 1
     """
     who = "groupnorm_forward"
     x, gamma, beta = _check.floats(who, x=x, gamma=gamma, beta=beta)
-    _groups(who, x, geometry.integer(who, "groups", groups, 1), gamma=gamma, beta=beta)
+    _groups(who, x, checks.integer(who, "groups", groups, 1), gamma=gamma, beta=beta)
     return _forward(who, x, gamma, beta, groups, _eps(who, eps))
 
 
@@ -45,7 +45,7 @@ def layernorm_forward(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> Resul
     who = "layernorm_forward"
     x, gamma, beta = _check.floats(who, x=x, gamma=gamma, beta=beta)
     _places(who, x, gamma)
-    geometry.same_shape(who, "beta", beta.shape, gamma.shape, "gamma's")
+    checks.same_shape(who, "beta", beta.shape, gamma.shape, "gamma's")
     return _forward(who, x, gamma, beta, _eps(who, eps))
 
 
@@ -57,7 +57,7 @@ def layernorm_backward(dy: Any, x: Any, gamma: Any, mean: Any, inv_std: Any) -> 
 
 
 def _eps(who: str, eps: float) -> float:
-    return geometry.real(who, "eps", eps, "positive", lambda e: e > 0)
+    return checks.real(who, "eps", eps, "positive", lambda e: e > 0)
 
 
 def _groups(who: str, x: np.ndarray, groups: int, **per_channel: np.ndarray) -> None:
@@ -90,9 +90,9 @@ def _forward(who: str, x: np.ndarray, *settings: Any) -> Results:
 def _backward(
     who: str, dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, inv_std: np.ndarray, rows: int
 ) -> Results:
-    geometry.same_shape(who, "dy", dy.shape, x.shape, "x's")
+    checks.same_shape(who, "dy", dy.shape, x.shape, "x's")
     for name, statistic in (("mean", mean), ("inv_std", inv_std)):
-        geometry.same_shape(who, name, statistic.shape, (len(x), rows), "as the forward gave it")
+        checks.same_shape(who, name, statistic.shape, (len(x), rows), "as the forward gave it")
     backend = kernels.current()
     entered = (backend.enter(array) for array in (mean, inv_std))
     dx, dgamma, dbeta = getattr(backend, who)(backend.enter(dy), backend.enter(x), gamma, *entered)

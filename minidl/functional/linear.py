@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 def linear_arrays(who: str, x: Any, w: Any, b: Any) -> list[Any]:
@@ -41,7 +41,7 @@ def linear_backward(dy: Any, x: Any, w: Any) -> tuple[np.ndarray, np.ndarray, np
     who = "linear_backward"
     dy, x, w = _check.floats(who, dy=dy, x=x, w=w)
     features(who, x, w)
-    geometry.same_shape(who, "dy", dy.shape, (x.shape[0], w.shape[0]), "(N, O)")
+    checks.same_shape(who, "dy", dy.shape, (x.shape[0], w.shape[0]), "(N, O)")
     backend = kernels.current()
     dx, dw, db = backend.linear_backward(backend.enter(dy), backend.enter(x), w)
     return backend.leave(dx), dw, db

@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 def softmax_cross_entropy(logits: Any, target: Any, smoothing: float = 0.0) -> tuple[float, np.ndarray, int]:
@@ -23,8 +23,8 @@ def softmax_cross_entropy(logits: Any, target: Any, smoothing: float = 0.0) -> t
     if logits.shape[1] < 1:
         raise ValueError(f"{who}: logits must have at least 1 class, got shape {logits.shape}")
     n, classes = logits.shape
-    target = geometry.class_targets(who, target, n, classes, logits.dtype)
-    smoothing = geometry.real(who, "smoothing", smoothing, "in [0, 1]", lambda s: 0 <= s <= 1)
+    target = checks.class_targets(who, target, n, classes, logits.dtype)
+    smoothing = checks.real(who, "smoothing", smoothing, "in [0, 1]", lambda s: 0 <= s <= 1)
     backend = kernels.current()
     loss, dlogits, correct = backend.softmax_cross_entropy(backend.enter(logits), target, smoothing)
     return loss, backend.leave(dlogits), correct
@@ -35,7 +35,7 @@ def mse_loss(x: Any, target: Any) -> tuple[float, np.ndarray]:
     who = "mse_loss"
     x, target = _check.floats(who, x=x, target=target)
     _check.ndim(who, "x", x, "(N, F) or (N, C, H, W)", 2, 4)
-    geometry.same_shape(who, "target", target.shape, x.shape, "x's")
+    checks.same_shape(who, "target", target.shape, x.shape, "x's")
     backend = kernels.current()
     loss, dx = backend.mse_loss(backend.enter(x), target)
     return loss, backend.leave(dx)

@@ -8,14 +8,14 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 def norm_settings(who: str, momentum: float, eps: float) -> tuple[float, float]:
     """momentum and eps, checked."""
     return (
-        geometry.real(who, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1),
-        geometry.real(who, "eps", eps, "positive", lambda e: e > 0),
+        checks.real(who, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1),
+        checks.real(who, "eps", eps, "positive", lambda e: e > 0),
     )
 
 
@@ -63,7 +63,7 @@ def batchnorm_backward(
     who = "batchnorm_backward"
     dy, x, gamma, mean, inv_std = _check.floats(who, dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
     _shapes(who, x, gamma=gamma, mean=mean, inv_std=inv_std)
-    geometry.same_shape(who, "dy", dy.shape, x.shape, "x's")
+    checks.same_shape(who, "dy", dy.shape, x.shape, "x's")
     backend = kernels.current()
     dx, dgamma, dbeta = backend.batchnorm_backward(
         backend.enter(dy), backend.enter(x), gamma, mean, inv_std, bool(train)

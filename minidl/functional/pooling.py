@@ -9,17 +9,17 @@ import numpy as np
 from minidl import kernels
 from minidl.functional import _check
 from minidl.functional._check import Size
-from minidl.kernels import geometry
-from minidl.kernels.geometry import Pair
+from minidl.kernels import checks
+from minidl.kernels.checks import Pair
 
 Window = tuple[Pair, Pair, Pair]
 
 
 def pool_window(who: str, kernel_size: Size, stride: Size | None, padding: Size) -> Window:
     """Kernel, stride (the kernel's size where None) and padding of a pooling, checked."""
-    kernel = geometry.pair(who, "kernel_size", kernel_size, 1)
-    step = kernel if stride is None else geometry.pair(who, "stride", stride, 1)
-    return kernel, step, geometry.pair(who, "padding", padding, 0)
+    kernel = checks.pair(who, "kernel_size", kernel_size, 1)
+    step = kernel if stride is None else checks.pair(who, "stride", stride, 1)
+    return kernel, step, checks.pair(who, "padding", padding, 0)
 
 
 def maxpool2d_forward(
@@ -33,7 +33,7 @@ def maxpool2d_forward(
     who = "maxpool2d_forward"
     window = pool_window(who, kernel_size, stride, padding)
     (x,) = _check.floats(who, x=x)
-    geometry.pool2d_output(who, x.shape, *window)
+    checks.pool2d_output(who, x.shape, *window)
     backend = kernels.current()
     y, argmax = backend.maxpool2d_forward(backend.enter(x), *window)
     return backend.leave(y), backend.leave(argmax)
@@ -47,8 +47,8 @@ def maxpool2d_backward(
     window = pool_window(who, kernel_size, stride, padding)
     x_shape = _check.image_shape(who, x_shape)
     (dy,) = _check.floats(who, dy=dy)
-    shape = geometry.pool2d_output(who, x_shape, *window)
-    geometry.same_shape(who, "dy", dy.shape, shape, "the output's")
+    shape = checks.pool2d_output(who, x_shape, *window)
+    checks.same_shape(who, "dy", dy.shape, shape, "the output's")
     argmax = _places(who, argmax, x_shape, shape, window)
     backend = kernels.current()
     return backend.leave(backend.maxpool2d_backward(backend.enter(dy), backend.enter(argmax), x_shape, *window))
@@ -59,7 +59,7 @@ def avgpool2d_forward(x: Any, kernel_size: Size, stride: Size | None = None, pad
     who = "avgpool2d_forward"
     window = pool_window(who, kernel_size, stride, padding)
     (x,) = _check.floats(who, x=x)
-    geometry.pool2d_output(who, x.shape, *window)
+    checks.pool2d_output(who, x.shape, *window)
     backend = kernels.current()
     return backend.leave(backend.avgpool2d_forward(backend.enter(x), *window))
 
@@ -72,7 +72,7 @@ def avgpool2d_backward(
     window = pool_window(who, kernel_size, stride, padding)
     x_shape = _check.image_shape(who, x_shape)
     (dy,) = _check.floats(who, dy=dy)
-    geometry.same_shape(who, "dy", dy.shape, geometry.pool2d_output(who, x_shape, *window), "the output's")
+    checks.same_shape(who, "dy", dy.shape, checks.pool2d_output(who, x_shape, *window), "the output's")
     backend = kernels.current()
     return backend.leave(backend.avgpool2d_backward(backend.enter(dy), x_shape, *window))
 
@@ -91,7 +91,7 @@ def global_avgpool_backward(dy: Any, x_shape: Any) -> np.ndarray:
     who = "global_avgpool_backward"
     (dy,) = _check.floats(who, dy=dy)
     x_shape = _check.image_shape(who, x_shape)
-    geometry.same_shape(who, "dy", dy.shape, x_shape[:2], "(N, C)")
+    checks.same_shape(who, "dy", dy.shape, x_shape[:2], "(N, C)")
     backend = kernels.current()
     return backend.leave(backend.global_avgpool_backward(backend.enter(dy), x_shape))
 
@@ -101,7 +101,7 @@ def _places(who: str, argmax: Any, x_shape: _check.Shape, shape: _check.Shape, w
     a = np.asarray(argmax)
     if a.dtype.kind not in "iu":
         raise TypeError(f"{who}: argmax must be an array of integers, got dtype {a.dtype}")
-    geometry.same_shape(who, "argmax", a.shape, shape, "dy's")
+    checks.same_shape(who, "argmax", a.shape, shape, "dy's")
     (KH, KW), (SH, SW), (PH, PW) = window
     H, W = x_shape[2:]
     ih, iw = np.divmod(a.astype(np.int64), W)

@@ -12,7 +12,7 @@ import numpy as np
 from minidl import kernels
 from minidl.functional import _check, conv, linear, norm, pooling
 from minidl.functional._check import Size
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 Cache = tuple[Any, ...]
 
@@ -123,7 +123,7 @@ def _conv_block(who: str, x: Any, w: Any, b: Any, window: Any, pool: Any) -> tup
     window = conv.conv_window(who, *window)
     (x, w, b), shape = conv.conv_arrays(who, x, w, b, window)
     if pool is not None:
-        geometry.pool2d_output(who, shape, *pool[1:])
+        checks.pool2d_output(who, shape, *pool[1:])
     backend = kernels.current()
     x = backend.enter(x)
     y, saved = backend.conv_block_forward(x, w, b, *window, True, pool)
@@ -141,5 +141,5 @@ def _upstream(who: str, dy: Any, shape: _check.Shape, dtype: np.dtype) -> np.nda
     (dy,) = _check.floats(who, dy=dy)
     if dy.dtype != dtype:
         raise TypeError(f"{who}: dy must have the forward's dtype {dtype}, got {dy.dtype}")
-    geometry.same_shape(who, "dy", dy.shape, shape, "the output's")
+    checks.same_shape(who, "dy", dy.shape, shape, "the output's")
     return dy

@@ -11,7 +11,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.functional import _check
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 
 def sgd_update(
@@ -68,7 +68,7 @@ def adam_update(
     step counts from 1. decoupled (AdamW): g = scale * grad, and p is first multiplied by 1 - lr * weight_decay.
     """
     who = "adam_update"
-    step = geometry.integer(who, "step", step, 1)
+    step = checks.integer(who, "step", step, 1)
     lr, eps, weight_decay, scale = _sizes(who, lr=lr, eps=eps, weight_decay=weight_decay, scale=scale)
     beta1, beta2 = _rates(who, beta1=beta1, beta2=beta2)
     _update(who, p, grad, {"m": m, "v": v}, step, lr, beta1, beta2, eps, weight_decay, bool(decoupled), scale)
@@ -77,25 +77,25 @@ def adam_update(
 def blend(a: np.ndarray, b: Any, share: float) -> None:
     """a += share * (b - a), a step of a running average. share: in [0, 1]."""
     who = "blend"
-    share = geometry.real(who, "share", share, "in [0, 1]", lambda s: 0 <= s <= 1)
+    share = checks.real(who, "share", share, "in [0, 1]", lambda s: 0 <= s <= 1)
     _check.writeable(who, a=a)
     ready, b = _check.floats(who, a=a, b=b)
-    geometry.same_shape(who, "b", b.shape, ready.shape, "a's")
+    checks.same_shape(who, "b", b.shape, ready.shape, "a's")
     kernels.current().blend(ready, b, share)
     _check.write_back([a], [ready])
 
 
 def sum_of_squares(a: Any) -> float:
     """Sum of a^2 over all elements of an array of any shape, added in float64."""
-    return kernels.current().sum_of_squares(geometry.float_array("sum_of_squares", "a", a))
+    return kernels.current().sum_of_squares(checks.float_array("sum_of_squares", "a", a))
 
 
 def _sizes(who: str, **numbers: float) -> list[float]:
-    return [geometry.real(who, name, number, "at least 0", lambda a: a >= 0) for name, number in numbers.items()]
+    return [checks.real(who, name, number, "at least 0", lambda a: a >= 0) for name, number in numbers.items()]
 
 
 def _rates(who: str, **numbers: float) -> list[float]:
-    return [geometry.real(who, name, number, "in [0, 1)", lambda r: 0 <= r < 1) for name, number in numbers.items()]
+    return [checks.real(who, name, number, "in [0, 1)", lambda r: 0 <= r < 1) for name, number in numbers.items()]
 
 
 def _update(who: str, p: np.ndarray, grad: Any, slots: dict[str, Any], *settings: Any) -> None:
@@ -104,6 +104,6 @@ def _update(who: str, p: np.ndarray, grad: Any, slots: dict[str, Any], *settings
     p, grad, *state = _check.floats(who, p=p, grad=grad, **slots)
     for name, array in zip(("grad", *slots), (grad, *state), strict=True):
         if array is not None:
-            geometry.same_shape(who, name, array.shape, p.shape, "p's")
+            checks.same_shape(who, name, array.shape, p.shape, "p's")
     getattr(kernels.current(), who)(p, grad, *state, *settings)
     _check.write_back(originals, [p, *state])

@@ -13,7 +13,7 @@ and `.dtype`.
 `enter` and `leave` convert. Parameters, their gradients and statistics are plain C-contiguous numpy arrays in every
 backend.
 
-Sizes arrive as checked pairs of ints (see `geometry`); callers outside minidl use `minidl.functional`, which checks.
+Sizes arrive as checked pairs of ints (see `checks`); callers outside minidl use `minidl.functional`, which checks.
 All arrays of one call share one dtype, float32 or float64. N may be zero.
 """
 
@@ -65,8 +65,8 @@ class Backend(Protocol):
         images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. index: (N,) intp, each in [0, M).
         scale, shift: (C,) (or (F,) or (1,) for 2-D images) of the result's dtype. One multiplication, one addition.
         infer: as in `enter`. moves: (N, 8) or (N, 12) intp, for images of shape (M, C, H, W) alone: image index[n] is
-        shifted or turned, flipped and cut as row n says (`minidl.kernels.moves`). What comes in from outside of the
-        image is 0 before scaling, what is cut out 0 after it. A turned pixel is the sum of four weighted pixels of the
+        shifted or turned, flipped and cut as row n says (`minidl.kernels.image_moves`). What comes in from outside of
+        the image is 0 before scaling, what is cut out 0 after it. A turned pixel is the sum of four weighted pixels of the
         result's dtype, in double, rounded once.
         """
 

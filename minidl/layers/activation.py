@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer
 
 
@@ -87,7 +87,7 @@ class LeakyRelu(Layer):
 
     def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.slope = geometry.real(self.name, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
+        self.slope = checks.real(self.name, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._y = y = self.kernels.leaky_relu_forward(x, self.slope)
@@ -115,7 +115,7 @@ class Elu(Layer):
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.alpha = geometry.real(self.name, "alpha", alpha, "positive", lambda a: a > 0)
+        self.alpha = checks.real(self.name, "alpha", alpha, "positive", lambda a: a > 0)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._y = y = self.kernels.elu_forward(x, self.alpha)

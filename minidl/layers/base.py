@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 Shape = tuple[int, ...]
 LayerT = TypeVar("LayerT", bound="Layer")
@@ -147,7 +147,7 @@ class Layer:
         Raises TypeError for other dtypes.
         """
         dtype = np.dtype(dtype)
-        if dtype not in geometry.FLOATS:
+        if dtype not in checks.FLOATS:
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
         for value in vars(self).values():
             if isinstance(value, Parameter):
@@ -182,7 +182,7 @@ class Layer:
         Remembers what `backward` needs, x and the result among it, without a copy: change them in place only after
         `backward`. Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
         """
-        x = geometry.float_array(self.who, "input", x, self.dtype)
+        x = checks.float_array(self.who, "input", x, self.dtype)
         if x.shape != self._x_shape or x.dtype != self._x_dtype:
             self._admit(x)
         backend = kernels.current()
@@ -196,8 +196,8 @@ class Layer:
         """
         if self._x_shape is None:
             raise self._unready()
-        dy = geometry.float_array(self.who, "dy", dy, self._x_dtype)
-        geometry.same_shape(self.who, "dy", dy.shape, self._y_shape, "the last output's")
+        dy = checks.float_array(self.who, "dy", dy, self._x_dtype)
+        checks.same_shape(self.who, "dy", dy.shape, self._y_shape, "the last output's")
         need_dx, self.need_dx = self.need_dx, True
         try:
             dx = self._backward(self.kernels.enter(dy))

@@ -17,7 +17,7 @@ import numpy as np
 
 from minidl import initializers
 from minidl.initializers import Initializer
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Parameter, Shape
 from minidl.support import random
 
@@ -35,7 +35,7 @@ class PrimaryCapsules(Layer):
 
     def __init__(self, dim: int, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.dim = geometry.integer(self.name, "dim", dim, 1)
+        self.dim = checks.integer(self.name, "dim", dim, 1)
 
     def _check(self, x_shape: Shape) -> Shape:
         if len(x_shape) not in (2, 4):
@@ -90,13 +90,13 @@ class Capsules(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.in_capsules = geometry.integer(self.name, "in_capsules", in_capsules, 1)
-        self.in_dim = geometry.integer(self.name, "in_dim", in_dim, 1)
-        self.capsules = geometry.integer(self.name, "capsules", capsules, 1)
-        self.dim = geometry.integer(self.name, "dim", dim, 1)
-        self.routings = geometry.integer(self.name, "routings", routings, 1)
+        self.in_capsules = checks.integer(self.name, "in_capsules", in_capsules, 1)
+        self.in_dim = checks.integer(self.name, "in_dim", in_dim, 1)
+        self.capsules = checks.integer(self.name, "capsules", capsules, 1)
+        self.dim = checks.integer(self.name, "dim", dim, 1)
+        self.routings = checks.integer(self.name, "routings", routings, 1)
         shape = (self.in_capsules, self.capsules, self.dim, self.in_dim)
-        geometry.check_elements(self.name, shape)
+        checks.check_elements(self.name, shape)
         init = self.capsules / math.sqrt(self.in_capsules * self.dim) if init is None else init
         self.weight = Parameter(initializers.draw(self.name, init, shape, random.generator(rng)), "weight")
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from minidl import initializers
 from minidl.initializers import Initializer
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Parameter, Shape
 from minidl.support import random
 
@@ -51,26 +51,26 @@ class Conv2D(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.in_channels = geometry.integer(self.name, "in_channels", in_channels, 1)
-        self.out_channels = geometry.integer(self.name, "out_channels", out_channels, 1)
-        self.kernel_size = geometry.pair(self.name, "kernel_size", kernel_size, 1)
-        self.stride = geometry.pair(self.name, "stride", stride, 1)
-        self.padding = geometry.pair(self.name, "padding", padding, 0)
-        self.dilation = geometry.pair(self.name, "dilation", dilation, 1)
-        self.groups = geometry.integer(self.name, "groups", groups, 1)
+        self.in_channels = checks.integer(self.name, "in_channels", in_channels, 1)
+        self.out_channels = checks.integer(self.name, "out_channels", out_channels, 1)
+        self.kernel_size = checks.pair(self.name, "kernel_size", kernel_size, 1)
+        self.stride = checks.pair(self.name, "stride", stride, 1)
+        self.padding = checks.pair(self.name, "padding", padding, 0)
+        self.dilation = checks.pair(self.name, "dilation", dilation, 1)
+        self.groups = checks.integer(self.name, "groups", groups, 1)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
                 f"{self.name}: groups must divide in_channels and out_channels, got groups {groups},"
                 f" channels {in_channels} and {out_channels}"
             )
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        geometry.check_elements(self.name, shape)
+        checks.check_elements(self.name, shape)
         weight = initializers.draw(self.name, init, shape, random.generator(rng), self.groups)
         self.weight = Parameter(weight, "weight")
         self.bias = Parameter(np.zeros(self.out_channels, np.float32), "bias", decay=False) if bias else None
 
     def _check(self, x_shape: Shape) -> Shape:
-        return geometry.conv2d_output(
+        return checks.conv2d_output(
             self.who, x_shape, self.weight.data.shape, self.stride, self.padding, self.dilation, self.groups
         )
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer
 from minidl.support import random
 
@@ -31,7 +31,7 @@ class Dropout(Layer):
         self, rate: float = 0.5, *, rng: np.random.Generator | int | None = None, name: str | None = None
     ) -> None:
         super().__init__(name)
-        self.rate = geometry.real(self.name, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
+        self.rate = checks.real(self.name, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
         self.rng = None if rng is None else random.generator(rng)
 
     def _forward(self, x: Any, train: bool) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Parameter, Shape
 
 
@@ -36,13 +36,13 @@ class GroupNorm(Layer):
 
     def __init__(self, groups: int, channels: int, eps: float = 1e-5, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.groups = geometry.integer(self.name, "groups", groups, 1)
-        self.channels = geometry.integer(self.name, "channels", channels, 1)
+        self.groups = checks.integer(self.name, "groups", groups, 1)
+        self.channels = checks.integer(self.name, "channels", channels, 1)
         if self.channels % self.groups:
             raise ValueError(
                 f"{self.name}: channels must be divisible by groups, got {self.channels} and {self.groups}"
             )
-        self.eps = geometry.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
         self.gamma = Parameter(np.ones(self.channels, np.float32), "gamma", decay=False)
         self.beta = Parameter(np.zeros(self.channels, np.float32), "beta", decay=False)
 
@@ -92,11 +92,11 @@ class LayerNorm(Layer):
     def __init__(self, shape: int | Shape, eps: float = 1e-5, *, name: str | None = None) -> None:
         super().__init__(name)
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-        self.shape = tuple(geometry.integer(self.name, "shape", size, 1) for size in sizes)
+        self.shape = tuple(checks.integer(self.name, "shape", size, 1) for size in sizes)
         if not self.shape:
             raise ValueError(f"{self.name}: shape must have at least 1 dimension, got {shape!r}")
-        geometry.check_elements(self.name, self.shape)
-        self.eps = geometry.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        checks.check_elements(self.name, self.shape)
+        self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
         self.gamma = Parameter(np.ones(self.shape, np.float32), "gamma", decay=False)
         self.beta = Parameter(np.zeros(self.shape, np.float32), "beta", decay=False)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from minidl import initializers
 from minidl.initializers import Initializer
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Parameter, Shape
 from minidl.support import random
 
@@ -41,10 +41,10 @@ class Linear(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.in_features = geometry.integer(self.name, "in_features", in_features, 1)
-        self.out_features = geometry.integer(self.name, "out_features", out_features, 1)
+        self.in_features = checks.integer(self.name, "in_features", in_features, 1)
+        self.out_features = checks.integer(self.name, "out_features", out_features, 1)
         shape = (self.out_features, self.in_features)
-        geometry.check_elements(self.name, shape)
+        checks.check_elements(self.name, shape)
         self.weight = Parameter(initializers.draw(self.name, init, shape, random.generator(rng)), "weight")
         self.bias = Parameter(np.zeros(self.out_features, np.float32), "bias", decay=False) if bias else None
 

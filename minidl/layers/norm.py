@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Parameter, Shape
 
 
@@ -43,9 +43,9 @@ class BatchNorm2D(Layer):
 
     def __init__(self, channels: int, eps: float = 1e-5, momentum: float = 0.9, *, name: str | None = None) -> None:
         super().__init__(name)
-        self.channels = geometry.integer(self.name, "channels", channels, 1)
-        self.eps = geometry.real(self.name, "eps", eps, "positive", lambda e: e > 0)
-        self.momentum = geometry.real(self.name, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
+        self.channels = checks.integer(self.name, "channels", channels, 1)
+        self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        self.momentum = checks.real(self.name, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
         self.gamma = Parameter(np.ones(self.channels, np.float32), "gamma", decay=False)
         self.beta = Parameter(np.zeros(self.channels, np.float32), "beta", decay=False)
         self.running_mean = np.zeros(self.channels, np.float32)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.conv import short
 
@@ -29,13 +29,13 @@ class _Pool2D(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.kernel_size = geometry.pair(self.name, "kernel_size", kernel_size, 1)
-        self.stride = self.kernel_size if stride is None else geometry.pair(self.name, "stride", stride, 1)
-        self.padding = geometry.pair(self.name, "padding", padding, 0)
-        geometry.pool2d_padding(self.name, self.kernel_size, self.padding)
+        self.kernel_size = checks.pair(self.name, "kernel_size", kernel_size, 1)
+        self.stride = self.kernel_size if stride is None else checks.pair(self.name, "stride", stride, 1)
+        self.padding = checks.pair(self.name, "padding", padding, 0)
+        checks.pool2d_padding(self.name, self.kernel_size, self.padding)
 
     def _check(self, x_shape: Shape) -> Shape:
-        return geometry.pool2d_output(self.who, x_shape, self.kernel_size, self.stride, self.padding)
+        return checks.pool2d_output(self.who, x_shape, self.kernel_size, self.stride, self.padding)
 
     def describe(self) -> str:
         """kernel_size, and stride and padding where they differ from the defaults."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 
 
@@ -59,7 +59,7 @@ class Reshape(_Reshape):
     def __init__(self, shape: int | tuple[int, ...], *, name: str | None = None) -> None:
         super().__init__(name)
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-        self.shape = tuple(geometry.integer(self.name, "shape", size, -1) for size in sizes)
+        self.shape = tuple(checks.integer(self.name, "shape", size, -1) for size in sizes)
         if len(self.shape) not in (1, 3) or 0 in self.shape or self.shape.count(-1) > 1:
             raise ValueError(
                 f"{self.name}: shape must be (F,) or (C, H, W) of sizes of at least 1, at most one of them -1,"

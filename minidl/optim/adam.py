@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.optim.base import Grouped, Optimizer, Slots
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Adam(Optimizer):
         groups: Grouped = None,
     ) -> None:
         super().__init__(lr, weight_decay, decay_all, clip_norm, groups)
-        self.beta1 = geometry.real(self.who, "beta1", beta1, "in [0, 1)", lambda v: 0 <= v < 1)
-        self.beta2 = geometry.real(self.who, "beta2", beta2, "in [0, 1)", lambda v: 0 <= v < 1)
-        self.eps = geometry.real(self.who, "eps", eps, "positive", lambda v: v > 0)
+        self.beta1 = checks.real(self.who, "beta1", beta1, "in [0, 1)", lambda v: 0 <= v < 1)
+        self.beta2 = checks.real(self.who, "beta2", beta2, "in [0, 1)", lambda v: 0 <= v < 1)
+        self.eps = checks.real(self.who, "eps", eps, "positive", lambda v: v > 0)
 
     def _update(
         self,

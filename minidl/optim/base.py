@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Parameter
 from minidl.optim.groups import Groups
 
@@ -46,12 +46,12 @@ class Optimizer:
             self.schedule = lr
             self.lr = float(lr(0.0, 1))
         else:
-            self.lr = geometry.real(self.who, "lr", lr, "at least 0", lambda v: v >= 0)
-        self.weight_decay = geometry.real(self.who, "weight_decay", weight_decay, "at least 0", lambda v: v >= 0)
+            self.lr = checks.real(self.who, "lr", lr, "at least 0", lambda v: v >= 0)
+        self.weight_decay = checks.real(self.who, "weight_decay", weight_decay, "at least 0", lambda v: v >= 0)
         self.decay_all = bool(decay_all)
         self.clip_norm = clip_norm
         if clip_norm is not None:
-            self.clip_norm = geometry.real(self.who, "clip_norm", clip_norm, "positive", lambda v: v > 0)
+            self.clip_norm = checks.real(self.who, "clip_norm", clip_norm, "positive", lambda v: v > 0)
         self.groups = Groups(self.who, groups)
         self.grad_norm = math.nan
         """Norm of the last step's gradients before clipping; NaN without clip_norm."""
@@ -129,7 +129,7 @@ class Optimizer:
         for key, array in state.items():
             name, _, slot_name = key.rpartition(".")
             if slot_name in self.slot_names and name:
-                found.setdefault(name, {})[slot_name] = np.array(geometry.float_array(self.who, key, array))
+                found.setdefault(name, {})[slot_name] = np.array(checks.float_array(self.who, key, array))
             elif key != "steps":
                 slots = ", ".join(self.slot_names) or "none"
                 raise ValueError(f"{self.who}: state has the unknown entry {key!r}; the slots of {self.who}: {slots}")
@@ -161,8 +161,8 @@ class Optimizer:
     def _prepare(self, parameter: Parameter) -> Work:
         """Checked arrays of one parameter; slots are made where there are none, and follow a change of dtype."""
         name, p, grad = parameter.name, parameter.data, parameter.grad
-        geometry.same_shape(self.who, f"the gradient of {name}", grad.shape, p.shape, "the parameter's")
-        if p.dtype not in geometry.FLOATS or grad.dtype != p.dtype:
+        checks.same_shape(self.who, f"the gradient of {name}", grad.shape, p.shape, "the parameter's")
+        if p.dtype not in checks.FLOATS or grad.dtype != p.dtype:
             raise TypeError(
                 f"{self.who}: {name} and its gradient must both be float32 or float64, got {p.dtype} and {grad.dtype}"
             )
@@ -172,7 +172,7 @@ class Optimizer:
         if slots is None:
             slots = tuple(np.zeros_like(p) for _ in self.slot_names)
         for slot_name, slot in zip(self.slot_names, slots, strict=True):
-            geometry.same_shape(self.who, f"{name}.{slot_name}", slot.shape, p.shape, "the parameter's")
+            checks.same_shape(self.who, f"{name}.{slot_name}", slot.shape, p.shape, "the parameter's")
         self._slots[name] = slots = tuple(slot.astype(p.dtype, copy=False) for slot in slots)
         settings = self.groups.settings(name)
         decay = settings.get("weight_decay", None if self.decay_all or parameter.decay else 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 
 SETTINGS = ("lr", "weight_decay")
 
@@ -30,7 +30,7 @@ class Groups:
                 what = f"groups[{pattern!r}][{name!r}]"
                 if name not in SETTINGS:
                     raise ValueError(f"{who}: {what} must be one of {', '.join(SETTINGS)}")
-                checked[name] = geometry.real(who, what, value, "at least 0", lambda v: v >= 0)
+                checked[name] = checks.real(who, what, value, "at least 0", lambda v: v >= 0)
 
     def check(self, names: Iterable[str]) -> None:
         """Refuse a pattern that matches none of the names."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Parameter
 from minidl.optim.base import Optimizer, check_names
 
@@ -33,8 +33,8 @@ class Lookahead:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{self.who}: optimizer must be one such as minidl.SGD(lr=0.01), got {optimizer!r}")
         self.optimizer = optimizer
-        self.every = geometry.integer(self.who, "every", every, 1)
-        self.alpha = geometry.real(self.who, "alpha", alpha, "in (0, 1]", lambda v: 0 < v <= 1)
+        self.every = checks.integer(self.who, "every", every, 1)
+        self.alpha = checks.real(self.who, "alpha", alpha, "in (0, 1]", lambda v: 0 < v <= 1)
         self._slow: dict[str, np.ndarray] = {}
         self._seen: list[Parameter] = []
         self._loaded = False
@@ -95,7 +95,7 @@ class Lookahead:
         """
         slow = {key: array for key, array in state.items() if key.endswith(".slow")}
         copies = {
-            key.removesuffix(".slow"): np.array(geometry.float_array(self.who, key, array))
+            key.removesuffix(".slow"): np.array(checks.float_array(self.who, key, array))
             for key, array in slow.items()
         }
         if bool(copies) != bool(np.any(state.get("steps", 0))):
@@ -113,5 +113,5 @@ class Lookahead:
             slow = self._slow.get(parameter.name)
             if slow is not None:
                 shape = parameter.data.shape
-                geometry.same_shape(self.who, f"{parameter.name}.slow", slow.shape, shape, "the parameter's")
+                checks.same_shape(self.who, f"{parameter.name}.slow", slow.shape, shape, "the parameter's")
         return {p.name: self._slow[p.name] if p.name in self._slow else p.data.copy() for p in parameters}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.layers.base import Parameter
 from minidl.optim.base import Grouped, Optimizer, Slots
 from minidl.optim.groups import check_patterns
@@ -62,9 +62,9 @@ class Muon(Optimizer):
             raise TypeError(f'{self.who}: weights must be patterns of names such as ("2.weight",), got {weights!r}')
         self.optimizer = optimizer
         self.weights = tuple(weights)
-        self.momentum = geometry.real(self.who, "momentum", momentum, "in [0, 1)", lambda v: 0 <= v < 1)
+        self.momentum = checks.real(self.who, "momentum", momentum, "in [0, 1)", lambda v: 0 <= v < 1)
         self.nesterov = bool(nesterov)
-        self.iterations = geometry.integer(self.who, "steps", steps, 1)
+        self.iterations = checks.integer(self.who, "steps", steps, 1)
         self.fixed_norm = bool(fixed_norm)
         self._all: list[Parameter] = []
         self._others: list[Parameter] = []

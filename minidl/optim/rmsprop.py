@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.optim.base import Grouped, Optimizer, Slots
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ class RMSProp(Optimizer):
         groups: Grouped = None,
     ) -> None:
         super().__init__(lr, weight_decay, decay_all, clip_norm, groups)
-        self.decay = geometry.real(self.who, "decay", decay, "in [0, 1)", lambda v: 0 <= v < 1)
-        self.eps = geometry.real(self.who, "eps", eps, "positive", lambda v: v > 0)
+        self.decay = checks.real(self.who, "decay", decay, "in [0, 1)", lambda v: 0 <= v < 1)
+        self.eps = checks.real(self.who, "eps", eps, "positive", lambda v: v > 0)
 
     def _update(
         self,

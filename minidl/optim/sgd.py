@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.kernels import geometry
+from minidl.kernels import checks
 from minidl.optim.base import Grouped, Optimizer, Slots
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class SGD(Optimizer):
         groups: Grouped = None,
     ) -> None:
         super().__init__(lr, weight_decay, decay_all, clip_norm, groups)
-        self.momentum = geometry.real(self.who, "momentum", momentum, "in [0, 1)", lambda v: 0 <= v < 1)
+        self.momentum = checks.real(self.who, "momentum", momentum, "in [0, 1)", lambda v: 0 <= v < 1)
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError(f"{self.who}: nesterov needs a momentum above 0, got {momentum!r}")

@@ -11,7 +11,7 @@ from minidl import SGD, Conv2D, Flatten, Linear, Model, SoftmaxCrossEntropyLoss,
 from minidl.data import Affine, AlternatingFlip, Crop, Cutout, Flip, Shift
 from minidl.data.draws import Draw, below, spread
 from minidl.data.plan import plan
-from minidl.kernels.moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, TURNED
+from minidl.kernels.image_moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, TURNED
 
 SHAPE = (2, 10, 14)
 MANY = np.arange(4000)

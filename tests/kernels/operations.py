@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from kernels import cases
 
-from minidl.kernels import moves
+from minidl.kernels import image_moves
 
 CHANNELS, OUT = 8, 12
 WINOGRAD = (OUT, CHANNELS, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
@@ -132,12 +132,12 @@ def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> 
     scale, shift = cases.random(rng, (CHANNELS,), dtype), cases.random(rng, (CHANNELS,), dtype)
     index = rng.integers(0, len(images), len(x))
     yield "gather", backend.gather(images, index, scale, shift)
-    rows = moves.blank(len(x))
-    rows[:, moves.SOURCE :] = rng.integers(-2, 3, (len(x), 2))
-    rows[::2, moves.FLIP], rows[:, moves.BOTTOM : moves.SOURCE] = 1, 1
+    rows = image_moves.blank(len(x))
+    rows[:, image_moves.SOURCE :] = rng.integers(-2, 3, (len(x), 2))
+    rows[::2, image_moves.FLIP], rows[:, image_moves.BOTTOM : image_moves.SOURCE] = 1, 1
     yield "gather, moved", backend.gather(images, index, scale, shift, moves=rows)
-    turned = moves.blank(len(x), moves.TURNED)
-    turned[:, moves.SOURCE :] += rng.integers(-9999, 9999, (len(x), 6))
+    turned = image_moves.blank(len(x), image_moves.TURNED)
+    turned[:, image_moves.SOURCE :] += rng.integers(-9999, 9999, (len(x), 6))
     yield "gather, turned", backend.gather(images, index, scale, shift, moves=turned)
 
 

@@ -7,7 +7,7 @@ import pytest
 from kernels import cases, compare, operations
 
 from minidl.kernels import im2col
-from minidl.kernels.random import keep_mask
+from minidl.kernels.counter_random import keep_mask
 
 pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
 

@@ -9,7 +9,7 @@ import pytest
 
 import minidl.support.random
 from minidl import kernels
-from minidl.kernels.random import keep_mask
+from minidl.kernels.counter_random import keep_mask
 from minidl.layers import Dropout
 
 ONES = np.ones((20, 5, 10, 10), np.float32)

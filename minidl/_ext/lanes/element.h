@@ -170,7 +170,7 @@ static int element_backward(int which, double parameter, size count, const void 
     return element_run(element_backward_task, which, parameter, count, dy, y, dx);
 }
 
-/* The random bits of (key, counter) as in minidl/kernels/random.py. */
+/* The random bits of (key, counter) as in minidl/kernels/counter_random.py. */
 INLINE uint64_t mix(uint64_t key, uint64_t counter) {
     uint64_t z = key + (counter + 1) * 0x9E3779B97F4A7C15u;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;

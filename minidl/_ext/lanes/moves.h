@@ -1,4 +1,4 @@
-/* Images of a data set moved on their way into a batch: see minidl/kernels/moves.py for what a row of moves says. */
+/* Images of a data set moved on their way into a batch: see minidl/kernels/image_moves.py for what a row of moves says. */
 
 enum { FLIP, REFLECT, TOP, LEFT, BOTTOM, RIGHT, SOURCE, SHIFTED = SOURCE + 2, TURNED = SOURCE + 6 };
 

@@ -5,7 +5,6 @@
 
 import sys as _sys
 
-from minidl.kernels.blocks import Blocks as _Blocks
 from minidl.kernels.im2col.activation import (
     elu_backward,
     elu_forward,
@@ -50,6 +49,7 @@ from minidl.kernels.im2col.pooling import (
     maxpool2d_forward,
 )
 from minidl.kernels.im2col.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
+from minidl.kernels.unfused import Blocks as _Blocks
 
 name = "im2col"
 fuses = False

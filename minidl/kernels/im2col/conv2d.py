@@ -15,8 +15,8 @@ from collections.abc import Iterator
 import numpy as np
 
 import minidl._ext.im2col as windows
-from minidl.kernels import geometry
-from minidl.kernels.geometry import Pair
+from minidl.kernels import checks
+from minidl.kernels.checks import Pair
 
 SCRATCH_BYTES = 2 * 2**20
 """Most that the matrices of one chunk take, unless one row of outputs needs more: about a core's own cache."""
@@ -36,7 +36,7 @@ def conv2d_forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> np.ndarray:
     """y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw]."""
-    N, O, OH, OW = geometry.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
+    N, O, OH, OW = checks.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
     C, (CG, KH, KW) = x.shape[1], w.shape[1:]
     x = np.ascontiguousarray(x)
     kernel = w.reshape(groups, O // groups, CG * KH * KW)
@@ -65,8 +65,8 @@ def conv2d_backward(
     out: tuple[np.ndarray, np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
     """-> dx (None unless need_dx), dw, db; `out` = (dw, db) is overwritten, a db of None there is not computed."""
-    N, O, OH, OW = geometry.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
-    geometry.same_shape("conv2d", "dy", dy.shape, (N, O, OH, OW), "the output's")
+    N, O, OH, OW = checks.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
+    checks.same_shape("conv2d", "dy", dy.shape, (N, O, OH, OW), "the output's")
     C, (CG, KH, KW) = x.shape[1], w.shape[1:]
     x = np.ascontiguousarray(x)
     dw, db = out if out is not None else (np.empty_like(w), np.empty(O, w.dtype))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.im2col.moves import cut, moved
-from minidl.kernels.moves import check
+from minidl.kernels.image_moves import check
 
 
 def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:

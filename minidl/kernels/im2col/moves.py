@@ -1,10 +1,10 @@
-"""Images of a data set moved (`minidl.kernels.moves`), a whole batch in one indexing."""
+"""Images of a data set moved (`minidl.kernels.image_moves`), a whole batch in one indexing."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minidl.kernels.moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, reflected
+from minidl.kernels.image_moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, reflected
 
 
 def moved(images: np.ndarray, index: np.ndarray, moves: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 import minidl._ext.im2col as windows
-from minidl.kernels import geometry
-from minidl.kernels.geometry import Pair
+from minidl.kernels import checks
+from minidl.kernels.checks import Pair
 
 
 def _output(x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[int, int, int, int]:
-    return geometry.pool2d_output("pooling", x_shape, kernel_size, stride, padding)
+    return checks.pool2d_output("pooling", x_shape, kernel_size, stride, padding)
 
 
 def maxpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
@@ -27,8 +27,8 @@ def maxpool2d_backward(
     dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
     """dx: each dy added at its argmax; overlapping windows add. ValueError if argmax points out of the image."""
-    geometry.same_shape("max pooling", "argmax", argmax.shape, dy.shape, "dy's")
-    geometry.same_shape("max pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's")
+    checks.same_shape("max pooling", "argmax", argmax.shape, dy.shape, "dy's")
+    checks.same_shape("max pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's")
     dx = np.zeros(x_shape, dy.dtype)
     outside = windows.maxpool2d_backward(np.ascontiguousarray(dy), np.ascontiguousarray(argmax, np.int32), dx)
     if outside:
@@ -47,7 +47,7 @@ def avgpool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
     """dx: dy / (KH*KW) added over each window."""
-    geometry.same_shape(
+    checks.same_shape(
         "average pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's"
     )
     dx = np.zeros(x_shape, dy.dtype)

@@ -5,7 +5,7 @@
 
 import sys
 
-from minidl.kernels import blocks
+from minidl.kernels import unfused
 from minidl.kernels.reference.activation import (
     elu_backward,
     elu_forward,
@@ -55,7 +55,7 @@ from minidl.kernels.reference.update import adam_update, blend, rmsprop_update, 
 name = "reference"
 fuses = False
 
-_blocks = blocks.Blocks(sys.modules[__name__])
+_blocks = unfused.Blocks(sys.modules[__name__])
 conv_block_forward, conv_block_backward = _blocks.conv_block_forward, _blocks.conv_block_backward
 norm_block_forward, norm_block_backward = _blocks.norm_block_forward, _blocks.norm_block_backward
 linear_block_forward, linear_block_backward = _blocks.linear_block_forward, _blocks.linear_block_backward

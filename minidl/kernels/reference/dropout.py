@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minidl.kernels.random import keep_mask
+from minidl.kernels.counter_random import keep_mask
 
 
 def dropout_forward(x: np.ndarray, rate: float, key: int) -> np.ndarray:

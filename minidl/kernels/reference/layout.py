@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.moves import check
+from minidl.kernels.image_moves import check
 from minidl.kernels.reference.moves import cut, moved
 
 

@@ -1,10 +1,10 @@
-"""One image moved (`minidl.kernels.moves`), pixel after pixel."""
+"""One image moved (`minidl.kernels.image_moves`), pixel after pixel."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minidl.kernels.moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP
+from minidl.kernels.image_moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP
 
 
 def moved(image: np.ndarray, move: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ import pytest
 from kernels import cases, compare
 
 from minidl import get_num_threads, set_num_threads
-from minidl.kernels import im2col, moves, reference
-from minidl.kernels.moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, TURNED
+from minidl.kernels import im2col, image_moves, reference
+from minidl.kernels.image_moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, TURNED
 
 IMAGES = ((3, 4, 5), (1, 28, 3), (2, 1, 1), (1, 1, 7), (2, 6, 1), (1, 9, 67))
 sources = pytest.mark.parametrize("source", [np.uint8, np.float32, np.float64])
@@ -19,7 +19,7 @@ columns_of = pytest.mark.parametrize("columns", [SHIFTED, TURNED])
 
 def random_moves(rng, n, size, columns):
     """Flags, boxes and positions of every kind: near, far outside, with and without an empty box."""
-    rows = moves.blank(n, columns)
+    rows = image_moves.blank(n, columns)
     rows[:, :TOP] = rng.integers(0, 2, (n, 2))
     for axis, length in enumerate(size):
         ends = np.sort(rng.integers(0, length + 1, (n, 2)), axis=1)
@@ -154,10 +154,10 @@ def test_large_images_and_any_number_of_threads(native, image, columns, rng):
 def test_the_largest_numbers_a_move_may_have_stay_inside(any_backend, rng):
     images = rng.integers(0, 256, (1, 2, 5, 6)).astype(np.uint8)
     args = images, np.zeros(2, np.intp), np.ones(2, np.float32), np.zeros(2, np.float32)
-    far, turn, offset = moves.MOST_SHIFT - 1, moves.MOST_TURN - 1, moves.MOST_OFFSET - 1
+    far, turn, offset = image_moves.MOST_SHIFT - 1, image_moves.MOST_TURN - 1, image_moves.MOST_OFFSET - 1
     for reflect in (0, 1):
         for numbers in ((far, -far), (turn, -turn, offset, turn, turn, -offset)):
-            rows = moves.blank(2, SOURCE + len(numbers))
+            rows = image_moves.blank(2, SOURCE + len(numbers))
             rows[:, REFLECT] = reflect
             rows[0, SOURCE:], rows[1, SOURCE:] = numbers, [-x for x in numbers]
             expected = reference.gather(*args, moves=rows)
@@ -177,16 +177,16 @@ def test_images_and_moves_at_odd_addresses(native, columns, rng):
 
 
 def wrong(column, value, columns=SHIFTED):
-    rows = moves.blank(2, columns)
+    rows = image_moves.blank(2, columns)
     rows[1, column] = value
     return rows
 
 
 BAD = {
-    "too few rows": (moves.blank(1), ValueError, r"moves must have shape \(2, 8\) or \(2, 12\), got \(1, 8\)"),
+    "too few rows": (image_moves.blank(1), ValueError, r"moves must have shape \(2, 8\) or \(2, 12\), got \(1, 8\)"),
     "nine numbers": (np.zeros((2, 9), np.intp), ValueError, "must have shape"),
     "flat": (np.zeros(16, np.intp), ValueError, "must have shape"),
-    "int32": (moves.blank(2).astype(np.int32), TypeError, "moves must be an array of"),
+    "int32": (image_moves.blank(2).astype(np.int32), TypeError, "moves must be an array of"),
     "flip 2": (wrong(FLIP, 2), ValueError, "flags 0 or 1"),
     "reflect -1": (wrong(REFLECT, -1), ValueError, "flags 0 or 1"),
     "box above": (wrong(TOP, -1), ValueError, r"a box inside \(4, 5\)"),
@@ -214,4 +214,4 @@ def test_bad_moves_are_refused(any_backend, what):
 def test_only_images_with_a_scale_a_channel_move(any_backend, shape, channels):
     ones = np.ones(channels, np.float32)
     with pytest.raises(ValueError, match="images"):
-        any_backend.gather(np.ones(shape, np.uint8), np.zeros(2, np.intp), ones, ones, moves=moves.blank(2))
+        any_backend.gather(np.ones(shape, np.uint8), np.zeros(2, np.intp), ones, ones, moves=image_moves.blank(2))
