@@ -22,7 +22,7 @@ from torch import nn
 from benchmarks import machine, networks
 from benchmarks.libraries.pytorch import layer
 from minidl import OneCycle, data
-from minidl.schedules import Schedule
+from minidl.optim.schedules import Schedule
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 

@@ -15,7 +15,7 @@ from recipes import Recipe, arguments, run
 
 import minidl
 from minidl import data
-from minidl.schedules import Schedule
+from minidl.optim.schedules import Schedule
 
 DATA_HELP = "folder with the six CIFAR-10 files (default: MINIDL_DATA, else downloaded)"
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidl import kernels
-from minidl.average import WeightAverage
 from minidl.callbacks import Callback, Checkpoint
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.gradcheck import gradcheck
@@ -42,6 +41,7 @@ from minidl.layers import (
 from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import SGD
+from minidl.optim.weight_average import WeightAverage
 from minidl.support import lazy
 from minidl.support.random import seed
 from minidl.trainer import Trainer
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
     from minidl.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
+    from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
     from minidl.range_test import RangeTest, find_lr
     from minidl.sanity import sanity_check
-    from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 
 __getattr__ = lazy.importer(
     __name__,
@@ -70,7 +70,7 @@ __getattr__ = lazy.importer(
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
         "range_test": ("RangeTest", "find_lr"),
         "sanity": ("sanity_check",),
-        "schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
+        "optim.schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
     },
 )
 

@@ -15,9 +15,9 @@ import numpy as np
 
 from minidl.history import History
 from minidl.layers.base import Layer
+from minidl.layers.walk import walk
 from minidl.run import Run
 from minidl.support import random
-from minidl.trace import walk
 
 if TYPE_CHECKING:
     from minidl.callbacks import Callback

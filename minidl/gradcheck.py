@@ -22,10 +22,10 @@ from minidl.kernels import checks
 from minidl.layers.activation import Elu, LeakyRelu, Relu
 from minidl.layers.base import Layer
 from minidl.layers.pooling import MaxPool2D
+from minidl.layers.walk import reseed, trace
 from minidl.losses import Loss
 from minidl.model import Model, as_images
 from minidl.support.table import table
-from minidl.trace import reseed, trace
 
 MOVES = 8
 """How often an input near a kink is moved before its entries at kinks are left out."""

@@ -13,7 +13,7 @@ from minidl import kernels, safetensors
 from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
-from minidl.trace import trace
+from minidl.layers.walk import trace
 from minidl.version import __version__
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Model(Sequential):
 
         input_shape: of one image, (C, H, W) or (F,); None for that of the last input, or else a table without shapes.
         """
-        from minidl.summary import summary
+        from minidl.layers.summary import summary
 
         if input_shape is None and self._x_shape is not None:
             input_shape = self._x_shape[1:]

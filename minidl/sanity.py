@@ -13,12 +13,12 @@ from minidl import kernels
 from minidl.layers.activation import Relu
 from minidl.layers.base import Layer
 from minidl.layers.dropout import Dropout
+from minidl.layers.walk import reseed, trace, walk
 from minidl.losses import Loss, SoftmaxCrossEntropyLoss
 from minidl.model import Model, label
 from minidl.optim import Adam
 from minidl.samples import Samples, prepare
 from minidl.support.table import table
-from minidl.trace import reseed, trace, walk
 from minidl.trainer import Trainer
 
 BATCH = 256

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import checkpoint, kernels, resumption, safetensors
-from minidl.average import WeightAverage
 from minidl.callbacks import Callback, Checkpoint
 from minidl.diagnosis import first_non_finite
 from minidl.history import History
 from minidl.interrupt import Interrupt, Interrupted
 from minidl.kernels import checks
 from minidl.model import Model
+from minidl.optim.weight_average import WeightAverage
 from minidl.progress import Progress, epoch_line, progress
 from minidl.run import Run, describe
 from minidl.samples import Samples, fingerprint, prepare

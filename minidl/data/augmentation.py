@@ -4,8 +4,8 @@ What happens to an image depends on (seed, epoch, place of the image in the data
 backend or where a run was resumed. Whatever the order in the tuple, an image is first moved (`Crop`, `Shift` or
 `Affine`), then flipped, then cut; of each of these three there may be one. The pixels are moved by the backend's
 `gather` (`minidl.kernels.image_moves`), in the same pass that makes the batch. What comes in from outside of an image
-is black, the value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled data
-set.
+is black, the value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled
+data set.
 """
 
 from __future__ import annotations

@@ -34,12 +34,6 @@ from minidl.functional.capsule import (
     squash_forward,
 )
 from minidl.functional.conv import col2im, conv2d_backward, conv2d_forward, im2col
-from minidl.functional.group_norm import (
-    groupnorm_backward,
-    groupnorm_forward,
-    layernorm_backward,
-    layernorm_forward,
-)
 from minidl.functional.linear import linear_backward, linear_forward
 from minidl.functional.loss import mse_loss, softmax_cross_entropy
 from minidl.functional.norm import batchnorm_backward, batchnorm_forward
@@ -50,6 +44,12 @@ from minidl.functional.pooling import (
     global_avgpool_forward,
     maxpool2d_backward,
     maxpool2d_forward,
+)
+from minidl.functional.row_norm import (
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
 )
 from minidl.functional.sandwich import (
     affine_relu_backward,

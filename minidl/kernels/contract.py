@@ -66,8 +66,8 @@ class Backend(Protocol):
         scale, shift: (C,) (or (F,) or (1,) for 2-D images) of the result's dtype. One multiplication, one addition.
         infer: as in `enter`. moves: (N, 8) or (N, 12) intp, for images of shape (M, C, H, W) alone: image index[n] is
         shifted or turned, flipped and cut as row n says (`minidl.kernels.image_moves`). What comes in from outside of
-        the image is 0 before scaling, what is cut out 0 after it. A turned pixel is the sum of four weighted pixels of the
-        result's dtype, in double, rounded once.
+        the image is 0 before scaling, what is cut out 0 after it. A turned pixel is the sum of four weighted pixels of
+        the result's dtype, in double, rounded once.
         """
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:

@@ -9,10 +9,10 @@ from minidl.layers.base import Layer, Parameter
 from minidl.layers.container import Residual, Sequential
 from minidl.layers.conv import Conv2D
 from minidl.layers.dropout import Dropout
-from minidl.layers.group_norm import GroupNorm, LayerNorm
 from minidl.layers.linear import Linear
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
 from minidl.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
+from minidl.layers.row_norm import GroupNorm, LayerNorm
 from minidl.layers.shape import Flatten, Reshape
 from minidl.support import lazy
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl import initializers
-from minidl.initializers import Initializer
 from minidl.kernels import checks
+from minidl.layers import initializers
 from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.initializers import Initializer
 from minidl.support import random
 
 
@@ -65,7 +65,7 @@ class Capsules(Layer):
     Each capsule i below votes a[i,j] = w[i,j] u[i] for each capsule j above. Couplings c[i] = softmax over j of b[i],
     from b = 0, weigh the votes: v[j] = squash(sum_i c[i,j] a[i,j]); then b[i,j] grows by the agreement a[i,j] . v[j].
     routings: how often v is computed (the paper's 3). The gradient is the whole one, through the couplings of all
-    passes. init: first weights, see `minidl.initializers`; None for a normal distribution of standard deviation
+    passes. init: first weights, see `minidl.layers.initializers`; None for a normal distribution of standard deviation
     capsules / sqrt(in_capsules * dim), with which inputs of length 1 give sums of length 1 before they are squashed.
     rng: where they are drawn, a Generator or an int seed; None for minidl's default generator. Parameter: weight
     (in_capsules, capsules, dim, in_dim). Raises TypeError or ValueError that names the layer for arguments and inputs

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from minidl import initializers
-from minidl.initializers import Initializer
 from minidl.kernels import checks
+from minidl.layers import initializers
 from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.initializers import Initializer
 from minidl.support import random
 
 
@@ -26,7 +26,7 @@ class Conv2D(Layer):
 
     kernel_size, stride, padding, dilation: an int or an (h, w) pair; padding is with zeros on both sides. groups:
     channels are split into that many independent convolutions; it must divide both channel counts. bias: whether b is
-    added. init: first weights, see `minidl.initializers`; biases start at zero. rng: where they are drawn, a
+    added. init: first weights, see `minidl.layers.initializers`; biases start at zero. rng: where they are drawn, a
     Generator or an int seed; None for minidl's default generator. Parameters: weight (out_channels, in_channels /
     groups, KH, KW), bias (out_channels,). Raises TypeError or ValueError that names the layer for arguments and
     inputs outside these rules.

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from minidl import initializers
-from minidl.initializers import Initializer
 from minidl.kernels import checks
+from minidl.layers import initializers
 from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.initializers import Initializer
 from minidl.support import random
 
 
 class Linear(Layer):
     """Affine map of (N, in_features) to (N, out_features).
 
-    bias: whether b is added. init: first weights, see `minidl.initializers`; biases start at zero. rng: where they
-    are drawn, a Generator or an int seed; None for minidl's default generator. Parameters: weight (out_features,
+    bias: whether b is added. init: first weights, see `minidl.layers.initializers`; biases start at zero. rng: where
+    they are drawn, a Generator or an int seed; None for minidl's default generator. Parameters: weight (out_features,
     in_features), bias (out_features,). Raises TypeError or ValueError that names the layer for arguments and inputs
     outside these rules.
     """

@@ -10,7 +10,7 @@ from minidl.kernels import checks
 from minidl.optim.base import Grouped, Optimizer, Slots
 
 if TYPE_CHECKING:
-    from minidl.schedules import Schedule
+    from minidl.optim.schedules import Schedule
 
 
 class Adam(Optimizer):

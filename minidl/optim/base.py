@@ -14,7 +14,7 @@ from minidl.layers.base import Parameter
 from minidl.optim.groups import Groups
 
 if TYPE_CHECKING:
-    from minidl.schedules import Schedule
+    from minidl.optim.schedules import Schedule
 
 Slots = tuple[np.ndarray, ...]
 Grouped = Mapping[str, Mapping[str, float]] | None
@@ -26,13 +26,13 @@ class Optimizer:
     """Base of the optimisers: learning rate, slots (arrays that an optimiser keeps for each parameter), and their
     state.
 
-    lr: a number of at least 0, or a schedule (see `minidl.schedules`). weight_decay: at least 0. decay_all: whether
-    weight decay concerns all parameters, as in the seed; False spares biases and the parameters of normalisation.
-    clip_norm: positive; where the Euclidean norm of all gradients together is larger, they count as if multiplied by
-    clip_norm / norm (Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063, algorithm 1); None never clips. groups: own
-    settings by patterns of parameter names, {"*.bias": {"lr": 2.0, "weight_decay": 0.0}}: lr is a factor of the
-    optimiser's, weight_decay stands in place of it, also where decay_all is False (see `minidl.optim.groups`).
-    A subclass lists its slots in `slot_names` and writes `_update`.
+    lr: a number of at least 0, or a schedule (see `minidl.optim.schedules`). weight_decay: at least 0. decay_all:
+    whether weight decay concerns all parameters, as in the seed; False spares biases and the parameters of
+    normalisation. clip_norm: positive; where the Euclidean norm of all gradients together is larger, they count as if
+    multiplied by clip_norm / norm (Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063, algorithm 1); None never clips.
+    groups: own settings by patterns of parameter names, {"*.bias": {"lr": 2.0, "weight_decay": 0.0}}: lr is a factor of
+    the optimiser's, weight_decay stands in place of it, also where decay_all is False (see `minidl.optim.groups`). A
+    subclass lists its slots in `slot_names` and writes `_update`.
     """
 
     slot_names: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from minidl.layers.base import Parameter
 from minidl.optim.base import Optimizer, check_names
 
 if TYPE_CHECKING:
-    from minidl.schedules import Schedule
+    from minidl.optim.schedules import Schedule
 
 
 class Lookahead:
@@ -95,8 +95,7 @@ class Lookahead:
         """
         slow = {key: array for key, array in state.items() if key.endswith(".slow")}
         copies = {
-            key.removesuffix(".slow"): np.array(checks.float_array(self.who, key, array))
-            for key, array in slow.items()
+            key.removesuffix(".slow"): np.array(checks.float_array(self.who, key, array)) for key, array in slow.items()
         }
         if bool(copies) != bool(np.any(state.get("steps", 0))):
             raise ValueError(

@@ -15,7 +15,7 @@ from minidl.optim.base import Grouped, Optimizer, Slots
 from minidl.optim.groups import check_patterns
 
 if TYPE_CHECKING:
-    from minidl.schedules import Schedule
+    from minidl.optim.schedules import Schedule
 
 QUINTIC = (3.4445, -4.775, 2.0315)
 """a, b, c of s -> a s + b s^3 + c s^5, which takes singular values in (0, 1] to about 0.7 to 1.2 in five steps."""

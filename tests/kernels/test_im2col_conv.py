@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from minidl._ext import im2col as windows
 from minidl.kernels import im2col, reference
-from minidl.kernels.im2col import conv2d
+from minidl.kernels.im2col import conv
 
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
 kernels = st.tuples(st.integers(1, 4), st.integers(1, 4))
@@ -93,7 +93,7 @@ def test_convolution_equals_reference(
     b = whole(rng, groups * og, dtype)
     geometry = (stride, padding, dilation, groups)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv2d, "SCRATCH_BYTES", scratch_bytes)
+        patch.setattr(conv, "SCRATCH_BYTES", scratch_bytes)
         y = im2col.conv2d_forward(x, w, b, *geometry)
         dy = whole(rng, y.shape, dtype)
         grads = im2col.conv2d_backward(dy, x, w, *geometry)
@@ -106,7 +106,7 @@ def test_convolution_equals_reference(
 def test_chunks_cover_every_row_once(rows, expected):
     """4 images of 5 rows, less the last: whole images where they fit, else rows of one."""
     n, oh = (4, 5) if expected != 12 else (4, 3)
-    chunks = list(conv2d._chunks(n, oh, conv2d.SCRATCH_BYTES // rows))
+    chunks = list(conv._chunks(n, oh, conv.SCRATCH_BYTES // rows))
     seen = np.zeros((n, oh), int)
     for images, lines in chunks:
         seen[images, lines] += 1
@@ -127,8 +127,8 @@ def test_scratch_stays_bounded():
     im2col.conv2d_backward(y, x, w, *geometry)
     backward = tracemalloc.get_traced_memory()[1] - y.nbytes - x.nbytes
     tracemalloc.stop()
-    assert forward < 3 * conv2d.SCRATCH_BYTES
-    assert backward < 3 * conv2d.SCRATCH_BYTES
+    assert forward < 3 * conv.SCRATCH_BYTES
+    assert backward < 3 * conv.SCRATCH_BYTES
 
 
 def test_gradients_go_where_asked_and_only_where_asked():

@@ -28,7 +28,7 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.optim import SGD, Adam, AdamW, Muon, Optimizer, RMSProp
-from minidl.schedules import OneCycle
+from minidl.optim.schedules import OneCycle
 
 torch: Any = pytest.importorskip("torch")
 

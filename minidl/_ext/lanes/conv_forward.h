@@ -1,5 +1,5 @@
 /* Direct convolution, forward: for every band of output rows the input is packed with its padding as [row][column][channel]
-   and a register tile is swept over it; one channel into one is read where it stands. Twin: minidl/kernels/reference/conv2d.py. */
+   and a register tile is swept over it; one channel into one is read where it stands. Twin: minidl/kernels/reference/conv.py. */
 
 typedef struct {
     const conv_forward_args *a;

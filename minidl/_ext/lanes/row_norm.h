@@ -1,6 +1,6 @@
 /* Group and layer normalisation: mean and variance of a row of an image's values, see row_norm_forward_args. Each lane
    has statistics of its own, so nothing is summed across lanes but the gradients of gamma and beta. Twin:
-   minidl/kernels/reference/group_norm.py. */
+   minidl/kernels/reference/row_norm.py. */
 
 /* total += v, lane by lane. */
 INLINE void add_lanes(double total[L], V v) {

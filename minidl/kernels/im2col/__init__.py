@@ -26,15 +26,9 @@ from minidl.kernels.im2col.capsule import (
     squash_backward,
     squash_forward,
 )
-from minidl.kernels.im2col.conv2d import conv2d_backward, conv2d_forward
+from minidl.kernels.im2col.conv import conv2d_backward, conv2d_forward
 from minidl.kernels.im2col.dropout import dropout_backward, dropout_forward
 from minidl.kernels.im2col.gelu import gelu_backward, gelu_forward
-from minidl.kernels.im2col.group_norm import (
-    groupnorm_backward,
-    groupnorm_forward,
-    layernorm_backward,
-    layernorm_forward,
-)
 from minidl.kernels.im2col.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.im2col.linear import linear_backward, linear_forward
 from minidl.kernels.im2col.loss import margin_loss, mse_loss, softmax_cross_entropy, squared_error
@@ -47,6 +41,12 @@ from minidl.kernels.im2col.pooling import (
     global_avgpool_forward,
     maxpool2d_backward,
     maxpool2d_forward,
+)
+from minidl.kernels.im2col.row_norm import (
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
 )
 from minidl.kernels.im2col.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 from minidl.kernels.unfused import Blocks as _Blocks

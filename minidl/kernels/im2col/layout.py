@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.im2col.moves import cut, moved
+from minidl.kernels.im2col.image_moves import cut, moved
 from minidl.kernels.image_moves import check
 
 

@@ -47,9 +47,7 @@ def avgpool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
     """dx: dy / (KH*KW) added over each window."""
-    checks.same_shape(
-        "average pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's"
-    )
+    checks.same_shape("average pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's")
     dx = np.zeros(x_shape, dy.dtype)
     windows.avgpool2d_backward(np.ascontiguousarray(dy), dx, *kernel_size, *stride, *padding)
     return dx

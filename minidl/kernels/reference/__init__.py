@@ -29,14 +29,8 @@ from minidl.kernels.reference.capsule import (
     squash_backward,
     squash_forward,
 )
-from minidl.kernels.reference.conv2d import conv2d_backward, conv2d_forward
+from minidl.kernels.reference.conv import conv2d_backward, conv2d_forward
 from minidl.kernels.reference.dropout import dropout_backward, dropout_forward
-from minidl.kernels.reference.group_norm import (
-    groupnorm_backward,
-    groupnorm_forward,
-    layernorm_backward,
-    layernorm_forward,
-)
 from minidl.kernels.reference.layout import add, batches, enter, gather, leave, reshape
 from minidl.kernels.reference.linear import linear_backward, linear_forward
 from minidl.kernels.reference.loss import margin_loss, mse_loss, softmax_cross_entropy, squared_error
@@ -49,6 +43,12 @@ from minidl.kernels.reference.pooling import (
     global_avgpool_forward,
     maxpool2d_backward,
     maxpool2d_forward,
+)
+from minidl.kernels.reference.row_norm import (
+    groupnorm_backward,
+    groupnorm_forward,
+    layernorm_backward,
+    layernorm_forward,
 )
 from minidl.kernels.reference.update import adam_update, blend, rmsprop_update, sgd_update, sum_of_squares
 

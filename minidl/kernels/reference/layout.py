@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels.image_moves import check
-from minidl.kernels.reference.moves import cut, moved
+from minidl.kernels.reference.image_moves import cut, moved
 
 
 def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:

@@ -9,7 +9,7 @@ import pytest
 
 from minidl.layers import Linear, Parameter, Relu, Sequential
 from minidl.optim import SGD, Adam, AdamW, Optimizer, RMSProp
-from minidl.schedules import Cosine
+from minidl.optim.schedules import Cosine
 
 P = np.array([1.0, -2.0, 0.5])
 GRADS = [np.array(g) for g in ([0.1, -0.2, 0.0], [0.3, 0.1, -1.0], [-0.5, 0.2, 2.0], [0.05, 0.0, 1e-4])]

@@ -12,7 +12,7 @@ from training import assert_a_saved_run_goes_on
 import minidl
 from minidl.layers import Parameter
 from minidl.optim import SGD, Adam, AdamW, Lookahead
-from minidl.schedules import Cosine
+from minidl.optim.schedules import Cosine
 
 P = np.array([1.0, -2.0, 0.5])
 GRADS = np.random.default_rng(5).standard_normal((7, 3))

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl import initializers
-from minidl.initializers import draw, fans
+from minidl.layers import initializers
+from minidl.layers.initializers import draw, fans
 
 CONV = (64, 32, 3, 5)  # fan_in 32 * 15 = 480, fan_out 64 * 15 = 960
 LINEAR = (500, 300)

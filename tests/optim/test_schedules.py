@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from minidl.schedules import Constant, Cosine, Exponential, OneCycle, Schedule, Step, WarmUp
+from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Schedule, Step, WarmUp
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import minidl
 from minidl.layers import Parameter
 from minidl.optim import SGD, Adam, AdamW, Lookahead, Muon
 from minidl.optim.muon import orthogonal
-from minidl.schedules import Cosine, Exponential
+from minidl.optim.schedules import Cosine, Exponential
 
 SHAPES = {"conv.weight": (4, 3, 2, 2), "tall.weight": (5, 2), "conv.bias": (4,), "last.weight": (3, 4)}
 MATRICES = ("conv.weight", "tall.*")
