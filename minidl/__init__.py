@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidl import kernels
-from minidl.callbacks import Callback, Checkpoint
+from minidl.checks.gradcheck import gradcheck
 from minidl.config import get_num_threads, set_num_threads, show_config
-from minidl.gradcheck import gradcheck
-from minidl.history import History
 from minidl.layers import (
     AvgPool2D,
     BatchNorm1D,
@@ -44,33 +42,44 @@ from minidl.optim import SGD
 from minidl.optim.weight_average import WeightAverage
 from minidl.support import lazy
 from minidl.support.random import seed
-from minidl.trainer import Trainer
+from minidl.training.callbacks import Callback, Checkpoint
+from minidl.training.history import History
+from minidl.training.trainer import Trainer
 from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl import data, functional, plots, safetensors
-    from minidl.callbacks import CSVLog, EarlyStopping, FeatureMaps, JSONLinesLog, KeepBest, StopAtAccuracy
-    from minidl.capsules import CapsuleLoss, CapsuleNetwork
+    from minidl.checks.lr_range import RangeTest, find_lr
+    from minidl.checks.sanity import sanity_check
     from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
+    from minidl.networks.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
     from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
-    from minidl.range_test import RangeTest, find_lr
-    from minidl.sanity import sanity_check
+    from minidl.training.callbacks import CSVLog, EarlyStopping, FeatureMaps, JSONLinesLog, KeepBest, StopAtAccuracy
 
 __getattr__ = lazy.importer(
     __name__,
     {
-        "data": (),
-        "functional": (),
-        "plots": (),
-        "safetensors": (),
-        "callbacks": ("CSVLog", "EarlyStopping", "FeatureMaps", "JSONLinesLog", "KeepBest", "StopAtAccuracy"),
-        "capsules": ("CapsuleLoss", "CapsuleNetwork"),
+        "checks.lr_range": ("RangeTest", "find_lr"),
+        "checks.sanity": ("sanity_check",),
+        "data": ("data",),
+        "functional": ("functional",),
         "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "layers.initializers": ("initializers",),
+        "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
-        "range_test": ("RangeTest", "find_lr"),
-        "sanity": ("sanity_check",),
-        "optim.schedules": ("Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
+        "optim.schedules": ("schedules", "Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
+        "plots": ("plots",),
+        "safetensors": ("safetensors",),
+        "training.callbacks": (
+            "callbacks",
+            "CSVLog",
+            "EarlyStopping",
+            "FeatureMaps",
+            "JSONLinesLog",
+            "KeepBest",
+            "StopAtAccuracy",
+        ),
     },
 )
 

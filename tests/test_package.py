@@ -48,12 +48,19 @@ def test_import_leaves_out_what_few_scripts_ask_for():
     alone, loaded = (
         set(run(f"import sys, json, {name}; print(json.dumps(list(sys.modules)))")) for name in ("numpy", "minidl")
     )
-    late = {"capsules", "range_test", "sanity", "optim.schedules", "callbacks.logs", "optim.adam", "layers.capsule"}
-    late = {f"minidl.{name}" for name in late} | {"numpy.random", "lzma", "secrets"}
+    late = {"checks.lr_range", "checks.sanity", "layers.capsule", "networks.capsules", "optim.adam", "optim.schedules"}
+    late = {f"minidl.{name}" for name in late | {"training.callbacks.logs"}} | {"numpy.random", "lzma", "secrets"}
     assert not late & (loaded - alone)
 
 
-@pytest.mark.parametrize("package", ["minidl", "minidl.callbacks", "minidl.layers", "minidl.optim"])
+@pytest.mark.parametrize("name", ["callbacks", "data", "functional", "initializers", "plots", "schedules"])
+def test_modules_that_pages_name_are_attributes(name):
+    module = getattr(minidl, name)
+    assert inspect.ismodule(module)
+    assert module.__name__.rpartition(".")[2] == name
+
+
+@pytest.mark.parametrize("package", ["minidl", "minidl.training.callbacks", "minidl.layers", "minidl.optim"])
 def test_names_imported_late_are_there_when_asked_for(package):
     code = f"import json\nfrom {package} import *\nimport {package} as package\n"
     code += "print(json.dumps([name for name in package.__all__ if globals()[name] is not getattr(package, name)]))"

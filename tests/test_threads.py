@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from kernels import cases, operations
-from training import NETWORKS, digest, train
+from small_runs import NETWORKS, digest, train
 
 import minidl
 from minidl import kernels
@@ -152,7 +152,7 @@ FORK = """
 import os, sys
 sys.path[:] = {path!r}
 import minidl
-from training import digest, train
+from small_runs import digest, train
 
 def child(work):
     "What `work` gives in a forked child; no answer within the test's timeout if the child hangs."

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from minidl.data.content import Content, looks_like_page
 from minidl.data.sources import Source
-from minidl.progress import interactive
+from minidl.training.progress import interactive
 
 STALL_SECONDS = 30.0
 _SLOWEST = 1024  # bytes a second; a mirror that stays below for the stall time is given up

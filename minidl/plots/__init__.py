@@ -26,7 +26,7 @@ from minidl.plots.figures import (
     lines_figure,
     mistakes_figure,
 )
-from minidl.plots.range_test import range_test_figure
+from minidl.plots.lr_range import range_test_figure
 from minidl.plots.report import save_report
 from minidl.plots.strips import strips_figure
 

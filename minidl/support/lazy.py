@@ -9,14 +9,18 @@ from typing import Any
 
 
 def importer(package: str, modules: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """The `__getattr__` (PEP 562) of a package. modules: module -> what it gives the package; nothing: itself."""
-    homes = {name: home for home, names in modules.items() for name in names or (home,)}
+    """The `__getattr__` (PEP 562) of a package.
+
+    modules: "room.module" -> the names that it gives the package; the module's own name, "module", stands for itself.
+    """
+    homes = {name: home for home, names in modules.items() for name in names}
 
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = importlib.import_module(f"{package}.{homes[name]}")
-        value = getattr(module, name) if modules[homes[name]] else module
+        home = homes[name]
+        module = importlib.import_module(f"{package}.{home}")
+        value = module if home.rpartition(".")[2] == name else getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 

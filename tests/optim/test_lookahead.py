@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training import assert_a_saved_run_goes_on
+from small_runs import assert_a_saved_run_goes_on
 
 import minidl
 from minidl.layers import Parameter

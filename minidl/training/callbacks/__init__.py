@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidl.callbacks.base import Callback
-from minidl.callbacks.checkpoint import Checkpoint
 from minidl.support import lazy
+from minidl.training.callbacks.autosave import Checkpoint
+from minidl.training.callbacks.base import Callback
 
 if TYPE_CHECKING:
-    from minidl.callbacks.best import EarlyStopping, KeepBest
-    from minidl.callbacks.feature_maps import FeatureMaps
-    from minidl.callbacks.logs import CSVLog, JSONLinesLog
-    from minidl.callbacks.target import StopAtAccuracy
+    from minidl.training.callbacks.best import EarlyStopping, KeepBest
+    from minidl.training.callbacks.feature_maps import FeatureMaps
+    from minidl.training.callbacks.logs import CSVLog, JSONLinesLog
+    from minidl.training.callbacks.target import StopAtAccuracy
 
 __getattr__ = lazy.importer(
     __name__,

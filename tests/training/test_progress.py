@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from minidl import progress as module
-from minidl.progress import LiveLine, Progress, TqdmLine, duration, numbers, progress
+from minidl.training import progress as module
+from minidl.training.progress import LiveLine, Progress, TqdmLine, duration, numbers, progress
 
 NAN = float("nan")
 

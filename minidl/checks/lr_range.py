@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import checkpoint
 from minidl.kernels import checks
-from minidl.samples import Samples, prepare
+from minidl.training import checkpoint
+from minidl.training.samples import Samples, prepare
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 SMOOTHING = 0.9
 """Weight of the past in the moving average of the losses."""

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.history import History
 from minidl.layers.base import Layer
 from minidl.layers.walk import walk
-from minidl.run import Run
 from minidl.support import random
+from minidl.training.history import History
+from minidl.training.position import Run
 
 if TYPE_CHECKING:
-    from minidl.callbacks import Callback
-    from minidl.trainer import Trainer
+    from minidl.training.callbacks import Callback
+    from minidl.training.trainer import Trainer
 
 FORMAT = "minidl checkpoint 1"
 

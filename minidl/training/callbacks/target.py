@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minidl.callbacks.base import Callback
-from minidl.history import History
 from minidl.kernels import checks
+from minidl.training.callbacks.base import Callback
+from minidl.training.history import History
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 MONITORS = ("val_accuracy", "train_accuracy")
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.callbacks.base import Callback
-from minidl.history import History, direction
+from minidl.training.callbacks.base import Callback
+from minidl.training.history import History, direction
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 
 class KeepBest(Callback):

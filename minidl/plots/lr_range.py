@@ -8,7 +8,7 @@ from minidl.plots.canvas import blank
 from minidl.plots.figures import TRAIN, VALIDATION
 
 if TYPE_CHECKING:
-    from minidl.range_test import RangeTest
+    from minidl.checks.lr_range import RangeTest
 
 
 def range_test_figure(test: RangeTest, title: str = "") -> Any:

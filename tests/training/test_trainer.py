@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import minidl
-from minidl.history import KEYS, History
-from minidl.samples import prepare
+from minidl.training.history import KEYS, History
+from minidl.training.samples import prepare
 
 pytestmark = pytest.mark.usefixtures("plain_backend")
 
@@ -247,7 +247,7 @@ def test_ctrl_c_in_a_callback_ends_the_run(data):
 
 
 def test_a_second_ctrl_c_does_not_wait():
-    with minidl.interrupt.Interrupt() as interrupt:
+    with minidl.training.interrupt.Interrupt() as interrupt:
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
@@ -306,7 +306,7 @@ def test_an_input_that_is_no_number_is_named(data):
 def test_the_diagnosis_leaves_running_statistics_alone(rng):
     model = minidl.Model(minidl.BatchNorm1D(3), minidl.Linear(3, 2, rng=0))
     before = model.state()
-    text = minidl.diagnosis.first_non_finite(model, rng.standard_normal((4, 3)))
+    text = minidl.training.non_finite.first_non_finite(model, rng.standard_normal((4, 3)))
     assert text.startswith("every layer's output is finite")
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])

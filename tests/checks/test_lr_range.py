@@ -62,12 +62,12 @@ def test_everything_comes_back(data, make, before):
         minidl.seed(3)
         for _ in range(before):
             run.fit(data, verbose=False, batch_size=20)
-        history, position, content = run.history, run.run, minidl.checkpoint.pack(run)
+        history, position, content = run.history, run.run, minidl.training.checkpoint.pack(run)
         if run is tested:
             found = minidl.find_lr(run, data, end=1e6, steps=30)
             assert len(found.rates) <= 30
             assert (run.history, run.run) == (history, position)
-            tensors, metadata = minidl.checkpoint.pack(run)
+            tensors, metadata = minidl.training.checkpoint.pack(run)
             assert metadata == content[1]
             assert {name: array.tobytes() for name, array in tensors.items()} == {
                 name: array.tobytes() for name, array in content[0].items()

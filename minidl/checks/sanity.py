@@ -17,9 +17,9 @@ from minidl.layers.walk import reseed, trace, walk
 from minidl.losses import Loss, SoftmaxCrossEntropyLoss
 from minidl.model import Model, label
 from minidl.optim import Adam
-from minidl.samples import Samples, prepare
 from minidl.support.table import table
-from minidl.trainer import Trainer
+from minidl.training.samples import Samples, prepare
+from minidl.training.trainer import Trainer
 
 BATCH = 256
 """Images that the first loss, the dead units and the gradients are measured on."""

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl import checkpoint, kernels, resumption, safetensors
-from minidl.callbacks import Callback, Checkpoint
-from minidl.diagnosis import first_non_finite
-from minidl.history import History
-from minidl.interrupt import Interrupt, Interrupted
+from minidl import kernels, safetensors
 from minidl.kernels import checks
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
-from minidl.progress import Progress, epoch_line, progress
-from minidl.run import Run, describe
-from minidl.samples import Samples, fingerprint, prepare
+from minidl.training import checkpoint
+from minidl.training.callbacks import Callback, Checkpoint
+from minidl.training.history import History
+from minidl.training.interrupt import Interrupt, Interrupted
+from minidl.training.non_finite import first_non_finite
+from minidl.training.position import Run, describe
+from minidl.training.progress import Progress, epoch_line, progress
+from minidl.training.resume import begin
+from minidl.training.samples import Samples, fingerprint, prepare
 
 if TYPE_CHECKING:
     from minidl.data.plan import Transform
@@ -38,8 +40,8 @@ class Trainer:
     from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `history`, `run`
     (the position) and `callbacks` are those of the last `fit`.
 
-    Data are pairs (x, y), see `minidl.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or float; y class
-    labels, or one row an image (one-hot, probabilities; for `MSELoss` the values).
+    Data are pairs (x, y), see `minidl.training.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or
+    float; y class labels, or one row an image (one-hot, probabilities; for `MSELoss` the values).
     """
 
     def __init__(self, model: Model, loss: Any, optimizer: Any, average: WeightAverage | None = None) -> None:
@@ -75,7 +77,8 @@ class Trainer:
         """Train for `epochs` passes over the data, each in a new order, the last batch of a pass as small as it comes.
 
         validation: data to measure after each epoch. seed: of the order, an int of at least 0; None draws from minidl's
-        default generator. callbacks: see `minidl.callbacks`. verbose: whether to print (`minidl.progress`).
+        default generator. callbacks: see `minidl.training.callbacks`. verbose: whether to print
+        (`minidl.training.progress`).
 
         resume: True goes on where the last `fit` of this trainer ended or was cut off, or where the file of the last
         `load` stands; a path does `load` first if there is such a file, and starts anew if there is none. A run goes on
@@ -105,7 +108,7 @@ class Trainer:
         callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
         line = progress(verbose)
         run = Run(len(train.images), batch_size, epochs, seed, fingerprint(train), describe(train.plan))
-        run = resumption.begin(self, run, callbacks, resume, line)
+        run = begin(self, run, callbacks, resume, line)
         history = self.history
         if train.plan is not None:
             train = train._replace(plan=replace(train.plan, seed=run.draw or 0))
@@ -240,8 +243,9 @@ class Trainer:
         """Write everything to one safetensors file, from which `load` and `fit(resume=True)` go on.
 
         That is weights, buffers, optimiser state, learning rate, history, position in the run, the generators of the
-        order, of each layer and minidl's default one, the states of the callbacks; see `minidl.checkpoint`. The file is
-        replaced by an atomic rename. Raises OSError if it cannot be written; an older file is then as it was.
+        order, of each layer and minidl's default one, the states of the callbacks; see `minidl.training.checkpoint`.
+        The file is replaced by an atomic rename. Raises OSError if it cannot be written; an older file is then as it
+        was.
         """
         safetensors.save(path, *checkpoint.pack(self))
 

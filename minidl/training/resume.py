@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from minidl import checkpoint
-from minidl.history import History
-from minidl.progress import Progress
-from minidl.run import Run
+from minidl.training import checkpoint
+from minidl.training.history import History
+from minidl.training.position import Run
+from minidl.training.progress import Progress
 
 if TYPE_CHECKING:
-    from minidl.callbacks import Callback
-    from minidl.trainer import Trainer
+    from minidl.training.callbacks import Callback
+    from minidl.training.trainer import Trainer
 
 
 def begin(

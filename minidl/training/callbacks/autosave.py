@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidl.callbacks.base import Callback
-from minidl.history import History
 from minidl.kernels import checks
 from minidl.support import atomic
+from minidl.training.callbacks.base import Callback
+from minidl.training.history import History
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 
 class Checkpoint(Callback):

@@ -13,7 +13,7 @@ import pytest
 import minidl
 from minidl import safetensors
 from minidl.data.augmentation import Crop, Cutout, Flip
-from minidl.run import Run
+from minidl.training.position import Run
 
 N, BATCH, EPOCHS = 50, 8, 3
 STEPS = 7
@@ -309,7 +309,7 @@ def good(data, tmp_path):
 
 
 def everything(run):
-    tensors, metadata = minidl.checkpoint.pack(run)
+    tensors, metadata = minidl.training.checkpoint.pack(run)
     return {**{name: array.tobytes() for name, array in tensors.items()}, **metadata}
 
 

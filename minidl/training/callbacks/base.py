@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from minidl.history import History
+from minidl.training.history import History
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 
 class Callback:

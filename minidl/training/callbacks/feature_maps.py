@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.callbacks.base import Callback
-from minidl.history import History
 from minidl.kernels import checks
 from minidl.model import as_images
 from minidl.support import atomic
+from minidl.training.callbacks.base import Callback
+from minidl.training.history import History
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 WIDTH = 640
 """Least width of the animation in pixels; images are enlarged by a whole number."""

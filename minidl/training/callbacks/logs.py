@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minidl.callbacks.base import Callback
-from minidl.history import KEYS, History
 from minidl.support import atomic
+from minidl.training.callbacks.base import Callback
+from minidl.training.history import KEYS, History
 
 if TYPE_CHECKING:
-    from minidl.trainer import Trainer
+    from minidl.training.trainer import Trainer
 
 
 class EpochLog(Callback):

@@ -1,0 +1,1 @@
+"""Whole networks that are more than a chain of layers."""
