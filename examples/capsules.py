@@ -13,7 +13,7 @@ from common import DIGITS_HELP, LIMIT_HELP, load_digits, parser, save, start
 
 import minidl
 from minidl import plots
-from minidl.data.augmentation import Shift
+from minidl.data import Shift
 
 STEPS = np.linspace(-0.25, 0.25, 11, dtype=np.float32)
 """What is added to one value of a capsule (the paper's section 5.1: -0.25 to 0.25 in steps of 0.05)."""

@@ -17,7 +17,7 @@ from minidl.layers.walk import trace
 from minidl.version import __version__
 
 if TYPE_CHECKING:
-    from minidl.data.views import Views
+    from minidl.data.augment.views import Views
 
 UINT8 = np.dtype(np.uint8)
 

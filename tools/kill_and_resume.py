@@ -30,7 +30,7 @@ import numpy as np
 
 import minidl
 from minidl import data
-from minidl.data.augmentation import Crop, Cutout
+from minidl.data.augment.transforms import Crop, Cutout
 from minidl.support import atomic
 
 CASES: dict[str, tuple[Callable[[], Any], dict[str, Any], Callable[[], Any]]] = {

@@ -1,12 +1,12 @@
 """Data sets as ((x_train, y_train), (x_test, y_test)): x uint8 NCHW, y int64; and what changes images at random."""
 
-from minidl.data.augmentation import Affine, AlternatingFlip, Crop, Cutout, Flip, Shift
+from minidl.data.augment.transforms import Affine, AlternatingFlip, Crop, Cutout, Flip, Shift
+from minidl.data.augment.views import Views
 from minidl.data.cifar import CIFAR10_CLASSES, load_cifar10
-from minidl.data.content import DataError
 from minidl.data.digits import load_digits_mini
-from minidl.data.idx import read_idx
+from minidl.data.files.bounded import DataError
+from minidl.data.files.idx import read_idx
 from minidl.data.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mnist
-from minidl.data.views import Views
 
 __all__ = [
     "CIFAR10_CLASSES",

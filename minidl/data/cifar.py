@@ -8,11 +8,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from minidl.data.cifar_pickle import read_batch
-from minidl.data.content import Content, DataError
-from minidl.data.folders import locate, plain_or_gz
+from minidl.data.files.bounded import Content, DataError
+from minidl.data.files.cifar_pickle import read_batch
+from minidl.data.files.published import CIFAR10
+from minidl.data.files.search import locate, plain_or_gz
 from minidl.data.mnist import Arrays, Dataset
-from minidl.data.sources import CIFAR10
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Names of CIFAR-10's labels 0 to 9."""

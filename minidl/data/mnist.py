@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from minidl.data.content import DataError
-from minidl.data.folders import locate, plain_or_gz
-from minidl.data.idx import read_idx
-from minidl.data.sources import FASHION_MNIST, MNIST
+from minidl.data.files.bounded import DataError
+from minidl.data.files.idx import read_idx
+from minidl.data.files.published import FASHION_MNIST, MNIST
+from minidl.data.files.search import locate, plain_or_gz
 
 Arrays = tuple[np.ndarray, np.ndarray]
 Dataset = tuple[Arrays, Arrays]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl import kernels
-from minidl.data.plan import plan
+from minidl.data.augment.pipeline import plan
 from minidl.plots import arrays
 from minidl.plots.canvas import tiles
 
 if TYPE_CHECKING:
-    from minidl.data.plan import Transform
+    from minidl.data.augment.pipeline import Transform
 
 
 def augmented_images(images: np.ndarray, augment: Sequence[Transform], epochs: int = 8, seed: int = 0) -> np.ndarray:

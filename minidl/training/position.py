@@ -12,7 +12,7 @@ import numpy as np
 from minidl.support import random
 
 if TYPE_CHECKING:
-    from minidl.data.plan import Plan
+    from minidl.data.augment.pipeline import Plan
 
 COUNTS = ("images", "batch_size", "epochs", "data", "done")
 SUMS = ("total", "right", "seconds")

@@ -12,7 +12,7 @@ from minidl.losses import Loss
 from minidl.model import Model, as_images
 
 if TYPE_CHECKING:
-    from minidl.data.plan import Plan
+    from minidl.data.augment.pipeline import Plan
 
 
 class Samples(NamedTuple):

@@ -25,8 +25,8 @@ from minidl.training.resume import begin
 from minidl.training.samples import Samples, fingerprint, prepare
 
 if TYPE_CHECKING:
-    from minidl.data.plan import Transform
-    from minidl.data.views import Views
+    from minidl.data.augment.pipeline import Transform
+    from minidl.data.augment.views import Views
 
 NAN = float("nan")
 
@@ -87,7 +87,8 @@ class Trainer:
         callbacks get their states back by their class and order. A run that a callback has ended stays ended if a
         callback of that class is there and `epochs` has not grown.
 
-        augment: how the training images are changed at random, see `minidl.data.augmentation`; drawn from the seed.
+        augment: how the training images are changed at random, see `minidl.data.augment.transforms`; drawn from the
+        seed.
 
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. Raises FloatingPointError that names the layer where the first NaN or infinity stands when
@@ -101,7 +102,7 @@ class Trainer:
         train = prepare("training", data, self.model, self.loss)
         self.validation = None if validation is None else prepare("validation", validation, self.model, self.loss)
         if augment != ():
-            from minidl.data.plan import plan
+            from minidl.data.augment.pipeline import plan
 
             train = train._replace(plan=plan(augment, train.images.shape[1:], 0))
         # A checkpoint must hold what all others made of the epoch.

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minidl.data import DataError
-from minidl.data.cifar_pickle import read_batch
+from minidl.data.files.cifar_pickle import read_batch
 
 IMAGES, LABELS = pictures(5, seed=1)
 GOOD = python_batch(IMAGES, LABELS)
@@ -91,7 +91,7 @@ def test_no_call_is_ever_made(tmp_path, function, protocol):
         ("numpy.core", "multiarray._reconstruct"),
         ("numpy.core.multiarray\x00", "_reconstruct"),
         ("numpy.testing._private.utils", "runstring"),
-        ("minidl.data.cifar_pickle", "read_batch"),
+        ("minidl.data.files.cifar_pickle", "read_batch"),
         ("copyreg", "_reconstructor"),
     ],
 )

@@ -10,9 +10,9 @@ import threading
 import pytest
 from data_server import PAYLOAD
 
-from minidl.data import download
-from minidl.data.download import DownloadError, fetch
-from minidl.data.sources import CIFAR10, FASHION_MNIST, MNIST, Source
+from minidl.data.files import download
+from minidl.data.files.download import DownloadError, fetch
+from minidl.data.files.published import CIFAR10, FASHION_MNIST, MNIST, Source
 
 
 def source(server, *kinds, payload=PAYLOAD, **fields):

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl.data import DataError, read_idx
-from minidl.data.content import Content
+from minidl.data.files.bounded import Content
 
 VALUES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 

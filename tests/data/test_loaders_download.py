@@ -8,7 +8,7 @@ import pytest
 from data_files import cifar_files, idx_bytes, tar_gz, write_mnist
 
 from minidl.data import cifar, load_cifar10, load_mnist, mnist
-from minidl.data.sources import CIFAR10, MNIST, Source
+from minidl.data.files.published import CIFAR10, MNIST, Source
 
 
 @pytest.fixture

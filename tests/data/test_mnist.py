@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from data_files import MNIST_NAMES, idx_bytes, write_mnist
 
-from minidl.data import DataError, folders, load_cifar10, load_fashion_mnist, load_mnist, mnist
-from minidl.data.sources import MNIST
+from minidl.data import DataError, load_cifar10, load_fashion_mnist, load_mnist, mnist
+from minidl.data.files import search
+from minidl.data.files.published import MNIST
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +147,7 @@ def test_offline_the_error_says_in_one_line_what_to_do(tmp_path, cache, monkeypa
 @pytest.mark.parametrize(("value", "forbids"), [("", False), ("0", False), ("1", True), ("yes", True)])
 def test_minidl_offline(monkeypatch, value, forbids):
     monkeypatch.setenv("MINIDL_OFFLINE", value)
-    assert folders.offline() is forbids
+    assert search.offline() is forbids
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_the_cache_is_where_the_platform_has_it(monkeypatch, platform, variables
     monkeypatch.setattr(Path, "home", lambda: Path("/home/someone"))
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert folders.cache_folder() == Path(folder)
+    assert search.cache_folder() == Path(folder)
 
 
 def test_without_a_home_folder_the_error_says_so(monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 import minidl
 from minidl import safetensors
-from minidl.data.augmentation import Crop, Cutout, Flip
+from minidl.data.augment.transforms import Crop, Cutout, Flip
 from minidl.training.position import Run
 
 N, BATCH, EPOCHS = 50, 8, 3

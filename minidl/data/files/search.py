@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from minidl.data.sources import Source
+from minidl.data.files.published import Source
 
 Found = TypeVar("Found")
 
@@ -83,7 +83,7 @@ def locate(
     if offline():
         tried = "MINIDL_OFFLINE forbids a download"
     else:
-        from minidl.data import download  # here, since urllib doubles the time of `import minidl`
+        from minidl.data.files import download
 
         try:
             for source in sources:

@@ -9,8 +9,8 @@ import pytest
 
 from minidl import SGD, Conv2D, Flatten, Linear, Model, SoftmaxCrossEntropyLoss, Trainer, kernels
 from minidl.data import Affine, AlternatingFlip, Crop, Cutout, Flip, Shift
-from minidl.data.draws import Draw, below, spread
-from minidl.data.plan import plan
+from minidl.data.augment.pipeline import plan
+from minidl.data.augment.randomness import Draw, below, spread
 from minidl.kernels.image_moves import BOTTOM, FLIP, LEFT, REFLECT, RIGHT, SHIFTED, SOURCE, TOP, TURNED
 
 SHAPE = (2, 10, 14)

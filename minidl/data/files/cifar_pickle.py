@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.data.content import DataError
+from minidl.data.files.bounded import DataError
 
 # fmt: off
 _CONTAINERS = frozenset((

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minidl.data.draws import Draw
+from minidl.data.augment.randomness import Draw
 from minidl.kernels import image_moves
 
 Pair = tuple[int, int]

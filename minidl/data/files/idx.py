@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 
-from minidl.data.content import Content, DataError
+from minidl.data.files.bounded import Content, DataError
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _MAX_DIMENSIONS = 8

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from minidl.data.content import Content, looks_like_page
-from minidl.data.sources import Source
+from minidl.data.files.bounded import Content, looks_like_page
+from minidl.data.files.published import Source
 from minidl.training.progress import interactive
 
 STALL_SECONDS = 30.0

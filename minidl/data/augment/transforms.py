@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl.data.draws import CROP, CUTOUT, FLIP, SHIFT, TURN, Draw, below, spread
+from minidl.data.augment.randomness import CROP, CUTOUT, FLIP, SHIFT, TURN, Draw, below, spread
 from minidl.kernels import checks, image_moves
 
 Pair = tuple[int, int]

@@ -1,0 +1,1 @@
+"""Images changed at random in training, and looked at several times in prediction."""
