@@ -11,7 +11,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,11 +42,15 @@ METADATA = "__metadata__"
 
 
 def save(
-    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+    path: str | os.PathLike[str] | BinaryIO,
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
 ) -> None:
     """Write named arrays to `path`; an older file there is replaced only once the new one is complete on the disk.
 
-    tensors: arrays by name, of the dtypes in `DTYPES` (any memory order, any byte order). metadata: strings by name.
+    path: a file's name, or a binary file object (anything with `write`), which gets the same bytes from where it
+    stands and stays open; there nothing is undone if a write fails. tensors: arrays by name, of the dtypes in `DTYPES`
+    (any memory order, any byte order). metadata: strings by name.
     Raises TypeError or ValueError for a name, dtype or metadata that the format has no place for, OSError if the file
     cannot be written; then the older file is untouched and nothing is left behind.
     """
@@ -79,19 +83,44 @@ def save(
     text += b" " * (-len(text) % 8)
     if len(text) > MAX_HEADER:
         raise ValueError(f"safetensors: the header must be at most {MAX_HEADER} bytes, got {len(text)}")
-    atomic.replace(path, [len(text).to_bytes(8, "little"), text, *(_bytes(array) for array in little)])
+    parts: list[Any] = [len(text).to_bytes(8, "little"), text, *(_bytes(array) for array in little)]
+    if isinstance(path, (str, os.PathLike)):
+        atomic.replace(path, parts)
+        return
+    _check_file("save", path, "write")
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            written = path.write(rest)
+            if written == 0:
+                raise OSError(f"safetensors.save: {path!r} took none of {len(rest)} bytes")
+            rest = rest[
+                len(rest) if written is None else written :
+            ]  # an unbuffered file may take less than it is given
 
 
-def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def load(path: str | os.PathLike[str] | BinaryIO) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Read a file -> (arrays by name in the order of the header, metadata). The caller owns the arrays.
 
+    path: a file's name, or a binary file object (anything with `read`), which is read from where it stands to its end
+    and stays open.
     Raises ValueError that names the file and the fault for everything that is not exactly a safetensors file: cut off,
     too long, a header above `MAX_HEADER`, broken JSON, a name twice, unknown dtype, negative or huge shape, offsets
     that overlap, leave a gap, or do not fit shape and dtype. No array is allocated before all these checks have passed.
     """
-    who = f"safetensors file {os.fspath(path)!r}"
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    if isinstance(path, (str, bytes, os.PathLike)):
+        who = f"safetensors file {os.fspath(path)!r}"
+        stream: BinaryIO = open(os.path.expanduser(path), "rb")  # noqa: SIM115 - closed below
+    else:
+        _check_file("load", path, "read")
+        content = path.read()
+        if not isinstance(content, bytes):
+            raise TypeError(f"safetensors.load: read() of {path!r} must give bytes, gave {type(content).__name__}")
+        who = f"safetensors file {getattr(path, 'name', None) or type(path).__name__!r}"
+        stream = io.BytesIO(content)
+    with stream as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         header = _read_header(who, file, size)
         metadata = _check_metadata(who, header.pop(METADATA, {}))
         data = file.tell()
@@ -111,7 +140,13 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[str,
     return tensors, metadata
 
 
-def _read_header(who: str, file: io.BufferedReader, size: int) -> dict[str, Any]:
+def _check_file(verb: str, file: Any, method: str) -> None:
+    if not callable(getattr(file, method, None)) or isinstance(file, io.TextIOBase):
+        rule = f"path must be a str, a path or a binary file object with {method}()"
+        raise TypeError(f"safetensors.{verb}: {rule}, got {file!r}")
+
+
+def _read_header(who: str, file: BinaryIO, size: int) -> dict[str, Any]:
     """The JSON object at the file's start, its names checked to be unique."""
     length = int.from_bytes(file.read(8), "little")
     if size < 8 or length > min(size - 8, MAX_HEADER):
@@ -166,11 +201,11 @@ def _check_entry(who: str, entry: Any) -> tuple[np.dtype, tuple[int, ...], tuple
     return DTYPES[code], tuple(shape), (offsets[0], offsets[1])
 
 
-def _read(who: str, file: io.BufferedReader, position: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+def _read(who: str, file: BinaryIO, position: int, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     """One array from its place in the file, in the machine's byte order."""
     array = np.empty(shape, dtype)
     file.seek(position)
-    if file.readinto(_bytes(array)) != array.nbytes:
+    if file.readinto(_bytes(array)) != array.nbytes:  # type: ignore[attr-defined]
         raise ValueError(f"{who}: was cut off while it was read")
     return array.astype(dtype.newbyteorder("="), copy=False)
 

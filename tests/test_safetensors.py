@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import os
 import stat
+import zipfile
 
 import numpy as np
 import pytest
@@ -190,7 +193,6 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path, mon
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
 def test_permissions_follow_the_umask_and_links_stay_links(tmp_path):
-    (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to("real")
     old = os.umask(0o027)
     try:
@@ -200,3 +202,95 @@ def test_permissions_follow_the_umask_and_links_stay_links(tmp_path):
     assert (tmp_path / "link").is_symlink()
     assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o640
     assert safetensors.load(tmp_path / "real")[0]["x"] == 1
+    old = os.umask(0o022)
+    try:
+        safetensors.save(tmp_path / "link", {"x": np.ones(1)})
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o640  # a replaced file keeps its mode
+
+
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    safetensors.save("~/w", {"x": np.ones(2)})
+    assert safetensors.load("~/w")[0]["x"].tolist() == [1, 1]
+    assert os.listdir(tmp_path) == ["w"]
+
+
+TENSORS = {"a": np.arange(3, dtype=np.float32), "b": np.zeros((0, 2)), "c": np.array(7, np.int64)}
+
+
+def test_file_objects_get_and_give_the_same_bytes_as_files(tmp_path):
+    safetensors.save(tmp_path / "w", TENSORS, {"k": "v"})
+    stream = io.BytesIO(b"before")
+    stream.seek(6)
+    safetensors.save(stream, TENSORS, {"k": "v"})
+    assert stream.getvalue() == b"before" + (tmp_path / "w").read_bytes()
+    stream.seek(6)
+    tensors, metadata = safetensors.load(stream)
+    assert metadata == {"k": "v"}
+    assert set(tensors) == set(TENSORS)
+    for name, array in TENSORS.items():
+        same(tensors[name], array)
+        assert tensors[name].flags.writeable
+    assert not stream.closed
+
+
+class Slow(io.RawIOBase):
+    """Takes at most seven bytes at once, as a raw file may."""
+
+    def __init__(self):
+        self.taken = b""
+
+    def write(self, data):
+        self.taken += bytes(data[:7])
+        return min(7, len(data))
+
+
+class Own:
+    """Not of the io module; write returns nothing."""
+
+    def __init__(self):
+        self.taken = b""
+
+    def write(self, data):
+        self.taken += bytes(data)
+
+
+@pytest.mark.parametrize("kind", [Slow, Own])
+def test_writers_of_other_habits_get_every_byte(kind):
+    stream, other = io.BytesIO(), kind()
+    safetensors.save(stream, TENSORS)
+    safetensors.save(other, TENSORS)
+    assert other.taken == stream.getvalue()
+
+
+def test_gzip_and_zip_members_serve_as_file_objects(tmp_path):
+    with gzip.open(tmp_path / "w.gz", "wb") as file:
+        safetensors.save(file, TENSORS)
+    with zipfile.ZipFile(tmp_path / "w.zip", "w") as archive, archive.open("w", "w") as member:
+        safetensors.save(member, TENSORS)
+    with gzip.open(tmp_path / "w.gz", "rb") as file:
+        same(safetensors.load(file)[0]["a"], TENSORS["a"])
+    with zipfile.ZipFile(tmp_path / "w.zip") as archive, archive.open("w") as member:
+        same(safetensors.load(member)[0]["a"], TENSORS["a"])
+
+
+def test_file_objects_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"safetensors file 'BytesIO': .* cut off: it has 0 bytes"):
+        safetensors.load(io.BytesIO())
+    with open(tmp_path / "text", "w+", encoding="utf-8") as text:
+        with pytest.raises(TypeError, match=r"safetensors.save: path must be a str, a path or a binary file object"):
+            safetensors.save(text, TENSORS)
+        with pytest.raises(TypeError, match=r"safetensors.load: path must be .* binary file object with read\(\)"):
+            safetensors.load(text)
+    for wrong in (3, None, ["w"]):
+        with pytest.raises(TypeError, match=r"safetensors.save: path must be .* got "):
+            safetensors.save(wrong, TENSORS)
+        with pytest.raises(TypeError, match=r"safetensors.load: path must be .* got "):
+            safetensors.load(wrong)
+    broken = type("Broken", (), {"write": lambda self, data: 0, "read": lambda self: "text"})()
+    with pytest.raises(OSError, match="took none of 8 bytes"):
+        safetensors.save(broken, TENSORS)
+    with pytest.raises(TypeError, match=r"read\(\) of .* must give bytes, gave str"):
+        safetensors.load(broken)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,11 @@ HEAD, TAIL = ".", ".part"
 def replace(path: str | os.PathLike[str], parts: Sequence[Any]) -> None:
     """Make the bytes of `parts`, one after the other, the content of `path`.
 
-    path: a file or a link to one, which stays a link; a new file gets the permissions of the umask. parts: bytes, or
-    contiguous arrays. Raises OSError that names the path if anything fails, a full disk for instance; then an older
-    file is as it was and no temporary file is left.
+    path: a file or a link to one, which stays a link; "~" is the home folder. A new file gets the permissions of the
+    umask, a replaced one keeps its own. parts: bytes, or contiguous arrays. Raises OSError that names the path if
+    anything fails, a full disk for instance; then an older file is as it was and no temporary file is left.
     """
-    target = Path(os.path.realpath(path))
+    target = _target(path)
     try:
         _remove_leftovers(target)
         descriptor, temporary = _create(target)
@@ -62,17 +63,25 @@ def replace(path: str | os.PathLike[str], parts: Sequence[Any]) -> None:
 
 def check_folder(who: str, path: str | os.PathLike[str]) -> None:
     """Raise FileNotFoundError that names `who` and the path if the folder of a file to be written does not exist."""
-    folder = Path(os.path.realpath(path)).parent
+    folder = _target(path).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"{who}: the folder of {os.fspath(path)!r} must exist, got {os.fspath(folder)!r}")
+
+
+def _target(path: str | os.PathLike[str]) -> Path:
+    """The file that a path stands for, "~" and links resolved."""
+    return Path(os.path.realpath(os.path.expanduser(path)))
 
 
 def _create(target: Path) -> tuple[int, Path]:
     """A new temporary file for `target`, open and locked -> descriptor, path."""
     while True:
         temporary = target.with_name(f"{HEAD}{target.name}.{os.urandom(4).hex()}{TAIL}")
-        # os.open, not tempfile: the file gets the permissions that the user's umask asks for.
+        # os.open, not tempfile: the file gets the permissions that the user's umask asks for, from the first byte on.
         descriptor = os.open(temporary, FLAGS, 0o666)
+        if hasattr(os, "fchmod"):
+            with contextlib.suppress(OSError):  # no older file, or a file system without modes
+                os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode) & 0o777)
         if fcntl is not None:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -99,6 +100,48 @@ def test_a_limit_in_the_middle_of_a_write_changes_nothing(tmp_path):
         signal.signal(signal.SIGXFSZ, handler)
     assert os.listdir(tmp_path) == ["f"]
     assert (tmp_path / "f").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o440, 0o666, 0o755])
+def test_a_replaced_file_keeps_its_mode_and_is_never_more_open(tmp_path, monkeypatch, mode):
+    (tmp_path / "f").write_bytes(b"old")
+    (tmp_path / "f").chmod(mode)
+    (tmp_path / "link").symlink_to("f")
+    seen = []
+    fsync = os.fsync
+
+    def look(descriptor):
+        seen.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", look)
+    atomic.replace(tmp_path / "link", [b"new"])
+    assert seen[0] == mode  # of the temporary file, before it has its name
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == mode
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "f").read_bytes() == b"new"
+
+
+def test_a_new_file_gets_the_umask_s_mode_and_no_set_user_bit_is_taken_over(tmp_path):
+    old = os.umask(0o027)
+    try:
+        atomic.replace(tmp_path / "f", [b"new"])
+        assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o640
+        (tmp_path / "f").chmod(0o4755)
+        atomic.replace(tmp_path / "f", [b"newer"])
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o755
+
+
+def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "runs").mkdir()
+    atomic.check_folder("Checkpoint", "~/runs/f")
+    atomic.replace("~/runs/f", [b"new"])
+    assert (tmp_path / "runs" / "f").read_bytes() == b"new"
+    with pytest.raises(FileNotFoundError, match=f"Checkpoint: the folder of '~/nowhere/f' must exist, got '{tmp_path}"):
+        atomic.check_folder("Checkpoint", "~/nowhere/f")
 
 
 def test_a_missing_folder_is_told(tmp_path):
