@@ -1,11 +1,11 @@
-"""Data files for tests, written byte by byte: IDX, CIFAR-10's batches as Python 2 pickled them, tar archives."""
+"""Data files for tests, written byte by byte: IDX, CIFAR's batches as Python 2 pickled them, tar archives."""
 
 from __future__ import annotations
 
 import gzip
 import io
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,13 @@ def digits(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (count, 28, 28), np.uint8), rng.integers(0, 10, count, np.uint8)
 
 
-def write_mnist(folder: Path, gz: bool = False, train: int = 7, test: int = 3, seed: int = 0) -> list[np.ndarray]:
-    """Four small files in MNIST's format; returns their arrays in the order of MNIST_NAMES."""
+def write_mnist(
+    folder: Path, gz: bool = False, train: int = 7, test: int = 3, seed: int = 0, names: Sequence[str] = MNIST_NAMES
+) -> list[np.ndarray]:
+    """Four small files in MNIST's format; returns their arrays in the order of `names`."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = [*digits(train, seed), *digits(test, seed + 1)]
-    for name, values in zip(MNIST_NAMES, arrays, strict=True):
+    for name, values in zip(names, arrays, strict=True):
         raw = idx_bytes(values)
         (folder / (f"{name}.gz" if gz else name)).write_bytes(gzip.compress(raw) if gz else raw)
     return arrays
@@ -59,8 +61,8 @@ def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def binary_batch(images: np.ndarray, labels: np.ndarray) -> bytes:
-    """CIFAR-10's binary format: a label and 3,072 pixels a record."""
-    return np.concatenate([labels[:, np.newaxis], images], axis=1).tobytes()
+    """CIFAR's binary format: a label, or labels (N, 2), and 3,072 pixels a record."""
+    return np.concatenate([labels.reshape(len(images), -1), images], axis=1).tobytes()
 
 
 def short(text: bytes) -> bytes:
@@ -68,8 +70,13 @@ def short(text: bytes) -> bytes:
     return b"U" + bytes((len(text),)) + text
 
 
-def python_batch(images: np.ndarray, labels: np.ndarray, array: bytes | None = None) -> bytes:
-    """A batch as Python 2 wrote it, protocol 2; `array` replaces the instructions that make the array."""
+def python_batch(
+    images: np.ndarray, labels: np.ndarray, array: bytes | None = None, keys: Sequence[str] = ("labels",)
+) -> bytes:
+    """A batch as Python 2 wrote it, protocol 2; `array` replaces the instructions that make the array.
+
+    labels: (N,), or (N, 2) for two `keys`.
+    """
     raw = images.tobytes()
     if array is None:
         rows = int(images.shape[0]).to_bytes(4, "little")
@@ -81,10 +88,14 @@ def python_batch(images: np.ndarray, labels: np.ndarray, array: bytes | None = N
                 b"T" + len(raw).to_bytes(4, "little") + raw + b"tb",
             )
         )
+    lists = [
+        short(key.encode()) + b"q\x04]q\x05(" + b"".join(b"K" + bytes((int(label),)) for label in column) + b"e"
+        for key, column in zip(keys, np.atleast_2d(labels.T), strict=True)
+    ]
     return b"".join(
         (
             b"\x80\x02}q\x01(" + short(b"batch_label") + b"q\x02" + short(b"training batch 1 of 5") + b"q\x03",
-            short(b"labels") + b"q\x04]q\x05(" + b"".join(b"K" + bytes((int(label),)) for label in labels) + b"e",
+            *lists,
             short(b"data") + b"q\x06" + array,
             short(b"filenames") + b"q\x0c]q\x0d(" + short(b"a_picture.png") + b"q\x0eeu.",
         )
@@ -109,3 +120,18 @@ def tar_gz(members: dict[str, bytes]) -> bytes:
             info.size = len(raw)
             archive.addfile(info, io.BytesIO(raw))
     return stream.getvalue()
+
+
+def hundred_batch(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random pictures (N, 3072) and labels (N, 2), coarse and fine, of CIFAR-100."""
+    images, _ = pictures(count, seed)
+    return images, np.random.default_rng(seed).integers(0, (20, 100), (count, 2), np.uint8)
+
+
+def hundred_files(python: bool = False) -> dict[str, bytes]:
+    """CIFAR-100's two files by name: three random pictures of seed 0 to train, two of seed 1 to test."""
+    train, test = hundred_batch(3, 0), hundred_batch(2, 1)
+    if python:
+        keys = ("coarse_labels", "fine_labels")
+        return {"train": python_batch(*train, keys=keys), "test": python_batch(*test, keys=keys)}
+    return {"train.bin": binary_batch(*train), "test.bin": binary_batch(*test)}

@@ -2,15 +2,26 @@
 
 from minidl.data.augment.transforms import Affine, AlternatingFlip, Crop, Cutout, Flip, Shift
 from minidl.data.augment.views import Views
-from minidl.data.cifar import CIFAR10_CLASSES, load_cifar10
+from minidl.data.cifar import (
+    CIFAR10_CLASSES,
+    CIFAR100_CLASSES,
+    CIFAR100_COARSE_CLASSES,
+    load_cifar10,
+    load_cifar100,
+)
 from minidl.data.digits import load_digits_mini
+from minidl.data.emnist import EMNIST_CLASSES, load_emnist
 from minidl.data.files.bounded import DataError
 from minidl.data.files.idx import read_idx
-from minidl.data.mnist import FASHION_MNIST_CLASSES, load_fashion_mnist, load_mnist
+from minidl.data.mnist import FASHION_MNIST_CLASSES, KMNIST_CLASSES, load_fashion_mnist, load_kmnist, load_mnist
 
 __all__ = [
     "CIFAR10_CLASSES",
+    "CIFAR100_CLASSES",
+    "CIFAR100_COARSE_CLASSES",
+    "EMNIST_CLASSES",
     "FASHION_MNIST_CLASSES",
+    "KMNIST_CLASSES",
     "Affine",
     "AlternatingFlip",
     "Crop",
@@ -20,8 +31,11 @@ __all__ = [
     "Shift",
     "Views",
     "load_cifar10",
+    "load_cifar100",
     "load_digits_mini",
+    "load_emnist",
     "load_fashion_mnist",
+    "load_kmnist",
     "load_mnist",
     "read_idx",
 ]

@@ -1,28 +1,55 @@
-"""CIFAR-10: binary batches, Python batches, and either in the tar archive that they are published in."""
+"""CIFAR-10 and CIFAR-100: small colour pictures of things."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from minidl.data.files.bounded import Content, DataError
-from minidl.data.files.cifar_pickle import read_batch
-from minidl.data.files.published import CIFAR10
-from minidl.data.files.search import locate, plain_or_gz
-from minidl.data.mnist import Arrays, Dataset
+from minidl.data.files.cifar_batches import Batches
+from minidl.data.files.published import CIFAR10, CIFAR100
+from minidl.data.files.search import locate
+from minidl.data.mnist import Dataset
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Names of CIFAR-10's labels 0 to 9."""
 
-_BATCHES = ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch")
-_ARCHIVES = ("cifar-10-binary.tar", "cifar-10-python.tar")
-_RECORD = 1 + 3 * 32 * 32
-_MAX_BATCH_BYTES = 2**26  # twice a published batch
-_MAX_ARCHIVE_BYTES = 2**28  # the published archives unpack to 186 MB
-_BLOCK = 512
+_FINE = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish
+forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine
+possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar
+sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+willow_tree wolf woman worm
+"""
+CIFAR100_CLASSES = tuple(_FINE.split())
+"""Names of CIFAR-100's fine labels 0 to 99, as its own file has them."""
+
+_COARSE = """
+aquatic_mammals fish flowers food_containers fruit_and_vegetables household_electrical_devices household_furniture
+insects large_carnivores large_man-made_outdoor_things large_natural_outdoor_scenes large_omnivores_and_herbivores
+medium_mammals non-insect_invertebrates people reptiles small_mammals trees vehicles_1 vehicles_2
+"""
+CIFAR100_COARSE_CLASSES = tuple(_COARSE.split())
+"""Names of CIFAR-100's coarse labels 0 to 19; each stands for five fine ones."""
+
+_TEN = Batches(
+    "CIFAR-10",
+    ("data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"),
+    "test_batch",
+    ("cifar-10-batches-bin", "cifar-10-batches-py"),
+    ("cifar-10-binary.tar", "cifar-10-python.tar"),
+    (("labels", 10),),
+    2**26,  # twice a published batch
+)
+_HUNDRED = Batches(
+    "CIFAR-100",
+    ("train",),
+    "test",
+    ("cifar-100-binary", "cifar-100-python"),
+    ("cifar-100-binary.tar", "cifar-100-python.tar"),
+    (("coarse_labels", 20), ("fine_labels", 100)),
+    2**28,  # the published ones have 154 MB
+)
 
 
 def load_cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
@@ -38,95 +65,20 @@ def load_cifar10(path: str | os.PathLike[str] | None = None) -> Dataset:
     The labels' names are `CIFAR10_CLASSES`. Python batches are pickles: `cifar_pickle` reads them and executes nothing.
     Raises FileNotFoundError where the files are not to be had, DataError naming the file where one is damaged.
     """
-    by_hand = f"{CIFAR10.name}, or its files {', '.join(f'{name}.bin' for name in _BATCHES)}"
-    found = locate("CIFAR-10", ("cifar10", "cifar-10"), _batch_files, path, (CIFAR10,), by_hand)
-    batches: dict[str, Arrays] = {}
-    for name, arrays in _read_archive(found[0]) if len(found) == 1 else _read_files(found):
-        if name in batches:
-            raise DataError(f"{found[0]}: has {name} twice")
-        batches[name] = arrays
-    missing = [name for name in _BATCHES if name not in batches]
-    if missing:
-        raise DataError(f"{found[0]}: has no {', '.join(missing)}")
-    return _join([batches.pop(name) for name in _BATCHES[:-1]]), _join([batches.pop(_BATCHES[-1])])
+    by_hand = f"{CIFAR10.name}, or its files {', '.join(f'{name}.bin' for name in _TEN.names)}"
+    return _TEN.read(locate("CIFAR-10", ("cifar10", "cifar-10"), _TEN.files, path, (CIFAR10,), by_hand))
 
 
-def _batch_files(place: Path) -> tuple[Path, ...] | None:
-    """The six batches in a folder or its published subfolders, or the one archive; None where there is neither."""
-    if place.is_file():
-        return (place,)
-    for suffix, subfolder in ((".bin", "cifar-10-batches-bin"), ("", "cifar-10-batches-py")):
-        for folder in (place, place / subfolder):
-            files = tuple(file for name in _BATCHES if (file := plain_or_gz(folder, name + suffix)) is not None)
-            if len(files) == len(_BATCHES):
-                return files
-    archives = [file for name in _ARCHIVES if (file := plain_or_gz(place, name)) is not None]
-    return (archives[0],) if archives else None
+def load_cifar100(path: str | os.PathLike[str] | None = None, coarse: bool = False) -> Dataset:
+    """CIFAR-100: 50,000 + 10,000 colour pictures of 32 x 32 pixels in 100 classes (Krizhevsky 2009).
 
-
-def _read_files(files: tuple[Path, ...]) -> Iterator[tuple[str, Arrays]]:
-    for name, file in zip(_BATCHES, files, strict=True):
-        with Content(file, _MAX_BATCH_BYTES) as content:
-            raw = content.all_bytes()
-        yield name, _decode(str(file), raw, binary=".bin" in file.suffixes)
-
-
-def _read_archive(file: Path) -> Iterator[tuple[str, Arrays]]:
-    for name, raw in _members(file):
-        stem = name.removesuffix(".bin")
-        yield stem, _decode(f"{file}: {name}", raw, binary=name != stem)
-
-
-def _members(file: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and content of an archive's batches, whatever folder they are in; nothing is written to disk.
-
-    Reads the ustar format (POSIX.1-1988) itself: tarfile would follow a hostile header into endless skips.
+    As `load_cifar10`: the archive cifar-100-binary.tar.gz (downloaded: 169 MB) or cifar-100-python.tar.gz, or its files
+    train.bin and test.bin, or train and test, in a folder or its subfolder cifar-100-binary, cifar-100-python, cifar100
+    or cifar-100.
+    coarse: False for the 100 fine labels (`CIFAR100_CLASSES`), True for the 20 coarse ones (`CIFAR100_COARSE_CLASSES`).
     """
-    with Content(file, _MAX_ARCHIVE_BYTES) as content:
-        while (header := content.exactly(_BLOCK).tobytes()) != bytes(_BLOCK):
-            try:
-                checksum, size = (int(field.strip(b" \0"), 8) for field in (header[148:156], header[124:136]))
-            except ValueError:
-                raise DataError(f"{file}: is not a tar archive") from None
-            if checksum != sum(header) - sum(header[148:156]) + 8 * ord(" "):
-                raise DataError(f"{file}: is not a tar archive, or its headers are damaged")
-            name = PurePosixPath(header[:100].split(b"\0")[0].decode("utf-8", "replace")).name
-            wanted = header[156:157] in (b"0", b"\0") and name.removesuffix(".bin") in _BATCHES
-            limit = _MAX_BATCH_BYTES if wanted else _MAX_ARCHIVE_BYTES
-            if not 0 <= size <= limit:
-                raise DataError(f"{file}: {name} declares {size} bytes, above the limit of {limit}")
-            raw = content.exactly(-(-size // _BLOCK) * _BLOCK)[:size]
-            if wanted:
-                yield name, raw
-        while content.read(2**20):  # to the end, where the gzip checksum is verified
-            pass
-
-
-def _decode(who: str, raw: bytes | np.ndarray, binary: bool) -> Arrays:
-    """Images (N, 3, 32, 32) uint8 and labels (N,) int64 of one batch."""
-    if binary:
-        if len(raw) == 0 or len(raw) % _RECORD:
-            rule = f"must have a positive multiple of {_RECORD} (a label and 3 x 32 x 32 pixels)"
-            raise DataError(f"{who}: has {len(raw)} bytes, {rule}")
-        records = np.frombuffer(raw, np.uint8).reshape(-1, _RECORD)
-        images, labels = records[:, 1:], records[:, 0].astype(np.int64)
-    else:
-        images, labels = read_batch(who, bytes(raw))
-    if len(labels) == 0:
-        raise DataError(f"{who}: must hold at least one image")
-    if labels.min() < 0 or labels.max() > 9:
-        raise DataError(f"{who}: holds labels from {labels.min()} to {labels.max()}, must hold 0 to 9")
-    return images.reshape(-1, 3, 32, 32), labels
-
-
-def _join(batches: list[Arrays]) -> Arrays:
-    """One new array of the batches, which are given up one by one so that they are not all held twice."""
-    images = np.empty((sum(len(labels) for _, labels in batches), 3, 32, 32), np.uint8)
-    labels = np.concatenate([labels for _, labels in batches])
-    begin = 0
-    while batches:
-        part = batches.pop(0)[0]
-        images[begin : begin + len(part)] = part
-        begin += len(part)
-        del part
-    return images, labels
+    if not isinstance(coarse, bool):
+        raise TypeError(f"load_cifar100: coarse must be True or False, got {coarse!r}")
+    by_hand = f"{CIFAR100.name}, or its files train.bin, test.bin"
+    found = locate("CIFAR-100", ("cifar100", "cifar-100"), _HUNDRED.files, path, (CIFAR100,), by_hand)
+    return _HUNDRED.read(found, label=0 if coarse else 1)

@@ -1,14 +1,16 @@
 """Loaders that find nothing on disk: what they download, to where, and what they say when that fails."""
 
 import hashlib
+import io
 import sys
+import zipfile
 
 import numpy as np
 import pytest
-from data_files import cifar_files, idx_bytes, tar_gz, write_mnist
+from data_files import MNIST_NAMES, cifar_files, hundred_files, idx_bytes, tar_gz, write_mnist
 
-from minidl.data import cifar, load_cifar10, load_mnist, mnist
-from minidl.data.files.published import CIFAR10, MNIST, Source
+from minidl.data import cifar, emnist, load_cifar10, load_cifar100, load_emnist, load_kmnist, load_mnist, mnist
+from minidl.data.files.published import CIFAR10, CIFAR100, EMNIST, MNIST, Source
 
 
 @pytest.fixture
@@ -29,6 +31,15 @@ def served(server, tmp_path, monkeypatch):
     sources = tuple(publish(name, (tmp_path / "origin" / name).read_bytes()) for name in names)
     monkeypatch.setattr(mnist, "MNIST", sources)
     monkeypatch.setattr(cifar, "CIFAR10", publish(CIFAR10.name, tar_gz(cifar_files())))
+    monkeypatch.setattr(mnist, "KMNIST", sources)
+    monkeypatch.setattr(cifar, "CIFAR100", publish(CIFAR100.name, tar_gz(hundred_files())))
+    names = [f"emnist-balanced-{name.replace('t10k', 'test')}" for name in MNIST_NAMES]
+    server.letters = write_mnist(tmp_path / "letters", gz=True, names=names, seed=5)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in names:
+            archive.write(tmp_path / "letters" / f"{name}.gz", f"gzip/{name}.gz")
+    monkeypatch.setattr(emnist, "EMNIST", publish(EMNIST.name, packed.getvalue()))
     server.arrays = arrays
     return server
 
@@ -41,6 +52,24 @@ def test_mnist_is_downloaded_once(served, tmp_path):
     assert sorted(path.name for path in (tmp_path / "cache/minidl/mnist").iterdir()) == sorted(s.name for s in MNIST)
     load_mnist()
     assert len(served.seen) == 8
+
+
+def test_the_other_data_sets_are_downloaded_once(served, tmp_path):
+    (x, y), _ = load_kmnist()
+    np.testing.assert_array_equal(x[:, 0], served.arrays[0])
+    np.testing.assert_array_equal(y, served.arrays[1])
+    (x, y), _ = load_emnist()
+    np.testing.assert_array_equal(x[:, 0], served.letters[0].swapaxes(1, 2))
+    np.testing.assert_array_equal(y, served.letters[1])
+    (x_hundred, _), _ = load_cifar100()
+    assert x_hundred.shape == (3, 3, 32, 32)
+    folder = tmp_path / "cache" / "minidl"
+    assert (folder / "emnist" / "gzip.zip").is_file()
+    assert (folder / "cifar100" / "cifar-100-binary.tar.gz").is_file()
+    assert len(list((folder / "kmnist").iterdir())) == 4
+    asked = len(served.seen)
+    load_kmnist(), load_emnist(), load_cifar100()
+    assert len(served.seen) == asked
 
 
 def test_only_what_is_missing_is_downloaded(served, tmp_path):

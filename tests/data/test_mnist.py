@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from data_files import MNIST_NAMES, idx_bytes, write_mnist
 
-from minidl.data import DataError, load_cifar10, load_fashion_mnist, load_mnist, mnist
+from minidl.data import KMNIST_CLASSES, DataError, load_cifar10, load_fashion_mnist, load_kmnist, load_mnist, mnist
 from minidl.data.files import search
 from minidl.data.files.published import MNIST
 
@@ -49,6 +49,26 @@ def test_plain_and_gzipped_files_may_be_mixed(tmp_path):
     check(load_mnist(tmp_path), arrays)
 
 
+@pytest.mark.parametrize("gz", [False, True])
+@pytest.mark.parametrize(
+    ("load", "folder"), [(load_mnist, "mnist"), (load_fashion_mnist, "fashion"), (load_kmnist, ".")]
+)
+def test_names_with_a_dot_are_found(tmp_path, load, folder, gz):
+    dotted = [name.replace("-idx", ".idx") for name in MNIST_NAMES]
+    assert dotted[0] == "train-images.idx3-ubyte"
+    arrays = write_mnist(tmp_path / folder, gz, names=dotted)
+    check(load(tmp_path), arrays)
+    (tmp_path / folder / (dotted[0] + ".gz" * gz)).rename(tmp_path / folder / (MNIST_NAMES[0] + ".gz" * gz))
+    check(load(tmp_path), arrays)
+
+
+@pytest.mark.parametrize("folder", [".", "kmnist", "KMNIST/raw", "KMNIST"])
+def test_kmnist_is_found_in_every_usual_folder(tmp_path, folder):
+    arrays = write_mnist(tmp_path / folder, gz=True)
+    check(load_kmnist(tmp_path), arrays)
+    assert (KMNIST_CLASSES[0], KMNIST_CLASSES[3], KMNIST_CLASSES[9]) == ("o", "tsu", "wo")
+
+
 def test_the_order_is_path_then_minidl_data_then_cache(tmp_path, cache, monkeypatch):
     in_cache = write_mnist(cache / "mnist", seed=10)
     check(load_mnist(), in_cache)
@@ -76,6 +96,8 @@ def test_fashion_mnist_is_not_taken_from_files_that_may_be_mnist_s(tmp_path, mon
     monkeypatch.setenv("MINIDL_DATA", str(tmp_path))
     with pytest.raises(FileNotFoundError, match="Fashion-MNIST: not found"):
         load_fashion_mnist()
+    with pytest.raises(FileNotFoundError, match="KMNIST: not found"):
+        load_kmnist()
     fashion = write_mnist(tmp_path / "FashionMNIST" / "raw", seed=9)
     check(load_fashion_mnist(), fashion)
     check(load_fashion_mnist(tmp_path / "FashionMNIST" / "raw"), fashion)
@@ -89,6 +111,9 @@ def test_mnist_s_own_files_are_refused_as_fashion_mnist(tmp_path, monkeypatch):
     monkeypatch.setattr(mnist, "MNIST", (MNIST[0], type(MNIST[1])("", 0, "", (), published, 0)))
     with pytest.raises(DataError, match="train-labels-idx1-ubyte: is a file of MNIST, not of Fashion-MNIST"):
         load_fashion_mnist(tmp_path)
+    (tmp_path / "fashion").rename(tmp_path / "kmnist")
+    with pytest.raises(DataError, match="train-labels-idx1-ubyte: is a file of MNIST, not of KMNIST"):
+        load_kmnist(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -27,26 +27,30 @@ class DataError(ValueError):
 class Content(io.RawIOBase):
     """A read-only byte stream of one file's content; its first bytes, not its name, tell whether it is gzipped.
 
-    path: a regular file. limit: most bytes of content that may come out; no more is ever unpacked.
+    path: a regular file. limit: most bytes of content that may come out; no more is ever unpacked. stream: what to
+    read in place of the file `path`, with its read, readinto, seek(0) and close; `path` then names it in messages.
     A gzip file holds one member; its checksum and length are verified where the end is reached.
     Every fault of the content is a DataError; FileNotFoundError and other OSErrors pass through.
     """
 
-    def __init__(self, path: str | os.PathLike[str], limit: int) -> None:
+    def __init__(self, path: str | os.PathLike[str], limit: int, stream: Any = None) -> None:
         super().__init__()
-        self.path, self.limit, self._total = Path(path), limit, 0
-        status = os.stat(self.path)
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would block or never end
-            raise DataError(f"{self.path}: must be a regular file")
-        if status.st_size > limit + limit // 64 + 4096:  # what gzip may add to incompressible data
-            raise DataError(f"{self.path}: file of {status.st_size} bytes is larger than the limit of {limit}")
-        self._file = open(self.path, "rb", buffering=0)  # noqa: SIM115 - closed by close()
+        self.path, self.limit, self._total = Path(os.path.expanduser(path)), limit, 0
+        self._file = self._open() if stream is None else stream
         head = self._file.read(512)
         self._file.seek(0)
         self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16) if head[:2] == b"\x1f\x8b" else None
         if looks_like_page(head):
             self.close()
             raise DataError(f"{self.path}: is an HTML page, not a data file; remove it and get the file anew")
+
+    def _open(self) -> io.FileIO:
+        status = os.stat(self.path)
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would block or never end
+            raise DataError(f"{self.path}: must be a regular file")
+        if status.st_size > self.limit + self.limit // 64 + 4096:  # what gzip may add to incompressible data
+            raise DataError(f"{self.path}: file of {status.st_size} bytes is larger than the limit of {self.limit}")
+        return open(self.path, "rb", buffering=0)  # closed by close()
 
     def readable(self) -> bool:
         """True: the stream can be read."""

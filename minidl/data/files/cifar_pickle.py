@@ -1,9 +1,10 @@
-"""CIFAR-10's Python batches: pickles, read by a machine that knows the few things they consist of and nothing else.
+"""The Python batches of CIFAR-10 and CIFAR-100: pickles, read by a machine that knows their few things and no more.
 
-A batch is a dict with the byte strings `data` (an array (N, 3072) of uint8) and `labels` (a list of ints), written by
-Python 2 with protocol 2. A pickle is a program, so two fences stand around it. Before it runs, its instructions are
-scanned: only those that build dicts, lists, tuples, byte strings, small ints and one array are let through. While it
-runs, the three names that an array needs stand for plain records here: not even numpy's constructors see the file.
+A batch is a dict with the byte strings `data` (an array (N, 3072) of uint8) and `labels`, or `fine_labels` and
+`coarse_labels` (lists of ints), written by Python 2 with protocol 2. A pickle is a program, so two fences stand around
+it. Before it runs, its instructions are scanned: only those that build dicts, lists, tuples, byte strings, small ints
+and one array are let through. While it runs, the three names that an array needs stand for plain records here: not even
+numpy's constructors see the file.
 """
 
 from __future__ import annotations
@@ -31,25 +32,29 @@ _MOST_CONTAINERS = 64
 _WIDEST_GAP = 64
 
 
-def read_batch(who: str, raw: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images (N, 3072) uint8 and labels (N,) int64 from the bytes of a Python batch.
+def read_batch(
+    who: str, raw: bytes, keys: tuple[str, ...] = ("labels",), title: str = "CIFAR-10"
+) -> tuple[np.ndarray, ...]:
+    """Images (N, 3072) uint8, and labels (N,) int64 for each of `keys`, from the bytes of a Python batch.
 
-    who: the file's name for messages.
+    who: the file's name for messages. keys: the labels' names in the batch. title: of the data set, for messages.
     Raises DataError for anything that is not such a batch; nothing in it is executed.
     """
     try:
         _scan(raw)
         batch = _Machine(io.BytesIO(raw), encoding="bytes").load()
-        data, labels = batch[b"data"], batch[b"labels"]
+        data, lists = batch[b"data"], [batch[key.encode()] for key in keys]
     except pickle.UnpicklingError as error:
-        raise DataError(f"{who}: is not a CIFAR-10 Python batch: {error}") from None
+        raise DataError(f"{who}: is not a {title} Python batch: {error}") from None
     except (ValueError, TypeError, LookupError, AttributeError, EOFError) as error:
-        raise DataError(f"{who}: is not a CIFAR-10 Python batch ({type(error).__name__}: {error})") from None
+        raise DataError(f"{who}: is not a {title} Python batch ({type(error).__name__}: {error})") from None
     if not isinstance(data, _Array) or data.values is None or data.values.ndim != 2 or data.values.shape[1] != 3072:
         raise DataError(f"{who}: data must be an array (N, 3072) of uint8")
-    if not isinstance(labels, list) or len(labels) != len(data.values) or {type(label) for label in labels} - {int}:
-        raise DataError(f"{who}: labels must be a list of {len(data.values)} ints, one an image")
-    return data.values, np.array(labels, np.int64)
+    count = len(data.values)
+    for key, labels in zip(keys, lists, strict=True):
+        if not isinstance(labels, list) or len(labels) != count or {type(label) for label in labels} - {int}:
+            raise DataError(f"{who}: {key} must be a list of {count} ints, one an image")
+    return data.values, *(np.array(labels, np.int64) for labels in lists)
 
 
 def _scan(raw: bytes) -> None:

@@ -24,6 +24,7 @@ class Source:
 
 
 _MNIST = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+_KMNIST = ("https://codh.rois.ac.jp/kmnist/dataset/kmnist/", "http://codh.rois.ac.jp/kmnist/dataset/kmnist/")
 _FASHION = (
     "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -99,6 +100,45 @@ FASHION_MNIST = (
 )
 """The four files of Fashion-MNIST (Xiao, Rasul, Vollgraf 2017; MIT licence)."""
 
+KMNIST = (
+    _source(
+        _KMNIST,
+        "train-images-idx3-ubyte.gz",
+        18_165_135,
+        "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+    ),
+    _source(
+        _KMNIST,
+        "train-labels-idx1-ubyte.gz",
+        29_497,
+        "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+    ),
+    _source(
+        _KMNIST,
+        "t10k-images-idx3-ubyte.gz",
+        3_041_136,
+        "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+    ),
+    _source(
+        _KMNIST,
+        "t10k-labels-idx1-ubyte.gz",
+        5_120,
+        "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+    ),
+)
+"""The four files of KMNIST (Clanuwat et al. 2018; CC BY-SA 4.0); sums as TensorFlow Datasets publishes them."""
+
+EMNIST = Source(
+    "gzip.zip",
+    561_753_746,
+    "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
+    (
+        "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
+        "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/gzip.zip",
+    ),
+)
+"""EMNIST's IDX files of all six splits (Cohen et al. 2017); sum as TensorFlow Datasets publishes it."""
+
 CIFAR10 = Source(
     "cifar-10-binary.tar.gz",
     170_052_171,
@@ -110,3 +150,11 @@ CIFAR10 = Source(
     ),
 )
 """CIFAR-10's binary version (Krizhevsky 2009)."""
+
+CIFAR100 = Source(
+    "cifar-100-binary.tar.gz",
+    168_513_733,
+    "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    ("https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",),
+)
+"""CIFAR-100's binary version (Krizhevsky 2009); sum as TensorFlow Datasets publishes it."""

@@ -38,10 +38,14 @@ def offline() -> bool:
 
 
 def plain_or_gz(folder: Path, name: str) -> Path | None:
-    """The file `name` or `name`.gz in a folder, or None."""
-    for file in (folder / name, folder / f"{name}.gz"):
-        if file.is_file():
-            return file
+    """The file `name` or `name`.gz in a folder, or None; an IDX file may have a dot before its type.
+
+    The files of MNIST are handed around under both names: train-images-idx3-ubyte and train-images.idx3-ubyte.
+    """
+    for spelt in dict.fromkeys((name, name.replace("-idx", ".idx"))):
+        for file in (folder / spelt, folder / f"{spelt}.gz"):
+            if file.is_file():
+                return file
     return None
 
 
@@ -63,11 +67,11 @@ def locate(
     tried and how to place the files; OSError where the download has nowhere to go.
     """
     if path is not None:
-        root = Path(path).expanduser()
+        root = Path(os.path.expanduser(path))
         places = [root, *(root / name for name in subfolders)]
     else:
         named = os.environ.get("MINIDL_DATA")
-        roots = [Path(named).expanduser()] if named else []
+        roots = [Path(os.path.expanduser(named))] if named else []
         roots.append(cache_folder())
         places = [root / name for root in roots for name in subfolders]
         if named and in_root:
