@@ -13,7 +13,10 @@ from minidl.data.digits import load_digits_mini
 from minidl.data.emnist import EMNIST_CLASSES, load_emnist
 from minidl.data.files.bounded import DataError
 from minidl.data.files.idx import read_idx
+from minidl.data.folder import Folder, list_folder, load_folder
 from minidl.data.mnist import FASHION_MNIST_CLASSES, KMNIST_CLASSES, load_fashion_mnist, load_kmnist, load_mnist
+from minidl.data.picture import read_image
+from minidl.data.splits import split
 
 __all__ = [
     "CIFAR10_CLASSES",
@@ -28,14 +31,19 @@ __all__ = [
     "Cutout",
     "DataError",
     "Flip",
+    "Folder",
     "Shift",
     "Views",
+    "list_folder",
     "load_cifar10",
     "load_cifar100",
     "load_digits_mini",
     "load_emnist",
     "load_fashion_mnist",
+    "load_folder",
     "load_kmnist",
     "load_mnist",
     "read_idx",
+    "read_image",
+    "split",
 ]

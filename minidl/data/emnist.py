@@ -11,7 +11,6 @@ import numpy as np
 from minidl.data.files.idx import read_idx
 from minidl.data.files.published import EMNIST
 from minidl.data.files.search import locate, plain_or_gz
-from minidl.data.files.zipped import read_zipped_idx
 from minidl.data.mnist import Dataset, read_mnist_files
 
 _MERGED = (*string.digits, *string.ascii_uppercase, *"abdefghnqrt")
@@ -66,6 +65,8 @@ def load_emnist(path: str | os.PathLike[str] | None = None, split: str = "balanc
     first = 1 if split == "letters" else 0
     labels = range(first, first + len(EMNIST_CLASSES[split]))
     if len(found) == 1:
+        from minidl.data.files.zipped import read_zipped_idx
+
         dataset = read_mnist_files([found[0] / name for name in names], labels, read_zipped_idx)
     else:
         dataset = read_mnist_files(found, labels, read_idx)
