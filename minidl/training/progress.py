@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import Any, TextIO
+
+from minidl.support.terminal import interactive
 
 BAR = 24
 """Width of the bar in characters."""
@@ -32,7 +33,8 @@ class Progress:
     def line(self, text: str) -> None:
         """Print a line that stays."""
         if self.stream is not None:
-            print(text, file=self.stream, flush=True)
+            self.stream.write(text + "\n")
+            getattr(self.stream, "flush", _nothing)()
 
     def close(self) -> None:
         """Leave the moving line, if there is one, so that what is printed next starts on a fresh line."""
@@ -126,11 +128,12 @@ def progress(verbose: bool = True, stream: TextIO | None = None) -> Progress:
     """The progress line that fits where the output goes.
 
     A terminal or a notebook gets a moving line (by tqdm where that is installed), everything else one line an epoch,
-    verbose=False nothing. stream: default `sys.stdout`.
+    verbose=False nothing. stream: default `sys.stdout`; where that is None, as in a program without a console, nothing
+    is printed.
     """
-    if not verbose:
-        return Progress(None)
     stream = sys.stdout if stream is None else stream
+    if not verbose or stream is None:
+        return Progress(None)
     if not interactive(stream):
         return Progress(stream)
     try:
@@ -140,25 +143,18 @@ def progress(verbose: bool = True, stream: TextIO | None = None) -> Progress:
     return TqdmLine(stream, tqdm)
 
 
-def interactive(stream: TextIO) -> bool:
-    """Whether a carriage return on the stream redraws a line: a terminal that is not dumb, or a notebook's output."""
-    if type(stream).__module__.startswith("ipykernel"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
-
-
 def numbers(name: str, loss: float, accuracy: float) -> str:
     """ "train loss 0.1224  acc 96.23 %"; the accuracy is left out if it is NaN."""
     text = f"{name} loss {loss:.4f}".strip()
     return text if accuracy != accuracy else f"{text}  acc {100 * accuracy:6.2f} %"
 
 
-def epoch_line(history: Any, epochs: int) -> str:
-    """The last epoch of a `History` in one line."""
+def epoch_line(history: Any, epochs: int, validated: bool) -> str:
+    """The last epoch of a `History` in one line. validated: whether there are validation data; NaN is then shown."""
     last = {key: values[-1] for key, values in history.items()}
     parts = [f"epoch {history.epochs:{len(str(epochs))}}/{epochs}"]
     parts.append(numbers("train", last["train_loss"], last["train_accuracy"]))
-    if last["val_loss"] == last["val_loss"]:
+    if validated:
         parts.append(numbers("val", last["val_loss"], last["val_accuracy"]))
     parts += [f"lr {last['lr']:.3g}", f"{last['seconds']:.1f} s"]
     return "  ".join(parts)
@@ -169,3 +165,7 @@ def duration(seconds: float) -> str:
     minutes, second = divmod(round(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _nothing() -> None:
+    """For a stream that knows no `flush`."""

@@ -191,7 +191,7 @@ class Trainer:
             seconds=run.seconds,
         )
         run.end_epoch()
-        line.line(epoch_line(history, run.epochs))
+        line.line(epoch_line(history, run.epochs, self.validation is not None))
 
     def _run(
         self,

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from minidl.data.files.bounded import Content, looks_like_page
 from minidl.data.files.published import Source
-from minidl.training.progress import interactive
+from minidl.support.terminal import interactive
 
 STALL_SECONDS = 30.0
 _SLOWEST = 1024  # bytes a second; a mirror that stays below for the stall time is given up
