@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from minidl.plots.canvas import blank
 from minidl.plots.figures import TRAIN, VALIDATION
 
-if TYPE_CHECKING:
-    from minidl.checks.lr_range import RangeTest
+
+class Curve(Protocol):
+    """What is drawn: one entry a step. `minidl.find_lr` returns one."""
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Learning rates, growing."""
+
+    @property
+    def losses(self) -> np.ndarray:
+        """Losses of the batches."""
+
+    @property
+    def smoothed(self) -> np.ndarray:
+        """Their moving average."""
+
+    @property
+    def suggestion(self) -> float:
+        """The rate to be marked."""
 
 
-def range_test_figure(test: RangeTest, title: str = "") -> Any:
+def range_test_figure(test: Curve, title: str = "") -> Any:
     """Loss against the learning rate on a logarithmic axis, with its average and the suggested rate.
 
-    test: what `minidl.find_lr` returned.
+    test: what `minidl.find_lr` returned, or anything else with `rates`, `losses`, `smoothed` and `suggestion`.
     """
     figure = blank(6.4, 3.8)
     axes = figure.subplots()
