@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from minidl import plots
 from minidl.kernels import checks
-from minidl.training import checkpoint
-from minidl.training.samples import Samples, prepare
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.position import as_seed
+from minidl.training.samples import Batch, Samples, prepare
+from minidl.training.snapshot import Snapshot
+from minidl.training.state import Training
+from minidl.training.step import NonFiniteLoss, Step
 
 SMOOTHING = 0.9
 """Weight of the past in the moving average of the losses."""
@@ -46,13 +47,11 @@ class RangeTest:
 
     def figure(self) -> Any:
         """The curve as a matplotlib Figure, see `plots.range_test_figure`. Needs the extra `plot`."""
-        from minidl.plots import range_test_figure
-
-        return range_test_figure(self)
+        return plots.range_test_figure(self)
 
 
 def find_lr(
-    trainer: Trainer,
+    trainer: Training,
     data: tuple[Any, Any],
     start: float = 1e-6,
     end: float = 10.0,
@@ -77,16 +76,14 @@ def find_lr(
     steps = checks.integer(who, "steps", steps, 2)
     batch_size = checks.integer(who, "batch_size", batch_size, 1)
     train = prepare("training", data, trainer.model, trainer.loss)
-    rng = np.random.default_rng(checks.integer(who, "seed", seed, 0))
+    rng = np.random.default_rng(as_seed(who, seed))
     rates = np.geomspace(start, end, steps)
-    before = checkpoint.pack(trainer)
-    kept = trainer.history, trainer.run, trainer.callbacks, trainer.waiting_states
+    before = Snapshot(trainer.model, trainer.optimizer)
     try:
         with np.errstate(all="ignore"):
             losses, smoothed = _measure(trainer, train, rates, batch_size, rng)
     finally:
-        checkpoint.unpack(trainer, before)
-        trainer.history, trainer.run, trainer.callbacks, trainer.waiting_states = kept
+        before.restore()
         trainer.model.release()
     if not losses:
         raise FloatingPointError(f"{who}: the loss must be finite before the first step")
@@ -94,29 +91,31 @@ def find_lr(
 
 
 def _measure(
-    trainer: Trainer, train: Samples, rates: np.ndarray, batch_size: int, rng: np.random.Generator
+    trainer: Training, train: Samples, rates: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> tuple[list[float], list[float]]:
     """Losses and their averages, step by step."""
     losses: list[float] = []
     smoothed: list[float] = []
-    parameters = trainer.model.parameters()
+    step = Step(trainer.model, trainer.loss, trainer.optimizer)
     order = np.empty(0, np.intp)
     average = 0.0
-    for step, rate in enumerate(rates, 1):
+    for number, rate in enumerate(rates, 1):
         if not len(order):
             order = rng.permutation(len(train.images))
         index, order = order[:batch_size], order[batch_size:]
-        loss, _ = trainer._run(train, index, True)
+        trainer.optimizer.lr = float(rate)
+        try:
+            loss = step.train(Batch(train, index)).loss
+        except NonFiniteLoss:
+            break
+        except FloatingPointError:  # gradients too large to be clipped
+            if not losses:
+                raise
+            break
         average = SMOOTHING * average + (1 - SMOOTHING) * loss
-        mean = average / (1 - SMOOTHING**step)
-        if not math.isfinite(loss) or (smoothed and mean > DIVERGED * min(smoothed)):
+        mean = average / (1 - SMOOTHING**number)
+        if smoothed and mean > DIVERGED * min(smoothed):
             break
         losses.append(loss)
         smoothed.append(mean)
-        trainer.model.run_backward(trainer.loss.dlogits)
-        trainer.optimizer.lr = float(rate)
-        try:
-            trainer.optimizer.step(parameters)
-        except FloatingPointError:  # gradients too large to be clipped
-            break
     return losses, smoothed

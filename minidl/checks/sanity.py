@@ -18,7 +18,8 @@ from minidl.losses import Loss, SoftmaxCrossEntropyLoss
 from minidl.model import Model, label
 from minidl.optim import Adam
 from minidl.support.table import table
-from minidl.training.samples import Samples, prepare
+from minidl.training.samples import Batch, prepare
+from minidl.training.step import Step
 from minidl.training.trainer import Trainer
 
 BATCH = 256
@@ -85,10 +86,10 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     samples = prepare("sanity", data, model, loss)
     copied = copy.deepcopy(model)
     reseed(copied, seed)
-    some = rng.permutation(len(samples.images))[:BATCH]
+    some = Batch(samples, rng.permutation(len(samples.images))[:BATCH])
 
     findings = []
-    first, dead = _forward(copied, loss, samples, some)
+    first, dead = _forward(copied, loss, some)
     if isinstance(loss, SoftmaxCrossEntropyLoss):
         usual = math.log(model.output_shape(samples.images.shape[1:])[0])
         near = abs(first - usual) <= 0.5 + 0.1 * usual
@@ -102,7 +103,7 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     text = ", ".join(f"{cost:.4f}" for cost in costs.values())
     findings.append(Finding("loss with weight decay 0, 1e-4, 1e-2", text, "rises", rising))
 
-    gradients = _gradients(copied, loss, samples, some)
+    gradients = _gradients(copied, loss, some)
     few = rng.permutation(len(samples.images))[:SUBSET]
     overfit, finding = _overfit(copied, loss, (np.asarray(data[0])[few], np.asarray(data[1])[few]), epochs, seed)
     findings.append(finding)
@@ -116,11 +117,7 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     return Report(tuple(findings), first, costs, overfit, dead, gradients)
 
 
-def _batch(samples: Samples, index: np.ndarray) -> Any:
-    return kernels.current().gather(samples.images, index, samples.scale, samples.shift)
-
-
-def _forward(model: Model, loss: Loss, samples: Samples, index: np.ndarray) -> tuple[float, dict[str, float]]:
+def _forward(model: Model, loss: Loss, batch: Batch) -> tuple[float, dict[str, float]]:
     """The loss of a batch, and the share of each Relu's units that are never positive on it."""
     backend = kernels.current()
     dead: dict[str, float] = {}
@@ -131,16 +128,17 @@ def _forward(model: Model, loss: Loss, samples: Samples, index: np.ndarray) -> t
             # A unit is a channel of a map, or a feature: all axes but the second are looked through.
             dead[label(layer)] = 1 - float(active.any(axis=(0, *range(2, active.ndim))).mean())
 
-    scores = trace(model, _batch(samples, index), False, visit)
-    return loss.run(scores, samples.target[index]), dead
+    measured = Step(model, loss).forward(batch, scores=lambda batch: trace(model, batch.enter(), False, visit))
+    return measured.loss, dead
 
 
-def _gradients(model: Model, loss: Loss, samples: Samples, index: np.ndarray) -> dict[str, float]:
+def _gradients(model: Model, loss: Loss, batch: Batch) -> dict[str, float]:
     """Euclidean norm of each parameter's gradient on a batch."""
-    loss.run(model.run(_batch(samples, index), True), samples.target[index])
-    model.run_backward(loss.dlogits)
+    step = Step(model, loss)
+    step.forward(batch, train=True)
+    step.backward()
     model.release()
-    return {p.name: float(np.sqrt(np.sum(np.square(p.grad, dtype=np.float64)))) for p in model.parameters()}
+    return {p.name: float(np.sqrt(np.sum(np.square(p.grad, dtype=np.float64)))) for p in step.parameters}
 
 
 def _overfit(model: Model, loss: Loss, data: Any, epochs: int, seed: int) -> tuple[float, Finding]:

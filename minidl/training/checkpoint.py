@@ -2,48 +2,44 @@
 
 tensors    model.<parameter or buffer>, optimizer.<slot>, history.<list>, callback.<number>.<array>
 metadata   format, producer, mean, std, and state: a JSON object with run (the position), optimizer (kind, slots, lr),
-           generators (minidl's default one, and each layer's own) and callbacks (what is no array)
+           generators (minidl's default one, and each layer's own), callbacks (what is no array) and settings
+           (`minidl.training.settings`, of the script that wrote the file; files of 0.1.0 may lack them)
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from minidl.layers.base import Layer
-from minidl.layers.walk import walk
 from minidl.support import random
 from minidl.training.history import History
-from minidl.training.position import Run
-
-if TYPE_CHECKING:
-    from minidl.training.callbacks import Callback
-    from minidl.training.trainer import Trainer
+from minidl.training.position import Position
+from minidl.training.settings import settings
+from minidl.training.snapshot import Snapshot, random_layers
+from minidl.training.state import State, Training
 
 FORMAT = "minidl checkpoint 1"
 
 Content = tuple[dict[str, np.ndarray], dict[str, str]]
 """Tensors and metadata, as `safetensors` writes and reads them."""
-State = tuple[str, dict[str, Any]]
-"""Class name and `state` of a callback."""
 
 
-def pack(trainer: Trainer) -> Content:
-    """Everything of a trainer that stands between two steps.
+def pack(training: Training) -> Content:
+    """Everything of a training that stands between two steps.
 
     Raises TypeError or ValueError for a callback's state that is neither arrays nor JSON, and for a generator that is
     not numpy's own.
     """
-    tensors = {f"model.{name}": array for name, array in trainer.model.state().items()}
-    tensors |= {f"optimizer.{name}": array for name, array in trainer.optimizer.state().items()}
-    if trainer.average is not None:
-        tensors |= {f"average.{name}": array for name, array in trainer.average.state().items()}
-    tensors |= {f"history.{name}": array for name, array in trainer.history.state().items()}
+    tensors = {f"model.{name}": array for name, array in training.model.state().items()}
+    tensors |= {f"optimizer.{name}": array for name, array in training.optimizer.state().items()}
+    if training.average is not None:
+        tensors |= {f"average.{name}": array for name, array in training.average.state().items()}
+    tensors |= {f"history.{name}": array for name, array in training.history.state().items()}
     callbacks = []
-    for i, (kind, state) in enumerate(trainer.callback_states()):
+    for i, (kind, state) in enumerate(training.state.callback_states()):
         arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
         tensors |= {f"callback.{i}.{name}": array for name, array in arrays.items()}
         callbacks.append({"kind": kind, "values": {name: state[name] for name in state if name not in arrays}})
@@ -53,19 +49,20 @@ def pack(trainer: Trainer) -> Content:
         except (TypeError, ValueError) as error:
             raise TypeError(f"Trainer: the state of {callback['kind']} must be arrays and JSON: {error}") from error
     state = {
-        "run": None if trainer.run is None else trainer.run.to_json(),
-        "optimizer": {**_kind(trainer.optimizer), "lr": trainer.optimizer.lr},
+        "run": None if training.run is None else training.run.to_json(),
+        "optimizer": {**_kind(training.optimizer), "lr": training.optimizer.lr},
         "generators": {
             "default": random.state(random.generator()),
-            "layers": {path: random.state(layer.rng) for path, layer in _random_layers(trainer.model).items()},
+            "layers": {path: random.state(layer.rng) for path, layer in random_layers(training.model).items()},
         },
         "callbacks": callbacks,
+        "settings": training.state.settings,
     }
-    return tensors, {**trainer.model.metadata(), "format": FORMAT, "state": json.dumps(state)}
+    return tensors, {**training.model.metadata(), "format": FORMAT, "state": json.dumps(state)}
 
 
-def unpack(trainer: Trainer, content: Content) -> None:
-    """Bring a trainer to where `pack` saw it; the states of the callbacks wait in it for the next `fit`.
+def unpack(training: Training, content: Content) -> None:
+    """Bring a training to where `pack` saw it; the states of the callbacks wait in it for the next `fit`.
 
     Everything is checked first: on any error all is as it was. Raises ValueError or TypeError that names what is not
     that of a checkpoint, or not that of this model and optimiser.
@@ -76,55 +73,44 @@ def unpack(trainer: Trainer, content: Content) -> None:
         if found is None:
             found = "none; one of an older minidl" if "history" in metadata else "none; for weights alone: Model.load"
         raise ValueError(f"no checkpoint that this version can read: the format must be {FORMAT!r}, got {found}")
-    mean, std = trainer.model.statistics(metadata)
+    mean, std = training.model.statistics(metadata)
     parts = _split(tensors)
     history = History.from_state(parts["history"])
     try:
         state = json.loads(metadata["state"])
-        run = None if state["run"] is None else Run.from_json(state["run"])
+        position = None if state["run"] is None else Position.from_json(state["run"])
         default = random.from_state(state["generators"]["default"])
         layers = {str(path): random.from_state(value) for path, value in state["generators"]["layers"].items()}
         kind = {name: state["optimizer"][name] for name in ("kind", "slots")}
         lr = float(state["optimizer"]["lr"])
+        was = {str(name): str(text) for name, text in dict(state.get("settings", {})).items()}
         states = [(str(entry["kind"]), dict(entry["values"])) for entry in state["callbacks"]]
         for name, array in parts["callback"].items():
             number, _, rest = name.partition(".")
             states[int(number)][1][rest] = array
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"its state is damaged: {error}") from error
-    generators = _random_layers(trainer.model)
-    if set(generators) != set(layers):
-        was, given = (", ".join(sorted(names)) or "none" for names in (layers, generators))
-        raise ValueError(f"layers with a generator of their own must be {was}, as in the checkpoint, got {given}")
-    for path, layer in generators.items():
+    mine = random_layers(training.model)
+    if set(mine) != set(layers):
+        names, given = (", ".join(sorted(each)) or "none" for each in (layers, mine))
+        raise ValueError(f"layers with a generator of their own must be {names}, as in the checkpoint, got {given}")
+    for path, layer in mine.items():
         _check_generator(f"the generator of {layer.who}", layer.rng, layers[path])
     _check_generator("minidl's default generator", random.generator(), default)
-    _load(trainer, kind, parts)
+    rate = settings(training)["lr"]
+    _load(training, kind, parts)
     # From here on nothing can fail.
-    trainer.model.mean, trainer.model.std = mean, std
-    trainer.optimizer.lr = lr
-    trainer.history, trainer.run, trainer.callbacks, trainer.waiting_states = history, run, [], states
+    training.model.mean, training.model.std = mean, std
+    # A rate that the script has changed since the file was written holds, as all its settings do.
+    if was.get("lr", rate) == rate:
+        training.optimizer.lr = lr
+    training.state = State(
+        history, position, training.validation, waiting=states, settings=was, rate=training.optimizer.lr
+    )
     # In place: layers may share one generator.
     random.generator().bit_generator.state = default.bit_generator.state
-    for path, layer in generators.items():
+    for path, layer in mine.items():
         layer.rng.bit_generator.state = layers[path].bit_generator.state
-
-
-def hand_out(states: list[State], callbacks: list[Callback]) -> None:
-    """Give each callback the first state that is left for its class; states of classes that are gone are dropped.
-
-    Raises ValueError for a state that the callback cannot take.
-    """
-    left = list(states)
-    for callback in callbacks:
-        for item in left:
-            if item[0] == type(callback).__name__:
-                try:
-                    callback.load_state(item[1])
-                except (LookupError, TypeError) as error:
-                    raise ValueError(f"{item[0]}: the state to resume is damaged: {error!r}") from error
-                left.remove(item)
-                break
 
 
 def _split(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
@@ -148,38 +134,32 @@ def _kind(optimizer: Any) -> dict[str, Any]:
     return {"kind": type(optimizer).__name__, "slots": list(getattr(optimizer, "slot_names", ()))}
 
 
-def _load(trainer: Trainer, kind: dict[str, Any], parts: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+def _load(training: Training, kind: dict[str, Any], parts: Mapping[str, Mapping[str, np.ndarray]]) -> None:
     """Set model, optimiser and average, or none of them."""
-    before, optimizer_before = trainer.model.state(), trainer.optimizer.state()
-    trainer.model.load_state(parts["model"])
+    before = Snapshot(training.model, training.optimizer)
+    shapes = {name: array.shape for name, array in training.model.state().items()}
+    training.model.load_state(parts["model"])
     try:
-        given = _kind(trainer.optimizer)
+        given = _kind(training.optimizer)
         if kind != given:
             was, now = (f"{k['kind']} with slots {', '.join(map(str, k['slots'])) or 'none'}" for k in (kind, given))
             raise ValueError(f"the optimizer must be {was}, as in the checkpoint, got {now}")
-        if trainer.average is None and parts["average"]:
+        if training.average is None and parts["average"]:
             raise ValueError("it has averaged weights, which need Trainer(average=minidl.WeightAverage())")
-        if trainer.average is not None and not parts["average"]:
+        if training.average is not None and not parts["average"]:
             raise ValueError("it has no averaged weights, so average of the Trainer must be None")
-        shapes = {name: array.shape for name, array in before.items()}
         for part in ("optimizer", "average"):
             for name, array in parts[part].items():
                 owner = name.rpartition(".")[0]
                 if owner and shapes.get(owner) != array.shape:
                     rule = f"must have shape {shapes[owner]}" if owner in shapes else "belongs to no parameter"
                     raise ValueError(f"the {part}'s {name} {rule}, got {array.shape}")
-        trainer.optimizer.load_state(parts["optimizer"])
-        if trainer.average is not None:
-            trainer.average.load_state(parts["average"])
+        training.optimizer.load_state(parts["optimizer"])
+        if training.average is not None:
+            training.average.load_state(parts["average"])
     except BaseException:
-        trainer.optimizer.load_state(optimizer_before)
-        trainer.model.load_state(before)
+        before.restore()
         raise
-
-
-def _random_layers(model: Layer) -> dict[str, Any]:
-    """Layers with a generator of their own, by their place in the model."""
-    return {layer._path: layer for layer in walk(model) if isinstance(getattr(layer, "rng", None), np.random.Generator)}
 
 
 def _check_generator(what: str, mine: np.random.Generator, saved: np.random.Generator) -> None:

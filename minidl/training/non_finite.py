@@ -7,6 +7,12 @@ from typing import Any
 import numpy as np
 
 from minidl.model import Model, as_images
+from minidl.training.state import Training
+
+
+def non_finite_parameter(model: Model) -> str:
+    """The name of the first parameter that holds a NaN or an infinity; "" if there is none."""
+    return next((p.name for p in model.parameters() if not np.isfinite(p.data).all()), "")
 
 
 def first_non_finite(model: Model, x: Any) -> str:
@@ -35,3 +41,24 @@ def first_non_finite(model: Model, x: Any) -> str:
             cause = f"its parameter {weights[0]} is not finite" if weights else "its parameters are finite"
             return f"the first output that is not finite is that of layer {name} ({cause})"
     return f"every layer's output is finite, up to {np.abs(activations[-1][1]).max():.3g}; the loss itself overflowed"
+
+
+def overflow(training: Training, loss: float, images: np.ndarray) -> FloatingPointError:
+    """What to raise where the next step's loss is no finite number: where it is, what has caused it, what may help."""
+    position = training.run
+    assert position is not None
+    where = f"epoch {training.history.epochs + 1}, step {position.done // position.batch_size + 1}"
+    cause = first_non_finite(training.model, images)
+    return FloatingPointError(f"Trainer: the loss became {loss} in {where}: {cause}. {_advice(training)}")
+
+
+def check_weights(training: Training) -> None:
+    """Raise FloatingPointError if a parameter is not finite: after the last step no loss would show it any more."""
+    bad = non_finite_parameter(training.model)
+    if bad:
+        where = f"the last step of epoch {training.history.epochs + 1}"
+        raise FloatingPointError(f"Trainer: the parameter {bad} is not finite after {where}. {_advice(training)}")
+
+
+def _advice(training: Training) -> str:
+    return f"Often a smaller learning rate than {training.optimizer.lr:g} helps, or scaled inputs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Collection
 from dataclasses import is_dataclass
@@ -18,8 +19,8 @@ COUNTS = ("images", "batch_size", "epochs", "data", "done")
 SUMS = ("total", "right", "seconds")
 
 
-class Run:
-    """One call of `fit`, and those that resume it.
+class Position:
+    """The place of a training in its data: one call of `fit`, and those that resume it.
 
     images: number of training images. batch_size, epochs, seed: as given to `fit`. data: `samples.fingerprint`.
     augment: what `describe` says of the augmentation.
@@ -50,10 +51,12 @@ class Run:
         self._drawn_from: dict[str, Any] | None = None  # state of _rng before it drew the running epoch's order
         self._ticked = 0.0
 
-    def begin(self) -> None:
-        """Draw what a new run draws once."""
-        if self.augment and self.draw is None:
-            self.draw = int(self._rng.integers(2**63))
+    def begin(self) -> Position:
+        """A new one at the beginning of the same run, which has drawn what a run draws once."""
+        new = Position(self.images, self.batch_size, self.epochs, self.seed, self.data, self.augment)
+        if new.augment and new.draw is None:
+            new.draw = int(new._rng.integers(2**63))
+        return new
 
     def order(self) -> np.ndarray:
         """The running epoch's order of the images: drawn when it begins, the same again when it is resumed."""
@@ -80,7 +83,7 @@ class Run:
         """The running epoch is complete; the next one has not begun."""
         self.done, self.total, self.right, self.seconds, self._drawn_from = 0, 0.0, 0.0, 0.0, None
 
-    def check(self, call: Run) -> None:
+    def check(self, call: Position) -> None:
         """Whether the new call of `fit` can resume this run.
 
         Raises ValueError that names what differs: number of images, images or targets, batch size, augmentation, a seed
@@ -114,7 +117,7 @@ class Run:
         return {**values, "order": self._drawn_from, "generator": generator}
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Run:
+    def from_json(cls, values: dict[str, Any]) -> Position:
         """The run that `to_json` wrote. Raises ValueError for anything else."""
         run = cls(0, 1, 1, None, 0)
         if not isinstance(values, dict) or set(values) != set(run.to_json()):
@@ -144,6 +147,20 @@ class Run:
         if values["generator"] is not None:
             run._rng = random.from_state(values["generator"])
         return run
+
+
+def as_seed(who: str, seed: Any) -> int:
+    """`seed` as an int in [0, 2^63]. Raises TypeError or ValueError that names `who` for anything else."""
+    try:
+        if isinstance(seed, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"{who}: seed must be an int, got {seed!r}") from None
+    if not 0 <= number <= 2**63:
+        rule = "at least 0" if number < 0 else "at most 2**63"
+        raise ValueError(f"{who}: seed must be {rule}, got {number}")
+    return number
 
 
 def describe(plan: Plan | None) -> str:

@@ -1,53 +1,98 @@
-"""The first moment of a call of `fit`: a new run, or one that goes on."""
+"""The first moment of a call of `fit`, and the moment after a callback's `load`: a new run, or one that goes on."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from minidl.training import checkpoint
-from minidl.training.history import History
-from minidl.training.position import Run
-from minidl.training.progress import Progress
-
-if TYPE_CHECKING:
-    from minidl.training.callbacks import Callback
-    from minidl.training.trainer import Trainer
+from minidl.training.position import Position
+from minidl.training.samples import Samples
+from minidl.training.settings import differences
+from minidl.training.snapshot import unchanged_on_error
+from minidl.training.state import CallbackState, State, Stateful, Training
 
 
-def begin(
-    trainer: Trainer, run: Run, callbacks: list[Callback], resume: bool | str | os.PathLike[str], line: Progress
-) -> Run:
-    """Start `run`, or go on with an older one; returns the one that `trainer` then has, with callbacks ready for it.
+@dataclass(frozen=True)
+class Call:
+    """What one call of `fit` asks for. position: at the beginning. settings: as the script has them."""
 
-    resume: as in `Trainer.fit`. line: to say that a file was found. On any error everything is as it was.
+    position: Position
+    validation: Samples | None
+    callbacks: Sequence[Any]
+    settings: dict[str, str]
+
+
+def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str]) -> None:
+    """Start a run, or go on with an older one; its state is then that of `training`, with callbacks ready for it.
+
+    resume: as in `Trainer.fit`. On any error everything is as it was.
     """
     if not isinstance(resume, (bool, str, os.PathLike)):
         raise TypeError(f"Trainer: resume must be True, False or a path, got {resume!r}")
     path = None if isinstance(resume, bool) else os.fspath(resume)
-    before = checkpoint.pack(trainer) if path is not None else None
-    history, old, former = trainer.history, trainer.run, trainer.callbacks
-    try:
+    with unchanged_on_error(training, deep=path is not None):
         if path is not None and os.path.exists(path):
-            trainer.load(path)
-            line.line(f"going on from {path}: {trainer.history.epochs} epochs are done")
+            training.load(path)
+            training.say(f"going on from {path}: {training.history.epochs} epochs are done")
         elif path is not None:
             resume = False
-        states = trainer.callback_states() if resume else []
-        if resume and trainer.run is not None:
-            trainer.run.check(run)
+        old = training.state
+        waiting = old.callback_states() if resume else []
+        if resume and old.position is not None:
+            old.position.check(call.position)
+            training.state = replace(old, validation=call.validation, waiting=waiting)
         else:
-            trainer.history, trainer.run = History(), run
-            run.begin()
-        for callback in callbacks:
-            callback.on_fit_begin(trainer)
-        checkpoint.hand_out(states, callbacks)
-    except BaseException:
-        if before is not None:
-            checkpoint.unpack(trainer, before)
-        trainer.history, trainer.run, trainer.callbacks = history, old, former
-        raise
-    trainer.run.go_on(run.epochs, [type(callback).__name__ for callback in callbacks])
-    trainer.history.interrupted = False
-    trainer.callbacks, trainer.waiting_states = callbacks, []
-    return trainer.run
+            training.state = State(position=call.position.begin(), validation=call.validation, waiting=waiting)
+        begun = training.state
+        for callback in call.callbacks:
+            callback.on_fit_begin(training)
+        if training.state is begun:
+            take_up(training, call)
+        else:  # a callback has loaded another one
+            go_on_from_loaded(training, call)
+
+
+def go_on_from_loaded(training: Training, call: Call) -> None:
+    """Make the state that a callback of the running `call` has loaded the one of its run.
+
+    Raises ValueError if it is of a run over other data, or of other callbacks of the same class.
+    """
+    state = training.state
+    if state.position is None:
+        state.position = call.position.begin()
+    state.position.check(call.position)
+    state.position.stopped = ""
+    take_up(training, call)
+
+
+def take_up(training: Training, call: Call) -> None:
+    """Hand out what waits for the callbacks, aim at the call's epochs, tell which settings are new."""
+    state = training.state
+    assert state.position is not None
+    hand_out(state.waiting, call.callbacks)
+    new = differences(state.settings, call.settings)
+    if new:
+        training.say(f"other settings than before, which hold from now on: {', '.join(new)}")
+    state.position.go_on(call.position.epochs, [type(callback).__name__ for callback in call.callbacks])
+    state.history.interrupted = False
+    state.callbacks, state.waiting = call.callbacks, []
+    state.settings, state.rate = call.settings, None
+
+
+def hand_out(states: list[CallbackState], callbacks: Sequence[Stateful]) -> None:
+    """Give each callback the first state that is left for its class; states of classes that are gone are dropped.
+
+    Raises ValueError for a state that the callback cannot take.
+    """
+    left = list(states)
+    for callback in callbacks:
+        for item in left:
+            if item[0] == type(callback).__name__:
+                try:
+                    callback.load_state(item[1])
+                except (LookupError, TypeError) as error:
+                    raise ValueError(f"{item[0]}: the state to resume is damaged: {error!r}") from error
+                left.remove(item)
+                break

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minidl import kernels
 from minidl.kernels import checks
 from minidl.losses import Loss
 from minidl.model import Model, as_images
+from minidl.training.position import Position
 
 if TYPE_CHECKING:
     from minidl.data.augment.pipeline import Plan
@@ -29,6 +33,58 @@ class Samples(NamedTuple):
     scale: np.ndarray
     shift: np.ndarray
     plan: Plan | None = None
+
+
+class Batch:
+    """The rows `index` (N,) of `Samples`; moves: how each of their images is changed, for `gather`, or None."""
+
+    __slots__ = ("index", "moves", "samples")
+
+    def __init__(self, samples: Samples, index: np.ndarray, moves: np.ndarray | None = None) -> None:
+        self.samples = samples
+        self.index = index
+        self.moves = moves
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def images(self) -> np.ndarray:
+        """As they are in the samples, neither scaled nor moved."""
+        return self.samples.images[self.index]
+
+    @property
+    def target(self) -> np.ndarray:
+        """As the loss's `run` takes it."""
+        return self.samples.target[self.index]
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """Class indices where the target is one-hot, else None."""
+        return None if self.samples.labels is None else self.samples.labels[self.index]
+
+    def enter(self) -> Any:
+        """The images as the backend's array, scaled and moved, in one pass."""
+        images, _, _, scale, shift, _ = self.samples
+        return kernels.current().gather(images, self.index, scale, shift, moves=self.moves)
+
+
+def training_batches(samples: Samples, position: Position, epoch: int) -> Iterator[Batch]:
+    """The batches of the running epoch (from 0) that are not yet through, in the order that `position` draws."""
+    order = position.order()
+    moves = None
+    if samples.plan is not None:
+        moves = replace(samples.plan, seed=position.draw or 0).moves(epoch, order)
+    for start in range(position.done, len(order), position.batch_size):
+        rows = slice(start, start + position.batch_size)
+        yield Batch(samples, order[rows], None if moves is None else moves[rows])
+
+
+def batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
+    """All samples as they stand, `batch_size` at a time."""
+    order = np.arange(len(samples.images))
+    for start in range(0, len(order), batch_size):
+        yield Batch(samples, order[start : start + batch_size])
 
 
 def prepare(what: str, data: Any, model: Model, loss: Loss) -> Samples:

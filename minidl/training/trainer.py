@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from minidl import kernels, safetensors
+from minidl import safetensors
 from minidl.kernels import checks
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
 from minidl.training import checkpoint
-from minidl.training.callbacks import Callback, Checkpoint
+from minidl.training.callbacks import Callback
+from minidl.training.callbacks.autosave import in_order
+from minidl.training.evaluation import measure
 from minidl.training.history import History
 from minidl.training.interrupt import Interrupt, Interrupted
-from minidl.training.non_finite import first_non_finite
-from minidl.training.position import Run, describe
+from minidl.training.non_finite import check_weights, overflow
+from minidl.training.position import Position, as_seed, describe
 from minidl.training.progress import Progress, epoch_line, progress
-from minidl.training.resume import begin
-from minidl.training.samples import Samples, fingerprint, prepare
+from minidl.training.resume import Call, begin, go_on_from_loaded
+from minidl.training.samples import Batch, Samples, fingerprint, prepare, training_batches
+from minidl.training.settings import settings
+from minidl.training.snapshot import unchanged_on_error
+from minidl.training.state import State
+from minidl.training.step import NAN, Measured, NonFiniteLoss, Step
 
 if TYPE_CHECKING:
     from minidl.data.augment.pipeline import Transform
     from minidl.data.augment.views import Views
-
-NAN = float("nan")
 
 EXAMPLES = {"loss": "SoftmaxCrossEntropyLoss()", "optimizer": "SGD(lr=0.01)"}
 
@@ -37,8 +37,9 @@ class Trainer:
     """Fits a model to data with a loss and an optimiser.
 
     model: a `Model`. loss: `SoftmaxCrossEntropyLoss` or `MSELoss`. optimizer: see `minidl.optim`; it keeps its state
-    from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `history`, `run`
-    (the position) and `callbacks` are those of the last `fit`.
+    from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `state` is where
+    the last `fit` stands (`minidl.training.state`); `history`, `run` (the position), `callbacks` and `validation` are
+    parts of it.
 
     Data are pairs (x, y), see `minidl.training.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or
     float; y class labels, or one row an image (one-hot, probabilities; for `MSELoss` the values).
@@ -56,11 +57,29 @@ class Trainer:
         self.loss = loss
         self.optimizer = optimizer
         self.average = average
-        self.history = History()
-        self.validation: Samples | None = None
-        self.run: Run | None = None
-        self.callbacks: list[Callback] = []
-        self.waiting_states: list[checkpoint.State] = []
+        self.state = State()
+        self._call: Call | None = None  # of the fit that is running
+        self._line = Progress(None)
+
+    @property
+    def history(self) -> History:
+        """What the last `fit` has measured, or what `load` found."""
+        return self.state.history
+
+    @property
+    def run(self) -> Position | None:
+        """The position in the run; None before the first."""
+        return self.state.position
+
+    @property
+    def callbacks(self) -> list[Any]:
+        """Those of the last `fit`."""
+        return list(self.state.callbacks)
+
+    @property
+    def validation(self) -> Samples | None:
+        """The validation data of the last `fit`."""
+        return self.state.validation
 
     def fit(
         self,
@@ -69,71 +88,61 @@ class Trainer:
         epochs: int = 1,
         batch_size: int = 100,
         seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callback | Iterable[Callback] = (),
         verbose: bool = True,
         resume: bool | str | os.PathLike[str] = False,
         augment: Sequence[Transform] = (),
     ) -> History:
         """Train for `epochs` passes over the data, each in a new order, the last batch of a pass as small as it comes.
 
-        validation: data to measure after each epoch. seed: of the order, an int of at least 0; None draws from minidl's
-        default generator. callbacks: see `minidl.training.callbacks`. verbose: whether to print
+        validation: data to measure after each epoch. seed: of the order, an int in [0, 2^63]; None draws from minidl's
+        default generator. callbacks: one or several, see `minidl.training.callbacks`. verbose: whether to print
         (`minidl.training.progress`).
 
         resume: True goes on where the last `fit` of this trainer ended or was cut off, or where the file of the last
         `load` stands; a path does `load` first if there is such a file, and starts anew if there is none. A run goes on
         exactly, within an epoch too: weights and history (its seconds apart) end as those of an unbroken run. `epochs`
         counts the epochs already done. Training data, `batch_size` and `augment` must be the same, `seed` too or None;
-        callbacks get their states back by their class and order. A run that a callback has ended stays ended if a
-        callback of that class is there and `epochs` has not grown.
+        of all other settings those of this script hold, the learning rate included, and a line names the ones that
+        differ. Callbacks get their states back by their class and order. A run that a callback has ended stays ended if
+        a callback of that class is there and `epochs` has not grown.
 
         augment: how the training images are changed at random, see `minidl.data.augment.transforms`; drawn from the
         seed.
 
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
-        `interrupted` True. Raises FloatingPointError that names the layer where the first NaN or infinity stands when
-        the loss is no finite number, before the step changes anything. Raises TypeError or ValueError that names the
-        fault before the first step for data that do not fit, or a run that cannot be resumed with them; everything is
-        then as it was.
+        `interrupted` True. So does SIGTERM, where nobody else handles it, and then ends the process. Raises
+        FloatingPointError that names the layer where the first NaN or infinity stands when the loss is no finite
+        number, before the step changes anything, or the parameter that is no longer finite after an epoch's last step.
+        Raises TypeError or ValueError that names the fault before the first step for data that do not fit, or a run
+        that cannot be resumed with them; everything is then as it was. Raises RuntimeError inside of a callback.
         """
+        if self._call is not None:
+            raise RuntimeError(
+                "Trainer: fit must not be called while it runs, got a call from a callback or another thread;"
+                " a callback goes back to a checkpoint by trainer.load, and ends the run by returning True"
+            )
         epochs = checks.integer("Trainer", "epochs", epochs, 1)
         batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
-        seed = None if seed is None else checks.integer("Trainer", "seed", seed, 0)
+        seed = None if seed is None else as_seed("Trainer", seed)
         train = prepare("training", data, self.model, self.loss)
-        self.validation = None if validation is None else prepare("validation", validation, self.model, self.loss)
+        judged = None if validation is None else prepare("validation", validation, self.model, self.loss)
         if augment != ():
             from minidl.data.augment.pipeline import plan
 
             train = train._replace(plan=plan(augment, train.images.shape[1:], 0))
-        # A checkpoint must hold what all others made of the epoch.
-        callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
-        line = progress(verbose)
-        run = Run(len(train.images), batch_size, epochs, seed, fingerprint(train), describe(train.plan))
-        run = begin(self, run, callbacks, resume, line)
-        history = self.history
-        if train.plan is not None:
-            train = train._replace(plan=replace(train.plan, seed=run.draw or 0))
+        listed = in_order(callbacks)
+        position = Position(len(train.images), batch_size, epochs, seed, fingerprint(train), describe(train.plan))
+        call = Call(position, judged, listed, settings(self, listed))
+        interrupt = Interrupt()
+        self._line = progress(verbose)
         try:
-            with Interrupt() as interrupt:
-                while history.epochs < epochs and not run.stopped:
-                    self._epoch(train, run, line, interrupt)
-                    for callback in callbacks:  # all of them, also after one has asked to stop
-                        if callback.on_epoch_end(self, history):
-                            run.stopped = type(callback).__name__
-                    interrupt.check()
-        except KeyboardInterrupt as stop:
-            history.interrupted = True
-            if self.average is not None:
-                self.average.apply()
-            line.line(f"interrupted: the weights are those of the last step, the history has {history.epochs} epochs")
-            if isinstance(stop, Interrupted):
-                for callback in callbacks:
-                    callback.on_interrupt(self, history)
+            self._run(call, train, resume, interrupt)
+            history = self.history
+            self._finish(listed, history)
         finally:
-            line.close()
-            self.model.release()
-        for callback in callbacks:
-            callback.on_fit_end(self, history)
+            self._line = Progress(None)
+        interrupt.pass_on()
         return history
 
     def evaluate(self, data: tuple[Any, Any], batch_size: int = 256, views: Views | None = None) -> dict[str, float]:
@@ -143,100 +152,138 @@ class Trainer:
         are no classes. Raises as `fit` for data that do not fit.
         """
         batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
-        return self._evaluate(prepare("evaluation", data, self.model, self.loss), batch_size, Interrupt(), views)
+        samples = prepare("evaluation", data, self.model, self.loss)
+        return measure(self.model, self.loss, samples, batch_size, Interrupt(), views)
+
+    def say(self, text: str) -> None:
+        """Print a line above the moving one of the `fit` that runs; nothing outside of it, or if it is not verbose."""
+        self._line.line(text)
 
     # ---- the run -----------------------------------------------------------------------------------------------------
 
-    def _epoch(self, train: Samples, run: Run, line: Progress, interrupt: Interrupt) -> None:
-        """One pass over the data, or what is left of it, the measurements after it, and its entry in the history."""
-        model, optimizer, average, history = self.model, self.optimizer, self.average, self.history
-        if average is not None:
-            average.train(model)
-        parameters = model.parameters()
-        hooks = [callback.on_step_end for callback in self.callbacks]
-        hooks = [hook for hook in hooks if getattr(hook, "__func__", None) is not Callback.on_step_end]
-        order = run.order()
-        count, epoch = len(order), history.epochs
-        moves = None if train.plan is None else train.plan.moves(epoch, order)
-        line.start(epoch + 1, run.epochs, count, run.done)
-        for start in range(run.done, count, run.batch_size):
-            batch = slice(start, start + run.batch_size)
-            index = order[batch]
-            loss, correct = self._run(train, index, True, None if moves is None else moves[batch])
-            if not math.isfinite(loss):
-                raise self._overflow(loss, train.images[index], epoch, start // run.batch_size)
-            model.run_backward(self.loss.dlogits)
-            optimizer.progress(epoch + start / count, run.epochs)
-            optimizer.step(parameters)
-            if average is not None:
-                average.step()
-            run.add(len(index), loss, correct)
-            history.step_loss.append(loss)
-            line.update(run.done, run.total / run.done, run.right / run.done)
+    def _run(self, call: Call, train: Samples, resume: bool | str | os.PathLike[str], interrupt: Interrupt) -> None:
+        """Begin, and train until there are enough epochs, a callback has ended the run, or the user has."""
+        self._call = call
+        try:
+            begin(self, call, resume)
+            with interrupt:
+                while not self._done():
+                    if self._epoch(train, interrupt):
+                        self._end_epoch()
+                    interrupt.check()
+        except KeyboardInterrupt as stop:
+            if not self._going_on():
+                raise
+            self._interrupted(isinstance(stop, Interrupted))
+        finally:
+            if self._going_on():
+                self.state.rate = self.optimizer.lr
+            self._call = None
+            self._line.close()
+            self.model.release()
+
+    def _going_on(self) -> bool:
+        """Whether a run has begun and not ended: its callbacks are then those of the call."""
+        return self._call is not None and self.state.callbacks is self._call.callbacks
+
+    def _done(self) -> bool:
+        assert self.run is not None
+        return self.history.epochs >= self.run.epochs or bool(self.run.stopped)
+
+    def _epoch(self, train: Samples, interrupt: Interrupt) -> bool:
+        """One pass over the data, or what is left of it, the measurements after it, and its entry in the history.
+
+        Returns False if a callback has loaded another state, from which the training is to go on.
+        """
+        state, position, history = self.state, self.state.position, self.history
+        assert position is not None
+        step = Step(self.model, self.loss, self.optimizer)
+        if self.average is not None:
+            self.average.train(self.model)
+        hooks = self._step_hooks()
+        self._line.start(history.epochs + 1, position.epochs, position.images, position.done)
+        for batch in training_batches(train, position, history.epochs):
+            self.optimizer.progress(history.epochs + position.done / position.images, position.epochs)
+            measured = self._step(step, batch)
+            position.add(len(batch), *measured)
+            history.step_loss.append(measured.loss)
+            self._line.update(position.done, position.total / position.done, position.right / position.done)
             for hook in hooks:
                 hook(self, history)
+                if self.state is not state:
+                    return False
             interrupt.check()
-        if average is not None:
-            average.apply()
-        scores = {"loss": NAN, "accuracy": NAN}
-        if self.validation is not None:
-            scores = self._evaluate(self.validation, max(run.batch_size, 256), interrupt)
-        run.tick()
+        check_weights(self)
+        if self.average is not None:
+            self.average.apply()
+        self._record(self._validate(interrupt))
+        return True
+
+    def _step(self, step: Step, batch: Batch) -> Measured:
+        """A training step and its share in the average of the weights; an overflow is explained."""
+        try:
+            measured = step.train(batch)
+        except NonFiniteLoss as error:
+            raise overflow(self, error.loss, batch.images) from None
+        if self.average is not None:
+            self.average.step()
+        return measured
+
+    def _step_hooks(self) -> list[Any]:
+        """`on_step_end` of the callbacks that write it: it costs nothing where none does."""
+        hooks = [callback.on_step_end for callback in self.callbacks]
+        return [hook for hook in hooks if getattr(hook, "__func__", None) is not Callback.on_step_end]
+
+    def _end_epoch(self) -> None:
+        """Ask all callbacks, also after one has asked to stop, whether the run is to end.
+
+        If one has loaded another state, the epoch that the next ones would hear of is no longer there.
+        """
+        state = self.state
+        for callback in self.callbacks:
+            stop = callback.on_epoch_end(self, state.history)
+            if stop and self.run is not None:
+                self.run.stopped = type(callback).__name__
+            if self.state is not state:
+                return
+
+    def _validate(self, interrupt: Interrupt) -> dict[str, float]:
+        if self.validation is None or self.run is None:
+            return {"loss": NAN, "accuracy": NAN}
+        return measure(self.model, self.loss, self.validation, max(self.run.batch_size, 256), interrupt)
+
+    def _record(self, scores: dict[str, float]) -> None:
+        """The epoch's entry in the history, and its line."""
+        position, history = self.run, self.history
+        assert position is not None
+        position.tick()
         history.append(
-            train_loss=run.total / count,
-            train_accuracy=run.right / count,
+            train_loss=position.total / position.images,
+            train_accuracy=position.right / position.images,
             val_loss=scores["loss"],
             val_accuracy=scores["accuracy"],
-            lr=optimizer.lr,
-            seconds=run.seconds,
+            lr=self.optimizer.lr,
+            seconds=position.seconds,
         )
-        run.end_epoch()
-        line.line(epoch_line(history, run.epochs, self.validation is not None))
+        position.end_epoch()
+        self.say(epoch_line(history, position.epochs, self.validation is not None))
 
-    def _run(
-        self,
-        data: Samples,
-        index: np.ndarray,
-        train: bool,
-        moves: np.ndarray | None = None,
-        views: Views | None = None,
-    ) -> tuple[float, float]:
-        """Forward pass and loss of one batch -> loss, number of right answers (NaN without classes)."""
-        model, loss = self.model, self.loss
-        # The last step's arrays go first, so that one step's memory is all that is ever needed.
-        model.release()
-        backend = kernels.current()
-        if views is not None:
-            scores = backend.enter(model.predict(data.images[index], len(index), views))
-        else:
-            scores = model.run(backend.gather(data.images, index, data.scale, data.shift, moves=moves), train)
-        value = loss.run(scores, data.target[index])
-        if loss.correct is not None:
-            return value, loss.correct
-        if data.labels is None:
-            return value, NAN
-        return value, float(np.count_nonzero(backend.leave(scores).argmax(axis=1) == data.labels[index]))
+    def _interrupted(self, between_steps: bool) -> None:
+        self.history.interrupted = True
+        if self.average is not None:
+            self.average.apply()
+        self.say(f"interrupted: the history has {self.history.epochs} epochs")
+        if between_steps:
+            for callback in self.callbacks:
+                callback.on_interrupt(self, self.history)
 
-    def _evaluate(
-        self, data: Samples, batch_size: int, interrupt: Interrupt, views: Views | None = None
-    ) -> dict[str, float]:
-        total = right = 0.0
-        order = np.arange(len(data.images))
-        for start in range(0, len(order), batch_size):
-            index = order[start : start + batch_size]
-            loss, correct = self._run(data, index, False, None, views)
-            total += loss * len(index)
-            right += correct
-            interrupt.check()
-        self.model.release()
-        return {"loss": total / len(order), "accuracy": right / len(order)}
-
-    def _overflow(self, loss: float, images: np.ndarray, epoch: int, step: int) -> FloatingPointError:
-        cause = first_non_finite(self.model, images)
-        return FloatingPointError(
-            f"Trainer: the loss became {loss} in epoch {epoch + 1}, step {step + 1}: {cause}."
-            f" Often a smaller learning rate than {self.optimizer.lr:g} helps, or scaled inputs"
-        )
+    def _finish(self, callbacks: Sequence[Callback], history: History) -> None:
+        """Tell the callbacks that the run is over, and after Ctrl-C whether they have left the weights as they were."""
+        weights = self.model.state() if history.interrupted else {}
+        for callback in callbacks:
+            callback.on_fit_end(self, history)
+        if weights and all((weights[name] == array).all() for name, array in self.model.state().items()):
+            self.say("the weights are those of the last step" + ", averaged" * (self.average is not None))
 
     # ---- on disk -----------------------------------------------------------------------------------------------------
 
@@ -253,19 +300,21 @@ class Trainer:
     def load(self, path: str | os.PathLike[str]) -> Trainer:
         """Take everything from a file that `save` wrote, minidl's default generator included; returns self.
 
+        Settings stay those of the script; so does the learning rate, if that is another than the one which the script
+        that wrote the file had set. In a callback of the running `fit` the run goes on from the file (see `Callback`).
         On any error everything is as it was. Raises OSError if the file cannot be read, ValueError or TypeError that
-        names the file if it is no checkpoint, of another version, or of another model or optimiser.
+        names the file if it is no checkpoint, of another version, or of another model or optimiser; in a callback also
+        if it is that of another run.
         """
         content = safetensors.load(path)
         try:
-            checkpoint.unpack(self, content)
+            if self._call is None or not self._going_on():
+                checkpoint.unpack(self, content)
+            else:
+                with unchanged_on_error(self):
+                    checkpoint.unpack(self, content)
+                    go_on_from_loaded(self, self._call)
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Trainer: {os.fspath(path)!r}: {error}") from error
         return self
-
-    def callback_states(self) -> list[checkpoint.State]:
-        """Class name and state of each callback of the last `fit` that has one, or what `load` found; for `save`."""
-        if self.callbacks:
-            return [(type(callback).__name__, state) for callback in self.callbacks if (state := callback.state())]
-        return self.waiting_states

@@ -13,7 +13,7 @@ import pytest
 import minidl
 from minidl import safetensors
 from minidl.data.augment.transforms import Crop, Cutout, Flip
-from minidl.training.position import Run
+from minidl.training.position import Position
 
 N, BATCH, EPOCHS = 50, 8, 3
 STEPS = 7
@@ -456,10 +456,10 @@ def test_checkpoints_refuse_bad_arguments(name, value, error):
 
 
 def test_a_run_describes_itself_completely():
-    run = Run(10, 4, 3, 0, 7)
+    run = Position(10, 4, 3, 0, 7)
     run.order()
     run.add(4, 0.5, float("nan"))
-    again = Run.from_json(json.loads(json.dumps(run.to_json())))
+    again = Position.from_json(json.loads(json.dumps(run.to_json())))
     assert repr(again.to_json()) == repr(run.to_json())
     np.testing.assert_array_equal(again.order(), run.order())
     again.end_epoch(), run.end_epoch()

@@ -334,13 +334,14 @@ class Scripted(minidl.Trainer):
         self.model.parameters()[0].data[...] = -1
         return self
 
-    def _epoch(self, train, run, line, interrupt):
+    def _epoch(self, train, interrupt):
         epoch = self.history.epochs
         self.model.parameters()[0].data[...] = epoch
         value = self.values[epoch]
         self.history.append(
             train_loss=1 - value, train_accuracy=value, val_loss=1 - value, val_accuracy=value, lr=0.1, seconds=0
         )
+        return True
 
 
 def scripted(values, callback, data, validation=True):

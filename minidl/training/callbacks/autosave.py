@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from minidl.kernels import checks
 from minidl.support import atomic
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.non_finite import non_finite_parameter
+from minidl.training.state import Training
 
 
 class Checkpoint(Callback):
@@ -25,7 +25,8 @@ class Checkpoint(Callback):
     end of a run and Ctrl-C are always written.
 
     What is written is the position after a finished step, before another callback's `on_fit_end` changes the weights:
-    with `KeepBest` the file holds the last weights, and the best ones beside them.
+    with `KeepBest` the file holds the last weights, and the best ones beside them. Weights that are not finite are not
+    written: a warning names the parameter, and an older file stays.
 
     Raises TypeError or ValueError for other arguments, FileNotFoundError before the first step if the folder does not
     exist, OSError if a write fails; the file is then as it was, and so is the training: `fit(resume=True)` goes on.
@@ -47,17 +48,17 @@ class Checkpoint(Callback):
             )
         self._written = 0.0
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Check the folder, start the clock."""
         atomic.check_folder("Checkpoint", self.path)
         self._written = time.monotonic()
 
-    def on_step_end(self, trainer: Trainer, history: History) -> None:
+    def on_step_end(self, trainer: Training, history: History) -> None:
         """Write if `every_seconds` have passed."""
         if self.every_seconds is not None and time.monotonic() - self._written >= self.every_seconds:
             self._write(trainer)
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Write if the epoch, the clock or the end of the run says so."""
         run = trainer.run
         due = self.every_epochs is not None and history.epochs % self.every_epochs == 0
@@ -67,10 +68,31 @@ class Checkpoint(Callback):
             self.on_step_end(trainer, history)
         return None
 
-    def on_interrupt(self, trainer: Trainer, history: History) -> None:
+    def on_interrupt(self, trainer: Training, history: History) -> None:
         """Write."""
         self._write(trainer)
 
-    def _write(self, trainer: Trainer) -> None:
-        trainer.save(self.path)
+    def _write(self, trainer: Training) -> None:
+        bad = non_finite_parameter(trainer.model)
+        if bad:
+            kept = f"{os.fspath(self.path)!r} stays as it was" if self.path.exists() else "nothing was written"
+            warnings.warn(f"Checkpoint: the parameter {bad} is not finite; {kept}", stacklevel=3)
+        else:
+            trainer.save(self.path)
         self._written = time.monotonic()
+
+
+def in_order(callbacks: Callback | Iterable[Callback]) -> list[Callback]:
+    """One callback or several, checked, every `Checkpoint` last: it must hold what all others made of the epoch.
+
+    Raises TypeError for anything else.
+    """
+    if isinstance(callbacks, Callback):
+        return [callbacks]
+    if isinstance(callbacks, type) or not isinstance(callbacks, Iterable):
+        raise TypeError(f"Trainer: callbacks must be a Callback or a list of them, got {callbacks!r}")
+    listed = list(callbacks)
+    for callback in listed:
+        if isinstance(callback, type) or not hasattr(callback, "on_epoch_end"):
+            raise TypeError(f"Trainer: callbacks must hold objects such as minidl.KeepBest(), got {callback!r}")
+    return sorted(listed, key=lambda callback: isinstance(callback, Checkpoint))

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from minidl.training.history import History
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.state import Training
 
 
 class Callback:
     """Base of all callbacks; each method does nothing until a subclass writes it.
 
-    They are called in the order in which `fit` got them, every `Checkpoint` after all others.
+    They are called in the order in which `fit` got them, every `Checkpoint` after all others. trainer: the `Trainer`.
+
+    `trainer.load(path)` within `on_step_end` or `on_epoch_end` takes the run back to a checkpoint of it: model,
+    optimiser, history, generators and the states of the callbacks are then those of the file, no further callback is
+    called for that moment, and the next step is the one after the checkpoint. What a callback must know beyond that it
+    keeps out of its `state`. `trainer.fit` within a callback is a RuntimeError, but for `on_fit_end`.
     """
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Called once, before the first step; when a run is resumed, before `load_state`. Forget an earlier run here.
 
         `trainer.history` and `trainer.run` are those of the run, also when it is resumed.
         """
 
-    def on_step_end(self, trainer: Trainer, history: History) -> None:
+    def on_step_end(self, trainer: Training, history: History) -> None:
         """Called after each step, whose loss is the last of `history.step_loss`.
 
         It costs nothing where no callback writes it.
         """
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Called after each epoch, whose numbers are the last of `history`. Return True to end the training."""
         return None
 
-    def on_interrupt(self, trainer: Trainer, history: History) -> None:
+    def on_interrupt(self, trainer: Training, history: History) -> None:
         """Called after Ctrl-C, between two steps, before any `on_fit_end`; not after a second Ctrl-C."""
 
-    def on_fit_end(self, trainer: Trainer, history: History) -> None:
+    def on_fit_end(self, trainer: Training, history: History) -> None:
         """Called once at the end: after the last epoch, an early stop or Ctrl-C; not after an error."""
 
     def state(self) -> dict[str, Any]:

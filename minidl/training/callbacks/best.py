@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History, direction
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.state import Training
 
 
 class KeepBest(Callback):
@@ -30,14 +28,14 @@ class KeepBest(Callback):
         self.best_value = float("nan")
         self._weights: dict[str, np.ndarray] = {}
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Forget an earlier run. Raises ValueError if `monitor` needs validation data and there are none."""
         if self.monitor.startswith("val") and trainer.validation is None:
             who = type(self).__name__
             raise ValueError(f"{who}: monitor is {self.monitor}, but fit has no validation data")
         self.best_epoch, self.best_value, self._weights = None, float("nan"), {}
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Copy the weights if they are the best so far."""
         value = history[self.monitor][-1]
         if self._improves(value):
@@ -45,10 +43,15 @@ class KeepBest(Callback):
             self._weights = trainer.model.state()
         return None
 
-    def on_fit_end(self, trainer: Trainer, history: History) -> None:
-        """Give the best weights back."""
+    def on_fit_end(self, trainer: Training, history: History) -> None:
+        """Give the best weights back, and say which they are."""
+        parts = [self._reason()]
         if self.best_epoch is not None:
             trainer.model.load_state(self._weights)
+            value = f"{self.monitor} {self.best_value:.4f}"
+            parts.append(f"the weights are those of epoch {self.best_epoch + 1} ({value})")
+        if any(parts):
+            trainer.say(f"{type(self).__name__}: {'; '.join(filter(None, parts))}")
 
     def state(self) -> dict[str, Any]:
         """What is watched, the best epoch, its number and its weights."""
@@ -64,12 +67,18 @@ class KeepBest(Callback):
         weights = {name: value for name, value in state.items() if name.startswith("weights.")}
         self._weights = {name.partition(".")[2]: array for name, array in weights.items()}
 
+    def _reason(self) -> str:
+        """Why this callback has ended the run; "" if it has not."""
+        return ""
+
     def _improves(self, value: float) -> bool:
         return value == value and (self.best_epoch is None or self._sign * (value - self.best_value) > 0)
 
 
 class EarlyStopping(KeepBest):
     """End the training when `monitor` has not improved for `patience` epochs; the best weights always come back.
+
+    At the end one line says why, and which epoch's weights these are.
 
     monitor: as in `KeepBest`. patience: epochs without improvement to wait, an int of at least 1. min_delta: an
     improvement must be larger than this, in the unit of `monitor`; at least 0.
@@ -86,12 +95,12 @@ class EarlyStopping(KeepBest):
         self._waited = 0
         self._reference = float("nan")
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Forget an earlier run."""
         super().on_fit_begin(trainer)
         self._waited, self._reference = 0, float("nan")
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Copy the weights if they are the best so far; count the epochs without a real improvement."""
         super().on_epoch_end(trainer, history)
         value = history[self.monitor][-1]
@@ -110,3 +119,9 @@ class EarlyStopping(KeepBest):
         """Go on from a `state`. Raises ValueError if that watched something else."""
         super().load_state(state)
         self._waited, self._reference = state["waited"], state["reference"]
+
+    def _reason(self) -> str:
+        if self._waited < self.patience:
+            return ""
+        by = f" by more than {self.min_delta:g}" if self.min_delta else ""
+        return f"{self.monitor} has not improved{by} for {self._waited} epoch{'s' * (self._waited > 1)}"

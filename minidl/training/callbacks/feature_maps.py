@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from minidl.model import as_images
 from minidl.support import atomic
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.state import Training
 
 WIDTH = 640
 """Least width of the animation in pixels; images are enlarged by a whole number."""
@@ -72,25 +70,25 @@ class FeatureMaps(Callback):
         self.frames: list[np.ndarray] = []
         self._texts: list[str] = []
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Check what is needed at the end; record the first frame."""
         _pillow()
         atomic.check_folder(type(self).__name__, self.path)
         self.frames, self._texts = [], []
         self._record(trainer, trainer.history)
 
-    def on_step_end(self, trainer: Trainer, history: History) -> None:
+    def on_step_end(self, trainer: Training, history: History) -> None:
         """Record a frame if one is due."""
         if self.every_steps is not None and len(history.step_loss) % self.every_steps == 0:
             self._record(trainer, history)
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Record a frame if one is due."""
         if self.every_steps is None and history.epochs % self.every_epochs == 0:
             self._record(trainer, history)
         return None
 
-    def on_fit_end(self, trainer: Trainer, history: History) -> None:
+    def on_fit_end(self, trainer: Training, history: History) -> None:
         """Write the animation."""
         atomic.replace(self.path, [self.gif()])
 
@@ -125,7 +123,7 @@ class FeatureMaps(Callback):
         pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0)
         return file.getvalue()
 
-    def _record(self, trainer: Trainer, history: History) -> None:
+    def _record(self, trainer: Training, history: History) -> None:
         """Add a frame for the weights as they are."""
         from minidl.plots import arrays
 

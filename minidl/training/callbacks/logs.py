@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from minidl.support import atomic
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import KEYS, History
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.state import Training
 
 
 class EpochLog(Callback):
@@ -20,37 +17,39 @@ class EpochLog(Callback):
 
     path: the file. The first epoch that ends writes it anew, with all epochs of the history: one, or, if a run was
     resumed, those before it too. That drops the half line of a killed writer, and the epochs after the checkpoint. The
-    epochs that follow are appended. Raises FileNotFoundError before the first step if the folder does not exist,
-    OSError where the file cannot be written.
+    epochs that follow are appended; where a callback has gone back to a checkpoint the file is written anew. Raises
+    FileNotFoundError before the first step if the folder does not exist, OSError where the file cannot be written.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._begun = False
+        self._written: int | None = None
+        """Epochs in the file; None before the first of this run."""
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Check the folder."""
         atomic.check_folder(type(self).__name__, self.path)
-        self._begun = False
+        self._written = None
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Append the epoch."""
-        if not self._begun:
+        if self._written != history.epochs - 1:
             self._rewrite(history)
             return None
         with self.path.open("a", encoding="utf-8", newline="") as file:
             file.write(self._line(history, history.epochs - 1))
+        self._written = history.epochs
         return None
 
-    def on_fit_end(self, trainer: Trainer, history: History) -> None:
-        """Write the epochs of a resumed run that had none left to do."""
-        if not self._begun and history.epochs:
+    def on_fit_end(self, trainer: Training, history: History) -> None:
+        """Write the epochs of a run that has gone back, or was resumed, and had none left to do."""
+        if self._written != history.epochs and history.epochs:
             self._rewrite(history)
 
     def _rewrite(self, history: History) -> None:
         lines = [self._head(), *(self._line(history, epoch) for epoch in range(history.epochs))]
         atomic.replace(self.path, ["".join(lines).encode()])
-        self._begun = True
+        self._written = history.epochs
 
     def _head(self) -> str:
         return ""

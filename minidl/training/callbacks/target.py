@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from minidl.kernels import checks
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History
-
-if TYPE_CHECKING:
-    from minidl.training.trainer import Trainer
+from minidl.training.state import Training
 
 MONITORS = ("val_accuracy", "train_accuracy")
 
@@ -28,11 +24,11 @@ class StopAtAccuracy(Callback):
             raise ValueError(f"StopAtAccuracy: monitor must be one of {', '.join(MONITORS)}, got {monitor!r}")
         self.monitor = monitor
 
-    def on_fit_begin(self, trainer: Trainer) -> None:
+    def on_fit_begin(self, trainer: Training) -> None:
         """Check that there are validation data where they are needed."""
         if self.monitor == "val_accuracy" and trainer.validation is None:
             raise ValueError("StopAtAccuracy: monitor is val_accuracy, but fit has no validation data")
 
-    def on_epoch_end(self, trainer: Trainer, history: History) -> bool | None:
+    def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Whether the target is reached; NaN never reaches it."""
         return history[self.monitor][-1] >= self.target

@@ -1,0 +1,66 @@
+"""What a script has set, in words: by this a run that is resumed tells what is different now."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
+from typing import Any
+
+from minidl.layers.walk import walk
+from minidl.model import label
+from minidl.training.state import Training
+
+PLAIN = (bool, int, float, str, type(None))
+
+
+def settings(training: Training, callbacks: Iterable[Any] = ()) -> dict[str, str]:
+    """Every setting of optimiser, loss, average, layers and callbacks that can be told in words, by its name.
+
+    "lr" is the schedule, or the constant rate; a rate that only the run itself has changed counts as what it was.
+    """
+    named = [("optimizer", training.optimizer), ("loss", training.loss), ("average", training.average)]
+    named += [(label(layer), layer) for layer in walk(training.model)]
+    named += [(type(callback).__name__, callback) for callback in callbacks]
+    found = {f"{name}.{key}": text for name, value in named for key, text in _told(value)}
+    schedule, rate = getattr(training.optimizer, "schedule", None), training.optimizer.lr
+    found["lr"] = repr(rate) if schedule is None else _words(schedule) or type(schedule).__name__
+    run = training.state
+    if schedule is None and run.rate in (None, rate):
+        found["lr"] = run.settings.get("lr", found["lr"])
+    return found
+
+
+def differences(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """ "lr 0.05 (was 0.1)" for each setting of both that differs, by name."""
+    return [f"{name} {now[name]} (was {was[name]})" for name in sorted(was) if name in now and was[name] != now[name]]
+
+
+def _told(owner: Any) -> Iterator[tuple[str, str]]:
+    """The constructor's arguments that the object has kept under their names, lr apart, as texts."""
+    if owner is None:
+        return
+    kept = vars(owner) if hasattr(owner, "__dict__") else {}
+    try:
+        names = inspect.signature(type(owner)).parameters
+    except (TypeError, ValueError):  # a class that does not tell
+        return
+    for name in names:
+        if name == "optimizer" and name in kept:
+            yield from _told(kept[name])
+        elif name in kept and name not in ("lr", "name"):
+            value = kept[name]
+            text = _words(getattr(value, "groups", value))
+            if text:
+                yield name, text
+
+
+def _words(value: Any) -> str:
+    """A value as Python writes it; "" where that does not say everything and nothing else."""
+    if isinstance(value, PLAIN) or (is_dataclass(value) and not isinstance(value, type)):
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return repr(value) if all(_words(each) for each in value) else ""
+    if isinstance(value, dict):
+        return repr(value) if all(_words(each) for each in value.values()) else ""
+    return getattr(value, "__qualname__", "") if callable(value) else ""

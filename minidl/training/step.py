@@ -1,0 +1,81 @@
+"""One step of a training: forward, loss, backward, update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minidl import kernels
+from minidl.losses import Loss
+from minidl.model import Model
+from minidl.training.samples import Batch
+
+NAN = float("nan")
+
+
+class Measured(NamedTuple):
+    """loss: mean over the batch. right: how many of its images were answered rightly; NaN without classes."""
+
+    loss: float
+    right: float
+
+
+class NonFiniteLoss(FloatingPointError):
+    """A loss that is no finite number, found before anything was changed by it; `loss` is that number."""
+
+    def __init__(self, loss: float) -> None:
+        super().__init__(f"the loss became {loss}")
+        self.loss = loss
+
+
+class Step:
+    """The way of a batch through a model and back; made anew where the list of parameters may have changed.
+
+    optimizer: None where nothing is updated.
+    """
+
+    def __init__(self, model: Model, loss: Loss, optimizer: Any = None) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.parameters = model.parameters()
+
+    def train(self, batch: Batch) -> Measured:
+        """One whole step. Raises NonFiniteLoss before the backward pass, and as the optimiser's `step`."""
+        measured = self.forward(batch, train=True)
+        if not math.isfinite(measured.loss):
+            raise NonFiniteLoss(measured.loss)
+        self.backward()
+        # Here every parameter's grad is that of this batch; what other machines found is to be added before the update.
+        self.update()
+        return measured
+
+    def forward(self, batch: Batch, train: bool = False, scores: Callable[[Batch], Any] | None = None) -> Measured:
+        """Scores and loss of a batch. train: whether a `backward` follows.
+
+        scores: gives the backend's array of scores in place of the model's `run`.
+        """
+        # The last step's arrays go first, so that one step's memory is all that is ever needed.
+        self.model.release()
+        found = self.model.run(batch.enter(), train) if scores is None else scores(batch)
+        loss = self.loss.run(found, batch.target)
+        return Measured(loss, self._right(found, batch))
+
+    def backward(self) -> None:
+        """Set the gradients of all parameters, from the last `forward`."""
+        self.model.run_backward(self.loss.dlogits)
+
+    def update(self) -> None:
+        """Let the optimiser change the parameters."""
+        self.optimizer.step(self.parameters)
+
+    def _right(self, scores: Any, batch: Batch) -> float:
+        if self.loss.correct is not None:
+            return self.loss.correct
+        labels = batch.labels
+        if labels is None:
+            return NAN
+        return float(np.count_nonzero(kernels.current().leave(scores).argmax(axis=1) == labels))
