@@ -9,6 +9,7 @@ metadata   format, producer, mean, std, and state: a JSON object with run (the p
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -102,11 +103,11 @@ def unpack(training: Training, content: Content) -> None:
     # From here on nothing can fail.
     training.model.mean, training.model.std = mean, std
     # A rate that the script has changed since the file was written holds, as all its settings do.
-    if was.get("lr", rate) == rate:
+    same = was.get("lr", rate) == rate
+    if same:
         training.optimizer.lr = lr
-    training.state = State(
-        history, position, training.validation, waiting=states, settings=was, rate=training.optimizer.lr
-    )
+    left = training.optimizer.lr if same else math.nan
+    training.state = State(history, position, training.validation, waiting=states, settings=was, rate=left)
     # In place: layers may share one generator.
     random.generator().bit_generator.state = default.bit_generator.state
     for path, layer in mine.items():

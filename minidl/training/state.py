@@ -35,7 +35,7 @@ class State:
     of the last `fit`. waiting: states of callbacks that a file held, until a `fit` hands them out. settings: what the
     script that began or resumed the run had set, in words, by name (see `minidl.training.settings`). rate: the
     learning rate that the run has left in the optimiser, by which one that the script has set since is known; None
-    while it runs.
+    while it runs, NaN where it has left none.
     """
 
     history: History = field(default_factory=History)

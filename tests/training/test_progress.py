@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import sys
 
+import numpy as np
 import pytest
 
+import minidl
 from minidl.training import progress as module
+from minidl.training.history import History
 from minidl.training.progress import LiveLine, Progress, TqdmLine, duration, numbers, progress
 
 NAN = float("nan")
@@ -134,3 +137,40 @@ def test_duration(seconds, text):
 def test_numbers_leave_out_an_unknown_accuracy():
     assert numbers("val", 0.12244, 0.96234) == "val loss 0.1224  acc  96.23 %"
     assert numbers("", 0.5, NAN) == "loss 0.5000"
+
+
+class Tee:
+    """What scripts put in the place of sys.stdout: it can write, and no more."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+def fitted():
+    model = minidl.Model(minidl.Linear(2, 2, rng=1))
+    run = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1))
+    return run.fit((np.eye(2, dtype=np.float32), [0, 1]), epochs=2, seed=0)
+
+
+def test_streams_of_somebody_s_own_get_one_line_an_epoch(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Tee())
+    history = fitted()
+    lines = sys.stdout.text.splitlines()
+    assert [line[:9] for line in lines] == ["epoch 1/2", "epoch 2/2"]
+    assert f"train loss {history['train_loss'][1]:.4f}" in lines[1]
+
+
+def test_without_a_stream_nothing_is_printed(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)
+    assert fitted().epochs == 2
+
+
+def test_a_validation_loss_that_is_nan_is_shown():
+    history = History()
+    history.append(train_loss=0.5, train_accuracy=0.25, val_loss=NAN, val_accuracy=0.1, lr=0.1, seconds=1)
+    line = "epoch 1/3  train loss 0.5000  acc  25.00 %  val loss nan  acc  10.00 %  lr 0.1  1.0 s"
+    assert module.epoch_line(history, 3, validated=True) == line
+    assert module.epoch_line(history, 3, validated=False) == line.replace("  val loss nan  acc  10.00 %", "")

@@ -303,6 +303,52 @@ def test_an_input_that_is_no_number_is_named(data):
         fit(trainer(), (x, data[1]), batch_size=50)
 
 
+class Overflowing:
+    """An optimiser whose step number `at` makes a weight infinite."""
+
+    def __init__(self, at):
+        self.optimizer, self.at, self.steps, self.lr = minidl.SGD(0.1), at, 0, 0.1
+
+    def progress(self, epoch, epochs):
+        pass
+
+    def step(self, parameters):
+        self.steps += 1
+        self.optimizer.step(parameters)
+        if self.steps == self.at:
+            parameters[2].data[1, 2] = np.inf
+
+    def state(self):
+        return self.optimizer.state()
+
+
+def test_weights_are_checked_after_the_last_step_of_an_epoch(data, tmp_path):
+    def overflowing(at):
+        run = trainer()
+        run.optimizer = Overflowing(at)
+        return run
+
+    run, path = overflowing(14), tmp_path / "f"
+    with (
+        pytest.warns(UserWarning, match=r"Checkpoint: the parameter 2\.weight is not finite; .*f' stays as it was"),
+        pytest.raises(
+            FloatingPointError, match=r"the parameter 2\.weight is not finite after the last step of epoch 2"
+        ),
+    ):
+        fit(run, data, epochs=2, callbacks=[minidl.Checkpoint(path, every_seconds=0)])
+    assert run.history.epochs == 1
+    tensors, _ = minidl.safetensors.load(path)
+    assert len(tensors["history.step_loss"]) == 13
+    assert all(np.isfinite(array).all() for name, array in tensors.items() if name.startswith("model."))
+    # Without a file before, none is written.
+    with (
+        pytest.warns(UserWarning, match="nothing was written"),
+        pytest.raises(FloatingPointError, match="last step of epoch 1"),
+    ):
+        fit(overflowing(1), (data[0][:8], data[1][:8]), callbacks=[minidl.Checkpoint(tmp_path / "g", every_seconds=0)])
+    assert not (tmp_path / "g").exists()
+
+
 def test_the_diagnosis_leaves_running_statistics_alone(rng):
     model = minidl.Model(minidl.BatchNorm1D(3), minidl.Linear(3, 2, rng=0))
     before = model.state()
@@ -400,6 +446,50 @@ def test_callbacks_that_watch_validation_need_it(data):
 def test_callbacks_refuse_bad_arguments(make):
     with pytest.raises(ValueError, match=r"monitor must|patience must|min_delta must"):
         make()
+
+
+def test_early_stopping_says_why_it_ended_and_whose_weights_came_back(data, capsys):
+    def told(values, **arguments):
+        model = minidl.Model(minidl.Linear(3, 3))
+        run = Scripted(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD()).script(values)
+        callback = minidl.EarlyStopping("val_accuracy", **arguments)
+        fit(run, data, validation=data, epochs=len(values), callbacks=callback, verbose=True)
+        return capsys.readouterr().out.splitlines()
+
+    assert told([0.1, 0.5, 0.3, 0.4], patience=2) == [
+        "EarlyStopping: val_accuracy has not improved for 2 epochs; the weights are those of epoch 2"
+        " (val_accuracy 0.5000)"
+    ]
+    assert told([0.1, 0.11], patience=1, min_delta=0.05) == [
+        "EarlyStopping: val_accuracy has not improved by more than 0.05 for 1 epoch; the weights are those of epoch 2"
+        " (val_accuracy 0.1100)"
+    ]
+    assert told([0.1, 0.2], patience=2) == ["EarlyStopping: the weights are those of epoch 2 (val_accuracy 0.2000)"]
+    assert told([NAN, NAN], patience=2) == ["EarlyStopping: val_accuracy has not improved for 2 epochs"]
+
+
+def test_one_callback_needs_no_list_and_anything_else_is_refused(data):
+    seen = []
+    fit(trainer(), data, epochs=2, callbacks=Each(lambda _, history: seen.append(history.epochs)))
+    fit(trainer(), data, callbacks=(Each(lambda _, history: seen.append(history.epochs)) for _ in range(2)))
+    assert seen == [1, 2, 1, 1]
+    for callbacks in (minidl.KeepBest, 3, [minidl.KeepBest], [print]):
+        with pytest.raises(TypeError, match="Trainer: callbacks must"):
+            fit(trainer(), data, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("seed", [2**31, 2**63 - 1, 2**63, np.uint64(2**63)])
+def test_seeds_reach_to_two_to_the_63(data, tmp_path, seed):
+    order = np.random.default_rng(int(seed)).permutation(50)
+    run, again = trainer(), trainer()
+    history = fit(run, data, seed=seed, callbacks=[minidl.Checkpoint(tmp_path / "f")])
+    loss = minidl.SoftmaxCrossEntropyLoss().forward(network().predict(data[0][order[:8]]), data[1][order[:8]])
+    assert history.step_loss[0] == pytest.approx(loss, rel=1e-6)
+    fit(run, data, seed=seed, epochs=2, resume=True)
+    fit(again, data, seed=seed, epochs=2, resume=tmp_path / "f")
+    assert weights(run) == weights(again)
+    with pytest.raises(ValueError, match=r"Trainer: seed must be at most 2\*\*63"):
+        fit(run, data, seed=2**63 + 1)
 
 
 # ---- history ---------------------------------------------------------------------------------------------------------
