@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -124,3 +126,27 @@ def test_the_curve(data):
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), found.losses)
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), found.smoothed)
     assert f"{found.suggestion:.2g}" in axes.get_legend().get_texts()[2].get_text()
+
+
+def test_the_curve_of_anything_with_its_four_attributes():
+    pytest.importorskip("matplotlib")
+    rates, losses = np.geomspace(1e-3, 1, 4), np.array([3.0, 2.0, 1.0, 5.0])
+    measured = SimpleNamespace(rates=rates, losses=losses, smoothed=losses / 2, suggestion=0.125)
+    axes = minidl.plots.range_test_figure(measured).axes[0]
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), losses / 2)
+    np.testing.assert_array_equal(axes.lines[2].get_xdata(), [0.125, 0.125])
+
+
+def test_gradients_that_cannot_be_clipped_end_the_test(data):
+    class Refusing(minidl.SGD):
+        def step(self, parameters):
+            if self.steps == self.at:
+                raise FloatingPointError("SGD: the gradients' norm must be finite to be clipped, got inf")
+            super().step(parameters)
+
+    optimizer = Refusing(0.1)
+    optimizer.at = 5
+    assert len(minidl.find_lr(trainer(optimizer), data, 1e-4, 1e-2, steps=20).rates) == 5
+    optimizer.at = 0
+    with pytest.raises(FloatingPointError, match="to be clipped, got inf"):
+        minidl.find_lr(trainer(optimizer), data)
