@@ -105,7 +105,7 @@ def _measure(
         index, order = order[:batch_size], order[batch_size:]
         trainer.optimizer.lr = float(rate)
         try:
-            loss = step.train(Batch(train, index)).loss
+            loss, _ = step.train(Batch(train, index))
         except NonFiniteLoss:
             break
         except FloatingPointError:  # gradients too large to be clipped

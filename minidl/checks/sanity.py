@@ -128,8 +128,8 @@ def _forward(model: Model, loss: Loss, batch: Batch) -> tuple[float, dict[str, f
             # A unit is a channel of a map, or a feature: all axes but the second are looked through.
             dead[label(layer)] = 1 - float(active.any(axis=(0, *range(2, active.ndim))).mean())
 
-    measured = Step(model, loss).forward(batch, scores=lambda batch: trace(model, batch.enter(), False, visit))
-    return measured.loss, dead
+    first, _ = Step(model, loss).forward(batch, scores=lambda batch: trace(model, batch.enter(), False, visit))
+    return first, dead
 
 
 def _gradients(model: Model, loss: Loss, batch: Batch) -> dict[str, float]:

@@ -24,14 +24,14 @@ def measure(
     """
 
     def through_views(batch: Batch) -> Any:
-        return kernels.current().enter(model.predict(batch.images, len(batch), views))
+        return kernels.current().enter(model.predict(batch.images(), len(batch.rows), views))
 
     step = Step(model, loss)
     total = right = 0.0
     for batch in batches(data, batch_size):
-        measured = step.forward(batch, scores=None if views is None else through_views)
-        total += measured.loss * len(batch)
-        right += measured.right
+        value, correct = step.forward(batch, scores=None if views is None else through_views)
+        total += value * len(batch.rows)
+        right += correct
         interrupt.check()
     model.release()
     return {"loss": total / len(data.images), "accuracy": right / len(data.images)}

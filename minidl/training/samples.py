@@ -35,38 +35,29 @@ class Samples(NamedTuple):
     plan: Plan | None = None
 
 
-class Batch:
-    """The rows `index` (N,) of `Samples`; moves: how each of their images is changed, for `gather`, or None."""
+class Batch(NamedTuple):
+    """`rows` (N,) of `Samples`, by their numbers; moves: how each of their images is changed, for `gather`, or None."""
 
-    __slots__ = ("index", "moves", "samples")
+    samples: Samples
+    rows: np.ndarray
+    moves: np.ndarray | None = None
 
-    def __init__(self, samples: Samples, index: np.ndarray, moves: np.ndarray | None = None) -> None:
-        self.samples = samples
-        self.index = index
-        self.moves = moves
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @property
     def images(self) -> np.ndarray:
         """As they are in the samples, neither scaled nor moved."""
-        return self.samples.images[self.index]
+        return self.samples.images[self.rows]
 
-    @property
     def target(self) -> np.ndarray:
         """As the loss's `run` takes it."""
-        return self.samples.target[self.index]
+        return self.samples.target[self.rows]
 
-    @property
     def labels(self) -> np.ndarray | None:
         """Class indices where the target is one-hot, else None."""
-        return None if self.samples.labels is None else self.samples.labels[self.index]
+        return None if self.samples.labels is None else self.samples.labels[self.rows]
 
     def enter(self) -> Any:
         """The images as the backend's array, scaled and moved, in one pass."""
-        images, _, _, scale, shift, _ = self.samples
-        return kernels.current().gather(images, self.index, scale, shift, moves=self.moves)
+        data = self.samples
+        return kernels.current().gather(data.images, self.rows, data.scale, data.shift, moves=self.moves)
 
 
 def training_batches(samples: Samples, position: Position, epoch: int) -> Iterator[Batch]:
@@ -76,8 +67,8 @@ def training_batches(samples: Samples, position: Position, epoch: int) -> Iterat
     if samples.plan is not None:
         moves = replace(samples.plan, seed=position.draw or 0).moves(epoch, order)
     for start in range(position.done, len(order), position.batch_size):
-        rows = slice(start, start + position.batch_size)
-        yield Batch(samples, order[rows], None if moves is None else moves[rows])
+        part = slice(start, start + position.batch_size)
+        yield Batch(samples, order[part], None if moves is None else moves[part])
 
 
 def batches(samples: Samples, batch_size: int) -> Iterator[Batch]:

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from minidl import kernels
 from minidl.losses import Loss
 from minidl.model import Model
+from minidl.optim.weight_average import WeightAverage
 from minidl.training.samples import Batch
 
 NAN = float("nan")
 
 
-class Measured(NamedTuple):
-    """loss: mean over the batch. right: how many of its images were answered rightly; NaN without classes."""
-
-    loss: float
-    right: float
+Measured = tuple[float, float]
+"""Mean loss over the batch, and how many of its images were answered rightly; NaN without classes."""
 
 
 class NonFiniteLoss(FloatingPointError):
-    """A loss that is no finite number, found before anything was changed by it; `loss` is that number."""
+    """The `loss` of a `batch` that is no finite number, found before anything was changed by it."""
 
-    def __init__(self, loss: float) -> None:
+    def __init__(self, loss: float, batch: Batch) -> None:
         super().__init__(f"the loss became {loss}")
         self.loss = loss
+        self.batch = batch
 
 
 class Step:
     """The way of a batch through a model and back; made anew where the list of parameters may have changed.
 
-    optimizer: None where nothing is updated.
+    optimizer: None where nothing is updated. average: follows the weights after each update.
     """
 
-    def __init__(self, model: Model, loss: Loss, optimizer: Any = None) -> None:
+    def __init__(self, model: Model, loss: Loss, optimizer: Any = None, average: WeightAverage | None = None) -> None:
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
+        self.average = average
         self.parameters = model.parameters()
 
     def train(self, batch: Batch) -> Measured:
         """One whole step. Raises NonFiniteLoss before the backward pass, and as the optimiser's `step`."""
-        measured = self.forward(batch, train=True)
-        if not math.isfinite(measured.loss):
-            raise NonFiniteLoss(measured.loss)
+        measured = self.forward(batch, True)
+        if not math.isfinite(measured[0]):
+            raise NonFiniteLoss(measured[0], batch)
         self.backward()
         # Here every parameter's grad is that of this batch; what other machines found is to be added before the update.
         self.update()
@@ -61,21 +61,23 @@ class Step:
         # The last step's arrays go first, so that one step's memory is all that is ever needed.
         self.model.release()
         found = self.model.run(batch.enter(), train) if scores is None else scores(batch)
-        loss = self.loss.run(found, batch.target)
-        return Measured(loss, self._right(found, batch))
+        loss = self.loss.run(found, batch.target())
+        right = self.loss.correct
+        return loss, self._right(found, batch) if right is None else right
 
     def backward(self) -> None:
         """Set the gradients of all parameters, from the last `forward`."""
         self.model.run_backward(self.loss.dlogits)
 
     def update(self) -> None:
-        """Let the optimiser change the parameters."""
+        """Let the optimiser change the parameters, and the average follow."""
         self.optimizer.step(self.parameters)
+        if self.average is not None:
+            self.average.step()
 
     def _right(self, scores: Any, batch: Batch) -> float:
-        if self.loss.correct is not None:
-            return self.loss.correct
-        labels = batch.labels
+        """For a loss that does not count them."""
+        labels = batch.labels()
         if labels is None:
             return NAN
         return float(np.count_nonzero(kernels.current().leave(scores).argmax(axis=1) == labels))

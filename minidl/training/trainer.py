@@ -20,11 +20,11 @@ from minidl.training.non_finite import check_weights, overflow
 from minidl.training.position import Position, as_seed, describe
 from minidl.training.progress import Progress, epoch_line, progress
 from minidl.training.resume import Call, begin, go_on_from_loaded
-from minidl.training.samples import Batch, Samples, fingerprint, prepare, training_batches
+from minidl.training.samples import Samples, fingerprint, prepare, training_batches
 from minidl.training.settings import settings
 from minidl.training.snapshot import unchanged_on_error
 from minidl.training.state import State
-from minidl.training.step import NAN, Measured, NonFiniteLoss, Step
+from minidl.training.step import NAN, NonFiniteLoss, Step
 
 if TYPE_CHECKING:
     from minidl.data.augment.pipeline import Transform
@@ -171,6 +171,8 @@ class Trainer:
                     if self._epoch(train, interrupt):
                         self._end_epoch()
                     interrupt.check()
+        except NonFiniteLoss as error:
+            raise overflow(self, error.loss, error.batch.images()) from None
         except KeyboardInterrupt as stop:
             if not self._going_on():
                 raise
@@ -197,16 +199,17 @@ class Trainer:
         """
         state, position, history = self.state, self.state.position, self.history
         assert position is not None
-        step = Step(self.model, self.loss, self.optimizer)
+        epoch, epochs, images = history.epochs, position.epochs, position.images
         if self.average is not None:
             self.average.train(self.model)
+        step = Step(self.model, self.loss, self.optimizer, self.average)
         hooks = self._step_hooks()
-        self._line.start(history.epochs + 1, position.epochs, position.images, position.done)
-        for batch in training_batches(train, position, history.epochs):
-            self.optimizer.progress(history.epochs + position.done / position.images, position.epochs)
-            measured = self._step(step, batch)
-            position.add(len(batch), *measured)
-            history.step_loss.append(measured.loss)
+        self._line.start(epoch + 1, epochs, images, position.done)
+        for batch in training_batches(train, position, epoch):
+            self.optimizer.progress(epoch + position.done / images, epochs)
+            loss, right = step.train(batch)
+            position.add(len(batch.rows), loss, right)
+            history.step_loss.append(loss)
             self._line.update(position.done, position.total / position.done, position.right / position.done)
             for hook in hooks:
                 hook(self, history)
@@ -218,16 +221,6 @@ class Trainer:
             self.average.apply()
         self._record(self._validate(interrupt))
         return True
-
-    def _step(self, step: Step, batch: Batch) -> Measured:
-        """A training step and its share in the average of the weights; an overflow is explained."""
-        try:
-            measured = step.train(batch)
-        except NonFiniteLoss as error:
-            raise overflow(self, error.loss, batch.images) from None
-        if self.average is not None:
-            self.average.step()
-        return measured
 
     def _step_hooks(self) -> list[Any]:
         """`on_step_end` of the callbacks that write it: it costs nothing where none does."""

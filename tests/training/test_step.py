@@ -30,11 +30,11 @@ def test_a_step_is_the_four_calls_one_by_one(data):
     step = Step(model, loss, minidl.SGD(0.1))
     samples = prepare("training", data, model, loss)
     index = np.array([3, 17, 0, 5])
-    measured = step.train(Batch(samples, index))
+    value, right = step.train(Batch(samples, index))
 
     logits = by_hand.forward(x[index], train=True)
-    assert measured.loss == pytest.approx(other.forward(logits, y[index]), rel=1e-12)
-    assert measured.right == np.count_nonzero(logits.argmax(axis=1) == y[index])
+    assert value == pytest.approx(other.forward(logits, y[index]), rel=1e-12)
+    assert right == np.count_nonzero(logits.argmax(axis=1) == y[index])
     by_hand.backward(other.backward())
     for p, q in zip(model.parameters(), by_hand.parameters(), strict=True):
         np.testing.assert_allclose(p.grad, q.grad, rtol=1e-12)
@@ -75,9 +75,9 @@ def test_a_loss_that_is_no_number_changes_nothing(data):
 def test_batches_have_all_rows_once(data):
     samples = prepare("training", data, network(), minidl.SoftmaxCrossEntropyLoss())
     parts = list(batches(samples, 8))
-    assert [len(part) for part in parts] == [8, 8, 4]
-    np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), data[0])
-    np.testing.assert_array_equal(np.concatenate([part.target for part in parts]), data[1])
-    assert parts[0].labels is None
+    assert [len(part.rows) for part in parts] == [8, 8, 4]
+    np.testing.assert_array_equal(np.concatenate([part.images() for part in parts]), data[0])
+    np.testing.assert_array_equal(np.concatenate([part.target() for part in parts]), data[1])
+    assert parts[0].labels() is None
     rows = prepare("training", (data[0], np.eye(3)[data[1]]), network(), minidl.MSELoss())
-    np.testing.assert_array_equal(next(batches(rows, 6)).labels, data[1][:6])
+    np.testing.assert_array_equal(next(batches(rows, 6)).labels(), data[1][:6])
