@@ -137,6 +137,6 @@ def train_one(
     }
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     model.save(out / "model.safetensors")
-    pictures = plots.save_report(model, history, judged, out, names, views=recipe.views)
+    pictures = plots.save_report(model, history, judged, out, names, views=recipe.views, loss=loss)
     print(f"{len(pictures)} pictures, weights, log and result: {out}")
     return result

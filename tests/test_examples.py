@@ -19,7 +19,9 @@ from minidl import data, kernels
 FOLDER = Path(__file__).parent.parent / "examples"
 SHARED = ("common", "recipes")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
-PICTURES = ["confusion.png", "curves.png", "feature_maps.png", "filters.png", "histograms.png", "mistakes.png"]
+PICTURES = [
+    f"{key}.png" for key in ("confusion", "curves", "feature_maps", "filters", "histograms", "mistakes", "overview")
+]
 LEFT = sorted([*PICTURES, "log.jsonl", "model.safetensors", "result.json"])
 
 

@@ -1,6 +1,8 @@
-"""Pictures of a training: `arrays` computes what is shown (numpy alone), `figures` draws it (extra `plot`, matplotlib).
+"""Pictures of a training: arrays of what is shown (numpy alone), and figures that draw it (extra `plot`, matplotlib).
 
-Figures are made without pyplot: no display is needed and no global state is touched.
+Figures are made without pyplot: no display is needed and no global state is touched. A notebook shows a figure that is
+the last value of a cell. Images are (N, C, H, W) as everywhere; (N, H, W, C) is taken where it can be nothing else, and
+(N, H, W) in grey.
 """
 
 from minidl.plots.arrays import (
@@ -10,29 +12,28 @@ from minidl.plots.arrays import (
     feature_maps,
     histogram,
     image_grid,
+    pictures,
     probabilities,
     to_unit,
     worst_mistakes,
 )
 from minidl.plots.augmentation import augmentation_figure, augmented_images
-from minidl.plots.figures import (
-    comparison_figure,
-    confusion_figure,
-    curves_figure,
-    feature_maps_figure,
-    filters_figure,
-    histograms_figure,
-    images_figure,
-    lines_figure,
-    mistakes_figure,
-)
+from minidl.plots.confusion import confusion_figure
+from minidl.plots.curves import comparison_figure, curves_figure, lines_figure
+from minidl.plots.figures import feature_maps_figure, histograms_figure, images_figure, mistakes_figure
+from minidl.plots.filters import filters_figure
 from minidl.plots.lr_range import range_test_figure
-from minidl.plots.report import save_report
+from minidl.plots.overview import overview_figure
+from minidl.plots.patches import Patches, patches_figure, strongest_patches
+from minidl.plots.prediction import prediction_figure
+from minidl.plots.report import Pictures, save_report
 from minidl.plots.strips import strips_figure
 
 __all__ = [
     "Histogram",
     "Mistake",
+    "Patches",
+    "Pictures",
     "augmentation_figure",
     "augmented_images",
     "comparison_figure",
@@ -48,10 +49,15 @@ __all__ = [
     "images_figure",
     "lines_figure",
     "mistakes_figure",
+    "overview_figure",
+    "patches_figure",
+    "pictures",
+    "prediction_figure",
     "probabilities",
     "range_test_figure",
     "save_report",
     "strips_figure",
+    "strongest_patches",
     "to_unit",
     "worst_mistakes",
 ]

@@ -37,16 +37,17 @@ def augmentation_figure(
 ) -> Any:
     """One row an image: as it is, then as each of the first epochs sees it.
 
-    images: (N, C, H, W), C 1 or 3, uint8 or float. augment, seed: as in `augmented_images`. The scale is that of all
-    images together, from black at their smallest value.
+    images: (N, C, H, W), uint8 or float; of channels other than 1 or 3 the mean is drawn. augment, seed: as in
+    `augmented_images`. The scale is that of all images together, from black at their smallest value.
     """
     shown = np.concatenate([np.asarray(images, np.float32)[None], augmented_images(images, augment, epochs, seed)])
-    shown = arrays.to_unit(shown.transpose(0, 1, 3, 4, 2), together=True)
+    flat = shown.reshape(-1, *shown.shape[2:])
+    drawn = arrays.to_unit(arrays.in_layout(flat, "augmentation_figure"), together=True)
+    drawn = drawn.reshape(*shown.shape[:2], *drawn.shape[1:])
     figure, panels = tiles(len(images), epochs + 1, (1.0, images.shape[2] / images.shape[3]), 0.05, 0.2, title)
     for row, column in np.ndindex(panels.shape):
         axes = panels[row, column]
-        picture = shown[column, row]
-        axes.imshow(picture if picture.shape[2] == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1, aspect="auto")
+        axes.imshow(drawn[column, row], cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
         axes.set(xticks=[], yticks=[])
         if row == 0:
             axes.set_title("image" if column == 0 else f"epoch {column}", fontsize=9, pad=3)
