@@ -78,7 +78,7 @@ def pictures(images: np.ndarray, who: str = "pictures") -> np.ndarray:
     as 0 to 255 (to the largest value, if all are below 128), floats in [0, 1] stay; each other image is stretched to
     its own range. What is not finite becomes 0. Raises ValueError, which names `who`, for other shapes.
     """
-    x = np.asarray(images)
+    x = images = np.asarray(images)
     if x.ndim == 2:
         shape = square(x.shape[1])
         if shape is None:

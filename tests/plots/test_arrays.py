@@ -179,7 +179,7 @@ def test_pictures_of_other_channels_are_their_mean_and_of_rows_their_square():
 def test_pictures_keep_the_scale_of_bytes_and_shares_and_stretch_the_rest():
     assert plots.pictures(np.array([[[51, 255]]], np.uint8)).tolist() == [[[0.2, 1.0]]]
     assert plots.pictures(np.array([[[0, 4], [16, 8]]], np.uint8)).tolist() == [[[0, 0.25], [1, 0.5]]]
-    assert plots.pictures(np.array([[[0.25, 0.5]]])).tolist() == [[[0.25, 0.5]]]
+    assert plots.pictures([[[0.25, 0.5]]]).tolist() == [[[0.25, 0.5]]]
     assert plots.pictures(np.array([[[-1.0, 0.0, 1.0]], [[2.0, 2.0, 4.0]]])).tolist() == [[[0, 0.5, 1]], [[0, 0, 1]]]
     assert plots.pictures(np.array([[[np.nan, 1.0]]])).tolist() == [[[0, 1]]]
 

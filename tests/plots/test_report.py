@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import sys
 import warnings
 
@@ -95,6 +97,8 @@ def test_a_model_without_relu_or_images_leaves_out_what_it_does_not_have(tmp_pat
         "overview": "pictures: rows of 5 numbers are no square images",
         "prediction": "the targets are classes, not numbers",
     }
+    for other in (copy.deepcopy(result), pickle.loads(pickle.dumps(result))):
+        assert (list(other), other.left_out) == (list(result), result.left_out)
     assert str(result).splitlines()[-1] == "prediction    left out: the targets are classes, not numbers"
     assert "left out: the inputs (30, 5) are no images</td>" in result._repr_html_()
 
