@@ -13,7 +13,7 @@ from minidl import kernels, safetensors
 from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
-from minidl.layers.walk import trace
+from minidl.layers.walk import label, trace
 from minidl.version import __version__
 
 if TYPE_CHECKING:
@@ -43,6 +43,17 @@ class Model(Sequential):
         super().__init__(*layers, name=name)
         self.mean, self.std = _statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
         self.astype(dtype)
+
+    def settings(self) -> dict[str, Any]:
+        """As `Layer.settings`; dtype by its name, mean and std as numbers, None for 0 and 1."""
+        found = super().settings()
+        if "dtype" in found:
+            found["dtype"] = self.dtype.name
+        for name, default in (("mean", 0.0), ("std", 1.0)):
+            if name in found:
+                value = getattr(self, name)
+                found[name] = None if value.ndim == 0 and value == default else value.tolist()
+        return found
 
     # ---- input -------------------------------------------------------------------------------------------------------
 
@@ -91,6 +102,10 @@ class Model(Sequential):
             if moves is None:
                 return backend.enter(images, infer)
         return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer, moves)
+
+    def _admit(self, x: Any) -> None:
+        self._place()  # messages name the layers by their place in the model that runs
+        super()._admit(x)
 
     # ---- forward and backward ----------------------------------------------------------------------------------------
 
@@ -142,7 +157,11 @@ class Model(Sequential):
         self.output_shape(images.shape[1:])
         backend = kernels.current()
         found: list[tuple[str, np.ndarray]] = []
-        trace(self, self._enter(images), train, lambda layer, y: found.append((label(layer), backend.leave(y))))
+
+        def visit(place: str, layer: Layer, y: Any) -> None:
+            found.append((label(place, layer), backend.leave(y)))
+
+        trace(self, self._enter(images), train, visit)
         self.release()
         return found
 
@@ -221,12 +240,8 @@ class Model(Sequential):
         return _statistics(self.who, mean, std)
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        return {**{parameter.name: parameter.data for parameter in self.parameters()}, **self.buffers()}
-
-
-def label(layer: Layer) -> str:
-    """A layer's place and name, as in "3.body.0 Conv2D"."""
-    return f"{layer._path} {layer.name}".strip()
+        parameters = {name: parameter.data for name, parameter in self.named_parameters().items()}
+        return parameters | self.buffers()
 
 
 def as_images(who: str, name: str, x: Any) -> np.ndarray:

@@ -19,9 +19,7 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.layers.activation import Elu, LeakyRelu, Relu
 from minidl.layers.base import Layer
-from minidl.layers.pooling import MaxPool2D
 from minidl.layers.walk import reseed, trace
 from minidl.losses import Loss
 from minidl.model import Model, as_images
@@ -110,7 +108,7 @@ def gradcheck(
     kept). seed: of the upstream gradient, the drawn entries and the masks.
 
     Kinks: Relu, LeakyRelu, Elu and max pooling have none of the gradient that a difference across their kink would
-    show. If a step of eps flips one of them or the place of a maximum, x is moved as a whole by noise of about 1 % of
+    show. If a step of eps crosses one (`Layer.kinks` tells), x is moved as a whole by noise of about 1 % of
     its spread, up to `MOVES` times; entries that still sit at a kink are left out and counted.
     Raises TypeError for anything but layers and losses, and what `thing` raises for an x that it cannot take.
     """
@@ -132,7 +130,7 @@ def gradcheck(
     y = probe.forward(x)
     dy = rng.standard_normal(y.shape)
     tensors = {"input": (x, layer.backward(dy))}
-    tensors |= {parameter.name: (parameter.data, parameter.grad.copy()) for parameter in layer.parameters()}
+    tensors |= {name: (each.data, each.grad.copy()) for name, each in layer.named_parameters().items()}
 
     def difference(flat: np.ndarray, i: int, h: float) -> float | None:
         kept = flat[i]
@@ -185,17 +183,10 @@ class _Probe:
         """The output, and on which side of every kink it was computed."""
         reseed(self.layer, self.seed)
         backend = kernels.current()
-        pattern = []
-
-        def visit(layer: Layer, y: Any) -> None:
-            if isinstance(layer, (Relu, LeakyRelu, Elu)):
-                pattern.append(np.packbits(backend.leave(y) > 0).tobytes())
-            elif isinstance(layer, MaxPool2D):
-                pattern.append(backend.leave(layer._argmax).tobytes())
-
-        y = trace(self.layer, backend.enter(x), self.train, visit)
+        y = trace(self.layer, backend.enter(x), self.train, lambda place, layer, y: None)
+        pattern = b"".join(array.tobytes() for array in self.layer.kinks())
         # A copy: the output of an identity may be x itself.
-        return np.array(backend.leave(y)), b"".join(pattern)
+        return np.array(backend.leave(y)), pattern
 
 
 def _input(layer: Layer, x: Any) -> np.ndarray:

@@ -13,9 +13,9 @@ from minidl import kernels
 from minidl.layers.activation import Relu
 from minidl.layers.base import Layer
 from minidl.layers.dropout import Dropout
-from minidl.layers.walk import reseed, trace, walk
+from minidl.layers.walk import label, reseed, trace, walk
 from minidl.losses import Loss, SoftmaxCrossEntropyLoss
-from minidl.model import Model, label
+from minidl.model import Model
 from minidl.optim import Adam
 from minidl.support.table import table
 from minidl.training.samples import Batch, prepare
@@ -122,11 +122,11 @@ def _forward(model: Model, loss: Loss, batch: Batch) -> tuple[float, dict[str, f
     backend = kernels.current()
     dead: dict[str, float] = {}
 
-    def visit(layer: Layer, y: Any) -> None:
+    def visit(place: str, layer: Layer, y: Any) -> None:
         if isinstance(layer, Relu):
             active = backend.leave(y) > 0
             # A unit is a channel of a map, or a feature: all axes but the second are looked through.
-            dead[label(layer)] = 1 - float(active.any(axis=(0, *range(2, active.ndim))).mean())
+            dead[label(place, layer)] = 1 - float(active.any(axis=(0, *range(2, active.ndim))).mean())
 
     first, _ = Step(model, loss).forward(batch, scores=lambda batch: trace(model, batch.enter(), False, visit))
     return first, dead

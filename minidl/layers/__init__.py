@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidl.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Tanh
-from minidl.layers.base import Layer, Parameter
+from minidl.layers.base import Layer
 from minidl.layers.container import Residual, Sequential
 from minidl.layers.conv import Conv2D
 from minidl.layers.dropout import Dropout
 from minidl.layers.linear import Linear
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
+from minidl.layers.parameter import Parameter
 from minidl.layers.pooling import AvgPool2D, GlobalAvgPool2D, MaxPool2D
 from minidl.layers.row_norm import GroupNorm, LayerNorm
 from minidl.layers.shape import Flatten, Reshape

@@ -14,15 +14,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels import checks
 from minidl.layers.base import Layer
 
 
-class Relu(Layer):
-    """Rectifier max(x, 0), for inputs of any shape (N, ...)."""
+class _Kinked(Layer):
+    """Base of those with a kink at 0, where y is 0, too."""
 
     _remembered = ("_y",)
     _y: Any
+
+    def kinks(self) -> list[np.ndarray]:
+        """Which elements are positive."""
+        return [] if self._y is None else [self.kernels.leave(self._y) > 0]
+
+
+class Relu(_Kinked):
+    """Rectifier max(x, 0), for inputs of any shape (N, ...)."""
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
@@ -75,15 +85,12 @@ class Tanh(Layer):
         return self.kernels.tanh_backward(dy, self._y)
 
 
-class LeakyRelu(Layer):
+class LeakyRelu(_Kinked):
     """x where x > 0, else slope * x, for inputs of any shape (N, ...).
 
     Maas, Hannun, Ng 2013, "Rectifier nonlinearities improve neural network acoustic models". slope: in [0, 1].
     The derivative at 0 is the slope. Raises TypeError or ValueError for other slopes.
     """
-
-    _remembered = ("_y",)
-    _y: Any
 
     def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
         super().__init__(name)
@@ -98,20 +105,13 @@ class LeakyRelu(Layer):
             raise self._unready()
         return self.kernels.leaky_relu_backward(dy, self._y, self.slope)
 
-    def describe(self) -> str:
-        """slope, where it differs from the default."""
-        return "" if self.slope == 0.01 else f"{self.slope:g}"
 
-
-class Elu(Layer):
+class Elu(_Kinked):
     """x where x > 0, else alpha * (exp(x) - 1), for inputs of any shape (N, ...).
 
     Clevert, Unterthiner, Hochreiter 2016, arXiv 1511.07289. alpha: positive; -alpha bounds the results. The derivative
     at 0 is alpha. Raises TypeError or ValueError for other alphas.
     """
-
-    _remembered = ("_y",)
-    _y: Any
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name)
@@ -125,10 +125,6 @@ class Elu(Layer):
         if self._y is None:
             raise self._unready()
         return self.kernels.elu_backward(dy, self._y, self.alpha)
-
-    def describe(self) -> str:
-        """alpha, where it differs from the default."""
-        return "" if self.alpha == 1 else f"{self.alpha:g}"
 
 
 class Gelu(Layer):

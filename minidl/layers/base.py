@@ -2,47 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
+from minidl.layers.parameter import Parameter, aligned
+from minidl.layers.tree import Tree
 
 Shape = tuple[int, ...]
 LayerT = TypeVar("LayerT", bound="Layer")
+Call = Callable[..., Any]
+"""(name, layer, *inputs) -> output, see `Layer.flow`."""
 
 
-class Parameter:
-    """A trainable array and its gradient.
-
-    name: unique in its model, e.g. "0.weight". data, grad: C-contiguous arrays of one shape and dtype, changed in
-    place by optimisers and `backward`. decay: whether weight decay is due when an optimiser is told to spare biases
-    and norms. frozen: optimisers leave it as it is; see `Layer.freeze`.
-    """
-
-    def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
-        self.name = name
-        self.data = _aligned(data)
-        self.grad = _aligned(np.zeros_like(self.data))
-        self.decay = decay
-        self.frozen = False
-
-    def __repr__(self) -> str:
-        """Name, shape and dtype."""
-        return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
-
-
-def _aligned(a: np.ndarray) -> np.ndarray:
-    """A C-contiguous copy of `a` that starts at a cache line, so that no vector of its rows need straddle two."""
-    memory = np.empty(a.nbytes + 64, np.uint8)
-    start = -memory.ctypes.data % 64
-    copy = memory[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
-    copy[...] = a
-    return copy
-
-
-class Layer:
+class Layer(Tree):
     """Base of all layers. A subclass writes `_forward`, `_backward` and, where the shape changes, `_check`.
 
     `_check` refuses input shapes and is asked only when the shape differs from the last one, so that a training step
@@ -51,6 +27,9 @@ class Layer:
 
     name: how the layer calls itself in messages and tables; None for the name of its class.
     The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
+    Layers in the attributes, and in lists, tuples and dicts there, belong to this one: their parameters are found,
+    named by their places ("conv.weight", "blocks.0.weight"), trained, saved, frozen. `_forward` calls their `run`,
+    `_backward` their `_backward`.
     """
 
     _remembered: tuple[str, ...] = ()
@@ -59,6 +38,11 @@ class Layer:
     """Dimensions that an input may have."""
     _buffers: tuple[str, ...] = ()
     """Attributes with arrays that are saved but not trained."""
+    statistics_frozen = False
+    """Whether running statistics stay as they are and are used in training, see `freeze`."""
+    _holds = False
+    """Whether there were layers inside at the last look: looking at each `release` takes as long as a small layer."""
+    _unshown = ("name",)
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name if name is not None else type(self).__name__
@@ -88,12 +72,38 @@ class Layer:
         """Multiplications with addition that one image of this input shape costs in the forward pass."""
         return 0
 
-    # ---- shapes, parameters, buffers -------------------------------------------------------------------------------
+    def kinks(self) -> list[np.ndarray]:
+        """On which side of each kink of the function the last forward was computed; other arrays mean another piece.
 
-    @property
-    def who(self) -> str:
-        """The layer as messages name it: its place in the model, if it has one, and its name."""
-        return f"layer {self._path} ({self.name})" if self._path else self.name
+        Of a smooth layer with smooth layers inside: nothing.
+        """
+        return [array for child in self.children() for array in child.kinks()]
+
+    # ---- how an input goes through ----------------------------------------------------------------------------------
+
+    joins = ""
+    """The word for what a layer with layers inside does with their outputs itself, "sum" for instance."""
+
+    def flow(self, call: Call, x: Any) -> Any:
+        """The way of x through the layers inside: `call(name, layer, *inputs)` for each in order, its result goes on.
+
+        What the layer does itself is `call("", self, *inputs)`; that is all for a layer that nobody looks into.
+        """
+        return call("", self, x)
+
+    def join(self, train: bool, *inputs: Any) -> Any:
+        """What `flow` calls the layer's own doing, on the backend's arrays."""
+        return self.run(inputs[0], train)
+
+    def blocks(self) -> list[Any]:
+        """What the current backend runs as one operation, each with the merged `.layers`."""
+        return []
+
+    def join_shape(self, *shapes: Shape) -> Shape:
+        """Output shape of `join` for these input shapes, batches included; raises ValueError as `_check`."""
+        return self._check(shapes[0])
+
+    # ---- shapes ------------------------------------------------------------------------------------------------------
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one image's output for the shape of one image's input, (C, H, W) or (F,).
@@ -102,29 +112,19 @@ class Layer:
         """
         return self._check((1, *shape))[1:]
 
-    def named_children(self) -> dict[str, Layer]:
-        """Layers inside this one by the name that they have in parameter names, in order."""
-        return {}
+    # ---- parameters and buffers ------------------------------------------------------------------------------------
 
-    def children(self) -> list[Layer]:
-        """Layers inside this one, in order."""
-        return list(self.named_children().values())
-
-    def parameters(self) -> list[Parameter]:
-        """Trainable parameters in order of construction, those of the layers inside included."""
-        found = [value for value in vars(self).values() if isinstance(value, Parameter)]
-        for child in self.children():
-            found += child.parameters()
-        return found
-
-    def freeze(self: LayerT, frozen: bool = True) -> LayerT:
+    def freeze(self: LayerT, frozen: bool = True, statistics: bool = False) -> LayerT:
         """Keep optimisers from changing the parameters, here and in the layers inside; False lets them; returns self.
 
-        A training step computes no gradients for the frozen layers that a model begins with. Running statistics of a
-        batch normalisation go on.
+        A training step computes no gradients for the frozen layers that a model begins with. statistics: whether batch
+        normalisation also keeps its running statistics, and normalises by them in training; otherwise they go on.
         """
-        for parameter in self.parameters():
+        for _, parameter in self._held(Parameter):
             parameter.frozen = bool(frozen)
+        self.statistics_frozen = bool(frozen and statistics)
+        for child in self.children():
+            child.freeze(frozen, statistics)
         return self
 
     def buffers(self) -> dict[str, np.ndarray]:
@@ -137,7 +137,7 @@ class Layer:
     @property
     def dtype(self) -> np.dtype | None:
         """dtype of the parameters, here or in the layers inside; None without parameters."""
-        for parameter in self.parameters():
+        for parameter in self._each_parameter():
             return parameter.data.dtype
         return None
 
@@ -149,10 +149,9 @@ class Layer:
         dtype = np.dtype(dtype)
         if dtype not in checks.FLOATS:
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
-        for value in vars(self).values():
-            if isinstance(value, Parameter):
-                value.data = _aligned(value.data.astype(dtype))
-                value.grad = _aligned(value.grad.astype(dtype))
+        for _, parameter in self._held(Parameter):
+            parameter.data = aligned(parameter.data.astype(dtype))
+            parameter.grad = aligned(parameter.grad.astype(dtype))
         for attribute in self._buffers:
             setattr(self, attribute, getattr(self, attribute).astype(dtype))
         for attribute in self._remembered:
@@ -161,16 +160,6 @@ class Layer:
         for child in self.children():
             child.astype(dtype)
         return self
-
-    def _locate(self, path: str) -> None:
-        """Take a place in a model: the path goes into messages and into the names of parameters, here and inside."""
-        self._path = path
-        prefix = f"{path}." if path else ""
-        for attribute, value in vars(self).items():
-            if isinstance(value, Parameter):
-                value.name = prefix + attribute
-        for key, child in self.named_children().items():
-            child._locate(prefix + key)
 
     # ---- forward and backward --------------------------------------------------------------------------------------
 
@@ -184,6 +173,7 @@ class Layer:
         """
         x = checks.float_array(self.who, "input", x, self.dtype)
         if x.shape != self._x_shape or x.dtype != self._x_dtype:
+            self._place()
             self._admit(x)
         backend = kernels.current()
         return backend.leave(self.run(backend.enter(x), train))
@@ -215,24 +205,34 @@ class Layer:
         return y
 
     def infer(self, x: Any) -> Any:
-        """`run` with nothing remembered. Called by containers, which have set `kernels` and checked all shapes."""
+        """`run` with nothing remembered."""
         y = self.run(x, False)
         self.release()
         return y
 
-    def __init_subclass__(cls, **options: Any) -> None:
-        """A subclass that computes something else in `_forward` infers by it, too."""
-        super().__init_subclass__(**options)
-        if "_forward" in vars(cls) and "infer" not in vars(cls):
-            cls.infer = Layer.infer  # type: ignore[method-assign]
+    def inference(self) -> Callable[[Any], Any]:
+        """How the layer is best run with nothing remembered, by one who has set `kernels` and checked all shapes.
+
+        That is `_infer` where it computes what `_forward` does: a class that says one without the other means `infer`.
+        """
+        for kind in type(self).__mro__:
+            if "_infer" in vars(kind):
+                return self._infer  # type: ignore[attr-defined]
+            if vars(kind).keys() & {"_forward", "run", "infer"}:
+                break
+        return self.infer
 
     def release(self) -> None:
         """Forget what the last forward remembered (memory of batch size); `backward` then needs a new forward."""
         for attribute in self._remembered:
             setattr(self, attribute, None)
+        if self._holds:
+            for child in self.children():
+                child.release()
 
     def _admit(self, x: Any) -> None:
         """Check an input of new shape or dtype."""
+        self._holds = bool(self.children())
         dtype = self.dtype
         if dtype is not None and x.dtype != dtype:
             raise TypeError(f"{self.who}: input must have the parameters' dtype {dtype}, got {x.dtype}")
@@ -246,15 +246,17 @@ class Layer:
     def _unready(self) -> RuntimeError:
         return RuntimeError(f"{self.who}: call forward before backward (nothing is remembered)")
 
-    # ---- for readers -----------------------------------------------------------------------------------------------
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments by name, in its order, with today's values; what cannot be told is left out.
 
-    def describe(self) -> str:
-        """The constructor's arguments, for `repr` and the summary table."""
-        return ""
-
-    def __repr__(self) -> str:
-        """The call that makes such a layer."""
-        return f"{type(self).__name__}({self.describe()})"
+        That is a generator, and first weights (`init`) drawn by a function. name is None where it is that of the class.
+        """
+        found = super().settings()
+        if found.get("name") == type(self).__name__:
+            found["name"] = None
+        if found.get("init", "") is None:
+            del found["init"]
+        return {key: value for key, value in found.items() if not isinstance(value, Parameter)}
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the backend and the remembered batch."""

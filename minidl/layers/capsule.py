@@ -17,8 +17,9 @@ import numpy as np
 
 from minidl.kernels import checks
 from minidl.layers import initializers
-from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.base import Layer, Shape
 from minidl.layers.initializers import Initializer
+from minidl.layers.parameter import Parameter
 from minidl.support import random
 
 
@@ -52,10 +53,6 @@ class PrimaryCapsules(Layer):
         if self._x is None:
             raise self._unready()
         return self.kernels.squash_backward(dy, self._x, self.dim)
-
-    def describe(self) -> str:
-        """The dimension."""
-        return str(self.dim)
 
 
 class Capsules(Layer):
@@ -95,6 +92,7 @@ class Capsules(Layer):
         self.capsules = checks.integer(self.name, "capsules", capsules, 1)
         self.dim = checks.integer(self.name, "dim", dim, 1)
         self.routings = checks.integer(self.name, "routings", routings, 1)
+        self.init = None if callable(init) else init
         shape = (self.in_capsules, self.capsules, self.dim, self.in_dim)
         checks.check_elements(self.name, shape)
         init = self.capsules / math.sqrt(self.in_capsules * self.dim) if init is None else init
@@ -125,11 +123,6 @@ class Capsules(Layer):
         """in_capsules * capsules * dim * in_dim for the votes, and capsules * dim twice a capsule below and pass."""
         self.output_shape(shape)
         return self.weight.data.size + self.in_capsules * self.capsules * self.dim * (2 * self.routings - 1)
-
-    def describe(self) -> str:
-        """The sizes, and routings where it is not 3."""
-        text = f"{self.in_capsules}, {self.in_dim}, {self.capsules}, {self.dim}"
-        return text if self.routings == 3 else f"{text}, routings={self.routings}"
 
 
 class CapsuleLength(Layer):

@@ -9,11 +9,13 @@ Where a backend fuses, a Sequential runs blocks of neighbours instead (see `fuse
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from minidl import kernels
 from minidl.layers import fused
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Call, Layer, Shape
+from minidl.support.held import Keys
 
 
 class Sequential(Layer):
@@ -26,11 +28,15 @@ class Sequential(Layer):
     parameters or a container that stands in two places.
     """
 
+    _unnamed = ("layers",)
+    _hidden = ("_known", "_nodes", "_inferences", "_blocks")
+
     def __init__(self, *layers: Layer, name: str | None = None) -> None:
         super().__init__(name)
         self.layers = list(layers)
         self._known: list[Layer] | None = None
         self._nodes: list[Layer] | None = None
+        self._inferences: list[tuple[Layer, Callable[[Any], Any]]] = []
         self._blocks: list[fused.Block] = []
         self._remembers = False
         self._refresh()
@@ -42,20 +48,21 @@ class Sequential(Layer):
         _check_layers(self, self.layers)
         self._known, self._nodes, self._x_shape = list(self.layers), None, None
         try:
-            _separate(self, {id(self)})
+            self._place(self._path)
         except ValueError:
             self._known = None
             raise
         self._known = list(self.layers)
-        self._locate(self._path)
 
-    def named_children(self) -> dict[str, Layer]:
-        """The layers, numbered."""
+    def _places(self) -> list[tuple[Keys, Any]]:
         self._refresh()
-        return {str(i): layer for i, layer in enumerate(self.layers)}
+        return super()._places()
 
-    def _replace(self, key: str, layer: Layer) -> None:
-        self.layers[int(key)] = layer
+    def flow(self, call: Call, x: Any) -> Any:
+        """One layer after the other."""
+        for name, layer in self.named_children().items():
+            x = call(name, layer, x)
+        return x
 
     def plan(self) -> list[Layer]:
         """What runs, in order: layers, and with a backend that fuses, blocks whose `.layers` are the merged ones."""
@@ -64,8 +71,14 @@ class Sequential(Layer):
         if self._nodes is None or backend is not self.kernels:
             self.kernels = backend
             self._nodes = fused.plan(self.layers) if backend.fuses else list(self.layers)
+            self._inferences = [(node, node.inference()) for node in self._nodes]
             self._blocks = [node for node in self._nodes if isinstance(node, fused.Block)]
         return self._nodes
+
+    def blocks(self) -> list[fused.Block]:
+        """The merged neighbours of `plan`."""
+        self.plan()
+        return self._blocks
 
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""
@@ -75,15 +88,15 @@ class Sequential(Layer):
 
     def infer(self, x: Any) -> Any:
         """`run` without a way back: a node's input is free as soon as its output is there; forgets the last `run`."""
-        nodes = self.plan()
+        self.plan()
         if self._remembers:
             self.release()
         known = self._x_shape
         if (x.shape != known and (known is None or x.shape[1:] != known[1:])) or x.dtype != self._x_dtype:
             self._admit(x)
-        for node in nodes:
+        for node, infer in self._inferences:
             node.kernels = self.kernels
-            x = node.infer(x)
+            x = infer(x)
         self._y_shape = x.shape
         return x
 
@@ -104,7 +117,7 @@ class Sequential(Layer):
             raise self._unready()
         first = -1
         if not self.need_dx:  # then the backward pass ends at the first node that learns
-            learning = (i for i, node in enumerate(nodes) if any(not p.frozen for p in node.parameters()))
+            learning = (i for i, node in enumerate(nodes) if any(not p.frozen for p in node._each_parameter()))
             first = next(learning, len(nodes))
         for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
             node = nodes[i]
@@ -128,10 +141,6 @@ class Sequential(Layer):
             shape = layer.output_shape(shape)
         return total
 
-    def describe(self) -> str:
-        """The layers."""
-        return ", ".join(map(repr, self.layers))
-
     def __len__(self) -> int:
         """Number of layers."""
         return len(self.layers)
@@ -142,7 +151,7 @@ class Sequential(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the plan as well."""
-        return {**super().__getstate__(), "_nodes": None, "_blocks": []}
+        return {**super().__getstate__(), "_nodes": None, "_inferences": [], "_blocks": []}
 
 
 class Residual(Layer):
@@ -164,8 +173,14 @@ class Residual(Layer):
         self.shortcut = shortcut
         self.identity = bool(identity)
         _check_layers(self, [body] if shortcut is None else [body, shortcut])
-        _separate(self, {id(self)})
-        self._locate("")
+        if shortcut is body and not (body.children() or body.parameters()):
+            self.shortcut = copy.copy(shortcut)
+        elif shortcut is body:
+            raise ValueError(
+                f"{self.who}: {body.name} stands in two places;"
+                " a layer with parameters or layers inside can stand in one"
+            )
+        self._place()
         if self.identity:
             self._silence()
 
@@ -179,21 +194,28 @@ class Residual(Layer):
         for parameter in last.parameters():
             parameter.data[...] = 0
 
-    def named_children(self) -> dict[str, Layer]:
-        """body, and shortcut if there is one."""
-        return {"body": self.body} if self.shortcut is None else {"body": self.body, "shortcut": self.shortcut}
+    joins = "sum"
 
-    def _replace(self, key: str, layer: Layer) -> None:
-        setattr(self, key, layer)
+    def flow(self, call: Call, x: Any) -> Any:
+        """body, shortcut if there is one, and their sum."""
+        y = call("body", self.body, x)
+        return call("", self, y, x if self.shortcut is None else call("shortcut", self.shortcut, x))
+
+    def join(self, train: bool, *inputs: Any) -> Any:
+        """The sum."""
+        return kernels.current().add(*inputs)
+
+    def join_shape(self, *shapes: Shape) -> Shape:
+        """The shape of both."""
+        y_shape, other = map(tuple, shapes)
+        if y_shape != other:
+            raise ValueError(f"{self.who}: body and shortcut must give the same shape, got {y_shape} and {other}")
+        return y_shape
 
     def _check(self, x_shape: Shape) -> Shape:
-        y_shape = self.body._check(x_shape)
-        other = x_shape if self.shortcut is None else self.shortcut._check(x_shape)
-        if tuple(y_shape) != tuple(other):
-            raise ValueError(
-                f"{self.who}: body and shortcut must give the same shape, got {tuple(y_shape)} and {tuple(other)}"
-            )
-        return y_shape
+        return self.join_shape(
+            self.body._check(x_shape), x_shape if self.shortcut is None else self.shortcut._check(x_shape)
+        )
 
     def _forward(self, x: Any, train: bool) -> Any:
         y = self.body.run(x, train)
@@ -212,16 +234,13 @@ class Residual(Layer):
 
     def release(self) -> None:
         """Forget what the last forward remembered, in body and shortcut; `backward` then needs a new forward."""
-        for child in self.children():
-            child.release()
+        self.body.release()
+        if self.shortcut is not None:
+            self.shortcut.release()
 
     def multiply_adds(self, shape: Shape) -> int:
         """Those of body and shortcut."""
         return sum(child.multiply_adds(shape) for child in self.children())
-
-    def describe(self) -> str:
-        """body, shortcut if there is one, and identity."""
-        return ", ".join([*map(repr, self.children()), *(["identity=True"] if self.identity else [])])
 
 
 def _check_layers(container: Layer, layers: list[Layer]) -> None:
@@ -230,18 +249,3 @@ def _check_layers(container: Layer, layers: list[Layer]) -> None:
             hint = " (write the layers as separate arguments)" if isinstance(layer, (list, tuple)) else ""
             hint = " (write the parentheses: it is a class)" if isinstance(layer, type) else hint
             raise TypeError(f"{container.who}: element {i} must be a layer, got {layer!r}{hint}")
-
-
-def _separate(container: Any, seen: set[int]) -> None:
-    """Give every place below `container` a layer object of its own, so that each remembers its own forward."""
-    for key, layer in container.named_children().items():
-        if id(layer) in seen:
-            if layer.children() or layer.parameters():
-                raise ValueError(
-                    f"{container.who}: {layer.name} stands in two places;"
-                    " a layer with parameters or layers inside can stand in one"
-                )
-            layer = copy.copy(layer)
-            container._replace(key, layer)
-        seen.add(id(layer))
-        _separate(layer, seen)

@@ -15,8 +15,9 @@ import numpy as np
 
 from minidl.kernels import checks
 from minidl.layers import initializers
-from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.base import Layer, Shape
 from minidl.layers.initializers import Initializer
+from minidl.layers.parameter import Parameter
 from minidl.support import random
 
 
@@ -63,6 +64,7 @@ class Conv2D(Layer):
                 f"{self.name}: groups must divide in_channels and out_channels, got groups {groups},"
                 f" channels {in_channels} and {out_channels}"
             )
+        self.init = None if callable(init) else init
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         checks.check_elements(self.name, shape)
         weight = initializers.draw(self.name, init, shape, random.generator(rng), self.groups)
@@ -74,8 +76,7 @@ class Conv2D(Layer):
             self.who, x_shape, self.weight.data.shape, self.stride, self.padding, self.dilation, self.groups
         )
 
-    def infer(self, x: Any) -> Any:
-        """y."""
+    def _infer(self, x: Any) -> Any:
         bias = None if self.bias is None else self.bias.data
         return self.kernels.conv2d_forward(
             x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups
@@ -83,7 +84,7 @@ class Conv2D(Layer):
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        return Conv2D.infer(self, x)  # not a subclass's, which comes back here
+        return Conv2D._infer(self, x)  # not a subclass's, which may come back here
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:
@@ -98,17 +99,3 @@ class Conv2D(Layer):
         """out_channels * OH * OW * in_channels / groups * KH * KW, padding counted like the rest."""
         _, oh, ow = self.output_shape(shape)
         return self.weight.data.size * oh * ow
-
-    def describe(self) -> str:
-        """The arguments that differ from the defaults, after the first three."""
-        text = f"{self.in_channels}, {self.out_channels}, {short(self.kernel_size)}"
-        for key, default in (("stride", (1, 1)), ("padding", (0, 0)), ("dilation", (1, 1)), ("groups", 1)):
-            value = getattr(self, key)
-            if value != default:
-                text += f", {key}={short(value)}"
-        return text if self.bias is not None else text + ", bias=False"
-
-
-def short(value: Any) -> str:
-    """A pair of equal ints as one int, everything else as it is."""
-    return str(value[0]) if isinstance(value, tuple) and value[0] == value[1] else str(value)

@@ -25,6 +25,7 @@ class Dropout(Layer):
     """
 
     _remembered = ("_key",)
+    _shown = ("rate",)
     _key: int | None
 
     def __init__(
@@ -47,7 +48,3 @@ class Dropout(Layer):
         if self._key is None:
             raise self._unready()
         return dy if self._key < 0 else self.kernels.dropout_backward(dy, self.rate, self._key)
-
-    def describe(self) -> str:
-        """The rate."""
-        return f"{self.rate:g}"

@@ -25,19 +25,23 @@ from minidl.layers.pooling import AvgPool2D, MaxPool2D
 class Block(Layer):
     """Merged layers: `layers` lists them in order. The first one has the parameters."""
 
+    _unnamed = ("layers",)
+
     def __init__(self, layers: Sequence[Layer]) -> None:
         super().__init__("+".join(layer.name for layer in layers))
         self.layers = list(layers)
-        self._path = layers[0]._path
         self._relu = any(type(layer) is Relu for layer in layers)
 
-    def named_children(self) -> dict[str, Layer]:
-        """The merged layers, numbered."""
-        return {str(i): layer for i, layer in enumerate(self.layers)}
+    @property
+    def who(self) -> str:
+        """The block as messages name it: the place of its first layer, and the names of all."""
+        path = self.layers[0]._path
+        return f"layer {path} ({self.name})" if path else self.name
 
-    def describe(self) -> str:
-        """The merged layers."""
-        return ", ".join(map(repr, self.layers))
+    def release(self) -> None:
+        """Forget what the last forward remembered here; the container asks the layers themselves."""
+        for attribute in self._remembered:
+            setattr(self, attribute, None)
 
     def _check(self, x_shape: Shape) -> Shape:
         for layer in self.layers:
@@ -64,8 +68,7 @@ class ConvBlock(Block):
             x, c.weight.data, bias, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
         )
 
-    def infer(self, x: Any) -> Any:
-        """y."""
+    def _infer(self, x: Any) -> Any:
         return self._block(x)[0]
 
     def _forward(self, x: Any, train: bool) -> Any:
@@ -110,6 +113,7 @@ class NormBlock(Block):
 
     def _forward(self, x: Any, train: bool) -> Any:
         n = self._norm
+        train = train and not n.statistics_frozen
         self._x, self._train = x, train
         y, self._saved = self.kernels.norm_block_forward(
             x,
@@ -147,14 +151,13 @@ class LinearBlock(Block):
         super().__init__(layers)
         self._linear: Any = layers[0]
 
-    def infer(self, x: Any) -> Any:
-        """y."""
+    def _infer(self, x: Any) -> Any:
         f = self._linear
         return self.kernels.linear_block_forward(x, f.weight.data, None if f.bias is None else f.bias.data)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        self._y = y = self.infer(x)
+        self._y = y = self._infer(x)
         return y
 
     def _backward(self, dy: Any) -> Any:

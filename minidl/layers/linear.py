@@ -13,8 +13,9 @@ import numpy as np
 
 from minidl.kernels import checks
 from minidl.layers import initializers
-from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.base import Layer, Shape
 from minidl.layers.initializers import Initializer
+from minidl.layers.parameter import Parameter
 from minidl.support import random
 
 
@@ -43,6 +44,7 @@ class Linear(Layer):
         super().__init__(name)
         self.in_features = checks.integer(self.name, "in_features", in_features, 1)
         self.out_features = checks.integer(self.name, "out_features", out_features, 1)
+        self.init = None if callable(init) else init
         shape = (self.out_features, self.in_features)
         checks.check_elements(self.name, shape)
         self.weight = Parameter(initializers.draw(self.name, init, shape, random.generator(rng)), "weight")
@@ -56,13 +58,12 @@ class Linear(Layer):
             raise ValueError(f"{self.who}: input must have {self.in_features} features, got {x_shape[1]}")
         return x_shape[0], self.out_features
 
-    def infer(self, x: Any) -> Any:
-        """y."""
+    def _infer(self, x: Any) -> Any:
         return self.kernels.linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        return Linear.infer(self, x)  # not a subclass's, which comes back here
+        return Linear._infer(self, x)  # not a subclass's, which may come back here
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:
@@ -75,7 +76,3 @@ class Linear(Layer):
         """in_features * out_features."""
         self.output_shape(shape)
         return self.weight.data.size
-
-    def describe(self) -> str:
-        """in_features, out_features, and bias where there is none."""
-        return f"{self.in_features}, {self.out_features}" + ("" if self.bias is not None else ", bias=False")

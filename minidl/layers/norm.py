@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels import checks
-from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.base import Layer, Shape
+from minidl.layers.parameter import Parameter
 
 
 class BatchNorm2D(Layer):
@@ -26,7 +27,8 @@ class BatchNorm2D(Layer):
 
     eps: added to the variance, positive. momentum: the part of the old running statistics that a training step keeps:
     0 keeps nothing of the old, 1 takes nothing of the new. PyTorch's momentum is 1 minus this, and its running
-    variance is unbiased where this one is the population's (see the module). Parameters: gamma (ones), beta (zeros),
+    variance is unbiased where this one is the population's (see the module). After `freeze(statistics=True)` training
+    uses the running statistics, too, and keeps them. Parameters: gamma (ones), beta (zeros),
     both (channels,). Buffers: running_mean (zeros), running_var (ones). Raises TypeError or ValueError that names the
     layer for arguments and inputs outside these rules.
     """
@@ -61,6 +63,7 @@ class BatchNorm2D(Layer):
         return x_shape
 
     def _forward(self, x: Any, train: bool) -> Any:
+        train = train and not self.statistics_frozen
         self._x, self._train = x, train
         y, self._mean, self._inv_std = self.kernels.batchnorm_forward(
             x,
@@ -82,13 +85,6 @@ class BatchNorm2D(Layer):
             dy, self._x, self.gamma.data, self._mean, self._inv_std, self._train, out
         )
         return dx
-
-    def describe(self) -> str:
-        """channels, and eps and momentum where they differ from the defaults."""
-        text = str(self.channels)
-        if self.eps != 1e-5:
-            text += f", eps={self.eps:g}"
-        return text if self.momentum == 0.9 else text + f", momentum={self.momentum:g}"
 
 
 class BatchNorm1D(BatchNorm2D):

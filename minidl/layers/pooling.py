@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
-from minidl.layers.conv import short
 
 
 class _Pool2D(Layer):
@@ -34,15 +35,13 @@ class _Pool2D(Layer):
         self.padding = checks.pair(self.name, "padding", padding, 0)
         checks.pool2d_padding(self.name, self.kernel_size, self.padding)
 
+    def settings(self) -> dict[str, Any]:
+        """As `Layer.settings`; stride None where it is kernel_size."""
+        found = super().settings()
+        return found | {"stride": None} if self.stride == self.kernel_size else found
+
     def _check(self, x_shape: Shape) -> Shape:
         return checks.pool2d_output(self.who, x_shape, self.kernel_size, self.stride, self.padding)
-
-    def describe(self) -> str:
-        """kernel_size, and stride and padding where they differ from the defaults."""
-        text = short(self.kernel_size)
-        if self.stride != self.kernel_size:
-            text += f", stride={short(self.stride)}"
-        return text if self.padding == (0, 0) else text + f", padding={short(self.padding)}"
 
 
 class MaxPool2D(_Pool2D):
@@ -68,6 +67,10 @@ class MaxPool2D(_Pool2D):
         return self.kernels.maxpool2d_backward(
             dy, self._argmax, self._shape, self.kernel_size, self.stride, self.padding
         )
+
+    def kinks(self) -> list[np.ndarray]:
+        """The place of each maximum."""
+        return [] if self._argmax is None else [self.kernels.leave(self._argmax)]
 
 
 class AvgPool2D(_Pool2D):

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels import checks
-from minidl.layers.base import Layer, Parameter, Shape
+from minidl.layers.base import Layer, Shape
+from minidl.layers.parameter import Parameter
 
 
 class GroupNorm(Layer):
@@ -69,11 +70,6 @@ class GroupNorm(Layer):
         out = (self.gamma.grad, self.beta.grad)
         return self.kernels.groupnorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
 
-    def describe(self) -> str:
-        """groups and channels, and eps where it differs from the default."""
-        text = f"{self.groups}, {self.channels}"
-        return text if self.eps == 1e-5 else f"{text}, eps={self.eps:g}"
-
 
 class LayerNorm(Layer):
     """Normalisation over an image's last dimensions, with a gamma and a beta for each of their values.
@@ -117,8 +113,3 @@ class LayerNorm(Layer):
             raise self._unready()
         out = (self.gamma.grad, self.beta.grad)
         return self.kernels.layernorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
-
-    def describe(self) -> str:
-        """shape, and eps where it differs from the default."""
-        text = str(self.shape if len(self.shape) > 1 else self.shape[0])
-        return text if self.eps == 1e-5 else f"{text}, eps={self.eps:g}"

@@ -22,8 +22,7 @@ class _Reshape(Layer):
     _shapes: tuple[Shape, Shape] = (), ()
     """The last input's and output's, of one image."""
 
-    def infer(self, x: Any) -> Any:
-        """y."""
+    def _infer(self, x: Any) -> Any:
         shape = x.shape[1:]
         if shape != self._shapes[0]:
             self._shapes = shape, self._check(x.shape)[1:]
@@ -31,7 +30,7 @@ class _Reshape(Layer):
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._in = x.shape[1:]
-        return _Reshape.infer(self, x)  # not a subclass's, which comes back here
+        return _Reshape._infer(self, x)  # not a subclass's, which may come back here
 
     def _backward(self, dy: Any) -> Any:
         if self._in is None:
@@ -75,7 +74,3 @@ class Reshape(_Reshape):
                 f" which do not fit the shape {self.shape}"
             )
         return (*x_shape[:1], *(size // known if s == -1 else s for s in self.shape))
-
-    def describe(self) -> str:
-        """The shape."""
-        return str(self.shape)

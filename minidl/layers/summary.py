@@ -2,46 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from minidl.layers.base import Layer, Shape
-from minidl.layers.container import Residual, Sequential
+from minidl.layers.walk import below, places
 from minidl.support.table import table
-
-if TYPE_CHECKING:
-    from minidl.model import Model
 
 HEAD = ("", "layer", "output", "parameters", "multiply-adds", "runs as")
 LEFT = (0, 1, 5)
 
 
-def summary(model: Model, shape: Shape | None) -> str:
+def summary(model: Layer, shape: Shape | None) -> str:
     """The table for one image's input shape; None leaves shapes and multiply-adds out."""
     rows: list[tuple[str, ...]] = []
     merged = _merged(model)
 
-    def follow(layer: Layer, shape: Shape | None) -> Shape | None:
-        if isinstance(layer, Sequential):
-            for child in layer.children():
-                shape = follow(child, shape)
-            return shape
-        after = None if shape is None else layer.output_shape(shape)
-        if isinstance(layer, Residual):
-            for child in layer.children():
-                follow(child, shape)
-            parameters, work, text = 0, 0, f"{layer.name}: sum"
-        else:
-            parameters = sum(parameter.data.size for parameter in layer.parameters())
-            work = 0 if shape is None else layer.multiply_adds(shape)
-            text = repr(layer) if layer.name == type(layer).__name__ else f"{layer.name}: {layer!r}"
-            if parameters and all(parameter.frozen for parameter in layer.parameters()):
-                text += ", frozen"
-        numbers = (f"{parameters:,}", "" if shape is None else f"{work:,}")
-        rows.append((layer._path, text, _sizes(after), *numbers, merged.get(id(layer), "")))
-        return after
+    def follow(layer: Layer, shape: Shape | None, place: str) -> Shape | None:
+        def call(name: str, part: Layer, *shapes: Shape | None) -> Shape | None:
+            if part is not layer:
+                return follow(part, shapes[0], below(place, name))
+            known = [(1, *each) for each in shapes if each is not None]
+            after = layer.join_shape(*known)[1:] if known else None
+            rows.append(_row(layer, place, shapes[0], after, merged.get(place, "")))
+            return after
 
-    out = follow(model, shape)
-    count = sum(parameter.data.size for parameter in model.parameters())
+        return layer.flow(call, shape)
+
+    out = follow(model, shape, "")
+    count = sum(parameter.data.size for parameter in model.named_parameters().values())
     work = "" if shape is None else f"{model.multiply_adds(shape):,}"
     total = ("", "total", _sizes(out), f"{count:,}", work, "")
     if shape is not None:
@@ -49,17 +35,28 @@ def summary(model: Model, shape: Shape | None) -> str:
     return table(HEAD, [*rows, total], LEFT, foot=1)
 
 
-def _merged(layer: Layer) -> dict[int, str]:
-    """By id of each layer that the current backend merges with neighbours: the operation and the places it covers."""
-    found: dict[int, str] = {}
-    if isinstance(layer, Sequential):
-        for node in layer.plan():
-            if node not in layer.layers:
-                parts: list[Layer] = node.layers  # type: ignore[attr-defined]
-                text = f"{type(node).__name__} {parts[0]._path}-{parts[-1]._path.rpartition('.')[2]}"
-                found.update({id(part): text for part in parts})
-    for child in layer.children():
-        found.update(_merged(child))
+def _row(layer: Layer, place: str, shape: Shape | None, after: Shape | None, merged: str) -> tuple[str, ...]:
+    if layer.joins:  # what is inside has rows of its own
+        parameters, work, text = [], 0, f"{layer.name}: {layer.joins}"
+    else:
+        parameters = list(layer.named_parameters().values())
+        work = 0 if shape is None else layer.multiply_adds(shape)
+        text = repr(layer) if layer.name == type(layer).__name__ else f"{layer.name}: {layer!r}"
+        if parameters and all(parameter.frozen for parameter in parameters):
+            text += ", frozen"
+    numbers = (f"{sum(parameter.data.size for parameter in parameters):,}", "" if shape is None else f"{work:,}")
+    return place, text, _sizes(after), *numbers, merged
+
+
+def _merged(model: Layer) -> dict[str, str]:
+    """By place of each layer that the backend merges with neighbours: the operation and the places it covers."""
+    found: dict[str, str] = {}
+    names = {id(layer): place for place, layer in places(model).items()}
+    for layer in places(model).values():
+        for block in layer.blocks():
+            parts = [names[id(part)] for part in block.layers]
+            text = f"{type(block).__name__} {parts[0]}-{parts[-1].rpartition('.')[2]}"
+            found.update(dict.fromkeys(parts, text))
     return found
 
 

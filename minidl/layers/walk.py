@@ -7,34 +7,49 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
 from minidl.layers.base import Layer
-from minidl.layers.container import Residual, Sequential
 
-Visit = Callable[[Layer, Any], None]
+Visit = Callable[[str, Layer, Any], None]
+"""(place, layer, output), the place as in "3.body.0"."""
 
 
-def trace(layer: Layer, x: Any, train: bool, visit: Visit) -> Any:
-    """The output of `layer` for the backend's array x, never fused; `visit(layer, output)` is called for each layer.
+def trace(layer: Layer, x: Any, train: bool, visit: Visit, place: str = "") -> Any:
+    """The output of `layer` for the backend's array x, never fused; `visit` is called for each layer in order.
 
-    Layers inside a `Sequential` come one by one, a `Residual` itself after its parts, with its sum.
+    Layers inside others come one by one as `Layer.flow` says; a layer with arithmetic of its own comes after them.
     """
-    if isinstance(layer, Sequential):
-        for child in layer.children():
-            x = trace(child, x, train, visit)
-        return x
-    if isinstance(layer, Residual):
-        y = trace(layer.body, x, train, visit)
-        y = kernels.current().add(y, x if layer.shortcut is None else trace(layer.shortcut, x, train, visit))
-    else:
-        y = layer.run(x, train)
-    visit(layer, y)
-    return y
+
+    def call(name: str, part: Layer, *inputs: Any) -> Any:
+        if part is not layer:
+            return trace(part, inputs[0], train, visit, below(place, name))
+        y = layer.join(train, *inputs)
+        visit(place, layer, y)
+        return y
+
+    return layer.flow(call, x)
+
+
+def below(place: str, name: str) -> str:
+    """The place of the layer called `name` inside the one at `place`."""
+    return f"{place}.{name}" if place else name
+
+
+def places(layer: Layer, place: str = "") -> dict[str, Layer]:
+    """The layer itself, at "", and all layers inside it by their places, in order."""
+    found = {place: layer}
+    for name, child in layer.named_children().items():
+        found |= places(child, below(place, name))
+    return found
 
 
 def walk(layer: Layer) -> list[Layer]:
     """The layer itself and all layers inside it, in order."""
-    return [layer, *(part for child in layer.children() for part in walk(child))]
+    return list(places(layer).values())
+
+
+def label(place: str, layer: Layer) -> str:
+    """A layer's place and name, as in "3.body.0 Conv2D"."""
+    return f"{place} {layer.name}".strip()
 
 
 def reseed(layer: Layer, seed: int) -> None:

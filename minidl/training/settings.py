@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
-from minidl.layers.walk import walk
-from minidl.model import label
+from minidl.layers.walk import label, places
 from minidl.training.state import Training
 
 PLAIN = (bool, int, float, str, type(None))
@@ -20,7 +19,7 @@ def settings(training: Training, callbacks: Iterable[Any] = ()) -> dict[str, str
     "lr" is the schedule, or the constant rate; a rate that only the run itself has changed counts as what it was.
     """
     named = [("optimizer", training.optimizer), ("loss", training.loss), ("average", training.average)]
-    named += [(label(layer), layer) for layer in walk(training.model)]
+    named += [(label(place, layer), layer) for place, layer in places(training.model).items()]
     named += [(type(callback).__name__, callback) for callback in callbacks]
     found = {f"{name}.{key}": text for name, value in named for key, text in _told(value)}
     schedule, rate = getattr(training.optimizer, "schedule", None), training.optimizer.lr

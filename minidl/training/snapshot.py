@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl.layers.base import Layer
-from minidl.layers.walk import walk
+from minidl.layers.walk import places
 from minidl.model import Model
 from minidl.support import random
 from minidl.training.state import Training
@@ -38,7 +38,8 @@ class Snapshot:
 
 def random_layers(model: Layer) -> dict[str, Any]:
     """Layers with a generator of their own, `rng`, by their place in the model."""
-    return {layer._path: layer for layer in walk(model) if isinstance(getattr(layer, "rng", None), np.random.Generator)}
+    found = places(model).items()
+    return {place: layer for place, layer in found if isinstance(getattr(layer, "rng", None), np.random.Generator)}
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""The trainable array."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+class Parameter:
+    """A trainable array and its gradient.
+
+    name: its place in the layer or model that was last built around it, asked for its `parameters()` or given an input
+    of a new shape, e.g. "0.weight"; for messages. Two models may share a parameter, so what is kept by name takes the
+    names from `Layer.named_parameters`. data, grad: C-contiguous arrays of one shape and dtype, changed in place by
+    optimisers and `backward`. decay: whether weight decay is due when an optimiser is told to spare biases and norms.
+    frozen: optimisers leave it as it is; see `Layer.freeze`.
+    """
+
+    def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
+        self.name = name
+        self.data = aligned(data)
+        self.grad = aligned(np.zeros_like(self.data))
+        self.decay = decay
+        self.frozen = False
+
+    def __repr__(self) -> str:
+        """Name, shape and dtype."""
+        return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Parameters(list[Parameter]):
+    """A list of parameters that remembers the names that they have in the layer that gave it."""
+
+    def __init__(self, named: Mapping[str, Parameter]) -> None:
+        super().__init__(named.values())
+        self._names = {id(parameter): name for name, parameter in named.items()}
+
+    def name(self, parameter: Parameter) -> str:
+        """Its name in that layer; its own for a parameter that came into the list later."""
+        return self._names.get(id(parameter), parameter.name)
+
+
+def by_name(who: str, parameters: Sequence[Parameter] | Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """The parameters by name: a mapping's names, those of the layer whose `parameters()` they are, or their own.
+
+    Raises ValueError that names `who` where two have one name, or one has two.
+    """
+    if isinstance(parameters, Mapping):
+        pairs = list(parameters.items())
+    else:
+        own = parameters.name if isinstance(parameters, Parameters) else lambda parameter: parameter.name
+        pairs = [(own(parameter), parameter) for parameter in parameters]
+    names = [name for name, _ in pairs]
+    places: dict[int, str] = {}
+    for name, parameter in pairs:
+        if names.count(name) > 1:
+            raise ValueError(
+                f"{who}: {names.count(name)} parameters have the name {name!r};"
+                " names must be unique: put the layers into one Sequential or Model"
+            )
+        first = places.setdefault(id(parameter), name)
+        if first != name:
+            raise ValueError(f"{who}: a parameter must have one name, got {first!r} and {name!r}")
+    return dict(pairs)
+
+
+def aligned(a: np.ndarray) -> np.ndarray:
+    """A C-contiguous copy of `a` that starts at a cache line, so that no vector of its rows need straddle two."""
+    memory = np.empty(a.nbytes + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    copy = memory[start : start + a.nbytes].view(a.dtype).reshape(a.shape)
+    copy[...] = a
+    return copy

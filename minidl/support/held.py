@@ -1,0 +1,55 @@
+"""Things that an object holds in its attributes: directly, or in lists, tuples and dicts there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+Keys = tuple[Any, ...]
+"""The way to a thing: the attribute's name, then indices and keys."""
+
+Thing = TypeVar("Thing")
+NESTS = (list, tuple, dict)
+
+
+def held(attributes: Mapping[str, Any], kind: type[Thing]) -> list[tuple[Keys, Thing]]:
+    """(keys, thing) for each thing of `kind` in the attributes, in order.
+
+    A thing that two attributes hold counts for the first of them: the second is another way to speak of it.
+    """
+    found: list[tuple[Keys, Thing]] = []
+    for name, value in attributes.items():
+        if isinstance(value, kind):
+            found.append(((name,), value))
+        elif isinstance(value, NESTS) and value:
+            found += _inside(value, kind, (name,))
+    if len(found) < 2:
+        return found
+    owner: dict[int, str] = {}
+    return [(keys, thing) for keys, thing in found if owner.setdefault(id(thing), keys[0]) == keys[0]]
+
+
+def _inside(nest: Any, kind: type[Thing], keys: Keys) -> Iterator[tuple[Keys, Thing]]:
+    items = nest.items() if isinstance(nest, dict) else enumerate(nest)
+    for i, (key, item) in enumerate(items):
+        if isinstance(item, kind):
+            yield (*keys, key), item
+        elif isinstance(item, NESTS):
+            yield from _inside(item, kind, (*keys, key))
+        elif not i and isinstance(item, (int, float, str)):
+            return  # sizes, or a log of numbers that may be long
+
+
+def put(attributes: dict[str, Any], keys: Keys, thing: Any) -> None:
+    """Let `thing` stand where `keys` lead."""
+    attributes[keys[0]] = _with(attributes[keys[0]], keys[1:], thing)
+
+
+def _with(value: Any, keys: Keys, thing: Any) -> Any:
+    if not keys:
+        return thing
+    inner = _with(value[keys[0]], keys[1:], thing)
+    if isinstance(value, tuple):
+        return (*value[: keys[0]], inner, *value[keys[0] + 1 :])
+    value[keys[0]] = inner
+    return value
