@@ -36,7 +36,7 @@ from minidl.layers import (
     Sigmoid,
     Tanh,
 )
-from minidl.losses import MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
+from minidl.losses import Loss, MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import SGD
 from minidl.optim.weight_average import WeightAverage
@@ -117,6 +117,7 @@ __all__ = [
     "LeakyRelu",
     "Linear",
     "Lookahead",
+    "Loss",
     "MSELoss",
     "MarginLoss",
     "MaxPool2D",

@@ -15,11 +15,22 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
+from minidl.support.settings import Settings
 
 
-class Loss:
-    """Base of the losses. A subclass writes `prepare`, which checks targets, and `run`, which delegates to the
-    backend."""
+class Loss(Settings):
+    """Base of the losses, also of one's own.
+
+    A subclass writes `compute`, on numpy arrays, and `prepare` where targets are no numbers of the predictions' shape:
+
+        class L1Loss(Loss):
+            def compute(self, x, t):
+                return float(np.abs(x - t).sum() / len(x)), np.sign(x - t) / len(x)
+
+    or, where a backend has the operation, `run` on its arrays in place of `compute`. Both are means over the batch, so
+    that batches of different size weigh alike; `minidl.gradcheck(L1Loss(), x, t)` compares them. A subclass with
+    arguments calls `super().__init__()` and keeps them as attributes of the same names.
+    """
 
     def __init__(self) -> None:
         self.who = type(self).__name__
@@ -30,15 +41,28 @@ class Loss:
         self._kernels: Any = None
 
     def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        """Targets as `run` takes them, checked, for predictions of this shape (N, ...) and dtype.
+        """Targets as `compute` and `run` take them, checked, for predictions of this shape (N, ...) and dtype.
 
-        One call may prepare the targets of a whole data set, rows of which then go to `run`.
+        One call may prepare the targets of a whole data set, rows of which then go to `run`. Here: numbers of the
+        predictions' shape, as `dtype`. Raises TypeError or ValueError that names the loss for others.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define prepare")
+        t = np.asarray(target)
+        checks.same_shape(self.who, "target", t.shape, shape, "the predictions'")
+        return checks.float_array(self.who, "target", t.astype(dtype) if t.dtype.kind in "iub" else t, dtype)
+
+    def compute(self, predictions: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+        """The loss, and its gradient with respect to the predictions (their shape), for a prepared target."""
+        raise NotImplementedError(f"{type(self).__name__} must define compute, or run")
 
     def run(self, logits: Any, target: np.ndarray) -> float:
         """The loss of the backend's array `logits` and a prepared target; sets `dlogits` and `correct`."""
-        raise NotImplementedError(f"{type(self).__name__} must define run")
+        backend = kernels.current()
+        predictions = backend.leave(logits)
+        loss, gradient = self.compute(predictions, target)
+        gradient = checks.float_array(self.who, "the gradient", np.asarray(gradient), predictions.dtype)
+        checks.same_shape(self.who, "the gradient", gradient.shape, predictions.shape, "the predictions'")
+        self.dlogits = backend.enter(gradient)
+        return float(loss)
 
     def forward(self, logits: Any, target: Any) -> float:
         """The loss of predictions, a float array (N, K), and their targets.
@@ -55,6 +79,10 @@ class Loss:
         if self._kernels is None:
             raise RuntimeError(f"{self.who}: call forward before backward")
         return self._kernels.leave(self.dlogits)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the backend and the last gradient."""
+        return {**vars(self), "_kernels": None, "dlogits": None}
 
 
 class SoftmaxCrossEntropyLoss(Loss):
@@ -97,8 +125,7 @@ class MSELoss(Loss):
             one_hot = np.zeros(shape, dtype)
             one_hot[np.arange(shape[0]), labels] = 1
             return one_hot
-        checks.same_shape(self.who, "target", t.shape, shape, "the predictions'")
-        return checks.float_array(self.who, "target", t.astype(dtype) if t.dtype.kind in "iub" else t, dtype)
+        return super().prepare(t, shape, dtype)
 
     def run(self, logits: Any, target: np.ndarray) -> float:
         """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, and `correct` to None."""

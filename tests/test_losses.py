@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from layers.numeric import central_differences
 
+import minidl
 from minidl.losses import Loss, MSELoss, SoftmaxCrossEntropyLoss
 
 LOGITS = np.log(np.array([[1.0, 2.0, 1.0], [6.0, 1.0, 1.0]]))  # softmax: 1/4 1/2 1/4 and 3/4 1/8 1/8
@@ -162,3 +163,54 @@ X = np.zeros((2, 3))
 def test_bad_arguments(make: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.usefixtures("any_backend")
+class TestOwnLosses:
+    """A loss of one's own, by a formula on numpy arrays."""
+
+    class L1Loss(Loss):
+        def __init__(self, scale: float = 1.0) -> None:
+            super().__init__()
+            self.scale = scale
+
+        def compute(self, predictions: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+            difference = predictions - target
+            return self.scale * np.abs(difference).sum() / len(target), self.scale * np.sign(difference) / len(target)
+
+    def test_it_computes_and_is_checked(self, rng: np.random.Generator) -> None:
+        loss = self.L1Loss(2.0)
+        value = loss.forward(np.array([[1.0, 2.0], [3.0, -4.0]], np.float32), [[0, 2], [5, -3]])
+        assert type(value) is float
+        assert value == 2 * (1 + 0 + 2 + 1) / 2
+        np.testing.assert_array_equal(loss.backward(), [[1, 0], [-1, -1]])
+        assert loss.backward().dtype == np.float32
+        assert repr(loss) == "L1Loss(2)"
+        assert minidl.gradcheck(loss, rng.standard_normal((4, 3)), rng.standard_normal((4, 3)))
+
+    def test_it_trains(self, rng: np.random.Generator) -> None:
+        x = rng.random((60, 3), np.float32)
+        y = x @ np.array([[1.0], [-2.0], [3.0]], np.float32)
+        layer = minidl.Linear(3, 1, bias=False, rng=0)
+        weight, values = layer.weight.data.astype("float64"), []
+        for _ in range(20):
+            difference = x @ weight.T - y
+            values.append(np.abs(difference).mean())
+            weight -= 0.5 * (np.sign(difference) * x).mean(axis=0)
+        trainer = minidl.Trainer(minidl.Model(layer), self.L1Loss(), minidl.SGD(0.5))
+        history = trainer.fit((x, y), epochs=20, batch_size=60, seed=0, verbose=False)
+        np.testing.assert_allclose(history["train_loss"], values, rtol=1e-4)
+        np.testing.assert_allclose(layer.weight.data, weight, rtol=1e-4)
+
+    def test_what_does_not_fit_is_refused(self) -> None:
+        with pytest.raises(ValueError, match=r"L1Loss: target must have shape \(2, 3\).*got \(2,\)"):
+            self.L1Loss().forward(np.ones((2, 3)), [1, 2])
+        with pytest.raises(NotImplementedError, match="Loss must define compute, or run"):
+            Loss().forward(np.ones((2, 3)), np.ones((2, 3)))
+
+        class Flat(Loss):
+            def compute(self, predictions: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
+                return 0.0, np.ones(len(target))
+
+        with pytest.raises(ValueError, match=r"Flat: the gradient must have shape \(2, 3\) .*got \(2,\)"):
+            Flat().forward(np.ones((2, 3)), np.ones((2, 3)))

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.layers.base import Parameter
+from minidl.layers.parameter import Parameter, by_name
 from minidl.optim.groups import Groups
+from minidl.support.settings import Settings
 
 if TYPE_CHECKING:
     from minidl.optim.schedules import Schedule
 
 Slots = tuple[np.ndarray, ...]
 Grouped = Mapping[str, Mapping[str, float]] | None
-Work = tuple[Parameter, np.ndarray, np.ndarray, Slots, float, float | None]
-"""A parameter, its data, gradient and slots, its factor of lr, and its own weight decay if it has one."""
+Given = Sequence[Parameter] | Mapping[str, Parameter]
+Work = tuple[str, Parameter, np.ndarray, np.ndarray, Slots, float, float | None]
+"""Name of a parameter, it, its data, gradient and slots, its factor of lr, and its own weight decay if it has one."""
 
 
-class Optimizer:
+Kept = TypeVar("Kept")
+
+
+class Optimizer(Settings):
     """Base of the optimisers: learning rate, slots (arrays that an optimiser keeps for each parameter), and their
     state.
 
@@ -36,6 +41,7 @@ class Optimizer:
     """
 
     slot_names: tuple[str, ...] = ()
+    _shown = ("lr",)
 
     def __init__(
         self, lr: float | Schedule, weight_decay: float, decay_all: bool, clip_norm: float | None, groups: Grouped
@@ -59,7 +65,8 @@ class Optimizer:
         """Steps done so far."""
         self._slots: dict[str, Slots] = {}
         self._loaded = False
-        self._seen: list[Parameter] = []
+        self._seen: Given = []
+        self._bound: dict[str, Parameter] = {}
         self._work: list[Work] = []
 
     def _update(
@@ -79,8 +86,12 @@ class Optimizer:
         if self.schedule is not None:
             self.lr = float(self.schedule(epoch, epochs))
 
-    def step(self, parameters: Sequence[Parameter]) -> None:
-        """Change the `data` of every parameter that is not frozen by its `grad`; slots are found by its name.
+    def step(self, parameters: Given) -> None:
+        """Change the `data` of every parameter that is not frozen by its `grad`.
+
+        parameters: `model.parameters()`, which remembers the names in that model; any other list, whose names are those
+        that the parameters have; or `named_parameters()`. The slots of a parameter stay its own when its name changes;
+        those of one that is new here are found by its name, after `load_state` for instance.
 
         Raises ValueError if two parameters have one name, if a gradient's shape or dtype is not its parameter's, if
         the slots that were loaded do not fit, or if a pattern of the groups matches no parameter; FloatingPointError,
@@ -90,13 +101,13 @@ class Optimizer:
             self._bind(parameters)
         work = self._work
         for i, item in enumerate(work):
-            if item[0].data is not item[1] or item[0].grad is not item[2]:
-                work[i] = self._prepare(item[0])
+            if item[1].data is not item[2] or item[1].grad is not item[3]:
+                work[i] = self._prepare(item[0], item[1])
         backend = kernels.current()
         scale = 1.0 if self.clip_norm is None else self._clip(backend, self.clip_norm)
         self.steps += 1
         lr, weight_decay = self.lr, self.weight_decay
-        for parameter, p, grad, slots, factor, own_decay in work:
+        for _, parameter, p, grad, slots, factor, own_decay in work:
             if parameter.frozen:
                 continue
             decay = weight_decay if own_decay is None else own_decay
@@ -105,7 +116,7 @@ class Optimizer:
     def _clip(self, backend: Any, clip_norm: float) -> float:
         """The factor that brings the norm of all gradients down to clip_norm, at most 1."""
         norm = self.grad_norm = math.sqrt(
-            sum(backend.sum_of_squares(grad) for parameter, _, grad, *_ in self._work if not parameter.frozen)
+            sum(backend.sum_of_squares(grad) for _, parameter, _, grad, *_ in self._work if not parameter.frozen)
         )
         if not math.isfinite(norm):
             raise FloatingPointError(f"{self.who}: the gradients' norm must be finite to be clipped, got {norm}")
@@ -140,27 +151,35 @@ class Optimizer:
         self.steps = steps
         self._slots = {name: tuple(arrays[s] for s in self.slot_names) for name, arrays in found.items()}
         self._loaded = bool(self.slot_names) and self.steps > 0
-        self._seen, self._work = [], []
+        self._seen, self._bound, self._work = [], {}, []
 
-    def _bind(self, parameters: Sequence[Parameter]) -> None:
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments by name, in its order, with today's values; lr the schedule if there is one."""
+        found = super().settings()
+        for name, value in (("lr", self.schedule or self.lr), ("groups", self.groups.groups or None)):
+            if name in found:
+                found[name] = value
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the parameters; they find their slots by name."""
+        return {**vars(self), "_seen": [], "_bound": {}, "_work": []}
+
+    def _bind(self, parameters: Given) -> None:
         """Check a new list of parameters and pair each with its slots."""
-        names = [parameter.name for parameter in parameters]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(
-                    f"{self.who}: {names.count(name)} parameters have the name {name!r};"
-                    " names must be unique: put the layers into one Sequential or Model"
-                )
+        named = by_name(self.who, parameters)
         if self._loaded:
-            check_names(self.who, set(names), set(self._slots))
-        self.groups.check(names)
-        self._work = [self._prepare(parameter) for parameter in parameters]
-        self._seen = list(parameters)
+            check_names(self.who, set(named), set(self._slots))
+        self.groups.check(named)
+        self._slots = follow(self._slots, self._bound, named)
+        self._bound = follow(self._bound, self._bound, named) | named
+        self._work = [self._prepare(name, parameter) for name, parameter in named.items()]
+        self._seen = as_seen(parameters)
         self._loaded = False
 
-    def _prepare(self, parameter: Parameter) -> Work:
+    def _prepare(self, name: str, parameter: Parameter) -> Work:
         """Checked arrays of one parameter; slots are made where there are none, and follow a change of dtype."""
-        name, p, grad = parameter.name, parameter.data, parameter.grad
+        p, grad = parameter.data, parameter.grad
         checks.same_shape(self.who, f"the gradient of {name}", grad.shape, p.shape, "the parameter's")
         if p.dtype not in checks.FLOATS or grad.dtype != p.dtype:
             raise TypeError(
@@ -176,7 +195,21 @@ class Optimizer:
         self._slots[name] = slots = tuple(slot.astype(p.dtype, copy=False) for slot in slots)
         settings = self.groups.settings(name)
         decay = settings.get("weight_decay", None if self.decay_all or parameter.decay else 0.0)
-        return parameter, p, grad, slots, settings.get("lr", 1.0), decay
+        return name, parameter, p, grad, slots, settings.get("lr", 1.0), decay
+
+
+def as_seen(parameters: Given) -> Given:
+    """A copy, by which the same parameters are known again at the next step."""
+    return dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+
+
+def follow(kept: Mapping[str, Kept], bound: Mapping[str, Parameter], named: Mapping[str, Parameter]) -> dict[str, Kept]:
+    """What is kept by name, that of the `bound` parameters under their names of today, `named`."""
+    former = {id(parameter): name for name, parameter in bound.items()}
+    moved = {name: former[id(parameter)] for name, parameter in named.items() if id(parameter) in former}
+    gone = set(moved.values())
+    stay = {name: value for name, value in kept.items() if name not in gone}
+    return stay | {name: kept[old] for name, old in moved.items() if old in kept}
 
 
 def check_names(who: str, names: set[str], loaded: set[str]) -> None:

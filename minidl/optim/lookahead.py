@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.layers.base import Parameter
-from minidl.optim.base import Optimizer, check_names
+from minidl.layers.parameter import Parameter, by_name
+from minidl.optim.base import Given, Optimizer, as_seen, check_names, follow
+from minidl.support.settings import Settings
 
 if TYPE_CHECKING:
     from minidl.optim.schedules import Schedule
 
 
-class Lookahead:
+class Lookahead(Settings):
     """k steps forward, one step back (Zhang, Lucas, Hinton, Ba 2019, arXiv 1907.08610, algorithm 1).
 
     The slow weights start as the parameters before the first step; after every `every`-th step of `optimizer`
@@ -36,7 +37,8 @@ class Lookahead:
         self.every = checks.integer(self.who, "every", every, 1)
         self.alpha = checks.real(self.who, "alpha", alpha, "in (0, 1]", lambda v: 0 < v <= 1)
         self._slow: dict[str, np.ndarray] = {}
-        self._seen: list[Parameter] = []
+        self._seen: Given = []
+        self._bound: dict[str, Parameter] = {}
         self._loaded = False
 
     @property
@@ -66,23 +68,29 @@ class Lookahead:
         """Set `lr` from the schedule, if there is one, for the step that starts after `epoch` (a float) of `epochs`."""
         self.optimizer.progress(epoch, epochs)
 
-    def step(self, parameters: Sequence[Parameter]) -> None:
-        """A step of the optimiser, then perhaps one of the slow weights. Raises as `Optimizer.step`."""
+    def step(self, parameters: Given) -> None:
+        """A step of the optimiser, then perhaps one of the slow weights. Takes and raises as `Optimizer.step`."""
         if parameters != self._seen:
-            slow = self._bound(parameters)
+            named = by_name(self.who, parameters)
+            slow = self._slow_weights(named)
             self.optimizer.step(parameters)
-            self._slow, self._seen, self._loaded = slow, list(parameters), False
+            self._slow, self._bound, self._loaded = slow, named, False
+            self._seen = as_seen(parameters)
         else:
             self.optimizer.step(parameters)
         if self.optimizer.steps % self.every:
             return
         blend = kernels.current().blend
-        for parameter in parameters:
-            slow_weights = self._slow[parameter.name]
+        for name, parameter in self._bound.items():
+            slow_weights = self._slow[name]
             if slow_weights.dtype != parameter.data.dtype:
-                slow_weights = self._slow[parameter.name] = slow_weights.astype(parameter.data.dtype)
+                slow_weights = self._slow[name] = slow_weights.astype(parameter.data.dtype)
             blend(slow_weights, parameter.data, self.alpha)
             parameter.data[...] = slow_weights
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the parameters; they find their slow weights by name."""
+        return {**vars(self), "_seen": [], "_bound": {}}
 
     def state(self) -> dict[str, np.ndarray]:
         """The optimiser's state and "<parameter>.slow" for each parameter, as copies."""
@@ -102,15 +110,15 @@ class Lookahead:
                 f"{self.who}: state must have slow weights after its first step, got {len(copies)} of them"
             )
         self.optimizer.load_state({key: array for key, array in state.items() if key not in slow})
-        self._slow, self._seen, self._loaded = copies, [], bool(copies)
+        self._slow, self._seen, self._bound, self._loaded = copies, [], {}, bool(copies)
 
-    def _bound(self, parameters: Sequence[Parameter]) -> dict[str, np.ndarray]:
+    def _slow_weights(self, named: Mapping[str, Parameter]) -> dict[str, np.ndarray]:
         """Slow weights of a new list of parameters: those that there are, and copies of the others."""
         if self._loaded:
-            check_names(self.who, {parameter.name for parameter in parameters}, set(self._slow))
-        for parameter in parameters:
-            slow = self._slow.get(parameter.name)
-            if slow is not None:
+            check_names(self.who, set(named), set(self._slow))
+        kept = follow(self._slow, self._bound, named)
+        for name, parameter in named.items():
+            if name in kept:
                 shape = parameter.data.shape
-                checks.same_shape(self.who, f"{parameter.name}.slow", slow.shape, shape, "the parameter's")
-        return {p.name: self._slow[p.name] if p.name in self._slow else p.data.copy() for p in parameters}
+                checks.same_shape(self.who, f"{name}.slow", kept[name].shape, shape, "the parameter's")
+        return {name: kept[name] if name in kept else parameter.data.copy() for name, parameter in named.items()}

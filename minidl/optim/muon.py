@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl.kernels import checks
-from minidl.layers.base import Parameter
-from minidl.optim.base import Grouped, Optimizer, Slots
+from minidl.layers.parameter import Parameter, by_name
+from minidl.optim.base import Given, Grouped, Optimizer, Slots, as_seen
 from minidl.optim.groups import check_patterns
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Muon(Optimizer):
     """
 
     slot_names = ("velocity",)
+    _stored = MappingProxyType({"steps": "iterations"})
 
     def __init__(
         self,
@@ -66,36 +68,37 @@ class Muon(Optimizer):
         self.nesterov = bool(nesterov)
         self.iterations = checks.integer(self.who, "steps", steps, 1)
         self.fixed_norm = bool(fixed_norm)
-        self._all: list[Parameter] = []
-        self._others: list[Parameter] = []
-        self._matrices: list[Parameter] = []
+        self._all: Given = []
+        self._others: dict[str, Parameter] = {}
+        self._matrices: dict[str, Parameter] = {}
 
     def progress(self, epoch: float, epochs: int) -> None:
         """Set `lr` from the schedule, if there is one, here and in the other optimiser; see `Optimizer.progress`."""
         super().progress(epoch, epochs)
         self.optimizer.progress(epoch, epochs)
 
-    def step(self, parameters: Sequence[Parameter]) -> None:
+    def step(self, parameters: Given) -> None:
         """A step of all parameters, each by its optimiser. Raises as `Optimizer.step`."""
         if parameters != self._all:
             self._part(parameters)
         self.optimizer.step(self._others)
         super().step(self._matrices)
 
-    def _part(self, parameters: Sequence[Parameter]) -> None:
+    def _part(self, parameters: Given) -> None:
         """Matrices here, the others there."""
-        check_patterns(self.who, "weights", self.weights, [parameter.name for parameter in parameters])
+        named = by_name(self.who, parameters)
+        check_patterns(self.who, "weights", self.weights, named)
         for pattern in self.weights:
-            for parameter in parameters:
-                if fnmatchcase(parameter.name, pattern) and parameter.data.ndim < 2:
+            for name, parameter in named.items():
+                if fnmatchcase(name, pattern) and parameter.data.ndim < 2:
                     raise ValueError(
-                        f"{self.who}: {parameter.name} must have at least two axes for {pattern!r},"
+                        f"{self.who}: {name} must have at least two axes for {pattern!r},"
                         f" got shape {parameter.data.shape}"
                     )
-        self._matrices = [parameter for parameter in parameters if self._is_matrix(parameter.name)]
+        self._matrices = {name: parameter for name, parameter in named.items() if self._is_matrix(name)}
         self._bind(self._matrices)
-        self._others = [parameter for parameter in parameters if not self._is_matrix(parameter.name)]
-        self._all = list(parameters)
+        self._others = {name: parameter for name, parameter in named.items() if not self._is_matrix(name)}
+        self._all = as_seen(parameters)
 
     def _is_matrix(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self.weights)
@@ -121,6 +124,10 @@ class Muon(Optimizer):
             keep *= math.sqrt(rows) / norm if norm else 1.0
         p *= keep
         p -= lr * math.sqrt(max(1, rows / columns)) * change
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the parameters; they find their slots by name."""
+        return {**super().__getstate__(), "_all": [], "_others": {}, "_matrices": {}}
 
     def state(self) -> dict[str, np.ndarray]:
         """The states of both optimisers, as copies."""

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from minidl.kernels import checks
+from minidl.support.settings import Settings
 
 Schedule = Callable[[float, int], float]
 
@@ -24,7 +25,7 @@ def _part(schedule: object, name: str, value: float) -> None:
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Settings):
     """lr throughout. Raises TypeError or ValueError for an lr that is no number of at least 0, as all schedules do."""
 
     lr: float
@@ -38,7 +39,7 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Settings):
     """lr * factor^floor(epoch / every): multiplied by `factor`, in (0, 1], after every `every` epochs."""
 
     lr: float
@@ -56,7 +57,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Settings):
     """lr * decay^floor(epoch): multiplied by `decay`, in (0, 1], after each epoch (the Solver of CS231n)."""
 
     lr: float
@@ -72,7 +73,7 @@ class Exponential:
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Settings):
     """end + (lr - end) / 2 * (1 + cos(pi * epoch / epochs)): half a cosine wave from lr down to end.
 
     Loshchilov, Hutter 2017, "SGDR", arXiv 1608.03983, eq. 5, without restarts.
@@ -91,7 +92,7 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class OneCycle:
+class OneCycle(Settings):
     """From lr * start up to lr during the first part `warmup` of the training, then down to lr * end, along cosines.
 
     With t = epoch / epochs: a half wave over [0, warmup], another one over [warmup, 1]. warmup is in [0, 1], start and
@@ -118,7 +119,7 @@ class OneCycle:
 
 
 @dataclass(frozen=True)
-class WarmUp:
+class WarmUp(Settings):
     """Another schedule, multiplied by a line from `start`, in [0, 1], up to 1 during the first `epochs` epochs.
 
     Gradual warm-up: Goyal et al. 2017, "Accurate, large minibatch SGD", arXiv 1706.02677, section 2.2. epochs may be a

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
 from minidl.optim.base import loaded_steps
+from minidl.support.settings import Settings
 
 if TYPE_CHECKING:
     from minidl.model import Model
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SLOTS = ("average", "raw")
 
 
-class WeightAverage:
+class WeightAverage(Settings):
     """Exponential moving average of a model's weights: `Trainer(model, loss, optimizer, average=WeightAverage(0.999))`.
 
     With w_t the parameters and the running statistics of normalisation after every `every`-th step, t counted from 1:
@@ -43,11 +44,12 @@ class WeightAverage:
         self._average: dict[str, np.ndarray] = {}
         self._raw: dict[str, np.ndarray] = {}
         """The model's own weights while it has the averages."""
-        self._weights: dict[str, np.ndarray] = {}
+        self._weights: dict[str, np.ndarray] | None = None
+        """The model's arrays, between `train` and a copy or another state."""
 
     def train(self, model: Model) -> None:
         """Make ready for steps of `model`, with its raw weights. Raises ValueError if the averages are another's."""
-        weights = {parameter.name: parameter.data for parameter in model.parameters()} | model.buffers()
+        weights = {name: parameter.data for name, parameter in model.named_parameters().items()} | model.buffers()
         shapes = {name: array.shape for name, array in weights.items()}
         if self._average and {name: array.shape for name, array in self._average.items()} != shapes:
             raise ValueError(f"{self.who}: the averages must be those of the model, got averages of other weights")
@@ -63,7 +65,9 @@ class WeightAverage:
         self._weights = weights
 
     def step(self) -> None:
-        """Take the weights after a step of the optimiser into account."""
+        """Take the weights after a step of the optimiser into account. RuntimeError without a `train` before."""
+        if self._weights is None:
+            raise RuntimeError(f"{self.who}: call train(model) before step")
         self.steps += 1
         count, rest = divmod(self.steps, self.every)
         if rest:
@@ -78,11 +82,15 @@ class WeightAverage:
 
     def apply(self) -> None:
         """Put the averages into the model, if there are any, and keep its raw weights for `train`."""
-        if self._raw or not self._average:
+        if self._raw or not self._average or self._weights is None:
             return
         for name, array in self._weights.items():
             self._raw[name] = array.copy()
             array[...] = self._average[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the model's arrays: `train` comes before their next `step`."""
+        return {**vars(self), "_weights": None}
 
     def state(self) -> dict[str, np.ndarray]:
         """A copy of all that the next steps depend on: "steps", "<name>.average", and "<name>.raw" after `apply`."""
@@ -108,4 +116,4 @@ class WeightAverage:
         if bool(average) != (steps >= self.every) or (raw and raw.keys() != average.keys()):
             raise ValueError(f"{self.who}: state must have an average, and a raw weight or none, for each weight")
         self.steps, self._average, self._raw = steps, average, raw
-        self._weights = {}
+        self._weights = None
