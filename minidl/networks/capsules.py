@@ -23,22 +23,17 @@ from minidl.model import Model, as_images
 class Reconstruction(CapsuleLength):
     """The end of a `CapsuleNetwork`: capsules (N, J, E) to their lengths (N, J), with the decoder at its side.
 
-    decoder: a layer from (N, J*E), zero but for one capsule, to (N, pixels).
+    decoder: a layer from (N, J*E), zero but for one capsule, to (N, pixels). `_backward` takes the gradient of the
+    lengths, and that of the last drawing if a loss has set it with `set_drawing_gradient`.
     """
 
-    _remembered = ("_v", "_y", "_gradient")
-    _gradient: Any
+    _remembered = ("_v", "_y", "_labels", "_ddrawing")
+    _labels: Any
+    _ddrawing: Any
 
     def __init__(self, decoder: Layer, *, name: str | None = None) -> None:
         super().__init__(name=name)
         self.decoder = decoder
-
-    def named_children(self) -> dict[str, Layer]:
-        """The decoder."""
-        return {"decoder": self.decoder}
-
-    def _replace(self, key: str, layer: Layer) -> None:
-        self.decoder = layer
 
     def _check(self, x_shape: Shape) -> Shape:
         y_shape = super()._check(x_shape)
@@ -48,36 +43,34 @@ class Reconstruction(CapsuleLength):
         return y_shape
 
     def _forward(self, x: Any, train: bool) -> Any:
-        self._gradient = None
+        self._labels = self._ddrawing = None
         return super()._forward(x, train)
 
     def _backward(self, dy: Any) -> Any:
         dv = super()._backward(dy)
-        if self._gradient is not None:
-            return self.kernels.add(dv, self._gradient)
-        for parameter in self.decoder.parameters():  # scores alone do not depend on the decoder
-            parameter.grad[...] = 0
-        return dv
+        if self._ddrawing is None:  # scores alone do not depend on the decoder
+            for parameter in self.decoder.named_parameters().values():
+                parameter.grad[...] = 0
+            return dv
+        self.decoder.need_dx = True
+        dmasked = self.kernels.reshape(self.decoder._backward(self._ddrawing), self._v.shape[1:])
+        return self.kernels.add(dv, self.kernels.capsule_mask(dmasked, self._labels))
 
     def decode(self, labels: np.ndarray, train: bool) -> Any:
         """The decoder's drawing (N, pixels) of the last forward's capsules of these classes, a backend's array."""
         if self._v is None:
             raise self._unready()
+        self._labels, self._ddrawing = labels, None
         masked = self.kernels.capsule_mask(self._v, labels)
         return self.decoder.run(self.kernels.reshape(masked, (masked.shape[1] * masked.shape[2],)), train)
+
+    def set_drawing_gradient(self, dy: Any) -> None:
+        """Let the next `_backward` go through the decoder, too, from dy, the gradient of the last drawing."""
+        self._ddrawing = dy
 
     def longest(self) -> np.ndarray:
         """Class of the longest capsule of each image of the last forward."""
         return self.kernels.leave(self._y).argmax(axis=1)
-
-    def learn(self, images: Any, labels: np.ndarray, scale: float) -> float:
-        """scale/N times the squared error of the drawings; its gradients go to the decoder and into `_backward`."""
-        drawn = self.decode(labels, True)
-        loss, dy = self.kernels.squared_error(drawn, self.kernels.reshape(images, drawn.shape[1:]), scale)
-        self.decoder.need_dx = True
-        dv = self.kernels.reshape(self.decoder._backward(dy), self._v.shape[1:])
-        self._gradient = self.kernels.capsule_mask(dv, labels)
-        return loss
 
     def release(self) -> None:
         """Forget what the last forward remembered, in the decoder, too."""
@@ -88,10 +81,6 @@ class Reconstruction(CapsuleLength):
         """Those of the decoder."""
         self.output_shape(shape)
         return self.decoder.multiply_adds((shape[0] * shape[1],))
-
-    def describe(self) -> str:
-        """The decoder."""
-        return repr(self.decoder)
 
 
 class CapsuleNetwork(Model):
@@ -111,6 +100,11 @@ class CapsuleNetwork(Model):
             raise TypeError(f"{name or type(self).__name__}: decoder must be a layer, got {decoder!r}")
         self._train = False
         super().__init__(*layers, Reconstruction(decoder), dtype=dtype, name=name)
+
+    def settings(self) -> dict[str, Any]:
+        """As `Model.settings`; the decoder apart from the layers."""
+        found = super().settings()
+        return found | {"layers": tuple(self.layers[:-1]), "decoder": self.head.decoder} if "layers" in found else found
 
     @property
     def head(self) -> Reconstruction:
@@ -181,7 +175,9 @@ class CapsuleLoss(MarginLoss):
 
     network: whose last forward the lengths are of. reconstruction: factor of the sum of squared differences of an
     image, mean over the batch. In training the decoder sees the capsule of the label, in evaluation the longest one.
-    present, absent, weight: as in `MarginLoss`. Targets: class labels, or rows, whose first largest entry is the label.
+    `run` gives the gradient of the lengths as `dlogits` and that of the drawings to the network's head; the backward
+    pass of the network takes both. present, absent, weight: as in `MarginLoss`. Targets: class labels, or rows, whose
+    first largest entry is the label.
     """
 
     def __init__(
@@ -206,9 +202,11 @@ class CapsuleLoss(MarginLoss):
         network, head, backend = self.network, self.network.head, kernels.current()
         if head._y is not logits:
             raise RuntimeError(f"{self.who}: the lengths must be those of the network's last forward")
-        if network._train:
-            labels = target if target.ndim == 1 else target.argmax(axis=1)
-            return loss + head.learn(network._images, labels, self.reconstruction)
-        drawn = head.decode(head.longest(), False)
+        train = network._train
+        labels = (target if target.ndim == 1 else target.argmax(axis=1)) if train else head.longest()
+        drawn = head.decode(labels, train)
         images = backend.reshape(network._images, drawn.shape[1:])
-        return loss + backend.squared_error(drawn, images, self.reconstruction)[0]
+        error, ddrawing = backend.squared_error(drawn, images, self.reconstruction)
+        if train:
+            head.set_drawing_gradient(ddrawing)
+        return loss + error

@@ -1,0 +1,174 @@
+"""Settings: what a constructor got is known again, written as the call, and makes an equal object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl.optim import SGD, Adam, AdamW, Lookahead, Muon, RMSProp
+from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
+from minidl.optim.weight_average import WeightAverage
+from minidl.support.held import held, put
+from minidl.support.settings import Settings, arguments, make
+
+LAYERS = {
+    "Conv2D(1, 8, 3, padding=1)": lambda: minidl.Conv2D(1, 8, 3, padding=1),
+    "Conv2D(4, 8, (3, 5), stride=(2, 1), dilation=2, groups=2, bias=False)": lambda: minidl.Conv2D(
+        4, 8, (3, 5), (2, 1), 0, 2, 2, False
+    ),
+    "Conv2D(1, 2, 3, init='orthogonal')": lambda: minidl.Conv2D(1, 2, 3, init="orthogonal", rng=1),
+    "Linear(3, 4, init=0.5)": lambda: minidl.Linear(3, 4, init=0.5),
+    "Linear(3, 4)": lambda: minidl.Linear(3, 4, init=lambda shape, rng: np.zeros(shape), name="stem"),
+    "MaxPool2D(2)": lambda: minidl.MaxPool2D(2, 2),
+    "AvgPool2D(3, stride=2, padding=1)": lambda: minidl.AvgPool2D(3, 2, 1),
+    "GlobalAvgPool2D()": minidl.GlobalAvgPool2D,
+    "Relu()": minidl.Relu,
+    "Sigmoid()": minidl.Sigmoid,
+    "Tanh()": minidl.Tanh,
+    "Gelu()": minidl.Gelu,
+    "LeakyRelu()": minidl.LeakyRelu,
+    "LeakyRelu(0.2)": lambda: minidl.LeakyRelu(0.2),
+    "Elu(2)": lambda: minidl.Elu(2.0),
+    "BatchNorm2D(4, eps=0.001, momentum=0.5)": lambda: minidl.BatchNorm2D(4, 0.001, 0.5),
+    "BatchNorm1D(4)": lambda: minidl.BatchNorm1D(4),
+    "GroupNorm(2, 4, eps=0.001)": lambda: minidl.GroupNorm(2, 4, 0.001),
+    "LayerNorm(5)": lambda: minidl.LayerNorm(5),
+    "LayerNorm((4, 4))": lambda: minidl.LayerNorm((4, 4)),
+    "Dropout(0.5)": minidl.Dropout,
+    "Dropout(0.25)": lambda: minidl.Dropout(0.25, rng=3),
+    "Flatten()": minidl.Flatten,
+    "Reshape((2, 3, 4))": lambda: minidl.Reshape((2, 3, 4)),
+    "Reshape(-1)": lambda: minidl.Reshape(-1),
+    "Sequential()": minidl.Sequential,
+    "Sequential(Relu(), Residual(Relu(), Tanh()))": lambda: minidl.Sequential(
+        minidl.Relu(), minidl.Residual(minidl.Relu(), minidl.Tanh())
+    ),
+    "Residual(Linear(2, 2), identity=True)": lambda: minidl.Residual(minidl.Linear(2, 2), identity=True),
+    "Model(Flatten(), Linear(4, 2))": lambda: minidl.Model(minidl.Flatten(), minidl.Linear(4, 2)),
+    "Model(Flatten(), dtype='float64', mean=0.5, std=[0.1, 0.2])": lambda: minidl.Model(
+        minidl.Flatten(), dtype=np.float64, mean=0.5, std=(0.1, 0.2)
+    ),
+    "PrimaryCapsules(4)": lambda: minidl.PrimaryCapsules(4),
+    "Capsules(3, 4, 2, 5, routings=2)": lambda: minidl.Capsules(3, 4, 2, 5, 2),
+    "CapsuleLength()": minidl.CapsuleLength,
+    "CapsuleNetwork(PrimaryCapsules(4), Capsules(2, 4, 3, 2), decoder=Sequential(Linear(6, 8)))": lambda: (
+        minidl.CapsuleNetwork(
+            minidl.PrimaryCapsules(4),
+            minidl.Capsules(2, 4, 3, 2),
+            decoder=minidl.Sequential(minidl.Linear(6, 8)),
+        )
+    ),
+}
+OTHERS = {
+    "SoftmaxCrossEntropyLoss()": minidl.SoftmaxCrossEntropyLoss,
+    "SoftmaxCrossEntropyLoss(0.1)": lambda: minidl.SoftmaxCrossEntropyLoss(0.1),
+    "MSELoss()": minidl.MSELoss,
+    "MarginLoss(0.8, weight=0.3)": lambda: minidl.MarginLoss(0.8, weight=0.3),
+    "SGD(0.01)": SGD,
+    "SGD(0.1, momentum=0.9, nesterov=True, groups={'*.bias': {'lr': 2.0}})": lambda: SGD(
+        0.1, 0.9, nesterov=True, groups={"*.bias": {"lr": 2}}
+    ),
+    "RMSProp(0.001, decay_all=False)": lambda: RMSProp(decay_all=False),
+    "Adam(0.002, clip_norm=1)": lambda: Adam(0.002, clip_norm=1.0),
+    "AdamW(Cosine(lr=0.1, end=0.0), weight_decay=0.05)": lambda: AdamW(Cosine(0.1), weight_decay=0.05),
+    "Lookahead(SGD(0.1), every=3)": lambda: Lookahead(SGD(0.1), 3),
+    "Muon(SGD(0.1), ('0.weight',), lr=0.02, steps=3)": lambda: Muon(SGD(0.1), ["0.weight"], steps=3),
+    "WeightAverage(0.9, every=2)": lambda: WeightAverage(0.9, 2),
+    "Constant(lr=0.1)": lambda: Constant(0.1),
+    "Step(lr=0.1, every=3, factor=0.1)": lambda: Step(0.1, 3),
+    "Exponential(lr=0.1, decay=0.9)": lambda: Exponential(0.1, 0.9),
+    "OneCycle(lr=0.1, warmup=0.2, start=0.04, end=4e-06)": lambda: OneCycle(0.1, 0.2),
+    "WarmUp(schedule=Constant(lr=0.1), epochs=2, start=0.1)": lambda: WarmUp(Constant(0.1), 2),
+}
+
+
+@pytest.mark.parametrize(("text", "construct"), (LAYERS | OTHERS).items(), ids=LAYERS | OTHERS)
+def test_repr_is_the_call_and_settings_make_an_equal_object(text: str, construct: Any) -> None:
+    thing = construct()
+    assert repr(thing) == text
+    settings = thing.settings()
+    again = make(type(thing), settings)
+    assert type(again) is type(thing)
+    assert repr(again) == text
+    told = again.settings()
+    for key, value in settings.items():
+        assert isinstance(value, (minidl.Layer, Settings)) or told[key] == value
+
+
+def test_values_and_order() -> None:
+    assert minidl.Conv2D(1, 2, 3, padding=(1, 0), bias=False, rng=0).settings() == {
+        "in_channels": 1,
+        "out_channels": 2,
+        "kernel_size": (3, 3),
+        "stride": (1, 1),
+        "padding": (1, 0),
+        "dilation": (1, 1),
+        "groups": 1,
+        "bias": False,
+        "init": "he_normal",
+        "name": None,
+    }
+    assert list(minidl.Linear(3, 4, init=lambda shape, rng: np.zeros(shape), name="a").settings().items()) == [
+        ("in_features", 3),
+        ("out_features", 4),
+        ("bias", True),
+        ("name", "a"),
+    ]
+    relu = minidl.Relu()
+    assert minidl.Sequential(relu).settings() == {"layers": (relu,), "name": None}
+    optimizer = SGD(Constant(0.5), 0.9)
+    optimizer.weight_decay = 0.1  # today's value, not the first one
+    assert optimizer.settings() == {
+        "lr": Constant(0.5),
+        "momentum": 0.9,
+        "weight_decay": 0.1,
+        "nesterov": False,
+        "decay_all": True,
+        "clip_norm": None,
+        "groups": None,
+    }
+    assert minidl.MaxPool2D(2).settings()["stride"] is None
+    assert minidl.Model(mean=(0.1, 0.2)).settings()["mean"] == [0.1, 0.2]
+    assert arguments(minidl.Dropout)["rate"].default == 0.5
+
+
+class Own(minidl.Layer):
+    """A layer that knows nothing of settings."""
+
+    def __init__(self, width: int, scale: Any = 1, *rest: Any, **more: Any) -> None:
+        super().__init__()
+        self.scale = minidl.Parameter(np.ones(2, np.float32), "scale")
+
+
+class Net(minidl.Model):
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        super().__init__(minidl.Linear(3, classes))
+
+
+def test_own_classes_are_written_as_far_as_they_are_known() -> None:
+    assert repr(Own(3)) == "Own(...)"
+    assert Own(3).settings() == {}
+    assert repr(Net(4)) == "Net(4)"
+    assert repr(minidl.Sequential(Own(1), Net(2))) == "Sequential(Own(...), Net(2))"
+
+    class Bare(minidl.Relu):
+        def describe(self) -> str:
+            return "by hand"
+
+    assert repr(Bare()) == "Bare(by hand)"
+
+
+def test_held_finds_things_in_lists_tuples_and_dicts() -> None:
+    a, b, c, d = object.__new__(Own), object.__new__(Own), object.__new__(Own), object.__new__(Own)
+    attributes = {"first": a, "many": [None, (b, [c])], "again": b, "by_name": {"x": d, 3: a}, "sizes": (1, 2), "n": 3}
+    found = held(attributes, Own)
+    assert [keys for keys, _ in found] == [("first",), ("many", 1, 0), ("many", 1, 1, 0), ("by_name", "x")]
+    assert [thing for _, thing in found] == [a, b, c, d]
+    put(attributes, ("many", 1, 1, 0), d)
+    put(attributes, ("by_name", "x"), c)
+    assert attributes["many"] == [None, (b, [d])]
+    assert attributes["by_name"] == {"x": c, 3: a}
