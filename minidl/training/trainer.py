@@ -159,6 +159,10 @@ class Trainer:
         """Print a line above the moving one of the `fit` that runs; nothing outside of it, or if it is not verbose."""
         self._line.line(text)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles, also those made in a callback, are not inside of a `fit`."""
+        return {**vars(self), "_call": None, "_line": Progress(None)}
+
     # ---- the run -----------------------------------------------------------------------------------------------------
 
     def _run(self, call: Call, train: Samples, resume: bool | str | os.PathLike[str], interrupt: Interrupt) -> None:
