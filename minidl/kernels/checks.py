@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 
 Pair = tuple[int, int]
+Size = int | Pair
+Shape = tuple[int, ...]
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 MAX_ELEMENTS = 2**46
 """No array of minidl has more elements: byte offsets then fit in 63 bits with room for lanes and padding."""
+OPTIONAL = ("b", "velocity")
+"""The arrays of operations that may be None."""
 
 
 def integer(who: str, name: str, value: Any, minimum: int) -> int:
@@ -69,6 +73,18 @@ def window_output(
     return out[0], out[1]
 
 
+def conv_window(who: str, stride: Size, padding: Size, dilation: Size, groups: int) -> tuple[Pair, Pair, Pair, int]:
+    """The four settings of a convolution."""
+    pairs = pair(who, "stride", stride, 1), pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
+    return *pairs, integer(who, "groups", groups, 1)
+
+
+def pool_window(who: str, kernel_size: Size, stride: Size | None, padding: Size) -> tuple[Pair, Pair, Pair]:
+    """Kernel, stride (the kernel's size where None) and padding of a pooling."""
+    kernel = pair(who, "kernel_size", kernel_size, 1)
+    return kernel, kernel if stride is None else pair(who, "stride", stride, 1), pair(who, "padding", padding, 0)
+
+
 def conv2d_output(
     who: str,
     x_shape: tuple[int, ...],
@@ -121,6 +137,32 @@ def pool2d_padding(who: str, kernel_size: Pair, padding: Pair) -> None:
             raise ValueError(f"{who}: padding must be {rule}, got padding {p} and kernel {k}")
 
 
+def linear_output(who: str, x_shape: Shape, w_shape: Shape) -> Pair:
+    """(N, O) of a product x w^T after checking that x is (N, F) and w (O, F)."""
+    ndim(who, "x", x_shape, "(N, F)", 2)
+    ndim(who, "w", w_shape, "(O, F)", 2)
+    if min(w_shape) < 1:
+        raise ValueError(f"{who}: w must have at least 1 row and 1 column, got shape {w_shape}")
+    if x_shape[1] != w_shape[1]:
+        raise ValueError(f"{who}: x must have {w_shape[1]} features like w, got {x_shape[1]} in shape {x_shape}")
+    return x_shape[0], w_shape[0]
+
+
+def channels(who: str, x_shape: Shape, axes: str = "(N, F) or (N, C, H, W)") -> int:
+    """C of (N, C, H, W) or (N, C), none of the sizes but N zero."""
+    ndim(who, "x", x_shape, axes, 2, 4)
+    if min(x_shape[1:]) < 1:
+        raise ValueError(f"{who}: channels, height and width of x must be at least 1, got shape {x_shape}")
+    return x_shape[1]
+
+
+def image_shape(who: str, x_shape: Any) -> Shape:
+    """`x_shape`, given as an argument, as (N, C, H, W) ints."""
+    if not isinstance(x_shape, (tuple, list)) or len(x_shape) != 4:
+        raise ValueError(f"{who}: x_shape must be (N, C, H, W), got {x_shape!r}")
+    return tuple(integer(who, "x_shape", size, 0 if axis == 0 else 1) for axis, size in enumerate(x_shape))
+
+
 def check_elements(who: str, shape: tuple[int, ...]) -> None:
     """Refuse shapes whose number of elements no array can have."""
     total = 1
@@ -142,6 +184,53 @@ def float_array(who: str, name: str, x: Any, dtype: Any = None) -> np.ndarray:
         raise TypeError(f"{who}: {name} must be an array of float32 or float64, got dtype {a.dtype}")
     target = np.dtype(dtype) if dtype is not None else kind if kind in FLOATS else np.dtype(np.float32)
     return np.require(a, target, ["C_CONTIGUOUS", "ALIGNED"])
+
+
+def floats(who: str, **arrays: Any) -> list[Any]:
+    """The named arrays in order, each as `float_array`, all of the first one's dtype; an optional None stays None."""
+    checked: list[Any] = []
+    for name, array in arrays.items():
+        absent = array is None and name in OPTIONAL
+        checked.append(None if absent else float_array(who, name, array))
+        if not absent and checked[-1].dtype != checked[0].dtype:
+            rule = f"{next(iter(arrays))}'s dtype {checked[0].dtype}"
+            raise TypeError(f"{who}: {name} must have {rule}, got {checked[-1].dtype}")
+    return checked
+
+
+def images(who: str, **arrays: Any) -> list[np.ndarray]:
+    """The named arrays as `floats`, all (N, F) or all (N, C, H, W), of one shape."""
+    ready = floats(who, **arrays)
+    for name, array in zip(arrays, ready):
+        ndim(who, name, array.shape, "(N, F) or (N, C, H, W)", 2, 4)
+        same_shape(who, name, array.shape, ready[0].shape, f"{next(iter(arrays))}'s")
+    return ready
+
+
+def writeable(who: str, **arrays: Any) -> None:
+    """Refuse arrays that cannot be changed in place; an optional None passes."""
+    for name, array in arrays.items():
+        if array is None and name in OPTIONAL:
+            continue
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{who}: {name} is changed in place and must be a numpy array, got {type(array).__name__}")
+        if not array.flags.writeable:
+            raise ValueError(f"{who}: {name} is changed in place and must be writeable, got a read-only array")
+
+
+def ndim(who: str, name: str, shape: Shape, rule: str, *allowed: int) -> None:
+    """Refuse a shape whose number of dimensions is not one of `allowed`; `rule` names the axes."""
+    if len(shape) not in allowed:
+        raise ValueError(
+            f"{who}: {name} must have {' or '.join(map(str, allowed))} dimensions {rule}, got shape {shape}"
+        )
+
+
+def per_channel(who: str, channels: int, **arrays: Any) -> None:
+    """Refuse arrays other than (channels,); a None passes."""
+    for name, array in arrays.items():
+        if array is not None:
+            same_shape(who, name, array.shape, (channels,), "one number a channel")
 
 
 def same_shape(who: str, name: str, shape: tuple[int, ...], rule: tuple[int, ...], why: str) -> None:

@@ -1,6 +1,7 @@
 """The operations that every backend offers: signature, shapes, formula, tie and NaN rule.
 
-A *backend* is a module with exactly the functions below. `tests/kernels/test_contract.py` compares the signatures.
+A *backend* is a module with exactly the functions below, which `assemble` collects out of one module a family; their
+docstrings are those of every backend. `tests/kernels/test_contract.py` compares the signatures.
 
 Alphabet, the same in Python, Cython and C:
 
@@ -261,8 +262,8 @@ class Backend(Protocol):
     def dropout_forward(self, x: Array, rate: float, key: int) -> Array:
         """x / (1 - rate) where the element is kept, else 0 (inverted dropout).
 
-        Kept or not depends on (key, the element's row-major index i in (N, ...)) alone: `kernels.random.keep_mask`.
-        key is a uint64.
+        Kept or not depends on (key, the element's row-major index i in (N, ...)) alone:
+        `kernels.counter_random.keep_mask`. key is a uint64.
         """
 
     def dropout_backward(self, dy: Array, rate: float, key: int) -> Array:

@@ -7,10 +7,11 @@ import os
 from types import ModuleType
 from typing import Any
 
+from minidl.kernels.assemble import IncompleteError
+
 NAMES = ("native", "im2col", "reference")
 
 _loaded: dict[str, ModuleType] = {}
-_missing: dict[str, str] = {}
 _current: ModuleType | None = None
 
 
@@ -20,8 +21,9 @@ def _load(name: str) -> ModuleType:
     if name not in _loaded:
         try:
             _loaded[name] = importlib.import_module(f"minidl.kernels.{name}")
+        except IncompleteError:
+            raise
         except ImportError as error:
-            _missing[name] = str(error)
             raise RuntimeError(f"backend {name!r} is not available in this installation: {error}") from error
     return _loaded[name]
 

@@ -36,7 +36,6 @@ class Blocks:
         relu: bool,
         pool: Pool | None,
     ) -> tuple[Array, Any]:
-        """conv2d, relu if asked, pooling if asked -> y, saved."""
         return self._tail_forward(self.plain.conv2d_forward(x, w, b, stride, padding, dilation, groups), relu, pool)
 
     def conv_block_backward(
@@ -54,7 +53,6 @@ class Blocks:
         need_dx: bool = True,
         out: tuple[np.ndarray, np.ndarray | None] | None = None,
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
-        """-> dx, dw, db."""
         dy = self._tail_backward(dy, saved, relu, pool)
         return self.plain.conv2d_backward(dy, x, w, stride, padding, dilation, groups, need_dx, out)
 
@@ -73,7 +71,6 @@ class Blocks:
         relu: bool,
         pool: Pool | None,
     ) -> tuple[Array, Any]:
-        """batchnorm, relu if asked, pooling if asked -> y, saved."""
         y, mean, inv_std = self.plain.batchnorm_forward(x, gamma, beta, running_mean, running_var, momentum, eps, train)
         y, tail = self._tail_forward(y, relu, pool)
         return y, (tail, mean, inv_std)
@@ -89,7 +86,6 @@ class Blocks:
         pool: Pool | None,
         out: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> tuple[Array, np.ndarray, np.ndarray]:
-        """-> dx, dgamma, dbeta."""
         tail, mean, inv_std = saved
         return self.plain.batchnorm_backward(
             self._tail_backward(dy, tail, relu, pool), x, gamma, mean, inv_std, train, out
@@ -98,7 +94,6 @@ class Blocks:
     # ---- linear ------------------------------------------------------------------------------------------------------
 
     def linear_block_forward(self, x: Array, w: np.ndarray, b: np.ndarray | None) -> Array:
-        """relu(linear) -> y."""
         return self.plain.relu_forward(self.plain.linear_forward(x, w, b))
 
     def linear_block_backward(
@@ -110,7 +105,6 @@ class Blocks:
         need_dx: bool = True,
         out: tuple[np.ndarray, np.ndarray | None] | None = None,
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
-        """-> dx, dw, db."""
         return self.plain.linear_backward(self.plain.relu_backward(dy, y), x, w, need_dx, out)
 
     # ---- what follows: relu, then pooling ----------------------------------------------------------------------------

@@ -31,13 +31,11 @@ def _columns(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 def squash_forward(x: np.ndarray, dim: int) -> np.ndarray:
-    """(N, T*dim, H, W) or (N, T*dim) -> (N, T*H*W, dim)."""
     s = _columns(x, dim)
     return np.ascontiguousarray(_squash(s)).reshape(s.shape[0], s.shape[1] * s.shape[2], dim)
 
 
 def squash_backward(dy: np.ndarray, x: np.ndarray, dim: int) -> np.ndarray:
-    """dy (N, T*H*W, dim) -> dx like x."""
     s = _columns(x, dim)
     return np.ascontiguousarray(_squash_slope(dy.reshape(s.shape), s).swapaxes(2, 3)).reshape(x.shape)
 
@@ -55,7 +53,6 @@ def _votes(u: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def capsules_forward(u: np.ndarray, w: np.ndarray, routings: int) -> tuple[np.ndarray, Any]:
-    """u (N, I, D), w (I, J, E, D) -> v (N, J, E), and the passes as (c, s, v)."""
     I, J, E, _ = w.shape
     votes = _votes(u, w).reshape(I, len(u), J, E)
     b = np.zeros((len(u), I, J), u.dtype)
@@ -78,7 +75,6 @@ def capsules_backward(
     need_dx: bool = True,
     out: np.ndarray | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """dv (N, J, E) -> du (N, I, D) (None unless need_dx), dw; `out` is overwritten by dw."""
     I, J, E, D = w.shape
     N = len(u)
     votes = _votes(u, w).reshape(I, N, J, E)
@@ -103,17 +99,14 @@ def capsules_backward(
 
 
 def capsule_length_forward(v: np.ndarray) -> np.ndarray:
-    """(N, J, E) -> (N, J)."""
     return np.sqrt(np.einsum("nje,nje->nj", v, v))
 
 
 def capsule_length_backward(dy: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dv = dy v / y, 0 where y = 0."""
     return v * np.divide(dy, y, where=y != 0, out=np.zeros_like(y))[..., None]
 
 
 def capsule_mask(v: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Zero in all capsules but the labels'."""
     y = np.zeros_like(v)
     rows = np.arange(len(v))
     y[rows, labels] = v[rows, labels]

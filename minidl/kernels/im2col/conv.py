@@ -35,7 +35,6 @@ def _chunks(n: int, oh: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
 def conv2d_forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> np.ndarray:
-    """y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw]."""
     N, O, OH, OW = checks.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
     C, (CG, KH, KW) = x.shape[1], w.shape[1:]
     x = np.ascontiguousarray(x)
@@ -64,7 +63,6 @@ def conv2d_backward(
     need_dx: bool = True,
     out: tuple[np.ndarray, np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
-    """-> dx (None unless need_dx), dw, db; `out` = (dw, db) is overwritten, a db of None there is not computed."""
     N, O, OH, OW = checks.conv2d_output("conv2d", x.shape, w.shape, stride, padding, dilation, groups)
     checks.same_shape("conv2d", "dy", dy.shape, (N, O, OH, OW), "the output's")
     C, (CG, KH, KW) = x.shape[1], w.shape[1:]

@@ -8,10 +8,8 @@ from minidl.kernels import counter_random
 
 
 def dropout_forward(x: np.ndarray, rate: float, key: int) -> np.ndarray:
-    """x / (1 - rate) where `counter_random.keep_mask` keeps the element, else 0. key: uint64."""
     return np.where(counter_random.keep_mask(x.shape, rate, key), x / (1 - rate), x.dtype.type(0))
 
 
 def dropout_backward(dy: np.ndarray, rate: float, key: int) -> np.ndarray:
-    """The same mask and factor applied to dy."""
     return dropout_forward(dy, rate, key)

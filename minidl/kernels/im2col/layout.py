@@ -11,17 +11,14 @@ from minidl.kernels.image_moves import check
 
 
 def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:
-    """`x` itself."""
     return x
 
 
 def batches(n: int, most: int, dtype: Any) -> list[int]:
-    """As large as they may be."""
     return [most] * (n // most) + [n % most] * (n % most > 0)
 
 
 def leave(x: np.ndarray) -> np.ndarray:
-    """A copy: the caller may write to it without changing what a layer remembers."""
     return x.copy()
 
 
@@ -33,7 +30,7 @@ def gather(
     infer: bool = False,
     moves: np.ndarray | None = None,
 ) -> np.ndarray:
-    """y[n] = images[index[n]] * scale[c] + shift[c], of scale's dtype; the data set itself is never converted."""
+    # The data set itself is never converted.
     per_channel = (-1,) + (1,) * (images.ndim - 2)
     if moves is None:
         values = np.take(images, index, axis=0)
@@ -48,10 +45,8 @@ def gather(
 
 
 def reshape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(N, ...) -> (N, *shape), sharing memory."""
     return x.reshape(x.shape[:1] + tuple(shape))
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a + b"""
     return a + b

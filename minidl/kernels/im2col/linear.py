@@ -6,7 +6,6 @@ import numpy as np
 
 
 def linear_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
-    """y = x w^T + b. x (N, F), w (O, F), b (O,) or None -> (N, O)."""
     y = np.matmul(x, w.T)
     if b is not None:
         y += b
@@ -20,7 +19,6 @@ def linear_backward(
     need_dx: bool = True,
     out: tuple[np.ndarray, np.ndarray | None] | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
-    """dx = dy w (None unless need_dx), dw = dy^T x, db = sum_n dy; `out` = (dw, db) is overwritten."""
     dw, db = out if out is not None else (np.empty_like(w), np.empty(w.shape[0], w.dtype))
     np.matmul(dy.T, x, out=dw)
     if db is not None:

@@ -8,10 +8,6 @@ import numpy as np
 def softmax_cross_entropy(
     logits: np.ndarray, target: np.ndarray, smoothing: float = 0.0
 ) -> tuple[float, np.ndarray, int]:
-    """-> loss = -1/N sum t log softmax(logits), dlogits = (softmax * sum_k t - t) / N, correct (no row with a NaN is).
-
-    target: (N,) class indices or (N, K) probabilities; smoothing s replaces t by (1 - s) t + s/K.
-    """
     N, K = logits.shape
     if N == 0:
         return 0.0, np.zeros_like(logits), 0
@@ -33,7 +29,6 @@ def softmax_cross_entropy(
 
 
 def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    """-> loss = 1/(2N) sum (x - target)^2, dx = (x - target) / N."""
     dx = x - target
     loss = 0.5 * float(np.sum(np.square(dx), dtype=np.float64)) / max(len(x), 1)
     dx /= max(len(x), 1)
@@ -43,7 +38,6 @@ def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
 def margin_loss(
     lengths: np.ndarray, target: np.ndarray, present: float = 0.9, absent: float = 0.1, weight: float = 0.5
 ) -> tuple[float, np.ndarray, int]:
-    """-> loss = 1/N sum t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2, dlengths, correct."""
     N = len(lengths)
     t, correct = _targets(lengths, target)
     below, above = np.maximum(present - lengths, 0), np.maximum(lengths - absent, 0)
@@ -53,7 +47,6 @@ def margin_loss(
 
 
 def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[float, np.ndarray]:
-    """-> loss = scale/N sum (x - target)^2, dx = 2 scale (x - target) / N."""
     dx = x - target
     loss = scale * float(np.sum(np.square(dx), dtype=np.float64)) / max(len(x), 1)
     dx *= 2 * scale / max(len(x), 1)

@@ -10,7 +10,6 @@ from minidl.kernels.checks import Pair
 
 
 def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
-    """(N, C, H, W) -> (C*KH*KW, N*OH*OW): column n*OH*OW + oh*OW + ow holds the window of output (n, oh, ow)."""
     N, C = x.shape[:2]
     OH, OW = checks.window_output("im2col", (x.shape[2], x.shape[3]), kernel_size, stride, padding, dilation)
     cols = np.empty((C * kernel_size[0] * kernel_size[1], N * OH * OW), x.dtype)
@@ -21,7 +20,6 @@ def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilati
 def col2im(
     cols: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair
 ) -> np.ndarray:
-    """The adjoint of im2col: every entry of cols added to the place that it came from."""
     OH, OW = checks.window_output("col2im", (x_shape[2], x_shape[3]), kernel_size, stride, padding, dilation)
     rows, columns = x_shape[1] * kernel_size[0] * kernel_size[1], x_shape[0] * OH * OW
     checks.same_shape("col2im", "cols", cols.shape, (rows, columns), "C*KH*KW, N*OH*OW")

@@ -21,7 +21,6 @@ def batchnorm_forward(
     eps: float,
     train: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> y = (x - mean) * inv_std * gamma + beta, mean, inv_std; in training the running statistics move, in place."""
     axes, spread, M = _channels(x)
     if not train:
         mean, var = running_mean.copy(), running_var
@@ -51,11 +50,6 @@ def batchnorm_backward(
     train: bool = True,
     out: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx, dgamma = sum dy*xhat, dbeta = sum dy.
-
-    dx = gamma * inv_std * (dy - dbeta/M - xhat * dgamma/M); without `train` the statistics are constants and
-    dx = gamma * inv_std * dy.
-    """
     axes, spread, M = _channels(x)
     dgamma, dbeta = out if out is not None else (np.empty_like(gamma), np.empty_like(gamma))
     xhat = x - mean.reshape(spread)

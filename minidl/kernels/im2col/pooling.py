@@ -14,7 +14,6 @@ def _output(x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: 
 
 
 def maxpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """-> y, argmax (int32 ih*W + iw): the first maximum in row-major order, the first NaN before any number."""
     if x.shape[2] * x.shape[3] > np.iinfo(np.int32).max:
         raise ValueError(f"max pooling: an image must have less than 2**31 pixels, got {x.shape[2]} x {x.shape[3]}")
     shape = _output(x.shape, kernel_size, stride, padding)
@@ -26,7 +25,6 @@ def maxpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: P
 def maxpool2d_backward(
     dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
-    """dx: each dy added at its argmax; overlapping windows add. ValueError if argmax points out of the image."""
     checks.same_shape("max pooling", "argmax", argmax.shape, dy.shape, "dy's")
     checks.same_shape("max pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's")
     dx = np.zeros(x_shape, dy.dtype)
@@ -37,7 +35,6 @@ def maxpool2d_backward(
 
 
 def avgpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    """Mean over KH x KW windows; padding counts as zeros in the mean."""
     y = np.empty(_output(x.shape, kernel_size, stride, padding), x.dtype)
     windows.avgpool2d_forward(np.ascontiguousarray(x), y, *kernel_size, *stride, *padding)
     return y
@@ -46,7 +43,6 @@ def avgpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: P
 def avgpool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
-    """dx: dy / (KH*KW) added over each window."""
     checks.same_shape("average pooling", "dy", dy.shape, _output(x_shape, kernel_size, stride, padding), "the output's")
     dx = np.zeros(x_shape, dy.dtype)
     windows.avgpool2d_backward(np.ascontiguousarray(dy), dx, *kernel_size, *stride, *padding)
@@ -54,12 +50,10 @@ def avgpool2d_backward(
 
 
 def global_avgpool_forward(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) -> (N, C), mean over H and W."""
     return x.mean(axis=(2, 3))
 
 
 def global_avgpool_backward(dy: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
-    """dx = dy / (H*W) everywhere."""
     dx = np.empty(x_shape, dy.dtype)
     dx[...] = (dy / (x_shape[2] * x_shape[3]))[:, :, None, None]
     return dx

@@ -13,7 +13,6 @@ import numpy as np
 def groupnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, groups: int, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> y like x, mean (N, groups), inv_std (N, groups)."""
     spread = (groups, x.shape[1] // groups, 1)
     return _forward(x, gamma.reshape(spread), beta.reshape(spread), groups, eps)
 
@@ -26,7 +25,6 @@ def groupnorm_backward(
     inv_std: np.ndarray,
     out: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx like x, dgamma (C,), dbeta (C,)."""
     groups = mean.shape[1]
     spread = gamma.reshape(groups, x.shape[1] // groups, 1)
     dx, dyx, d = _backward(dy, x, spread, mean, inv_std)
@@ -39,7 +37,6 @@ def groupnorm_backward(
 def layernorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> y like x, mean (N, R), inv_std (N, R)."""
     places = int(np.prod(x.shape[1 : x.ndim - gamma.ndim]))
     return _forward(x, gamma.reshape(-1, 1), beta.reshape(-1, 1), places, eps)
 
@@ -52,7 +49,6 @@ def layernorm_backward(
     inv_std: np.ndarray,
     out: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx like x, dgamma and dbeta like gamma."""
     dx, dyx, d = _backward(dy, x, gamma.reshape(-1, 1), mean, inv_std)
     dgamma, dbeta = out if out is not None else (np.empty_like(gamma), np.empty_like(gamma))
     np.sum(dyx, axis=(0, 1), out=dgamma.reshape(-1, 1))

@@ -20,7 +20,6 @@ def sgd_update(
     nesterov: bool = False,
     scale: float = 1.0,
 ) -> None:
-    """v = momentum * v + g; p -= lr * v (Nesterov: p -= lr * (g + momentum * v)). velocity None: p -= lr * g."""
     g = _gradient(p, grad, weight_decay, scale)
     if velocity is None:
         p -= lr * g
@@ -40,7 +39,6 @@ def rmsprop_update(
     weight_decay: float,
     scale: float = 1.0,
 ) -> None:
-    """s = decay * s + (1 - decay) g^2; p -= lr * g / (sqrt(s) + eps)."""
     g = _gradient(p, grad, weight_decay, scale)
     square *= decay
     square += (1 - decay) * np.square(g)
@@ -61,12 +59,6 @@ def adam_update(
     decoupled: bool = False,
     scale: float = 1.0,
 ) -> None:
-    """m = beta1 m + (1-beta1) g; v = beta2 v + (1-beta2) g^2; p -= lr * m^ / (sqrt(v^) + eps).
-
-    m^ = m / (1-beta1^step), v^ = v / (1-beta2^step) (Kingma and Ba 2015, arXiv 1412.6980).
-    decoupled (AdamW, Loshchilov and Hutter 2019, arXiv 1711.05101): g = scale * grad, and p is first multiplied by
-    1 - lr * weight_decay.
-    """
     if decoupled:
         p *= 1 - lr * weight_decay
         g = _gradient(p, grad, 0.0, scale)
@@ -80,10 +72,8 @@ def adam_update(
 
 
 def blend(a: np.ndarray, b: np.ndarray, share: float) -> None:
-    """a += share * (b - a)."""
     a += share * (b - a)
 
 
 def sum_of_squares(a: np.ndarray) -> float:
-    """Sum of a^2, added in float64."""
     return float(np.square(a, dtype=np.float64).sum())

@@ -8,53 +8,50 @@ import numpy as np
 
 
 def relu_forward(x: np.ndarray) -> np.ndarray:
-    """max(x, 0). Asked as "x <= 0", which is false for a NaN: it comes through. (Nair and Hinton 2010.)"""
+    """ "x <= 0" is false for a NaN, which so comes through. (Nair and Hinton 2010.)"""
     return np.where(x <= 0, np.zeros_like(x), x)
 
 
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dy where y > 0, else 0: the derivative at 0 is taken as 0."""
+    """The derivative at 0 is taken as 0."""
     return np.where(y > 0, dy, np.zeros_like(dy))
 
 
 def sigmoid_forward(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)). Only exponentials of negative numbers are taken, so nothing overflows."""
+    """Only exponentials of negative numbers are taken, so nothing overflows."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e / (1 + e), 1 / (1 + e))
 
 
 def sigmoid_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dy * y * (1 - y)"""
     return dy * y * (1 - y)
 
 
 def tanh_forward(x: np.ndarray) -> np.ndarray:
-    """tanh(x)"""
     return np.tanh(x)
 
 
 def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dy * (1 - y^2)"""
     return dy * (1 - y * y)
 
 
 def leaky_relu_forward(x: np.ndarray, slope: float) -> np.ndarray:
-    """x where x > 0, else slope * x (Maas, Hannun, Ng 2013)."""
+    """Maas, Hannun, Ng 2013."""
     return np.where(x > 0, x, x * x.dtype.type(slope))
 
 
 def leaky_relu_backward(dy: np.ndarray, y: np.ndarray, slope: float) -> np.ndarray:
-    """dy where y > 0, else slope * dy: the derivative at 0 is taken as the slope."""
+    """The derivative at 0 is taken as the slope."""
     return np.where(y > 0, dy, dy * dy.dtype.type(slope))
 
 
 def elu_forward(x: np.ndarray, alpha: float) -> np.ndarray:
-    """x where x > 0, else alpha * (exp(x) - 1) (Clevert, Unterthiner, Hochreiter 2016)."""
+    """Clevert, Unterthiner, Hochreiter 2016."""
     return np.where(x > 0, x, x.dtype.type(alpha) * np.expm1(np.minimum(x, 0)))
 
 
 def elu_backward(dy: np.ndarray, y: np.ndarray, alpha: float) -> np.ndarray:
-    """dy where y > 0, else dy * alpha * exp(x), which is dy * (y + alpha)."""
+    """The slope alpha * exp(x) below 0 is y + alpha."""
     return np.where(y > 0, dy, dy * (y + y.dtype.type(alpha)))
 
 
@@ -67,7 +64,7 @@ def gelu_forward(x: np.ndarray) -> np.ndarray:
 
 
 def gelu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """dy * (Phi(x) + x * phi(x)), phi = Phi' the density exp(-x^2 / 2) / sqrt(2 pi)."""
+    """By the product rule, Phi' = phi being the density exp(-x^2 / 2) / sqrt(2 pi)."""
     dx = np.zeros_like(dy)
     for i, value in np.ndenumerate(x):
         square = float(value) * float(value)

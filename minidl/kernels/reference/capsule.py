@@ -25,7 +25,6 @@ def squash_slope(dv: np.ndarray, s: np.ndarray) -> np.ndarray:
 
 
 def squash_forward(x: np.ndarray, dim: int) -> np.ndarray:
-    """x (N, T*dim, H, W) or (N, T*dim) -> (N, T*H*W, dim)."""
     maps = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
     N, C, A = maps.shape
     y = np.zeros((N, C // dim * A, dim), x.dtype)
@@ -37,7 +36,6 @@ def squash_forward(x: np.ndarray, dim: int) -> np.ndarray:
 
 
 def squash_backward(dy: np.ndarray, x: np.ndarray, dim: int) -> np.ndarray:
-    """dy (N, T*H*W, dim) -> dx like x."""
     maps = x.reshape(*x.shape[:2], math.prod(x.shape[2:]))
     N, C, A = maps.shape
     dx = np.zeros_like(maps)
@@ -131,12 +129,10 @@ def capsules_backward(
 
 
 def capsule_length_forward(v: np.ndarray) -> np.ndarray:
-    """v (N, J, E) -> (N, J)."""
     return np.sqrt(np.sum(v * v, axis=2))
 
 
 def capsule_length_backward(dy: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """dy (N, J) -> dv (N, J, E), 0 for capsules of length 0."""
     dv = np.zeros_like(v)
     for n, j in np.ndindex(y.shape):
         if y[n, j] != 0:
@@ -145,7 +141,6 @@ def capsule_length_backward(dy: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.
 
 
 def capsule_mask(v: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """v (N, J, E), labels (N,) -> v with zeros in all capsules but the labels'."""
     y = np.zeros_like(v)
     for n, label in enumerate(labels):
         y[n, label] = v[n, label]

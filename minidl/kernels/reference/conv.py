@@ -17,7 +17,6 @@ from minidl.kernels.reference.windows import Pair, crop, pad, positions, taps
 def conv2d_forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
 ) -> np.ndarray:
-    """x (N, C, H, W), w (O, C/G, KH, KW), b (O,) or None -> y (N, O, OH, OW)."""
     N, _, H, W = x.shape
     O, CG, KH, KW = w.shape
     OH = positions(H, KH, stride[0], padding[0], dilation[0])
@@ -49,7 +48,6 @@ def conv2d_backward(
     need_dx: bool = True,
     out: Out | None = None,
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
-    """dy (N, O, OH, OW) -> dx like x (None unless need_dx), dw like w, db (O,). `out` = (dw, db) to overwrite."""
     N, O, OH, OW = dy.shape
     _, CG, KH, KW = w.shape
     dw, db = zeroed(w, out)

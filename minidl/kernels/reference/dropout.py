@@ -8,7 +8,6 @@ from minidl.kernels.counter_random import keep_mask
 
 
 def dropout_forward(x: np.ndarray, rate: float, key: int) -> np.ndarray:
-    """x / (1 - rate) where (key, index) says keep, else 0 (even for a NaN)."""
     return np.where(keep_mask(x.shape, rate, key), x / (1 - rate), np.zeros_like(x))
 
 

@@ -11,12 +11,10 @@ from minidl.kernels.reference.image_moves import cut, moved
 
 
 def enter(x: np.ndarray, infer: bool = False) -> np.ndarray:
-    """x itself."""
     return x
 
 
 def batches(n: int, most: int, dtype: Any) -> list[int]:
-    """As large as they may be."""
     return [most] * (n // most) + [n % most] * (n % most > 0)
 
 
@@ -33,7 +31,6 @@ def gather(
     infer: bool = False,
     moves: np.ndarray | None = None,
 ) -> np.ndarray:
-    """y[n] = images[index[n]] * scale + shift, scale and shift per channel, in their dtype, after the image's move."""
     if moves is not None:
         check(moves, len(index), images.shape, len(scale))
     per_channel = (-1,) + (1,) * (images.ndim - 2)
@@ -49,10 +46,8 @@ def gather(
 
 
 def reshape(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """(N, ...) -> (N, *shape)."""
     return x.reshape(x.shape[0], *shape)
 
 
 def add(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a + b"""
     return a + b

@@ -11,7 +11,6 @@ from minidl.kernels.reference.gradients import Out, zeroed
 
 
 def linear_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
-    """x (N, F), w (O, F), b (O,) or None -> y (N, O)."""
     N, O = x.shape[0], w.shape[0]
     y = np.zeros((N, O), x.dtype)
     for n in range(N):
@@ -25,7 +24,6 @@ def linear_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.nda
 def linear_backward(
     dy: np.ndarray, x: np.ndarray, w: np.ndarray, need_dx: bool = True, out: Out | None = None
 ) -> tuple[np.ndarray | None, np.ndarray, np.ndarray | None]:
-    """dy (N, O) -> dx (N, F) (None unless need_dx), dw (O, F), db (O,). `out` = (dw, db) to overwrite."""
     N, O = dy.shape
     dw, db = zeroed(w, out)
     dx = np.zeros_like(x) if need_dx else None

@@ -8,10 +8,7 @@ import numpy as np
 def softmax_cross_entropy(
     logits: np.ndarray, target: np.ndarray, smoothing: float = 0.0
 ) -> tuple[float, np.ndarray, int]:
-    """logits (N, K), target (N,) classes or (N, K) probabilities -> loss, dlogits (N, K), number of correct rows.
-
-    Label smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture".
-    """
+    """Label smoothing: Szegedy et al. 2016, "Rethinking the Inception architecture"."""
     N, K = logits.shape
     dlogits = np.zeros_like(logits)
     loss, correct = 0.0, 0
@@ -28,7 +25,6 @@ def softmax_cross_entropy(
 
 
 def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
-    """loss = 1/(2N) sum (x - target)^2 -> loss, dx = (x - target) / N."""
     loss = 0.0
     dx = np.zeros_like(x)
     N = x.shape[0]
@@ -42,10 +38,7 @@ def mse_loss(x: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
 def margin_loss(
     lengths: np.ndarray, target: np.ndarray, present: float = 0.9, absent: float = 0.1, weight: float = 0.5
 ) -> tuple[float, np.ndarray, int]:
-    """lengths (N, K), target (N,) classes or (N, K) -> loss, dlengths, number of correct rows.
-
-    Sabour, Frosst, Hinton 2017 (arXiv 1710.09829), equation 4.
-    """
+    """Sabour, Frosst, Hinton 2017 (arXiv 1710.09829), equation 4."""
     N, K = lengths.shape
     dlengths = np.zeros_like(lengths)
     loss, correct = 0.0, 0
@@ -60,7 +53,6 @@ def margin_loss(
 
 
 def squared_error(x: np.ndarray, target: np.ndarray, scale: float) -> tuple[float, np.ndarray]:
-    """loss = scale/N sum (x - target)^2 -> loss, dx = 2 scale (x - target) / N."""
     loss = 0.0
     dx = np.zeros_like(x)
     N = x.shape[0]

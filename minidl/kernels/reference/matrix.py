@@ -8,7 +8,7 @@ from minidl.kernels.reference.windows import Pair, crop, pad, positions, taps
 
 
 def im2col(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
-    """(N, C, H, W) -> (C*KH*KW, N*OH*OW); a column holds its window in the order C, KH, KW."""
+    """A column holds its window in the order C, KH, KW."""
     N, C, H, W = x.shape
     KH, KW = kernel_size
     OH = positions(H, KH, stride[0], padding[0], dilation[0])

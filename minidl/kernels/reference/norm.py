@@ -18,7 +18,6 @@ def batchnorm_forward(
     eps: float,
     train: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> y like x, mean (C,), inv_std (C,). Running statistics change in place in training."""
     y = np.zeros_like(x)
     mean, inv_std = np.zeros_like(gamma), np.zeros_like(gamma)
     for c in range(x.shape[1]):
@@ -46,7 +45,7 @@ def batchnorm_backward(
     train: bool = True,
     out: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx like x, dgamma (C,), dbeta (C,). In training mean and variance depend on x too: hence two extra terms."""
+    """In training mean and variance depend on x too: hence two extra terms."""
     dx = np.zeros_like(x)
     dgamma, dbeta = out if out is not None else (np.zeros_like(gamma), np.zeros_like(gamma))
     for c in range(x.shape[1]):

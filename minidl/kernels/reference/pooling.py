@@ -12,11 +12,7 @@ from minidl.kernels.reference.windows import Pair, crop, pad, positions, taps
 
 
 def maxpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """(N, C, H, W) -> y, argmax, both (N, C, OH, OW); argmax = ih*W + iw, int32.
-
-    The window is cut at the map's border, so padding never wins. `np.argmax` has the contract's rule:
-    the first maximum in row-major order, or the first NaN if there is one.
-    """
+    """The window is cut at the map's border, so padding never wins. `np.argmax` has the contract's rule."""
     N, C, H, W = x.shape
     (KH, KW), (SH, SW), (PH, PW) = kernel_size, stride, padding
     OH, OW = positions(H, KH, SH, PH), positions(W, KW, SW, PW)
@@ -38,7 +34,7 @@ def maxpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: P
 def maxpool2d_backward(
     dy: np.ndarray, argmax: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
-    """dy (N, C, OH, OW) -> dx: each dy goes to the place that won; where windows overlap, several add up."""
+    """Each dy goes to the place that won; where windows overlap, several add up."""
     N, C, OH, OW = dy.shape
     W = x_shape[3]
     dx = np.zeros(x_shape, dy.dtype)
@@ -52,7 +48,6 @@ def maxpool2d_backward(
 
 
 def avgpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    """(N, C, H, W) -> (N, C, OH, OW), the mean of KH x KW values; padding counts as zeros."""
     N, C, H, W = x.shape
     KH, KW = kernel_size
     OH, OW = positions(H, KH, stride[0], padding[0]), positions(W, KW, stride[1], padding[1])
@@ -70,7 +65,7 @@ def avgpool2d_forward(x: np.ndarray, kernel_size: Pair, stride: Pair, padding: P
 def avgpool2d_backward(
     dy: np.ndarray, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
 ) -> np.ndarray:
-    """dy (N, C, OH, OW) -> dx: every place of a window gets dy / (KH*KW); the padding's share is lost."""
+    """Every place of a window gets dy / (KH*KW); the padding's share is lost."""
     N, C, OH, OW = dy.shape
     KH, KW = kernel_size
     dxp = pad(np.zeros(x_shape, dy.dtype), padding)
@@ -83,7 +78,6 @@ def avgpool2d_backward(
 
 
 def global_avgpool_forward(x: np.ndarray) -> np.ndarray:
-    """(N, C, H, W) -> (N, C), the mean of each map."""
     N, C, H, W = x.shape
     y = np.zeros((N, C), x.dtype)
     for n in range(N):
@@ -93,7 +87,6 @@ def global_avgpool_forward(x: np.ndarray) -> np.ndarray:
 
 
 def global_avgpool_backward(dy: np.ndarray, x_shape: tuple[int, ...]) -> np.ndarray:
-    """dy (N, C) -> dx: every place of a map gets dy / (H*W)."""
     N, C, H, W = x_shape
     dx = np.zeros(x_shape, dy.dtype)
     for n in range(N):

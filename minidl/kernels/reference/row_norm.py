@@ -12,7 +12,6 @@ import numpy as np
 def groupnorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, groups: int, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> y like x, mean (N, groups), inv_std (N, groups)."""
     y = np.zeros_like(x)
     mean, inv_std = np.zeros((len(x), groups), x.dtype), np.zeros((len(x), groups), x.dtype)
     each = x.shape[1] // groups
@@ -32,7 +31,6 @@ def groupnorm_backward(
     inv_std: np.ndarray,
     out: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx like x, dgamma (C,), dbeta (C,)."""
     dx = np.zeros_like(x)
     dgamma, dbeta = out if out is not None else (np.zeros_like(gamma), np.zeros_like(gamma))
     sums = np.zeros((2, len(gamma)))
@@ -53,7 +51,6 @@ def groupnorm_backward(
 def layernorm_forward(
     x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> y like x, mean (N, R), inv_std (N, R)."""
     rows = _rows(x, gamma)
     y = np.zeros_like(rows)
     mean, inv_std = np.zeros(rows.shape[:2], x.dtype), np.zeros(rows.shape[:2], x.dtype)
@@ -71,7 +68,6 @@ def layernorm_backward(
     inv_std: np.ndarray,
     out: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """-> dx like x, dgamma and dbeta like gamma."""
     rows, d = _rows(x, gamma), _rows(dy, gamma)
     dx = np.zeros_like(rows)
     dgamma, dbeta = out if out is not None else (np.zeros_like(gamma), np.zeros_like(gamma))

@@ -19,7 +19,7 @@ def sgd_update(
     nesterov: bool = False,
     scale: float = 1.0,
 ) -> None:
-    """v = momentum v + g; p -= lr v (Polyak 1964). Nesterov: p -= lr (g + momentum v) (Sutskever et al. 2013)."""
+    """Momentum: Polyak 1964; Nesterov: Sutskever et al. 2013."""
     g = scale * grad + weight_decay * p
     if velocity is None:
         p -= lr * g
@@ -38,7 +38,7 @@ def rmsprop_update(
     weight_decay: float,
     scale: float = 1.0,
 ) -> None:
-    """s = decay s + (1 - decay) g^2; p -= lr g / (sqrt(s) + eps) (Tieleman and Hinton 2012)."""
+    """Tieleman and Hinton 2012."""
     g = scale * grad + weight_decay * p
     square[...] = decay * square + (1 - decay) * g**2
     p -= lr * g / (np.sqrt(square) + eps)
@@ -58,7 +58,7 @@ def adam_update(
     decoupled: bool = False,
     scale: float = 1.0,
 ) -> None:
-    """Kingma and Ba 2015; decoupled weight decay: Loshchilov and Hutter 2019. step counts from 1."""
+    """Kingma and Ba 2015; decoupled weight decay: Loshchilov and Hutter 2019."""
     if decoupled:
         p *= 1 - lr * weight_decay
         g = scale * grad
@@ -72,7 +72,6 @@ def adam_update(
 
 
 def blend(a: np.ndarray, b: np.ndarray, share: float) -> None:
-    """a += share (b - a)."""
     a += share * (b - a)
 
 
