@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
-from minidl.functional import _check
+from minidl.functional._call import call
 from minidl.kernels import checks
 
 
@@ -71,26 +70,8 @@ def gelu_backward(dy: Any, x: Any) -> np.ndarray:
     return _apply("gelu_backward", dy=dy, x=x)
 
 
-def dropout_forward(x: Any, rate: float, key: int) -> np.ndarray:
-    """x / (1 - rate) where an element is kept, else 0 (inverted dropout).
-
-    rate: probability in [0, 1) of being dropped. key: int in [0, 2**64) that alone decides which elements are kept.
-    """
-    return _apply("dropout_forward", *_drop("dropout_forward", rate, key), x=x)
-
-
-def dropout_backward(dy: Any, rate: float, key: int) -> np.ndarray:
-    """The same elements kept and the same factor as in `dropout_forward`, applied to dy."""
-    return _apply("dropout_backward", *_drop("dropout_backward", rate, key), dy=dy)
-
-
 def _apply(who: str, *settings: Any, **arrays: Any) -> np.ndarray:
-    ready = _check.floats(who, **arrays)
-    for name, array in zip(arrays, ready, strict=True):
-        _check.ndim(who, name, array, "(N, F) or (N, C, H, W)", 2, 4)
-        checks.same_shape(who, name, array.shape, ready[0].shape, f"{next(iter(arrays))}'s")
-    backend = kernels.current()
-    return backend.leave(getattr(backend, who)(*map(backend.enter, ready), *settings))
+    return call(who, *checks.images(who, **arrays), *settings)
 
 
 def _slope(who: str, slope: float) -> float:
@@ -99,12 +80,3 @@ def _slope(who: str, slope: float) -> float:
 
 def _alpha(who: str, alpha: float) -> float:
     return checks.real(who, "alpha", alpha, "positive", lambda a: a > 0)
-
-
-def _drop(who: str, rate: float, key: int) -> tuple[float, int]:
-    rate = checks.real(who, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
-    if isinstance(key, (bool, np.bool_)) or not isinstance(key, (int, np.integer)):
-        raise TypeError(f"{who}: key must be an int, got {key!r}")
-    if not 0 <= key < 2**64:
-        raise ValueError(f"{who}: key must be in [0, 2**64), got {key}")
-    return rate, int(key)

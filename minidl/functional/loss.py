@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
-from minidl.functional import _check
+from minidl.functional._call import call
 from minidl.kernels import checks
 
 
@@ -18,24 +17,49 @@ def softmax_cross_entropy(logits: Any, target: Any, smoothing: float = 0.0) -> t
     t -> (1 - s) t + s/K. A row is correct if its first largest logit stands at the target. N = 0: loss 0.
     """
     who = "softmax_cross_entropy"
-    (logits,) = _check.floats(who, logits=logits)
-    _check.ndim(who, "logits", logits, "(N, K)", 2)
-    if logits.shape[1] < 1:
-        raise ValueError(f"{who}: logits must have at least 1 class, got shape {logits.shape}")
-    n, classes = logits.shape
-    target = checks.class_targets(who, target, n, classes, logits.dtype)
+    logits, target = _scores(who, target, logits=logits)
     smoothing = checks.real(who, "smoothing", smoothing, "in [0, 1]", lambda s: 0 <= s <= 1)
-    backend = kernels.current()
-    loss, dlogits, correct = backend.softmax_cross_entropy(backend.enter(logits), target, smoothing)
-    return loss, backend.leave(dlogits), correct
+    return call(who, logits, target, smoothing)
 
 
 def mse_loss(x: Any, target: Any) -> tuple[float, np.ndarray]:
     """loss = 1/(2N) sum (x - target)^2 -> loss, dx = (x - target) / N. x, target: one shape, (N, F) or (N, C, H, W)."""
     who = "mse_loss"
-    x, target = _check.floats(who, x=x, target=target)
-    _check.ndim(who, "x", x, "(N, F) or (N, C, H, W)", 2, 4)
+    return call(who, *checks.images(who, x=x, target=target))
+
+
+def margin_loss(
+    lengths: Any, target: Any, present: float = 0.9, absent: float = 0.1, weight: float = 0.5
+) -> tuple[float, np.ndarray, int]:
+    """1/N sum_n sum_k t max(0, present - x)^2 + weight (1 - t) max(0, x - absent)^2 -> loss, dlengths, correct rows.
+
+    lengths: x (N, K). target: t, (N,) integers in [0, K), or (N, K). A row is correct if its first largest length
+    stands at the target. N = 0: loss 0.
+    """
+    who = "margin_loss"
+    lengths, target = _scores(who, target, lengths=lengths)
+    settings = {"present": present, "absent": absent, "weight": weight}
+    numbers = [checks.real(who, name, value, "a finite number", lambda _: True) for name, value in settings.items()]
+    return call(who, lengths, target, *numbers)
+
+
+def squared_error(x: Any, target: Any, scale: float = 1.0) -> tuple[float, np.ndarray]:
+    """loss = scale/N sum (x - target)^2 -> loss, dx = 2 scale (x - target) / N. x, target: of one shape (N, ...)."""
+    who = "squared_error"
+    x, target = checks.floats(who, x=x, target=target)
+    if x.ndim < 1:
+        raise ValueError(f"{who}: x must have at least 1 dimension (N, ...), got shape {x.shape}")
     checks.same_shape(who, "target", target.shape, x.shape, "x's")
-    backend = kernels.current()
-    loss, dx = backend.mse_loss(backend.enter(x), target)
-    return loss, backend.leave(dx)
+    scale = checks.real(who, "scale", scale, "a finite number", lambda _: True)
+    return call(who, x, target, scale)
+
+
+def _scores(who: str, target: Any, **named: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Scores (N, K), given by their name, and targets that go with them."""
+    ((name, scores),) = named.items()
+    (scores,) = checks.floats(who, **named)
+    checks.ndim(who, name, scores.shape, "(N, K)", 2)
+    if scores.shape[1] < 1:
+        raise ValueError(f"{who}: {name} must have at least 1 class, got shape {scores.shape}")
+    n, classes = scores.shape
+    return scores, checks.class_targets(who, target, n, classes, scores.dtype)

@@ -6,20 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
-from minidl.functional import _check
-from minidl.functional._check import Size
+from minidl.functional._call import call
 from minidl.kernels import checks
-from minidl.kernels.checks import Pair
-
-Window = tuple[Pair, Pair, Pair]
-
-
-def pool_window(who: str, kernel_size: Size, stride: Size | None, padding: Size) -> Window:
-    """Kernel, stride (the kernel's size where None) and padding of a pooling, checked."""
-    kernel = checks.pair(who, "kernel_size", kernel_size, 1)
-    step = kernel if stride is None else checks.pair(who, "stride", stride, 1)
-    return kernel, step, checks.pair(who, "padding", padding, 0)
+from minidl.kernels.checks import Pair, Shape, Size
 
 
 def maxpool2d_forward(
@@ -31,12 +20,10 @@ def maxpool2d_forward(
     int32; the first in row-major order, or the window's first NaN.
     """
     who = "maxpool2d_forward"
-    window = pool_window(who, kernel_size, stride, padding)
-    (x,) = _check.floats(who, x=x)
+    window = checks.pool_window(who, kernel_size, stride, padding)
+    (x,) = checks.floats(who, x=x)
     checks.pool2d_output(who, x.shape, *window)
-    backend = kernels.current()
-    y, argmax = backend.maxpool2d_forward(backend.enter(x), *window)
-    return backend.leave(y), backend.leave(argmax)
+    return call(who, x, *window)
 
 
 def maxpool2d_backward(
@@ -44,24 +31,22 @@ def maxpool2d_backward(
 ) -> np.ndarray:
     """dx (N, C, H, W): each dy (N, C, OH, OW) added at its argmax, that of `maxpool2d_forward`."""
     who = "maxpool2d_backward"
-    window = pool_window(who, kernel_size, stride, padding)
-    x_shape = _check.image_shape(who, x_shape)
-    (dy,) = _check.floats(who, dy=dy)
+    window = checks.pool_window(who, kernel_size, stride, padding)
+    x_shape = checks.image_shape(who, x_shape)
+    (dy,) = checks.floats(who, dy=dy)
     shape = checks.pool2d_output(who, x_shape, *window)
     checks.same_shape(who, "dy", dy.shape, shape, "the output's")
     argmax = _places(who, argmax, x_shape, shape, window)
-    backend = kernels.current()
-    return backend.leave(backend.maxpool2d_backward(backend.enter(dy), backend.enter(argmax), x_shape, *window))
+    return call(who, dy, argmax, x_shape, *window)
 
 
 def avgpool2d_forward(x: Any, kernel_size: Size, stride: Size | None = None, padding: Size = 0) -> np.ndarray:
     """Mean of each window: x (N, C, H, W) -> (N, C, OH, OW). Padding counts as zeros in the mean."""
     who = "avgpool2d_forward"
-    window = pool_window(who, kernel_size, stride, padding)
-    (x,) = _check.floats(who, x=x)
+    window = checks.pool_window(who, kernel_size, stride, padding)
+    (x,) = checks.floats(who, x=x)
     checks.pool2d_output(who, x.shape, *window)
-    backend = kernels.current()
-    return backend.leave(backend.avgpool2d_forward(backend.enter(x), *window))
+    return call(who, x, *window)
 
 
 def avgpool2d_backward(
@@ -69,34 +54,31 @@ def avgpool2d_backward(
 ) -> np.ndarray:
     """dx (N, C, H, W): dy / (KH*KW) added over each window."""
     who = "avgpool2d_backward"
-    window = pool_window(who, kernel_size, stride, padding)
-    x_shape = _check.image_shape(who, x_shape)
-    (dy,) = _check.floats(who, dy=dy)
+    window = checks.pool_window(who, kernel_size, stride, padding)
+    x_shape = checks.image_shape(who, x_shape)
+    (dy,) = checks.floats(who, dy=dy)
     checks.same_shape(who, "dy", dy.shape, checks.pool2d_output(who, x_shape, *window), "the output's")
-    backend = kernels.current()
-    return backend.leave(backend.avgpool2d_backward(backend.enter(dy), x_shape, *window))
+    return call(who, dy, x_shape, *window)
 
 
 def global_avgpool_forward(x: Any) -> np.ndarray:
     """Mean over H and W: x (N, C, H, W) -> (N, C)."""
     who = "global_avgpool_forward"
-    (x,) = _check.floats(who, x=x)
-    _check.image_shape(who, x.shape)
-    backend = kernels.current()
-    return backend.leave(backend.global_avgpool_forward(backend.enter(x)))
+    (x,) = checks.floats(who, x=x)
+    checks.image_shape(who, x.shape)
+    return call(who, x)
 
 
 def global_avgpool_backward(dy: Any, x_shape: Any) -> np.ndarray:
     """dx (N, C, H, W) = dy / (H*W) everywhere, dy (N, C)."""
     who = "global_avgpool_backward"
-    (dy,) = _check.floats(who, dy=dy)
-    x_shape = _check.image_shape(who, x_shape)
+    (dy,) = checks.floats(who, dy=dy)
+    x_shape = checks.image_shape(who, x_shape)
     checks.same_shape(who, "dy", dy.shape, x_shape[:2], "(N, C)")
-    backend = kernels.current()
-    return backend.leave(backend.global_avgpool_backward(backend.enter(dy), x_shape))
+    return call(who, dy, x_shape)
 
 
-def _places(who: str, argmax: Any, x_shape: _check.Shape, shape: _check.Shape, window: Window) -> np.ndarray:
+def _places(who: str, argmax: Any, x_shape: Shape, shape: Shape, window: tuple[Pair, Pair, Pair]) -> np.ndarray:
     """argmax as contiguous int32, every entry inside its own window."""
     a = np.asarray(argmax)
     if a.dtype.kind not in "iu":

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
-from minidl.functional import _check
+from minidl.functional._call import call
 from minidl.kernels import checks
 
 Results = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -20,16 +19,16 @@ def groupnorm_forward(x: Any, gamma: Any, beta: Any, groups: int, eps: float = 1
     a mean and a population variance, inv_std = 1 / sqrt(var + eps). The same in training and inference.
     """
     who = "groupnorm_forward"
-    x, gamma, beta = _check.floats(who, x=x, gamma=gamma, beta=beta)
+    x, gamma, beta = checks.floats(who, x=x, gamma=gamma, beta=beta)
     _groups(who, x, checks.integer(who, "groups", groups, 1), gamma=gamma, beta=beta)
-    return _forward(who, x, gamma, beta, groups, _eps(who, eps))
+    return call(who, x, gamma, beta, groups, _eps(who, eps))
 
 
 def groupnorm_backward(dy: Any, x: Any, gamma: Any, mean: Any, inv_std: Any) -> Results:
     """-> dx like x, dgamma (C,), dbeta (C,) for dy shaped like x, and mean and inv_std of `groupnorm_forward`."""
     who = "groupnorm_backward"
-    dy, x, gamma, mean, inv_std = _check.floats(who, dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
-    _check.ndim(who, "mean", mean, "(N, groups)", 2)
+    dy, x, gamma, mean, inv_std = checks.floats(who, dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
+    checks.ndim(who, "mean", mean.shape, "(N, groups)", 2)
     if mean.shape[1] < 1:
         raise ValueError(f"{who}: mean must have at least 1 group, got shape {mean.shape}")
     _groups(who, x, mean.shape[1], gamma=gamma)
@@ -43,16 +42,16 @@ def layernorm_forward(x: Any, gamma: Any, beta: Any, eps: float = 1e-5) -> Resul
     population variance are taken, once for each of the R places in the dimensions before them; R = 1 for whole images.
     """
     who = "layernorm_forward"
-    x, gamma, beta = _check.floats(who, x=x, gamma=gamma, beta=beta)
+    x, gamma, beta = checks.floats(who, x=x, gamma=gamma, beta=beta)
     _places(who, x, gamma)
     checks.same_shape(who, "beta", beta.shape, gamma.shape, "gamma's")
-    return _forward(who, x, gamma, beta, _eps(who, eps))
+    return call(who, x, gamma, beta, _eps(who, eps))
 
 
 def layernorm_backward(dy: Any, x: Any, gamma: Any, mean: Any, inv_std: Any) -> Results:
     """-> dx like x, dgamma and dbeta like gamma for dy shaped like x, and mean and inv_std of `layernorm_forward`."""
     who = "layernorm_backward"
-    dy, x, gamma, mean, inv_std = _check.floats(who, dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
+    dy, x, gamma, mean, inv_std = checks.floats(who, dy=dy, x=x, gamma=gamma, mean=mean, inv_std=inv_std)
     return _backward(who, dy, x, gamma, mean, inv_std, _places(who, x, gamma))
 
 
@@ -61,30 +60,18 @@ def _eps(who: str, eps: float) -> float:
 
 
 def _groups(who: str, x: np.ndarray, groups: int, **per_channel: np.ndarray) -> None:
-    _images(who, x)
-    if x.shape[1] % groups:
-        raise ValueError(f"{who}: the channels of x must be divisible by groups, got {x.shape[1]} and {groups}")
-    _check.per_channel(who, x.shape[1], **per_channel)
+    channels = checks.channels(who, x.shape)
+    if channels % groups:
+        raise ValueError(f"{who}: the channels of x must be divisible by groups, got {channels} and {groups}")
+    checks.per_channel(who, channels, **per_channel)
 
 
 def _places(who: str, x: np.ndarray, gamma: np.ndarray) -> int:
-    _images(who, x)
+    checks.channels(who, x.shape)
     if not 0 < gamma.ndim < x.ndim or x.shape[x.ndim - gamma.ndim :] != gamma.shape:
         rule = f"the shape of the last dimensions of x {x.shape}, without N"
         raise ValueError(f"{who}: gamma must have {rule}, got {gamma.shape}")
     return int(np.prod(x.shape[1 : x.ndim - gamma.ndim]))
-
-
-def _images(who: str, x: np.ndarray) -> None:
-    _check.ndim(who, "x", x, "(N, F) or (N, C, H, W)", 2, 4)
-    if min(x.shape[1:]) < 1:
-        raise ValueError(f"{who}: channels, height and width of x must be at least 1, got shape {x.shape}")
-
-
-def _forward(who: str, x: np.ndarray, *settings: Any) -> Results:
-    backend = kernels.current()
-    y, mean, inv_std = getattr(backend, who)(backend.enter(x), *settings)
-    return backend.leave(y), backend.leave(mean), backend.leave(inv_std)
 
 
 def _backward(
@@ -93,7 +80,4 @@ def _backward(
     checks.same_shape(who, "dy", dy.shape, x.shape, "x's")
     for name, statistic in (("mean", mean), ("inv_std", inv_std)):
         checks.same_shape(who, name, statistic.shape, (len(x), rows), "as the forward gave it")
-    backend = kernels.current()
-    entered = (backend.enter(array) for array in (mean, inv_std))
-    dx, dgamma, dbeta = getattr(backend, who)(backend.enter(dy), backend.enter(x), gamma, *entered)
-    return backend.leave(dx), dgamma, dbeta
+    return call(who, dy, x, gamma, mean, inv_std)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.functional import _check, conv, linear, norm, pooling
-from minidl.functional._check import Size
+from minidl.functional import _ready
+from minidl.functional._call import write_back
 from minidl.kernels import checks
+from minidl.kernels.checks import Shape, Size
 
 Cache = tuple[Any, ...]
 
@@ -20,10 +21,10 @@ Cache = tuple[Any, ...]
 def affine_relu_forward(x: Any, w: Any, b: Any = None) -> tuple[np.ndarray, Cache]:
     """relu(x w^T + b) -> y (N, O), cache. x: (N, ...), F numbers an image. w: (O, F). b: (O,) or None."""
     who = "affine_relu_forward"
-    (x,) = _check.floats(who, x=x)
+    (x,) = checks.floats(who, x=x)
     if x.ndim < 2:
         raise ValueError(f"{who}: x must have at least 2 dimensions (N, ...), got shape {x.shape}")
-    flat, w, b = linear.linear_arrays(who, x.reshape(x.shape[0], int(np.prod(x.shape[1:]))), w, b)
+    flat, w, b = _ready.linear(who, x.reshape(x.shape[0], int(np.prod(x.shape[1:]))), w, b)
     backend = kernels.current()
     flat = backend.enter(flat)
     y = backend.linear_block_forward(flat, w, b)
@@ -68,7 +69,7 @@ def conv_relu_pool_forward(
     who = "conv_relu_pool_forward"
     if pool not in ("max", "avg"):
         raise ValueError(f'{who}: pool must be "max" or "avg", got {pool!r}')
-    window = pooling.pool_window(who, pool_size, pool_stride, pool_padding)
+    window = checks.pool_window(who, pool_size, pool_stride, pool_padding)
     return _conv_block(who, x, w, b, (stride, padding, dilation, groups), (pool, *window))
 
 
@@ -96,17 +97,17 @@ def conv_batchnorm_relu_forward(
 ) -> tuple[np.ndarray, Cache]:
     """relu(batchnorm(conv2d(x, w, b))) -> y (N, O, OH, OW), cache. Arguments: `conv2d_forward`, `batchnorm_forward`."""
     who = "conv_batchnorm_relu_forward"
-    window = conv.conv_window(who, stride, padding, dilation, groups)
-    (x, w, b), (_, channels, _, _) = conv.conv_arrays(who, x, w, b, window)
-    momentum, eps = norm.norm_settings(who, momentum, eps)
-    x, gamma, beta, *running = norm.norm_arrays(who, x, gamma, beta, running_mean, running_var, train)
-    _check.per_channel(who, channels, gamma=gamma, beta=beta, running_mean=running[0], running_var=running[1])
+    window = checks.conv_window(who, stride, padding, dilation, groups)
+    (x, w, b), (_, channels, _, _) = _ready.conv(who, x, w, b, window)
+    momentum, eps = _ready.norm_settings(who, momentum, eps)
+    x, gamma, beta, *running = _ready.norm(who, x, gamma, beta, running_mean, running_var, train)
+    checks.per_channel(who, channels, gamma=gamma, beta=beta, running_mean=running[0], running_var=running[1])
     backend = kernels.current()
     x = backend.enter(x)
     z = backend.conv2d_forward(x, w, b, *window)
     y, saved = backend.norm_block_forward(z, gamma, beta, *running, momentum, eps, bool(train), True, None)
     if train:
-        _check.write_back([running_mean, running_var], running)
+        write_back([running_mean, running_var], running)
     return backend.leave(y), (backend, saved, x, w, z, gamma, bool(train), window, y.shape)
 
 
@@ -120,8 +121,8 @@ def conv_batchnorm_relu_backward(dy: Any, cache: Cache) -> tuple[np.ndarray, ...
 
 
 def _conv_block(who: str, x: Any, w: Any, b: Any, window: Any, pool: Any) -> tuple[np.ndarray, Cache]:
-    window = conv.conv_window(who, *window)
-    (x, w, b), shape = conv.conv_arrays(who, x, w, b, window)
+    window = checks.conv_window(who, *window)
+    (x, w, b), shape = _ready.conv(who, x, w, b, window)
     if pool is not None:
         checks.pool2d_output(who, shape, *pool[1:])
     backend = kernels.current()
@@ -137,8 +138,8 @@ def _conv_block_backward(who: str, dy: Any, cache: Cache) -> tuple[np.ndarray, n
     return backend.leave(dx), dw, db
 
 
-def _upstream(who: str, dy: Any, shape: _check.Shape, dtype: np.dtype) -> np.ndarray:
-    (dy,) = _check.floats(who, dy=dy)
+def _upstream(who: str, dy: Any, shape: Shape, dtype: np.dtype) -> np.ndarray:
+    (dy,) = checks.floats(who, dy=dy)
     if dy.dtype != dtype:
         raise TypeError(f"{who}: dy must have the forward's dtype {dtype}, got {dy.dtype}")
     checks.same_shape(who, "dy", dy.shape, shape, "the output's")

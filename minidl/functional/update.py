@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl import kernels
-from minidl.functional import _check
+from minidl.functional._call import call, write_back
 from minidl.kernels import checks
 
 
@@ -78,16 +77,17 @@ def blend(a: np.ndarray, b: Any, share: float) -> None:
     """a += share * (b - a), a step of a running average. share: in [0, 1]."""
     who = "blend"
     share = checks.real(who, "share", share, "in [0, 1]", lambda s: 0 <= s <= 1)
-    _check.writeable(who, a=a)
-    ready, b = _check.floats(who, a=a, b=b)
+    checks.writeable(who, a=a)
+    ready, b = checks.floats(who, a=a, b=b)
     checks.same_shape(who, "b", b.shape, ready.shape, "a's")
-    kernels.current().blend(ready, b, share)
-    _check.write_back([a], [ready])
+    call(who, ready, b, share)
+    write_back([a], [ready])
 
 
 def sum_of_squares(a: Any) -> float:
     """Sum of a^2 over all elements of an array of any shape, added in float64."""
-    return kernels.current().sum_of_squares(checks.float_array("sum_of_squares", "a", a))
+    who = "sum_of_squares"
+    return call(who, checks.float_array(who, "a", a))
 
 
 def _sizes(who: str, **numbers: float) -> list[float]:
@@ -100,10 +100,10 @@ def _rates(who: str, **numbers: float) -> list[float]:
 
 def _update(who: str, p: np.ndarray, grad: Any, slots: dict[str, Any], *settings: Any) -> None:
     originals = [p, *slots.values()]
-    _check.writeable(who, p=p, **slots)
-    p, grad, *state = _check.floats(who, p=p, grad=grad, **slots)
+    checks.writeable(who, p=p, **slots)
+    p, grad, *state = checks.floats(who, p=p, grad=grad, **slots)
     for name, array in zip(("grad", *slots), (grad, *state), strict=True):
         if array is not None:
             checks.same_shape(who, name, array.shape, p.shape, "p's")
-    getattr(kernels.current(), who)(p, grad, *state, *settings)
-    _check.write_back(originals, [p, *state])
+    call(who, p, grad, *state, *settings)
+    write_back(originals, [p, *state])
