@@ -6,9 +6,14 @@ divide, dilation, groups, depthwise, overlap, padding larger than needed, maps o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable
+from inspect import signature
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from minidl.kernels import contract
 
 Pair = tuple[int, int]
 
@@ -51,7 +56,29 @@ class Linear(NamedTuple):
     bias: bool = True
 
 
-def label(case: Conv | Pool | Linear) -> str:
+class Activation(NamedTuple):
+    """An activation with its settings: all that the tests of activations need to know of it."""
+
+    operation: str
+    formula: Callable[..., float]
+    settings: tuple[float, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return " ".join(map(str, (self.operation, *self.settings)))
+
+    def forward(self, functions: Any, x: Any) -> Any:
+        """y of `functions`, a backend or minidl.functional."""
+        return getattr(functions, f"{self.operation}_forward")(x, *self.settings)
+
+    def backward(self, functions: Any, dy: Any, x: Any, y: Any) -> Any:
+        """dx, from x or y as the contract has it."""
+        backward = f"{self.operation}_backward"
+        of = x if "x" in signature(getattr(contract.Backend, backward)).parameters else y
+        return getattr(functions, backward)(dy, of, *self.settings)
+
+
+def label(case: Conv | Pool | Linear | Activation) -> str:
     return case.name
 
 
@@ -120,6 +147,18 @@ LINEARS = (
     Linear("long", 3, 257, 33),
     Linear("wide", 17, 19, 65),
 )
+
+ACTIVATIONS = (
+    Activation("relu", lambda x: max(x, 0.0)),
+    Activation("sigmoid", lambda x: 1 / (1 + math.exp(-x))),
+    Activation("tanh", math.tanh),
+    Activation("leaky_relu", lambda x, slope: x if x > 0 else slope * x, (0.01,)),
+    Activation("leaky_relu", lambda x, slope: x if x > 0 else slope * x, (1.0,)),
+    Activation("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x), (1.0,)),
+    Activation("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x), (0.3,)),
+    Activation("gelu", lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+)
+"""One row each; the first of an operation has the settings that `minidl.functional` takes by default."""
 
 SHAPES = (
     *((n, 3, 2, 5) for n in BATCHES),

@@ -80,6 +80,12 @@ def during(*what: Any) -> Iterator[None]:
         raise AssertionError(f"{', '.join(map(str, what))}: {error}") from error
 
 
+def close(actual: np.ndarray, expected: Any, dtype: Any) -> None:
+    """An absolute error of at most 2e-6 (float32) or 1e-14 (float64)."""
+    assert actual.dtype == dtype
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2e-6 if dtype == np.float32 else 1e-14)
+
+
 class Guarded:
     """An output array inside a larger buffer of NaN.
 

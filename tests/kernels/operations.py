@@ -27,8 +27,22 @@ POOLS = {
     "avg overlap": ("avg", (3, 3), (1, 1), (1, 1)),
 }
 
-ACTIVATIONS = {"relu": (), "sigmoid": (), "tanh": (), "leaky_relu": (0.25,), "elu": (1.5,), "gelu": ()}
-"""Names of activations, and what their functions take besides arrays."""
+UPDATES = {
+    "sgd": ("sgd_update", 1, (0.1, 0.9, 1e-4)),
+    "sgd-nesterov": ("sgd_update", 1, (0.1, 0.9, 1e-4, True)),
+    "sgd-plain": ("sgd_update", None, (0.1, 0.0, 1e-4)),
+    "rmsprop": ("rmsprop_update", 1, (0.01, 0.99, 1e-8, 1e-3)),
+    "adam": ("adam_update", 2, (3, 0.01, 0.9, 0.999, 1e-8, 1e-3)),
+    "adamw": ("adam_update", 2, (1, 0.01, 0.9, 0.999, 1e-8, 1e-2, True)),
+    "sgd-scaled": ("sgd_update", 1, (0.1, 0.9, 1e-4, False, 0.3)),
+    "sgd-nesterov-scaled": ("sgd_update", 1, (0.1, 0.9, 1e-4, True, 0.3)),
+    "sgd-plain-scaled": ("sgd_update", None, (0.1, 0.0, 1e-4, False, 0.3)),
+    "rmsprop-scaled": ("rmsprop_update", 1, (0.01, 0.99, 1e-8, 1e-3, 0.3)),
+    "adam-scaled": ("adam_update", 2, (3, 0.01, 0.9, 0.999, 1e-8, 1e-3, False, 0.3)),
+    "adamw-scaled": ("adam_update", 2, (1, 0.01, 0.9, 0.999, 1e-8, 1e-2, True, 0.3)),
+    "blend": ("blend", 0, (0.3,)),
+}
+"""Rule -> operation, its number of slots (None: an optional one is left out), settings."""
 
 
 def results(
@@ -50,7 +64,18 @@ def results(
         values = batch.astype(dtype)
     x = entered(backend, values, empty)
     found: dict[str, np.ndarray] = {}
-    for part in (_convolutions, _pooling, _linear, _elementwise, _norm, _row_norm, _capsules, _losses):
+    for part in (
+        _convolutions,
+        _pooling,
+        _linear,
+        _elementwise,
+        _norm,
+        _row_norm,
+        _capsules,
+        _losses,
+        _matrix,
+        _updates,
+    ):
         for name, value in part(backend, dtype, x, rng):
             assert name not in found
             look(name, value)
@@ -121,10 +146,9 @@ def _linear(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Itera
 
 def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     dy = _gradient(backend, rng, x)
-    for name, settings in ACTIVATIONS.items():
-        y = getattr(backend, f"{name}_forward")(x, *settings)
-        of = x if name == "gelu" else y
-        yield from _named(name, "y dx", (y, getattr(backend, f"{name}_backward")(dy, of, *settings)))
+    for row in cases.ACTIVATIONS:
+        y = row.forward(backend, x)
+        yield from _named(row.name, "y dx", (y, row.backward(backend, dy, x, y)))
     yield "add", backend.add(x, dy)
     yield "dropout", backend.dropout_forward(x, 0.3, 17)
     yield "dropout dx", backend.dropout_backward(dy, 0.3, 17)
@@ -206,6 +230,21 @@ def _losses(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Itera
     loss, dx = backend.mse_loss(logits, targets)
     yield "mse", np.array([loss])
     yield "mse dx", dx
+
+
+def _matrix(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    images, window = backend.leave(x), ((3, 2), (2, 1), (1, 0), (1, 2))
+    cols = backend.im2col(images, *window)
+    yield "im2col", cols
+    yield "col2im", backend.col2im(cols, images.shape, *window)
+
+
+def _updates(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    for rule, (operation, slots, settings) in UPDATES.items():
+        p, grad, *state = rng.uniform(0.1, 1, (2 + (slots or 0), 5, 3)).astype(dtype)
+        getattr(backend, operation)(p, grad, *state, *([None] if slots is None else []), *settings)
+        yield from _named(rule, " ".join(f"state{i}" for i in range(1 + len(state))), (p, *state))
+    yield "sum of squares", np.array([backend.sum_of_squares(p)])
 
 
 def _named(name: str, parts: str, values: Any) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,7 @@
-"""Convolution of the im2col backend: the compiled kernels against the loops of `reference`, exact on whole numbers."""
+"""Convolution as a matrix product: its chunks, its scratch, its checks; drawn windows against the reference."""
 
-import os
+from __future__ import annotations
+
 import threading
 import tracemalloc
 
@@ -8,64 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from kernels.drawn import dilations, dtypes, fits, kernels, paddings, sizes, strides, whole
 
-from minidl._ext import im2col as windows
 from minidl.kernels import im2col, reference
 from minidl.kernels.im2col import conv
-
-sizes = st.tuples(st.integers(1, 9), st.integers(1, 9))
-kernels = st.tuples(st.integers(1, 4), st.integers(1, 4))
-strides = st.tuples(st.integers(1, 4), st.integers(1, 4))
-paddings = st.tuples(st.integers(0, 4), st.integers(0, 4))
-dilations = st.tuples(st.integers(1, 3), st.integers(1, 3))
-dtypes = st.sampled_from([np.float32, np.float64])
-
-
-def fits(size, kernel, padding, dilation):
-    return all(d * (k - 1) + 1 <= n + 2 * p for n, k, p, d in zip(size, kernel, padding, dilation, strict=True))
-
-
-def whole(rng, shape, dtype):
-    """Small whole numbers, so that every order of summation gives the same float."""
-    return rng.integers(-4, 5, shape).astype(dtype)
-
-
-@pytest.mark.skipif(os.environ.get("MINIDL_SANITIZE") != "1", reason="only under make sanitize")
-def test_sanitized_build_is_the_one_tested():
-    assert os.path.join("build", "sanitize") in windows.__file__
-
-
-def test_im2col_of_a_small_image_by_hand():
-    x = np.arange(6.0).reshape(1, 1, 2, 3)
-    cols = im2col.im2col(x, (2, 1), (1, 2), (1, 0), (1, 1))
-    np.testing.assert_array_equal(cols, [[0, 0, 0, 2, 3, 5], [0, 2, 3, 5, 0, 0]])
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(st.integers(0, 3), st.integers(1, 3), sizes, kernels, strides, paddings, dilations, dtypes, st.integers(0, 99))
-def test_im2col_and_col2im_equal_reference(n, c, size, kernel, stride, padding, dilation, dtype, seed):
-    assume(fits(size, kernel, padding, dilation))
-    rng = np.random.default_rng(seed)
-    x = whole(rng, (n, c, *size), dtype)
-    cols = im2col.im2col(x, kernel, stride, padding, dilation)
-    np.testing.assert_array_equal(cols, reference.im2col(x, kernel, stride, padding, dilation), strict=True)
-    back = whole(rng, cols.shape, dtype)
-    np.testing.assert_array_equal(
-        im2col.col2im(back, x.shape, kernel, stride, padding, dilation),
-        reference.col2im(back, x.shape, kernel, stride, padding, dilation),
-        strict=True,
-    )
-
-
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.integers(1, 3), st.integers(1, 3), sizes, kernels, strides, paddings, dilations, st.integers(0, 99))
-def test_col2im_is_the_adjoint_of_im2col(n, c, size, kernel, stride, padding, dilation, seed):
-    assume(fits(size, kernel, padding, dilation))
-    rng = np.random.default_rng(seed)
-    x = whole(rng, (n, c, *size), np.float64)
-    cols = im2col.im2col(x, kernel, stride, padding, dilation)
-    other = whole(rng, cols.shape, np.float64)
-    assert np.vdot(cols, other) == np.vdot(x, im2col.col2im(other, x.shape, kernel, stride, padding, dilation))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -178,29 +125,6 @@ def test_read_only_and_strided_inputs_work():
     np.testing.assert_array_equal(
         im2col.conv2d_forward(x, w, None, *geometry), reference.conv2d_forward(x, w, None, *geometry)
     )
-
-
-@pytest.mark.parametrize("kernel", [(4, 1), (1, 4), (3, 2)])
-def test_kernels_keep_inside_their_arrays(kernel):
-    """The arrays lie between margins of NaN: none is written, and none is read into a result."""
-    size, stride, padding, dilation = (5, 7), (2, 3), (3, 1), (1, 2)
-    oh, ow = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in zip(size, kernel, stride, padding, dilation))
-    shape_x, shape_cols = (2, 3, *size), (3 * kernel[0] * kernel[1], 2 * oh * ow)
-
-    def framed(shape):
-        memory = np.full(np.prod(shape) + 64, np.nan, np.float32)
-        inner = memory[32:-32].reshape(shape)
-        inner[...] = 1
-        return memory, inner
-
-    (around_x, x), (around_cols, cols) = framed(shape_x), framed(shape_cols)
-    windows.im2col(x, cols, *kernel, *stride, *padding, *dilation, 0, oh, ow)
-    assert set(np.unique(cols)) <= {0, 1}
-    windows.col2im(cols, x, *kernel, *stride, *padding, *dilation, 0, oh, ow)
-    assert np.isfinite(x).all()
-    for memory in (around_x, around_cols):
-        assert np.isnan(memory[:32]).all()
-        assert np.isnan(memory[-32:]).all()
 
 
 def test_python_threads_share_the_kernels():

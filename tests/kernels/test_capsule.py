@@ -72,28 +72,6 @@ class TestReference:
         y = reference.capsule_length_forward(v)
         compare.check(reference.capsule_length_backward(dy, v, y), expected, tolerance=numeric.TOLERANCE)
 
-    def test_margin_loss_by_hand(self):
-        """Equation 4 with m+ = 0.9, m- = 0.1, lambda = 0.5."""
-        lengths = np.array([[0.5, 0.3, 0.05], [0.95, 0.1, 0.6]])
-        loss, dlengths, correct = reference.margin_loss(lengths, np.array([0, 2]))
-        assert loss == pytest.approx((0.4**2 + 0.5 * 0.2**2 + 0.3**2 + 0.5 * 0.85**2) / 2)
-        compare.check(dlengths, np.array([[-0.4, 0.1, 0], [0.425, 0, -0.3]]))
-        assert correct == 1
-
-    @pytest.mark.parametrize("target", [np.array([1, 0, 2]), np.array([[0, 1.0, 1], [1, 0, 0], [0.3, 0.2, 0]])])
-    def test_margin_gradient(self, target, rng):
-        lengths = rng.uniform(0, 1, (3, 3))
-        _, dlengths, _ = reference.margin_loss(lengths, target, 0.8, 0.2, 0.7)
-        expected = numeric.gradient(lambda a: reference.margin_loss(a, target, 0.8, 0.2, 0.7)[0], lengths)
-        compare.check(dlengths, expected, tolerance=numeric.TOLERANCE)
-
-    def test_squared_error_gradient(self, rng):
-        x, target = rng.standard_normal((3, 5)), rng.standard_normal((3, 5))
-        loss, dx = reference.squared_error(x, target, 0.1)
-        assert loss == pytest.approx(0.1 * np.sum((x - target) ** 2) / 3)
-        expected = numeric.gradient(lambda a: reference.squared_error(a, target, 0.1)[0], x)
-        compare.check(dx, expected, tolerance=numeric.TOLERANCE)
-
 
 @dtypes
 @pytest.mark.parametrize("n", cases.BATCHES)
@@ -171,35 +149,6 @@ def test_length_and_mask(backend, n, dtype, rng):
         labels = rng.integers(0, J, n)
         masked = backend.leave(backend.capsule_mask(backend.enter(v), labels))
         compare.check(masked, reference.capsule_mask(v, labels), exact=True)
-
-
-@dtypes
-@pytest.mark.parametrize("n", cases.BATCHES)
-def test_margin_loss_and_squared_error(backend, n, dtype, rng):
-    tolerance = 1e-6 if dtype == np.float32 else 1e-13
-    lengths = rng.uniform(0, 1, (n, 10)).astype(dtype)
-    rows = (rng.random((n, 10)) < 0.2).astype(dtype)
-    for target in (rng.integers(0, 10, n), rows):
-        expected = reference.margin_loss(lengths.astype(np.float64), target, 0.8, 0.2, 0.4)
-        loss, dlengths, correct = backend.margin_loss(backend.enter(lengths), target, 0.8, 0.2, 0.4)
-        compare.check_number(loss, expected[0], tolerance)
-        compare.check(backend.leave(dlengths), expected[1], dtype)
-        assert type(correct) is int
-        assert correct == expected[2]
-    x, target = cases.random(rng, (n, 203), dtype), cases.random(rng, (n, 203), dtype)
-    loss, dx = backend.squared_error(backend.enter(x), backend.enter(target), 0.01)
-    expected = reference.squared_error(*judged.wide(x, target), 0.01)
-    compare.check_number(loss, expected[0], tolerance)
-    compare.check(backend.leave(dx), expected[1], dtype)
-
-
-@dtypes
-def test_a_row_of_lengths_with_a_nan_is_never_correct(backend, dtype):
-    lengths = np.array([[np.nan, 0, 0.5], [0, 1, 0]], dtype)
-    loss, dlengths, correct = backend.margin_loss(backend.enter(lengths), np.array([0, 1]))
-    assert np.isnan(loss)
-    assert correct == 1
-    assert np.isfinite(backend.leave(dlengths)[1]).all()
 
 
 @dtypes

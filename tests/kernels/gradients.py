@@ -1,0 +1,160 @@
+"""One row for each gradient of the contract: what central differences of the reference are taken of.
+
+A case has float64 arrays, a forward function of them, and a backward function that gives one gradient an array. The
+backward function gets dy and what the forward function gave, for it often needs more of that than y, the first of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from kernels import cases
+
+from minidl.kernels import reference as r
+
+
+class Case(NamedTuple):
+    arrays: tuple[np.ndarray, ...]
+    forward: Callable[..., Any]
+    backward: Callable[..., tuple[np.ndarray, ...]]
+
+
+rng = np.random.default_rng(31)
+X = 2 * rng.standard_normal((3, 4, 4, 5))
+X += np.sign(X) * 0.01  # away from the kinks at 0
+DISTINCT = rng.permutation(np.arange(240.0)).reshape(3, 4, 4, 5) / 10 - 12.05  # no step changes a maximum, or a sign
+W, B = rng.standard_normal((6, 2, 3, 2)), rng.standard_normal(6)
+FLAT, MATRIX = rng.standard_normal((4, 5)), rng.standard_normal((6, 5))
+GAMMA, BETA, MEAN, VAR = *rng.standard_normal((3, 4)), rng.uniform(0.5, 2, 4)
+PLANE = rng.standard_normal((2, 4, 5))
+U, ROUTES = rng.standard_normal((2, 5, 3)), 0.7 * rng.standard_normal((5, 4, 2, 3))
+V = rng.standard_normal((3, 4, 2))
+TARGET = rng.random((4, 5))
+WINDOW = (2, 1), (1, 1), (1, 2), 2
+POOL = (3, 2), (2, 1), (1, 1)
+BLOCK = True, ("max", *POOL)
+
+
+def _norm(train: bool) -> Case:
+    return Case(
+        (X, GAMMA, BETA),
+        lambda x, g, b: r.batchnorm_forward(x, g, b, MEAN.copy(), VAR.copy(), 0.9, 1e-3, train),
+        lambda dy, saved, x, g, b: r.batchnorm_backward(dy, x, g, *saved[1:], train),
+    )
+
+
+def _norm_block(train: bool) -> Case:
+    return Case(
+        (DISTINCT, GAMMA, BETA),
+        lambda x, g, b: r.norm_block_forward(x, g, b, MEAN.copy(), VAR.copy(), 0.9, 1e-3, train, *BLOCK),
+        lambda dy, saved, x, g, b: r.norm_block_backward(dy, saved[1], x, g, train, *BLOCK),
+    )
+
+
+def _activation(row: cases.Activation) -> Case:
+    return Case((X,), lambda x: (row.forward(r, x),), lambda dy, y, x: (row.backward(r, dy, x, *y),))
+
+
+def _loss(operation: str, *rest: Any) -> Case:
+    """A loss gives its gradient itself."""
+    return Case((FLAT,), lambda x: getattr(r, operation)(x, *rest), lambda dy, y, x: (dy * y[1],))
+
+
+CASES: dict[str, list[Case]] = {
+    "conv2d_backward": [
+        Case(
+            (X, W, B),
+            lambda x, w, b: (r.conv2d_forward(x, w, b, *WINDOW),),
+            lambda dy, y, x, w, b: r.conv2d_backward(dy, x, w, *WINDOW),
+        )
+    ],
+    "maxpool2d_backward": [
+        Case(
+            (DISTINCT,),
+            lambda x: r.maxpool2d_forward(x, *POOL),
+            lambda dy, y, x: (r.maxpool2d_backward(dy, y[1], x.shape, *POOL),),
+        )
+    ],
+    "avgpool2d_backward": [
+        Case(
+            (X,),
+            lambda x: (r.avgpool2d_forward(x, *POOL),),
+            lambda dy, y, x: (r.avgpool2d_backward(dy, x.shape, *POOL),),
+        )
+    ],
+    "global_avgpool_backward": [
+        Case(
+            (X,),
+            lambda x: (r.global_avgpool_forward(x),),
+            lambda dy, y, x: (r.global_avgpool_backward(dy, x.shape),),
+        )
+    ],
+    "linear_backward": [
+        Case(
+            (FLAT, MATRIX, B),
+            lambda x, w, b: (r.linear_forward(x, w, b),),
+            lambda dy, y, x, w, b: r.linear_backward(dy, x, w),
+        )
+    ],
+    "batchnorm_backward": [_norm(True), _norm(False)],
+    "groupnorm_backward": [
+        Case(
+            (X, GAMMA, BETA),
+            lambda x, g, b: r.groupnorm_forward(x, g, b, 2, 1e-3),
+            lambda dy, saved, x, g, b: r.groupnorm_backward(dy, x, g, *saved[1:]),
+        )
+    ],
+    "layernorm_backward": [
+        Case(
+            (X, *PLANE),
+            lambda x, g, b: r.layernorm_forward(x, g, b, 1e-3),
+            lambda dy, saved, x, g, b: r.layernorm_backward(dy, x, g, *saved[1:]),
+        )
+    ],
+    "dropout_backward": [
+        Case((X,), lambda x: (r.dropout_forward(x, 0.4, 99),), lambda dy, y, x: (r.dropout_backward(dy, 0.4, 99),))
+    ],
+    "squash_backward": [
+        Case((X,), lambda x: (r.squash_forward(x, 2),), lambda dy, y, x: (r.squash_backward(dy, x, 2),))
+    ],
+    "capsules_backward": [
+        Case(
+            (U, ROUTES),
+            lambda u, w: r.capsules_forward(u, w, 3),
+            lambda dv, saved, u, w: r.capsules_backward(dv, saved[1], u, w, 3),
+        )
+    ],
+    "capsule_length_backward": [
+        Case(
+            (V,),
+            lambda v: (r.capsule_length_forward(v),),
+            lambda dy, y, v: (r.capsule_length_backward(dy, v, *y),),
+        )
+    ],
+    "softmax_cross_entropy": [
+        _loss("softmax_cross_entropy", TARGET, 0.1),
+        _loss("softmax_cross_entropy", np.array([4, 0, 2, 2]), 0.0),
+    ],
+    "mse_loss": [_loss("mse_loss", TARGET)],
+    "margin_loss": [_loss("margin_loss", TARGET, 0.8, 0.2, 0.7)],
+    "squared_error": [_loss("squared_error", TARGET, 0.1)],
+    "conv_block_backward": [
+        Case(
+            (DISTINCT, W, B),
+            lambda x, w, b: r.conv_block_forward(x, w, b, *WINDOW, *BLOCK),
+            lambda dy, saved, x, w, b: r.conv_block_backward(dy, saved[1], x, w, *WINDOW, *BLOCK),
+        )
+    ],
+    "norm_block_backward": [_norm_block(True), _norm_block(False)],
+    "linear_block_backward": [
+        Case(
+            (FLAT, MATRIX, B),
+            lambda x, w, b: (r.linear_block_forward(x, w, b),),
+            lambda dy, y, x, w, b: r.linear_block_backward(dy, *y, x, w),
+        )
+    ],
+}
+for row in cases.ACTIVATIONS:
+    CASES.setdefault(f"{row.operation}_backward", []).append(_activation(row))
