@@ -48,6 +48,9 @@ PAIRS = (2, 1), (1, 1), (1, 1), 2
 POOL = (2, 2), (2, 2), (0, 0)
 LABELS = np.array([4, 0, 2])
 
+DEFAULTS = {row.operation: row for row in reversed(cases.ACTIVATIONS)}.values()
+"""The first row of each activation."""
+
 # For each function: the call on plain arrays, and the reference's on the same arrays.
 CALLS = {
     "conv2d_forward": (
@@ -93,37 +96,19 @@ CALLS = {
         lambda a: reference.linear_backward(a["logits"], a["features"], a["matrix"]),
     ),
     **{
-        f"{name}_forward": (
-            lambda a, name=name: getattr(F, f"{name}_forward")(a["x"]),
-            lambda a, name=name: getattr(reference, f"{name}_forward")(a["x"]),
+        f"{row.operation}_forward": (
+            lambda a, operation=row.operation: getattr(F, f"{operation}_forward")(a["x"]),
+            lambda a, row=row: row.forward(reference, a["x"]),
         )
-        for name in ("relu", "sigmoid", "tanh")
+        for row in DEFAULTS
     },
     **{
-        f"{name}_backward": (
-            lambda a, name=name: getattr(F, f"{name}_backward")(a["dx"], a["x"]),
-            lambda a, name=name: getattr(reference, f"{name}_backward")(a["dx"], a["x"]),
+        f"{row.operation}_backward": (
+            lambda a, row=row: row.backward(F, a["dx"], a["x"], a["x"]),
+            lambda a, row=row: row.backward(reference, a["dx"], a["x"], a["x"]),
         )
-        for name in ("relu", "sigmoid", "tanh")
+        for row in cases.ACTIVATIONS
     },
-    "leaky_relu_forward": (
-        lambda a: F.leaky_relu_forward(a["x"]),
-        lambda a: reference.leaky_relu_forward(a["x"], 0.01),
-    ),
-    "leaky_relu_backward": (
-        lambda a: F.leaky_relu_backward(a["dx"], a["x"], 0.2),
-        lambda a: reference.leaky_relu_backward(a["dx"], a["x"], 0.2),
-    ),
-    "elu_forward": (lambda a: F.elu_forward(a["x"]), lambda a: reference.elu_forward(a["x"], 1.0)),
-    "elu_backward": (
-        lambda a: F.elu_backward(a["dx"], a["x"], 0.5),
-        lambda a: reference.elu_backward(a["dx"], a["x"], 0.5),
-    ),
-    "gelu_forward": (lambda a: F.gelu_forward(a["x"]), lambda a: reference.gelu_forward(a["x"])),
-    "gelu_backward": (
-        lambda a: F.gelu_backward(a["dx"], a["x"]),
-        lambda a: reference.gelu_backward(a["dx"], a["x"]),
-    ),
     "groupnorm_forward": (
         lambda a: F.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2),
         lambda a: reference.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2, 1e-5),

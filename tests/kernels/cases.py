@@ -154,6 +154,7 @@ ACTIVATIONS = (
     Activation("tanh", math.tanh),
     Activation("leaky_relu", lambda x, slope: x if x > 0 else slope * x, (0.01,)),
     Activation("leaky_relu", lambda x, slope: x if x > 0 else slope * x, (1.0,)),
+    Activation("leaky_relu", lambda x, slope: x if x > 0 else slope * x, (0.25,)),
     Activation("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x), (1.0,)),
     Activation("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x), (0.3,)),
     Activation("gelu", lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
