@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from inspect import isfunction
+from types import FunctionType
 from typing import Any
 
 from minidl.kernels import contract
@@ -16,7 +16,11 @@ FAMILIES = (
 )
 """Modules of operations, one name for a family in every backend, in `minidl.functional` and in the tests."""
 
-OPERATIONS = {name: stated for name, stated in vars(contract.Backend).items() if isfunction(stated) and name[0] != "_"}
+OPERATIONS = {
+    name: stated
+    for name, stated in vars(contract.Backend).items()
+    if isinstance(stated, FunctionType) and name[0] != "_"
+}
 
 
 class IncompleteError(ImportError):

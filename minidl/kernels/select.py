@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -28,16 +29,18 @@ def _load(name: str) -> ModuleType:
     return _loaded[name]
 
 
-def available() -> tuple[str, ...]:
-    """Names of the backends that this installation can use, fastest first."""
-    names = []
+def _usable() -> Iterator[str]:
     for name in NAMES:
         try:
             _load(name)
         except RuntimeError:
             continue
-        names.append(name)
-    return tuple(names)
+        yield name
+
+
+def available() -> tuple[str, ...]:
+    """Names of the backends that this installation can use, fastest first."""
+    return tuple(_usable())
 
 
 def current() -> Any:
@@ -45,7 +48,7 @@ def current() -> Any:
     global _current
     if _current is None:
         chosen = os.environ.get("MINIDL_BACKEND")
-        _current = _load(chosen) if chosen else _load(available()[0])
+        _current = _load(chosen or next(_usable()))
     return _current
 
 
