@@ -12,9 +12,9 @@ from kernels import cases, compare, judged
 from minidl.kernels import im2col, reference
 
 dtypes = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
+shapes = pytest.mark.parametrize("shape", cases.SHAPES, ids=str)
 rows = pytest.mark.parametrize("row", cases.ACTIVATIONS, ids=cases.label)
 BENT = [row for row in cases.ACTIVATIONS if row.operation in ("leaky_relu", "elu", "gelu")]
-shapes = pytest.mark.parametrize("shape", cases.SHAPES, ids=str)
 
 
 class TestReference:
