@@ -4,7 +4,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
-COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd minidl/_ext/lanes/*.c minidl/_ext/lanes/*.h)
+ROOMS := core lanes lanes/conv pixels isa
+HEADERS := $(wildcard $(ROOMS:%=minidl/_ext/%/*.h))
+SOURCES := $(wildcard $(ROOMS:%=minidl/_ext/%/*.c))
+COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd) $(HEADERS) $(SOURCES)
 
 .PHONY: help mnist test lint bench sanitize sdist-check clean
 

@@ -36,9 +36,12 @@ def extensions() -> list[Extension]:
     if MSVC:
         print("minidl: this compiler has no vector extensions; installing without the native backend", file=sys.stderr)
         return found
-    lanes = Path("minidl/_ext/lanes")
-    headers = {"include_dirs": [lanes.as_posix()], "depends": sorted(path.as_posix() for path in lanes.glob("*.h"))}
-    kernels = sorted(path.as_posix() for path in lanes.glob("*.c"))
+    sources = Path("minidl/_ext")
+    headers = {
+        "include_dirs": [sources.as_posix()],
+        "depends": sorted(path.as_posix() for path in sources.rglob("*.h")),
+    }
+    kernels = sorted(path.as_posix() for path in sources.glob("*/*.c"))
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
     for family in FAMILIES:
         found.append(Extension(f"minidl._ext.{family}", [f"minidl/_ext/{family}.pyx"], **headers, **flags))

@@ -26,7 +26,10 @@ IN_SDIST = (
     "examples/train_mnist.py",
     "minidl/_ext/im2col.pyx",
     "minidl/_ext/convolution.pyx",
-    "minidl/_ext/lanes/",
+    "minidl/_ext/core/kernels.h",
+    "minidl/_ext/isa/detect.c",
+    "minidl/_ext/lanes/conv/conv.h",
+    "minidl/_ext/pixels/conv.h",
     "setup.py",
     "tests/test_package.py",
 )

@@ -1,16 +1,16 @@
 # cython: language_level=3
-"""The C interface of the lanes folder: kernels.h, pool.h, isas.h."""
+"""The C interface: core/kernels.h, core/pool.h, isa/detect.h."""
 
 from libc.stdint cimport int32_t, uint8_t, uint64_t
 
-cdef extern from "pool.h" nogil:
+cdef extern from "core/pool.h" nogil:
     void pool_set_threads(int threads)
     int pool_get_threads()
     void *pool_memory(size_t bytes)
 
-cdef extern from "kernels.h" nogil:
+cdef extern from "core/kernels.h" nogil:
     ctypedef Py_ssize_t size
-    enum: PLAIN_SLACK
+    enum: PIXELS_SLACK
     enum: POOL_NONE, POOL_AVG, POOL_MAX2
     enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU
     ctypedef struct geometry:
@@ -187,6 +187,6 @@ cdef extern from "kernels.h" nogil:
                  double beta2, double eps, double decay, int decoupled, double scale) noexcept nogil
         int blend(size count, void *a, const void *b, double share) noexcept nogil
         int sum_squares(size count, const void *a, double *sum) noexcept nogil
-cdef extern from "isas.h" nogil:
+cdef extern from "isa/detect.h" nogil:
     int isa_count()
     const kernel_table *isa_table(int index, int is_double)

@@ -10,7 +10,7 @@ cdef object F32, F64, INT32, UINT8
 
 cdef class LaneArray:
     cdef void *data
-    cdef size count            # elements, empty lanes included; a plain array's have a slack behind them
+    cdef size count            # elements, empty lanes included
     cdef size n, F             # images, values of one image
     cdef const kernel_table *table
     cdef int kind              # 0: in the lanes of float32, 1: of float64

@@ -8,7 +8,7 @@ from libc.stdlib cimport free
 from libc.string cimport memset
 
 from minidl._ext.kernels cimport (
-    PLAIN_SLACK,
+    PIXELS_SLACK,
     gather_args,
     isa_count,
     isa_table,
@@ -227,7 +227,7 @@ cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, objec
     for i in range(1, a.ndim):
         a.F *= shape[i]
     a.count = (a.n + lanes - 1) // lanes * lanes * a.F
-    a.nbytes = (max(a.count, lanes) if lanes > 1 else a.count + PLAIN_SLACK) * itemsize
+    a.nbytes = (max(a.count, lanes) if lanes > 1 else a.count + PIXELS_SLACK) * itemsize
     a.nbytes = (a.nbytes + 4095) // 4096 * 4096
     a.data = take(a.nbytes)
     return a

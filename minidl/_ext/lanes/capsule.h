@@ -2,6 +2,14 @@
 
    An array of capsules is (blocks, I, D, L): the D values of a capsule side by side. Twin:
    minidl/kernels/reference/capsule.py. */
+#ifndef MINIDL_LANES_CAPSULE_H
+#define MINIDL_LANES_CAPSULE_H
+
+#include <math.h>
+
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
 
 INLINE V square_root(V x) {
     union {
@@ -96,3 +104,5 @@ static int capsule_mask(size n, size J, size E, const size *labels, const void *
     }
     return 0;
 }
+
+#endif

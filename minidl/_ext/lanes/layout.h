@@ -1,4 +1,15 @@
 /* Into the lanes and out of them: squares of L images by L values are transposed in registers. */
+#ifndef MINIDL_LANES_LAYOUT_H
+#define MINIDL_LANES_LAYOUT_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "../core/kernels.h"
+#include "../core/moves.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
 
 /* `count` values of images from element `at` on, at most L, as T; zeros behind them. */
 INLINE V load_values(const void *images, int kind, size at, size count) {
@@ -118,3 +129,5 @@ static int leave_index(size n, size F, const int32_t *x, int32_t *y) {
         for (size f = 0; f < F; f++) y[i * F + f] = x[(i / L * F + f) * L + i % L];
     return 0;
 }
+
+#endif

@@ -3,6 +3,17 @@
    forward  y[o] = sum_f w[o, f] x[f]     vectors: images in lanes, one block after another
    dx       dx[f] = sum_o w[o, f] dy[o]   likewise
    dw       dw[o, f] = sum_n dy[o, n] x[n, f]   vectors: L features of one image; x is transposed for that */
+#ifndef MINIDL_LANES_LINEAR_H
+#define MINIDL_LANES_LINEAR_H
+
+#include <string.h>
+
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+#include "source.h"
+#include "sweep.h"
 
 typedef struct {
     sweep_plan plan;
@@ -181,3 +192,5 @@ static int linear_backward(const linear_backward_args *a) {
     T *transposed = masked + blocks * O * L;
     return linear_dw(a, dy, transposed, transposed + blocks * L * width);
 }
+
+#endif

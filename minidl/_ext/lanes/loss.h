@@ -1,4 +1,15 @@
 /* Losses: value and gradient in one pass; empty lanes get a zero gradient and count for nothing. */
+#ifndef MINIDL_LANES_LOSS_H
+#define MINIDL_LANES_LOSS_H
+
+#include <math.h>
+
+#include "../core/element.h"
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/statistics.h"
+#include "../core/vector.h"
 
 typedef struct {
     softmax_args *a;
@@ -176,3 +187,5 @@ static int squared_error(size n, size F, double scale, const void *x, const void
     *loss *= scale / (double)n;
     return 0;
 }
+
+#endif

@@ -1,16 +1,17 @@
 /* Batch normalisation, with the relu and the 2 x 2 pooling that may follow it. A task is one channel of the whole batch, so
    the sums have one order. Variance is summed about the mean. Twin: minidl/kernels/reference/norm.py. */
+#ifndef MINIDL_LANES_NORM_H
+#define MINIDL_LANES_NORM_H
 
-enum { SUM_CHUNK = 64 }; /* vectors summed in T before they go to a double: few, for the mean's last bit */
+#include <math.h>
 
-INLINE V norm_value(V x, V mean, V scale, V beta) { return (x - mean) * scale + beta; }
-
-/* The sum over the lanes in double. */
-INLINE double sum_wide(V v) {
-    double sum = 0;
-    UNROLL for (int i = 0; i < L; i++) sum += (double)v[i];
-    return sum;
-}
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/statistics.h"
+#include "../core/vector.h"
+#include "../core/window.h"
+#include "source.h"
 
 /* Sum over the batch of (x - mean)^power of one channel, the empty lanes left out. */
 static double norm_sum(const T *x, size blocks, size stride, size area, VI last, T mean, int power) {
@@ -157,3 +158,5 @@ static int norm_backward(const norm_backward_args *a) {
     norm_backward_args job = *a;
     return pool_run(norm_backward_task, &job, a->C, blocks_of(a->n) * a->C * a->H * a->W > PARALLEL_FROM / 4);
 }
+
+#endif

@@ -1,14 +1,16 @@
 /* Pooling with any window. A task is one channel of one block; places outside the image are left out of the loops.
    Twin: minidl/kernels/reference/pooling.py. */
+#ifndef MINIDL_LANES_POOLING_H
+#define MINIDL_LANES_POOLING_H
 
-typedef struct {
-    size h0, h1, w0, w1;
-} window;
+#include <stdint.h>
+#include <string.h>
 
-INLINE window window_at(const geometry *g, size oh, size ow) {
-    size h = oh * g->SH - g->PH, w = ow * g->SW - g->PW;
-    return (window){larger(h, 0), smaller(h + g->KH, g->H), larger(w, 0), smaller(w + g->KW, g->W)};
-}
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+#include "../core/window.h"
 
 /* One task for each channel of each block. */
 static int pool_channels(pool_task task, void *job, const geometry *g) {
@@ -120,3 +122,5 @@ static int avgpool_backward(const pool_backward_args *a) {
     pool_backward_args job = *a;
     return pool_channels(avgpool_backward_task, &job, &a->g);
 }
+
+#endif

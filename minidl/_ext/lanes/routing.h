@@ -4,6 +4,18 @@
    fill the first-level cache, those of a block would not fit into the second, and making them anew takes no longer than
    fetching them. The logits of pass r are votes . (v of pass 1 + ... + v of pass r - 1), so that they are not kept either.
    Twin: minidl/kernels/reference/capsule.py. */
+#ifndef MINIDL_LANES_ROUTING_H
+#define MINIDL_LANES_ROUTING_H
+
+#include <math.h>
+#include <string.h>
+
+#include "../core/element.h"
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+#include "capsule.h"
 
 enum { VOTE_ROWS = 8 };
 
@@ -108,3 +120,5 @@ static int capsules_forward(const capsules_forward_args *a) {
     capsules_forward_args job = *a;
     return pool_run(route_task, &job, blocks_of(a->n), a->n * a->I * a->J * a->E * a->D > PARALLEL_FROM);
 }
+
+#endif

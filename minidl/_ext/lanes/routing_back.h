@@ -1,4 +1,15 @@
 /* The gradient of routing.h, through all passes. Two halves: a task is a block, then a few capsules of the whole batch. */
+#ifndef MINIDL_LANES_ROUTING_BACK_H
+#define MINIDL_LANES_ROUTING_BACK_H
+
+#include <string.h>
+
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+#include "capsule.h"
+#include "routing.h"
 
 /* What the first half of the backward pass leaves for the second, of each block. */
 typedef struct {
@@ -135,3 +146,5 @@ static int capsules_backward(const capsules_backward_args *a) {
     if (pool_run(route_back_task, &job, blocks, parallel)) return -1;
     return pool_run(vote_back_task, &job, ceil_div(a->I, SHARED), parallel);
 }
+
+#endif

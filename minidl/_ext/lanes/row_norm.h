@@ -1,6 +1,17 @@
 /* Group and layer normalisation: mean and variance of a row of an image's values, see row_norm_forward_args. Each lane
    has statistics of its own, so nothing is summed across lanes but the gradients of gamma and beta. Twin:
    minidl/kernels/reference/row_norm.py. */
+#ifndef MINIDL_LANES_ROW_NORM_H
+#define MINIDL_LANES_ROW_NORM_H
+
+#include <math.h>
+#include <string.h>
+
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/statistics.h"
+#include "../core/vector.h"
 
 /* total += v, lane by lane. */
 INLINE void add_lanes(double total[L], V v) {
@@ -146,49 +157,4 @@ static int row_norm_backward(const row_norm_backward_args *a) {
     return pool_run(row_norm_dx_task, &args, blocks * a->R, parallel);
 }
 
-/* ---- plain arrays: a task is one row of one image ---------------------------------------------------------------- */
-
-/* As row_sums, of `count` neighbouring values. */
-static double plain_row_sum(const T *x, size count, T mean, int power) {
-    double total = 0;
-    for (size p0 = 0; p0 < count; p0 += SUM_CHUNK * L) {
-        size p1 = smaller(count, p0 + SUM_CHUNK * L), p = p0;
-        V sum = {0};
-        for (; p + L <= p1; p += L) {
-            V d = loadu(x + p) - mean;
-            sum += power == 1 ? d : d * d;
-        }
-        total += sum_wide(sum);
-        for (; p < p1; p++) {
-            double d = (double)(x[p] - mean);
-            total += power == 1 ? d : d * d;
-        }
-    }
-    return total;
-}
-
-static int plain_row_norm_task(void *context, ptrdiff_t task) {
-    const row_norm_forward_args *a = context;
-    size K = a->F / a->R, runs = K / a->area, first = task % a->R * runs % a->P;
-    const T *restrict x = (const T *)a->x + task * K;
-    const T *restrict gamma = (const T *)a->gamma + first, *restrict beta = (const T *)a->beta + first;
-    T *restrict y = (T *)a->y + task * K;
-    T mean = (T)(plain_row_sum(x, K, 0, 1) / (double)K);
-    T inv_std = (T)(1 / sqrt(plain_row_sum(x, K, mean, 2) / (double)K + a->eps));
-    ((T *)a->mean)[task] = mean;
-    ((T *)a->inv_std)[task] = inv_std;
-    if (a->area == 1) {
-        for (size i = 0; i < K; i++) y[i] = (x[i] - mean) * (gamma[i] * inv_std) + beta[i];
-        return 0;
-    }
-    for (size i = 0; i < runs; i++, x += a->area, y += a->area) {
-        T scale = gamma[i] * inv_std, shift = beta[i];
-        for (size p = 0; p < a->area; p++) y[p] = (x[p] - mean) * scale + shift;
-    }
-    return 0;
-}
-
-static int plain_row_norm(const row_norm_forward_args *a) {
-    row_norm_forward_args job = *a;
-    return pool_run(plain_row_norm_task, &job, a->n * a->R, a->n * a->F > PARALLEL_FROM);
-}
+#endif

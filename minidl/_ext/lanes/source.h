@@ -1,6 +1,14 @@
 /* Rows of a lane array as a kernel wants them: as they stand, masked by a relu, or spread out of a pooled gradient.
 
    Backward kernels read the gradient of a convolution's own output through this, so that it is never written as a whole. */
+#ifndef MINIDL_LANES_SOURCE_H
+#define MINIDL_LANES_SOURCE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "../core/kernels.h"
+#include "../core/vector.h"
 
 typedef struct {
     const T *x;          /* (C, H, W), or pooled (C, H/2, W/2) with code */
@@ -79,10 +87,4 @@ static void pack_pixels(const row_source *s, size block, size c0, size C, size h
     }
 }
 
-INLINE size ceil_div(size a, size b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
-INLINE size blocks_of(size n) { return (n + L - 1) / L; }
-INLINE size smaller(size a, size b) { return a < b ? a : b; }
-INLINE size larger(size a, size b) { return a > b ? a : b; }
-
-/* Below this many vector operations a second thread costs more than it brings. */
-enum { PARALLEL_FROM = 10000 };
+#endif

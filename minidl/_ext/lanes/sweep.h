@@ -1,5 +1,12 @@
 /* A register tile swept over all output pixels of a band: the block loop's inner half, shared by convolution forward and
    backward and by the linear layer. Also the packing of weights into the order in which the tile reads them. */
+#ifndef MINIDL_LANES_SWEEP_H
+#define MINIDL_LANES_SWEEP_H
+
+#include <stdint.h>
+
+#include "../core/sizes.h"
+#include "../core/tile.h"
 
 typedef struct {
     tile_walk walk;
@@ -11,10 +18,6 @@ typedef struct {
     size terms, first, piece;     /* of packed weights: of an output channel, before the walk's first, of a whole run */
     int packed, relu, pool, add;  /* add: to what stands in the output */
 } sweep_plan;
-
-/* The output channels are dealt to tiles of nearly equal size. */
-INLINE size tile_count(size M, size most) { return (M + most - 1) / most; }
-INLINE size tile_start(size M, size tiles, size t) { return t * M / tiles; }
 
 static void sweep_tile(const sweep_plan *s, tile_walk *walk, size m0, int M, const T *a, const T *in, T *out, uint8_t *code) {
     tile_store to = {s->bias ? s->bias + m0 : NULL, s->out_m, s->relu, s->add};
@@ -110,3 +113,5 @@ static void pack_weights(const pack_weights_args *p) {
         }
     }
 }
+
+#endif

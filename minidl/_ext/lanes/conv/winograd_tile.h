@@ -1,0 +1,142 @@
+/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile; see winograd.h, and
+   winograd_dw2d.h for the last. */
+#ifndef MINIDL_LANES_CONV_WINOGRAD_TILE_H
+#define MINIDL_LANES_CONV_WINOGRAD_TILE_H
+
+#include "../../core/kernels.h"
+#include "../../core/vector.h"
+
+enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
+
+/* Whether rows of the kernel are three taps wide, and windows and taps move by one pixel. */
+INLINE int rows_of_three(const geometry *g) { return g->KW == 3 && g->SH == 1 && g->SW == 1 && g->DH == 1 && g->DW == 1; }
+
+/* Two rows of B^T times the m + 2 values d: (0, 3) or (1, 2) for m = 2, (0, 5), (1, 2) or (3, 4) for m = 4. */
+INLINE void input_pair(const int m, int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
+    if (m == 2) {
+        *first = pair ? d[1] + d[2] : d[0] - d[2];
+        *second = pair ? d[2] - d[1] : d[1] - d[3];
+        return;
+    }
+    if (pair == 0) {
+        *first = 4 * d[0] - 5 * d[2] + d[4];
+        *second = 4 * d[1] - 5 * d[3] + d[5];
+        return;
+    }
+    V even = pair == 1 ? d[4] - 4 * d[2] : d[4] - d[2], odd = pair == 1 ? d[3] - 4 * d[1] : 2 * (d[3] - d[1]);
+    *first = even + odd;
+    *second = even - odd;
+}
+
+/* B^T d of the m + 2 values along one axis. */
+INLINE void input_axis(const int m, V a[WINOGRAD_SIDE]) {
+    V d[WINOGRAD_SIDE];
+    UNROLL for (int i = 0; i < m + 2; i++) d[i] = a[i];
+    input_pair(m, 0, d, &a[0], &a[m + 1]);
+    input_pair(m, 1, d, &a[1], &a[2]);
+    if (m == 4) input_pair(m, 2, d, &a[3], &a[4]);
+}
+
+/* A^T p: m outputs of m + 2 products along one axis. */
+INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
+    V sum = p[1] + p[2], difference = p[1] - p[2];
+    if (m == 2) {
+        y[0] = p[0] + sum;
+        y[1] = difference - p[3];
+        return;
+    }
+    V sum2 = p[3] + p[4], difference2 = p[3] - p[4];
+    y[0] = p[0] + sum + sum2;
+    y[1] = difference + 2 * difference2;
+    y[2] = sum + 4 * sum2;
+    y[3] = difference + 8 * difference2 + p[5];
+}
+
+/* G g: m + 2 values of the three weights along one axis. */
+INLINE void weight_values(const int m, T g0, T g1, T g2, T u[WINOGRAD_SIDE]) {
+    if (m == 2) {
+        T even = (g0 + g2) / 2, odd = g1 / 2;
+        u[0] = g0;
+        u[1] = even + odd;
+        u[2] = even - odd;
+        u[3] = g2;
+        return;
+    }
+    const T sixth = (T)(1.0 / 6); /* a product is a fraction of a quotient's time */
+    T even = (g0 + g2) * sixth, odd = g1 * sixth, outer = (g0 / 4 + g2) * sixth, middle = odd / 2;
+    u[0] = g0 / 4;
+    u[1] = -(even + odd);
+    u[2] = odd - even;
+    u[3] = outer + middle;
+    u[4] = outer - middle;
+    u[5] = g2;
+}
+
+/* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
+INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) {
+    V d[WINOGRAD_SIDE][WINOGRAD_SIDE], a[WINOGRAD_SIDE] = {{0}};
+    int inside = w >= 0 && w + mw + 2 <= W;
+    UNROLL for (int i = 0; i < mh + 2; i++) {
+        UNROLL for (int j = 0; j < mw + 2; j++)
+            d[j][i] = row[i] && (inside || (w + j >= 0 && w + j < W)) ? load(row[i] + (w + j) * L) : (V){0};
+    }
+    UNROLL for (int j = 0; j < mw + 2; j++) input_axis(mh, d[j]);
+    UNROLL for (int i = 0; i < mh + 2; i++) {
+        UNROLL for (int j = 0; j < mw + 2; j++) a[j] = d[j][i];
+        input_axis(mw, a);
+        UNROLL for (int j = 0; j < mw + 2; j++) store(out + (i * (mw + 2) + j) * f_step, a[j]);
+    }
+}
+
+/* A^T p A: y[i][j], the outputs of a tile, from products f_step apart. */
+INLINE void output_tile(const int mh, const int mw, const T *p, size f_step, V y[4][4]) {
+    V columns[WINOGRAD_SIDE][4], a[WINOGRAD_SIDE] = {{0}};
+    UNROLL for (int j = 0; j < mw + 2; j++) {
+        UNROLL for (int i = 0; i < mh + 2; i++) a[i] = load(p + (i * (mw + 2) + j) * f_step);
+        output_axis(mh, a, columns[j]);
+    }
+    UNROLL for (int i = 0; i < mh; i++) {
+        UNROLL for (int j = 0; j < mw + 2; j++) a[j] = columns[j][i];
+        output_axis(mw, a, y[i]);
+    }
+}
+
+/* The weight gradient goes the other way: dw = G^T [sum of (A dy A^T) * (B^T x B)] G. */
+
+/* The rows of A, as of B^T in input_pair, times m values. */
+INLINE void gradient_pair(const int m, int pair, const V d[4], V *first, V *second) {
+    if (pair == 0) {
+        *first = d[0];
+        *second = m == 2 ? -d[1] : d[3];
+        return;
+    }
+    V even = m == 2 ? d[0] : pair == 1 ? d[0] + d[2] : d[0] + 4 * d[2];
+    V odd = m == 2 ? d[1] : pair == 1 ? d[1] + d[3] : 2 * d[1] + 8 * d[3];
+    *first = even + odd;
+    *second = even - odd;
+}
+
+/* A d: m + 2 values of m along one axis. */
+INLINE void gradient_axis(const int m, const V d[4], V p[WINOGRAD_SIDE]) {
+    gradient_pair(m, 0, d, &p[0], &p[m + 1]);
+    gradient_pair(m, 1, d, &p[1], &p[2]);
+    if (m == 4) gradient_pair(m, 2, d, &p[3], &p[4]);
+}
+
+/* G^T p: three weights of m + 2 products along one axis. */
+INLINE void weight_axis(const int m, const V p[WINOGRAD_SIDE], V w[3]) {
+    V sum = p[1] + p[2];
+    if (m == 2) {
+        w[0] = p[0] + sum / 2;
+        w[1] = (p[1] - p[2]) / 2;
+        w[2] = sum / 2 + p[3];
+        return;
+    }
+    /* One division each, at the end: it leaves sums of whole numbers whole. */
+    V sum2 = p[3] + p[4];
+    w[0] = (6 * p[0] - 4 * sum + sum2) / 24;
+    w[1] = (2 * (p[2] - p[1]) + p[3] - p[4]) / 12;
+    w[2] = (sum2 - sum) / 6 + p[5];
+}
+
+#endif

@@ -1,0 +1,45 @@
+/* Dropout: which values are kept depends on the key and on a value's index, not on the layout. */
+#ifndef MINIDL_LANES_DROPOUT_H
+#define MINIDL_LANES_DROPOUT_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+
+/* The random bits of (key, counter) as in minidl/kernels/counter_random.py. */
+INLINE uint64_t mix(uint64_t key, uint64_t counter) {
+    uint64_t z = key + (counter + 1) * 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+typedef struct {
+    size F;
+    uint64_t key, threshold;
+    T factor;
+    const T *x;
+    T *y;
+} dropout_job;
+
+static int dropout_task(void *context, ptrdiff_t block) {
+    const dropout_job *job = context;
+    for (size f = 0; f < job->F; f++) {
+        size at = (block * job->F + f) * L;
+        for (size l = 0; l < L; l++) {
+            uint64_t bits = mix(job->key, (uint64_t)((block * L + l) * job->F + f)) >> 32;
+            job->y[at + l] = bits >= job->threshold ? job->x[at + l] * job->factor : 0;
+        }
+    }
+    return 0;
+}
+
+static int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) {
+    dropout_job job = {F, key, (uint64_t)nearbyint(rate * 4294967296.0), (T)(1 / (1 - rate)), x, y};
+    return pool_run(dropout_task, &job, blocks_of(n), blocks_of(n) * F * L > PARALLEL_FROM);
+}
+
+#endif

@@ -1,0 +1,82 @@
+/* Pooling of pixel arrays: a task is one channel of one image. */
+#ifndef MINIDL_PIXELS_POOLING_H
+#define MINIDL_PIXELS_POOLING_H
+
+#include <stdint.h>
+
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+#include "../core/window.h"
+#include "finish.h"
+
+static int pixels_maxpool_task(void *context, ptrdiff_t task) {
+    const pool_forward_args *a = context;
+    const geometry g = a->g;
+    const T *x = (const T *)a->x + task * g.H * g.W;
+    T *y = (T *)a->y + task * g.OH * g.OW;
+    int32_t *argmax = a->argmax + task * g.OH * g.OW;
+    for (size oh = 0; oh < g.OH; oh++) {
+        for (size ow = 0; ow < g.OW; ow++) {
+            window k = window_at(&g, oh, ow);
+            size place = k.h0 * g.W + k.w0;
+            T best = x[place];
+            for (size h = k.h0; h < k.h1; h++) {
+                for (size w = k.w0; w < k.w1; w++) {
+                    T v = x[h * g.W + w];
+                    if ((v > best || v != v) && best == best) best = v, place = h * g.W + w;
+                }
+            }
+            *y++ = best;
+            *argmax++ = (int32_t)place;
+        }
+    }
+    return 0;
+}
+
+INLINE T sum_run(const T *x, size count) {
+    V sum = {0};
+    size i = 0;
+    for (; i + L <= count; i += L) sum += loadu(x + i);
+    T total = sum_vector(sum);
+    for (; i < count; i++) total += x[i];
+    return total;
+}
+
+static int pixels_avgpool_task(void *context, ptrdiff_t task) {
+    const pool_forward_args *a = context;
+    const geometry g = a->g;
+    const T *x = (const T *)a->x + task * g.H * g.W;
+    T *y = (T *)a->y + task * g.OH * g.OW;
+    if (g.KH == 2 && g.KW == 2 && g.SH == 2 && g.SW == 2 && !g.PH && !g.PW) {
+        finish(x, g.W, g.OH, g.OW, 0, POOL_AVG, y, y + g.OH * g.OW);
+        return 0;
+    }
+    for (size oh = 0; oh < g.OH; oh++) {
+        for (size ow = 0; ow < g.OW; ow++) {
+            window k = window_at(&g, oh, ow);
+            T sum = 0;
+            if (k.w1 - k.w0 == g.W) sum = sum_run(x + k.h0 * g.W, (k.h1 - k.h0) * g.W);
+            else
+                for (size h = k.h0; h < k.h1; h++)
+                    for (size w = k.w0; w < k.w1; w++) sum += x[h * g.W + w];
+            *y++ = sum / (T)(g.KH * g.KW);
+        }
+    }
+    return 0;
+}
+
+static int pixels_maxpool(const pool_forward_args *a) {
+    pool_forward_args job = *a;
+    const geometry g = a->g;
+    return pool_run(pixels_maxpool_task, &job, g.n * g.C, g.n * g.C * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+}
+
+static int pixels_avgpool(const pool_forward_args *a) {
+    pool_forward_args job = *a;
+    const geometry g = a->g;
+    return pool_run(pixels_avgpool_task, &job, g.n * g.C, g.n * g.C * g.OH * g.OW * g.KH * g.KW > PARALLEL_FROM);
+}
+
+#endif
