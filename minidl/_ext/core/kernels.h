@@ -1,12 +1,12 @@
-/* The interface between the binding (the .pyx files above) and the vector kernels: argument records and one table of functions for
-   each instruction set and element type.
+/* The interface between the binding (the .pyx files above) and the vector kernels: argument records and one table of
+   functions for each instruction set and element type.
 
    Lane arrays are (blocks, C, H, W, L): L images side by side, block after block; `n` images in all, so that the last
-   block may have empty lanes. What stands in the empty lanes of an activation is finite but otherwise unspecified; in the
-   empty lanes of a gradient stand zeros. A plain array is (n, C, H, W), followed by PIXELS_SLACK elements of no meaning; the
-   table for plain arrays has the operations of inference alone, and they ignore `code`. Pointers are aligned to the
-   vector size for these arrays, to the element for parameters. Functions return 0, or -1 if there was no memory; the
-   binding has checked all sizes. */
+   block may have empty lanes. What stands in the empty lanes of an activation is finite but otherwise unspecified; in
+   the empty lanes of a gradient stand zeros. A plain array is (n, C, H, W), followed by PIXELS_SLACK elements of no
+   meaning; the table for plain arrays has the operations of inference alone, and they ignore `code`. Pointers are
+   aligned to the vector size for these arrays, to the element for parameters. Functions return 0, or -1 if there was no
+   memory; the binding has checked all sizes. */
 #ifndef MINIDL_CORE_KERNELS_H
 #define MINIDL_CORE_KERNELS_H
 
@@ -26,8 +26,8 @@ typedef struct {
 
 /* Forward: y = pool(relu(conv(x) + b)). Without `pool` y is (O, OH, OW); with it (O, OH/2, OW/2), and `code` takes one
    byte a pooled value: the bits of the four window places that were positive (average), or the place of a positive
-   maximum, else 255 (maximum). code may be NULL. winograd: rows of the largest output tile, 2 or 4,
-   where Winograd's form is used. */
+   maximum, else 255 (maximum). code may be NULL. winograd: rows of the largest output tile, 2 or 4, where Winograd's
+   form is used. */
 typedef struct {
     geometry g;
     const void *x, *w, *b;
@@ -36,8 +36,8 @@ typedef struct {
     int relu, pool, winograd;
 } conv_forward_args;
 
-/* Backward: the gradient of the convolution's own output is dy itself; or dy where y > 0 (relu_y given); or, with `pool`,
-   dy spread over the window by `code`. dx, dw and db may each be NULL. */
+/* Backward: the gradient of the convolution's own output is dy itself; or dy where y > 0 (relu_y given); or, with
+   `pool`, dy spread over the window by `code`. dx, dw and db may each be NULL. */
 typedef struct {
     geometry g;
     const void *dy, *relu_y, *x, *w;
@@ -95,9 +95,9 @@ typedef struct {
     int train, relu, pool;
 } norm_backward_args;
 
-/* Normalisation of rows inside each image, whose F values are R rows of F/R; the values of a row come in runs of `area`, a
-   gamma and a beta each: run i of an image takes the parameters i % P. Groups of channels, area = H W, P = C; or layer
-   normalisation, area = 1, P = F/R. mean and inv_std are lane arrays (R). */
+/* Normalisation of rows inside each image, whose F values are R rows of F/R; the values of a row come in runs of
+   `area`, a gamma and a beta each: run i of an image takes the parameters i % P. Groups of channels, area = H W, P = C;
+   or layer normalisation, area = 1, P = F/R. mean and inv_std are lane arrays (R). */
 typedef struct {
     size n, F, R, area, P;
     const void *x, *gamma, *beta;
@@ -111,10 +111,12 @@ typedef struct {
     void *dx, *dgamma, *dbeta;
 } row_norm_backward_args;
 
-/* What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of ELEMENT_GELU takes x for y. */
+/* What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of ELEMENT_GELU takes x for
+   y. */
 enum { ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU };
 
-/* Softmax cross-entropy. labels, or else target (n, K) of T. Also counts the rows whose first maximum is the target's. */
+/* Softmax cross-entropy. labels, or else target (n, K) of T. Also counts the rows whose first maximum is the target's.
+ */
 typedef struct {
     size n, K;
     const void *logits, *target;
@@ -125,8 +127,9 @@ typedef struct {
     size correct;
 } softmax_args;
 
-/* Routing by agreement of I capsules of D values to J capsules of E: w (I, J, E, D), u (I, D), v (J, E). s takes the sums
-   before they are squashed, (routings, J, E); c the couplings of all passes but the first, (routings - 1, I, J), or NULL. */
+/* Routing by agreement of I capsules of D values to J capsules of E: w (I, J, E, D), u (I, D), v (J, E). s takes the
+   sums before they are squashed, (routings, J, E); c the couplings of all passes but the first, (routings - 1, I, J),
+   or NULL. */
 typedef struct {
     size n, I, D, J, E, routings;
     const void *u, *w;
@@ -140,9 +143,9 @@ typedef struct {
     void *du, *dw;
 } capsules_backward_args;
 
-/* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]; index NULL: rows start, start + 1, ...
-   kind: 0 uint8, 1 float, 2 double. scale NULL: a plain copy. moves (n, columns): as in moves.h, with images of area H x W,
-   or NULL. */
+/* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]; index NULL: rows start, start + 1, ... kind: 0
+   uint8, 1 float, 2 double. scale NULL: a plain copy. moves (n, columns): as in moves.h, with images of area H x W, or
+   NULL. */
 typedef struct {
     size n, C, area;
     const void *images;
@@ -159,8 +162,8 @@ typedef struct kernel_table {
     const char *isa;
     const struct kernel_table *plain; /* the table for plain arrays; NULL in itself */
     int (*gather)(const gather_args *);
-    int (*leave)(size n, size F, const void *x, void *y);              /* lanes -> (n, F) */
-    int (*enter_index)(size n, size F, const int32_t *x, int32_t *y);  /* (n, F) -> lanes */
+    int (*leave)(size n, size F, const void *x, void *y);             /* lanes -> (n, F) */
+    int (*enter_index)(size n, size F, const int32_t *x, int32_t *y); /* (n, F) -> lanes */
     int (*leave_index)(size n, size F, const int32_t *x, int32_t *y);
     int (*add)(size count, const void *a, const void *b, void *y);
     int (*conv_forward)(const conv_forward_args *);
@@ -180,7 +183,8 @@ typedef struct kernel_table {
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(softmax_args *);
     int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);
-    int (*squash_forward)(size n, size types, size D, size area, const void *x, void *y); /* (types, D, area) -> (types, area, D) */
+    int (*squash_forward)(size n, size types, size D, size area, const void *x,
+                          void *y); /* (types, D, area) -> (types, area, D) */
     int (*squash_backward)(size n, size types, size D, size area, const void *dy, const void *x, void *dx);
     int (*capsules_forward)(const capsules_forward_args *);
     int (*capsules_backward)(const capsules_backward_args *);
@@ -189,12 +193,12 @@ typedef struct kernel_table {
     int (*capsule_mask)(size n, size J, size E, const size *labels, const void *v, void *y);
     int (*margin)(softmax_args *, double present, double absent, double weight); /* logits are lengths here */
     int (*squared_error)(size n, size F, double scale, const void *x, const void *target, void *dx, double *loss);
-    int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay, int nesterov,
-               double scale);
+    int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
+               int nesterov, double scale);
     int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,
                    double scale);
-    int (*adam)(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1, double beta2,
-                double eps, double decay, int decoupled, double scale);
+    int (*adam)(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1,
+                double beta2, double eps, double decay, int decoupled, double scale);
     int (*blend)(size count, void *a, const void *b, double share);
     int (*sum_squares)(size count, const void *a, double *sum);
 } kernel_table;

@@ -1,4 +1,5 @@
-/* Images of a data set moved on their way into a batch: see minidl/kernels/image_moves.py for what a row of moves says. */
+/* Images of a data set moved on their way into a batch: see minidl/kernels/image_moves.py for what a row of moves says.
+ */
 #ifndef MINIDL_CORE_MOVES_H
 #define MINIDL_CORE_MOVES_H
 
@@ -27,13 +28,15 @@ INLINE size reflected(size i, size count) {
 }
 
 /* A row of W elements of `unit` bytes, shifted by dx and flipped. */
-INLINE void shift_row(const uint8_t *restrict row, size W, size dx, int reflect, int flip, size unit, uint8_t *restrict out) {
+INLINE void shift_row(const uint8_t *restrict row, size W, size dx, int reflect, int flip, size unit,
+                      uint8_t *restrict out) {
     size from = smaller(W, larger(0, -dx)), to = larger(from, smaller(W, W - dx)); /* of the row before it is flipped */
     if (from < to) {
         const uint8_t *in = row + (from + dx) * unit;
         if (!flip) memcpy(out + from * unit, in, (size_t)((to - from) * unit));
         else
-            for (size i = 0; i < to - from; i++) memcpy(out + (W - to + i) * unit, in + (to - from - 1 - i) * unit, (size_t)unit);
+            for (size i = 0; i < to - from; i++)
+                memcpy(out + (W - to + i) * unit, in + (to - from - 1 - i) * unit, (size_t)unit);
     }
     for (size w = from ? 0 : to; w < W; w = w + 1 == from ? to : w + 1) {
         uint8_t *at = out + (flip ? W - 1 - w : w) * unit;
@@ -42,7 +45,8 @@ INLINE void shift_row(const uint8_t *restrict row, size W, size dx, int reflect,
     }
 }
 
-INLINE void shift_rows(const uint8_t *plane, const gather_args *a, const size *move, size h0, size h1, size unit, uint8_t *out) {
+INLINE void shift_rows(const uint8_t *plane, const gather_args *a, const size *move, size h0, size h1, size unit,
+                       uint8_t *out) {
     for (size h = h0; h < h1; h++, out += a->W * unit) {
         size from = h + move[SOURCE];
         if (from < 0 || from >= a->H) {
@@ -100,7 +104,8 @@ INLINE void turn_rows(const void *plane, int kind, const gather_args *a, const s
 /* Rows [h0, h1) of channel c of image n of the batch after its move, neither scaled nor cut, of moved_kind. */
 static void moved_values(const gather_args *a, size n, size c, size h0, size h1, void *out) {
     const size *move = a->moves + n * a->columns;
-    const uint8_t *plane = (const uint8_t *)a->images + ((a->index ? a->index[n] : n) * a->C + c) * a->area * kind_bytes(a->kind);
+    const uint8_t *plane =
+        (const uint8_t *)a->images + ((a->index ? a->index[n] : n) * a->C + c) * a->area * kind_bytes(a->kind);
     switch (a->kind + (a->columns == SHIFTED ? 0 : 3)) {
     case 0: shift_rows(plane, a, move, h0, h1, 1, out); break;
     case 1: shift_rows(plane, a, move, h0, h1, 4, out); break;
@@ -111,7 +116,8 @@ static void moved_values(const gather_args *a, size n, size c, size h0, size h1,
     }
 }
 
-/* Zeros where the image's move cuts rows [h0, h1) of a channel, which stand at y, `lanes` elements from pixel to pixel. */
+/* Zeros where the image's move cuts rows [h0, h1) of a channel, which stand at y, `lanes` elements from pixel to pixel.
+ */
 INLINE void cut_rows(const gather_args *a, size n, size h0, size h1, size lanes, T *y) {
     const size *move = a->moves + n * a->columns;
     for (size h = larger(h0, move[TOP]); h < smaller(h1, move[BOTTOM]); h++)

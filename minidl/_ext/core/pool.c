@@ -1,11 +1,12 @@
 /* A pool of worker threads that spin for a few microseconds, then sleep.
 
-   A job is open from its announcement until the caller finds no task left. Workers join an open job, take tasks, and leave;
-   the caller waits only for those who joined, so a worker that sleeps through a short job costs nothing. The word `state`
-   holds generation, open bit and number of joined workers, so that joining and closing are one atomic step each.
+   A job is open from its announcement until the caller finds no task left. Workers join an open job, take tasks, and
+   leave; the caller waits only for those who joined, so a worker that sleeps through a short job costs nothing. The
+   word `state` holds generation, open bit and number of joined workers, so that joining and closing are one atomic step
+   each.
 
-   Every thread has a share of the tasks, always the same part of them, and helps with the others' shares when its own is
-   done: what a thread wrote in one job mostly lies in its own cache for the next. */
+   Every thread has a share of the tasks, always the same part of them, and helps with the others' shares when its own
+   is done: what a thread wrote in one job mostly lies in its own cache for the next. */
 #define _GNU_SOURCE /* sched_getcpu, CPU_SET */
 #include "pool.h"
 
@@ -68,9 +69,9 @@ static void take_tasks(int thread) {
 
 /* ---- where a worker wakes ----------------------------------------------------------------------------------------- */
 
-/* A halted processor of a virtual machine may not look idle to Linux, which then wakes the worker on the processor of the
-   caller: there it waits until the caller's time is up, for milliseconds. So the caller takes its own processor from
-   those that a sleeping worker may use, and the worker, once awake, takes it back. */
+/* A halted processor of a virtual machine may not look idle to Linux, which then wakes the worker on the processor of
+   the caller: there it waits until the caller's time is up, for milliseconds. So the caller takes its own processor
+   from those that a sleeping worker may use, and the worker, once awake, takes it back. */
 typedef struct {
     int asleep, kept_off; /* kept_off: a processor + 1, or 0 */
 #ifdef __linux__
@@ -115,7 +116,8 @@ static uint64_t join_job(int index, uint64_t seen) {
     for (int spins = 0;; spins++) {
         uint64_t now = atomic_load_explicit(&state, memory_order_acquire);
         if ((now & OPEN) && now / GENERATION != seen) {
-            if (atomic_compare_exchange_weak_explicit(&state, &now, now + 1, memory_order_acq_rel, memory_order_relaxed))
+            if (atomic_compare_exchange_weak_explicit(&state, &now, now + 1, memory_order_acq_rel,
+                                                      memory_order_relaxed))
                 return now / GENERATION;
             continue;
         }
@@ -181,7 +183,8 @@ static int run_alone(pool_task task, void *context, ptrdiff_t tasks) {
 
 int pool_run(pool_task task, void *context, ptrdiff_t tasks, int parallel) {
     int threads = atomic_load_explicit(&wanted, memory_order_relaxed);
-    if (!parallel || threads < 2 || tasks < 2 || pthread_mutex_trylock(&use_lock)) return run_alone(task, context, tasks);
+    if (!parallel || threads < 2 || tasks < 2 || pthread_mutex_trylock(&use_lock))
+        return run_alone(task, context, tasks);
     if (started < threads - 1) start_workers(threads - 1);
     job_task = task;
     job_context = context;
@@ -208,9 +211,7 @@ int pool_run(pool_task task, void *context, ptrdiff_t tasks, int parallel) {
     return failed ? -1 : 0;
 }
 
-void pool_set_threads(int threads) {
-    atomic_store(&wanted, threads < 1 ? 1 : threads > POOL_MAX ? POOL_MAX : threads);
-}
+void pool_set_threads(int threads) { atomic_store(&wanted, threads < 1 ? 1 : threads > POOL_MAX ? POOL_MAX : threads); }
 
 int pool_get_threads(void) { return atomic_load(&wanted); }
 

@@ -16,8 +16,9 @@ enum { POOL_MAX = 256 };
 void pool_set_threads(int threads);
 int pool_get_threads(void);
 
-/* Memory to be given back by free(), 64-byte aligned; NULL if there is none. Of large pieces the system is asked for large
-   pages, where it leaves that to the program: a channel's rows lie in more small pages than the processor keeps track of. */
+/* Memory to be given back by free(), 64-byte aligned; NULL if there is none. Of large pieces the system is asked for
+   large pages, where it leaves that to the program: a channel's rows lie in more small pages than the processor keeps
+   track of. */
 void *pool_memory(size_t bytes);
 
 /* Memory of this thread, 64-byte aligned, kept until the thread ends; NULL if there is none. The call's slot belongs to

@@ -1,8 +1,9 @@
 /* The register tile behind every convolution and matrix product.
 
-   acc[i][j] = sum over k of a[k, i] * x_j[k]: M scalars a, broadcast, times P vectors x. For a convolution the scalars are
-   weights of M output channels and the vectors P pixels of L images; for a linear layer the vectors are L images each.
-   The sum runs over `runs` pieces of `run` vectors: piece r starts offset[r] behind x_j and a_piece * r behind a. */
+   acc[i][j] = sum over k of a[k, i] * x_j[k]: M scalars a, broadcast, times P vectors x. For a convolution the scalars
+   are weights of M output channels and the vectors P pixels of L images; for a linear layer the vectors are L images
+   each. The sum runs over `runs` pieces of `run` vectors: piece r starts offset[r] behind x_j and a_piece * r behind a.
+   */
 #ifndef MINIDL_CORE_TILE_H
 #define MINIDL_CORE_TILE_H
 
@@ -18,8 +19,8 @@ enum { TILE_M = 6, TILE_P = VBYTES == 64 ? 4 : 2, TILE_POOL_M = VBYTES == 64 ? 6
 INLINE size tile_count(size M, size most) { return (M + most - 1) / most; }
 INLINE size tile_start(size M, size tiles, size t) { return t * M / tiles; }
 
-/* Array bounds below are these constants, never M and P: a bound that is a parameter makes a variable-length array, which
-   stays in memory even where the parameter is a constant after inlining. */
+/* Array bounds below are these constants, never M and P: a bound that is a parameter makes a variable-length array,
+   which stays in memory even where the parameter is a constant after inlining. */
 enum { ACC_M = 6, ACC_P = 4 };
 
 typedef struct {
@@ -29,7 +30,8 @@ typedef struct {
     size a_step, a_row, a_piece; /* elements from a[k, i] to a[k + 1, i], to a[k, i + 1], to the next piece */
 } tile_walk;
 
-INLINE void tile_sum(const int M, const int P, const tile_walk *walk, const T *a, const T *const *x, V acc[ACC_M][ACC_P]) {
+INLINE void tile_sum(const int M, const int P, const tile_walk *walk, const T *a, const T *const *x,
+                     V acc[ACC_M][ACC_P]) {
     const size x_step = walk->x_step, a_step = walk->a_step, a_row = walk->a_row;
     for (size r = 0; r < walk->runs; r++) {
         const T *ak = a + r * walk->a_piece;
@@ -82,17 +84,20 @@ INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T 
 #define TILE_SIZES(DO) TILE_ROW(DO, 1) TILE_ROW(DO, 2) TILE_ROW(DO, 3) TILE_ROW(DO, 4) TILE_ROW(DO, 5) TILE_ROW(DO, 6)
 
 /* One tile of any size up to TILE_M x TILE_P. */
-static void tile(int M, int P, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, T *const *y) {
-#define CASE(m, p) case m * 8 + p: tile_plain(m, p, walk, a, x, to, y); break;
+static void tile(int M, int P, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to,
+                 T *const *y) {
+#define CASE(m, p) \
+    case m * 8 + p: tile_plain(m, p, walk, a, x, to, y); break;
     switch (M * 8 + P) { TILE_SIZES(CASE) }
 #undef CASE
 }
 
-/* The tile of a single channel: a line of up to LINE_P pixels x + j * x_pixel, enough that the sums do not wait for each other. */
+/* The tile of a single channel: a line of up to LINE_P pixels x + j * x_pixel, enough that the sums do not wait for
+   each other. */
 enum { LINE_P = 8 };
 
-INLINE void tile_line(const int P, const tile_walk *walk, const T *a, const T *x, size x_pixel, const tile_store *to, T *y,
-                      size y_pixel) {
+INLINE void tile_line(const int P, const tile_walk *walk, const T *a, const T *x, size x_pixel, const tile_store *to,
+                      T *y, size y_pixel) {
     V acc[LINE_P];
     UNROLL for (int j = 0; j < P; j++) acc[j] = to->bias ? splat(to->bias[0]) : (V){0};
     for (size r = 0; r < walk->runs; r++) {
@@ -107,8 +112,8 @@ INLINE void tile_line(const int P, const tile_walk *walk, const T *a, const T *x
 }
 
 /* A tile over the 2 x 2 window x[0..3] that stores its pooled values alone. */
-INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, int kind,
-                        T *y, uint8_t *code) {
+INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to,
+                        int kind, T *y, uint8_t *code) {
     V acc[ACC_M][ACC_P];
     UNROLL for (int i = 0; i < M; i++) {
         V start = to->bias ? splat(to->bias[i]) : (V){0};
@@ -128,11 +133,14 @@ INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T 
 
 static void tile_pool(int M, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, int kind, T *y,
                       uint8_t *code) {
-#define CASE(m) case m: tile_pooled(m, walk, a, x, to, kind, y, code); break;
+#define CASE(m) \
+    case m: tile_pooled(m, walk, a, x, to, kind, y, code); break;
     switch (M) {
-        CASE(1) CASE(2) CASE(3)
+        CASE(1)
+        CASE(2)
+        CASE(3)
 #if VBYTES == 64
-        CASE(4) CASE(5) CASE(6)
+            CASE(4) CASE(5) CASE(6)
 #endif
     }
 #undef CASE

@@ -75,23 +75,48 @@ static int update_run(pool_task task, update_job *job) {
 
 static int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
                int nesterov, double scale) {
-    update_job job = {.count = count, .p = p, .grad = grad, .s1 = velocity, .lr = (T)lr, .c1 = (T)momentum,
-                      .decay = (T)decay, .scale = (T)scale, .flag = nesterov};
+    update_job job = {.count = count,
+                      .p = p,
+                      .grad = grad,
+                      .s1 = velocity,
+                      .lr = (T)lr,
+                      .c1 = (T)momentum,
+                      .decay = (T)decay,
+                      .scale = (T)scale,
+                      .flag = nesterov};
     return update_run(sgd_task, &job);
 }
 
 static int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,
                    double scale) {
-    update_job job = {.count = count, .p = p, .grad = grad, .s1 = square, .lr = (T)lr, .c1 = (T)rho, .eps = (T)eps,
-                      .decay = (T)decay, .scale = (T)scale};
+    update_job job = {.count = count,
+                      .p = p,
+                      .grad = grad,
+                      .s1 = square,
+                      .lr = (T)lr,
+                      .c1 = (T)rho,
+                      .eps = (T)eps,
+                      .decay = (T)decay,
+                      .scale = (T)scale};
     return update_run(rmsprop_task, &job);
 }
 
-static int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1, double beta2,
-                double eps, double decay, int decoupled, double scale) {
-    update_job job = {.count = count, .p = p, .grad = grad, .s1 = m, .s2 = v, .lr = (T)lr, .c1 = (T)beta1, .c2 = (T)beta2,
-                      .m_factor = (T)(1 / (1 - pow(beta1, (double)step))), .v_factor = (T)(1 / (1 - pow(beta2, (double)step))),
-                      .eps = (T)eps, .decay = (T)decay, .scale = (T)scale, .flag = decoupled};
+static int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1,
+                double beta2, double eps, double decay, int decoupled, double scale) {
+    update_job job = {.count = count,
+                      .p = p,
+                      .grad = grad,
+                      .s1 = m,
+                      .s2 = v,
+                      .lr = (T)lr,
+                      .c1 = (T)beta1,
+                      .c2 = (T)beta2,
+                      .m_factor = (T)(1 / (1 - pow(beta1, (double)step))),
+                      .v_factor = (T)(1 / (1 - pow(beta2, (double)step))),
+                      .eps = (T)eps,
+                      .decay = (T)decay,
+                      .scale = (T)scale,
+                      .flag = decoupled};
     return update_run(adam_task, &job);
 }
 

@@ -1,7 +1,7 @@
 /* The vector type of one instruction set and element type, and the few operations that plain C lacks.
 
-   A file of the isa room defines T (float or double) and VBYTES (16, 32 or 64). Everything else is written in terms of T, V (a
-   vector of L elements: in the lanes, one value of L images), VI (integers of the same width). */
+   A file of the isa room defines T (float or double) and VBYTES (16, 32 or 64). Everything else is written in terms of
+   T, V (a vector of L elements: in the lanes, one value of L images), VI (integers of the same width). */
 #ifndef MINIDL_CORE_VECTOR_H
 #define MINIDL_CORE_VECTOR_H
 
@@ -32,9 +32,9 @@ typedef int32_t INT;
 typedef uint32_t UINT;
 #endif
 typedef INT VI __attribute__((vector_size(VBYTES)));
-typedef uint8_t VB __attribute__((vector_size(VBYTES / sizeof(T)), may_alias)); /* L bytes */
+typedef uint8_t VB __attribute__((vector_size(VBYTES / sizeof(T)), may_alias));              /* L bytes */
 typedef uint8_t VBU __attribute__((vector_size(VBYTES / sizeof(T)), aligned(1), may_alias)); /* at any address */
-typedef int32_t VX __attribute__((vector_size(4 * VBYTES / sizeof(T)), may_alias)); /* L int32 indices */
+typedef int32_t VX __attribute__((vector_size(4 * VBYTES / sizeof(T)), may_alias));          /* L int32 indices */
 
 INLINE V splat(T s) { return s - (V){0}; }
 INLINE V loadu(const T *p) { return *(const VU *)p; }
@@ -86,8 +86,8 @@ INLINE void transpose(V v[L]) {
     }
 }
 
-/* Sums over lanes are taken of half vectors, S lanes each, where a vector is wider than the narrowest: the two halves are
-   added first, which leaves half of the shuffling. */
+/* Sums over lanes are taken of half vectors, S lanes each, where a vector is wider than the narrowest: the two halves
+   are added first, which leaves half of the shuffling. */
 #if VBYTES > 16
 enum { S = L / 2 };
 typedef T VS __attribute__((vector_size(VBYTES / 2)));

@@ -14,7 +14,8 @@ static int find_isas(isa_row *row) {
     int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
              __builtin_cpu_supports("bmi2");
     int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+             __builtin_cpu_supports("avx512vl");
     if (v4) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
     if (v3) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
 #endif

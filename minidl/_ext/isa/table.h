@@ -1,5 +1,5 @@
-/* All kernels for one instruction set and element type: the including file has set the target and defines T, VBYTES, TABLE
-   and NAME (and T_IS_DOUBLE). A table row for each instruction set; see docs/kernels.md to add one. */
+/* All kernels for one instruction set and element type: the including file has set the target and defines T, VBYTES,
+   TABLE and NAME (and T_IS_DOUBLE). A table row for each instruction set; see docs/kernels.md to add one. */
 #ifndef MINIDL_ISA_TABLE_H
 #define MINIDL_ISA_TABLE_H
 
@@ -31,24 +31,61 @@
 #endif
 
 static const kernel_table pixels_table = {
-    .lanes = 1, .isa = NAME, .gather = pixels_gather, .leave = pixels_leave, .leave_index = pixels_leave_index, .add = add,
-    .conv_forward = pixels_conv, .linear_forward = pixels_linear, .maxpool_forward = pixels_maxpool,
-    .avgpool_forward = pixels_avgpool, .norm_forward = pixels_norm, .row_norm_forward = pixels_row_norm,
+    .lanes = 1,
+    .isa = NAME,
+    .gather = pixels_gather,
+    .leave = pixels_leave,
+    .leave_index = pixels_leave_index,
+    .add = add,
+    .conv_forward = pixels_conv,
+    .linear_forward = pixels_linear,
+    .maxpool_forward = pixels_maxpool,
+    .avgpool_forward = pixels_avgpool,
+    .norm_forward = pixels_norm,
+    .row_norm_forward = pixels_row_norm,
     .element_forward = element_forward,
 };
 
 const kernel_table TABLE = {
-    .lanes = L, .isa = NAME, .plain = &pixels_table, .gather = gather, .leave = leave, .enter_index = enter_index,
-    .leave_index = leave_index, .add = add, .conv_forward = conv_forward, .conv_backward = conv_backward, .linear_forward = linear_forward,
-    .linear_backward = linear_backward, .maxpool_forward = maxpool_forward, .maxpool_backward = maxpool_backward,
-    .avgpool_forward = avgpool_forward, .avgpool_backward = avgpool_backward, .norm_forward = norm_forward,
-    .squash_forward = squash_forward, .squash_backward = squash_backward, .capsules_forward = capsules_forward,
-    .capsules_backward = capsules_backward, .capsule_length_forward = capsule_length_forward,
-    .capsule_length_backward = capsule_length_backward, .capsule_mask = capsule_mask, .margin = margin,
+    .lanes = L,
+    .isa = NAME,
+    .plain = &pixels_table,
+    .gather = gather,
+    .leave = leave,
+    .enter_index = enter_index,
+    .leave_index = leave_index,
+    .add = add,
+    .conv_forward = conv_forward,
+    .conv_backward = conv_backward,
+    .linear_forward = linear_forward,
+    .linear_backward = linear_backward,
+    .maxpool_forward = maxpool_forward,
+    .maxpool_backward = maxpool_backward,
+    .avgpool_forward = avgpool_forward,
+    .avgpool_backward = avgpool_backward,
+    .norm_forward = norm_forward,
+    .squash_forward = squash_forward,
+    .squash_backward = squash_backward,
+    .capsules_forward = capsules_forward,
+    .capsules_backward = capsules_backward,
+    .capsule_length_forward = capsule_length_forward,
+    .capsule_length_backward = capsule_length_backward,
+    .capsule_mask = capsule_mask,
+    .margin = margin,
     .squared_error = squared_error,
-    .norm_backward = norm_backward, .row_norm_forward = row_norm_forward, .row_norm_backward = row_norm_backward,
-    .element_forward = element_forward, .element_backward = element_backward, .dropout = dropout, .softmax = softmax,
-    .mse = mse, .sgd = sgd, .rmsprop = rmsprop, .adam = adam, .blend = blend, .sum_squares = sum_squares,
+    .norm_backward = norm_backward,
+    .row_norm_forward = row_norm_forward,
+    .row_norm_backward = row_norm_backward,
+    .element_forward = element_forward,
+    .element_backward = element_backward,
+    .dropout = dropout,
+    .softmax = softmax,
+    .mse = mse,
+    .sgd = sgd,
+    .rmsprop = rmsprop,
+    .adam = adam,
+    .blend = blend,
+    .sum_squares = sum_squares,
 };
 
 #endif

@@ -39,7 +39,8 @@ enum { GATHER_VALUES = 16 * L }; /* values of each image a task */
 
 static int gather_task(void *context, ptrdiff_t task) {
     const gather_args *a = context;
-    size F = a->C * a->area, pieces = ceil_div(F, GATHER_VALUES), block = task / pieces, from = task % pieces * GATHER_VALUES;
+    size F = a->C * a->area, pieces = ceil_div(F, GATHER_VALUES), block = task / pieces,
+         from = task % pieces * GATHER_VALUES;
     size to = smaller(F, from + GATHER_VALUES), lanes = smaller(L, a->n - block * L);
     const T *scale = a->scale, *shift = a->shift;
     T *y = (T *)a->y + block * F * L;
@@ -60,7 +61,8 @@ static int gather_task(void *context, ptrdiff_t task) {
 /* Some rows of one channel of a block: moved one image after another into scratch, then as above. */
 static int moved_task(void *context, ptrdiff_t task) {
     const gather_args *a = context;
-    size rows = moved_rows(a), pieces = ceil_div(a->H, rows), plane = task / pieces, block = plane / a->C, c = plane % a->C;
+    size rows = moved_rows(a), pieces = ceil_div(a->H, rows), plane = task / pieces, block = plane / a->C,
+         c = plane % a->C;
     size h0 = task % pieces * rows, h1 = smaller(a->H, h0 + rows), lanes = smaller(L, a->n - block * L);
     size count = (h1 - h0) * a->W, pitch = rows * a->W;
     int kind = moved_kind(a);
@@ -85,7 +87,8 @@ static int moved_task(void *context, ptrdiff_t task) {
 static int gather(const gather_args *a) {
     gather_args job = *a;
     size F = a->C * a->area, blocks = blocks_of(a->n);
-    if (a->moves) return pool_run(moved_task, &job, blocks * a->C * ceil_div(a->H, moved_rows(a)), a->n * F > PARALLEL_FROM);
+    if (a->moves)
+        return pool_run(moved_task, &job, blocks * a->C * ceil_div(a->H, moved_rows(a)), a->n * F > PARALLEL_FROM);
     return pool_run(gather_task, &job, blocks * ceil_div(F, GATHER_VALUES), a->n * F > PARALLEL_FROM);
 }
 

@@ -42,14 +42,23 @@ static int linear_forward(const linear_forward_args *a) {
     size blocks = blocks_of(a->n), zero = 0;
     if (!blocks || !a->O) return 0;
     sweep_plan plan = {
-        .walk = {&zero, 1, a->F, a->F, L, 1, a->F, 0}, .rows = 1, .columns = blocks, .in_column = a->F * L,
-        .out_column = a->O * L, .M = a->O, .out_m = L, .a = a->w, .bias = a->b, .relu = a->relu,
+        .walk = {&zero, 1, a->F, a->F, L, 1, a->F, 0},
+        .rows = 1,
+        .columns = blocks,
+        .in_column = a->F * L,
+        .out_column = a->O * L,
+        .M = a->O,
+        .out_m = L,
+        .a = a->w,
+        .bias = a->b,
+        .relu = a->relu,
     };
     return product(&plan, a->x, a->y, blocks * a->F * a->O > PARALLEL_FROM);
 }
 
-/* dx reads a column of w for every feature. Where w is larger than a cache, each task first copies PANEL columns at a time
-   into the order of the tile: rows of w may lie a multiple of 4096 bytes apart and then share one set of the cache. */
+/* dx reads a column of w for every feature. Where w is larger than a cache, each task first copies PANEL columns at a
+   time into the order of the tile: rows of w may lie a multiple of 4096 bytes apart and then share one set of the
+   cache. */
 enum { PANEL = 16 * TILE_M, PACK_FROM_BYTES = 1 << 20 };
 
 typedef struct {
@@ -84,8 +93,14 @@ static int linear_dx_task(void *context, ptrdiff_t panel) {
 static int linear_dx(const linear_backward_args *a, const T *dy) {
     size blocks = blocks_of(a->n), F = a->F, O = a->O, zero = 0;
     sweep_plan plan = {
-        .walk = {&zero, 1, O, O, L, F, 1, 0}, .rows = 1, .columns = blocks, .in_column = O * L, .out_column = F * L,
-        .M = F, .out_m = L, .a = a->w,
+        .walk = {&zero, 1, O, O, L, F, 1, 0},
+        .rows = 1,
+        .columns = blocks,
+        .in_column = O * L,
+        .out_column = F * L,
+        .M = F,
+        .out_m = L,
+        .a = a->w,
     };
     if (O * F * (size)sizeof(T) < PACK_FROM_BYTES) return product(&plan, dy, a->dx, blocks * F * O > PARALLEL_FROM);
     linear_dx_job job = {a, dy, plan, 2 * ceil_div(F, 2 * PANEL)}; /* even: two threads get as many each */
@@ -100,7 +115,8 @@ typedef struct {
     const T *dy;
     T *transposed, *tail;
     size *offset;
-    size panels, chunks, halves; /* tasks: for each half of the outputs, chunks of the panels: as the update's tasks lie */
+    size panels, chunks,
+        halves; /* tasks: for each half of the outputs, chunks of the panels: as the update's tasks lie */
 } linear_dw_job;
 
 /* Features of one panel: (F, L) of every block -> (n, DW_PANEL), zeros behind F. */
@@ -126,11 +142,23 @@ static int linear_dw_task(void *context, ptrdiff_t task) {
     const linear_dw_job *job = context;
     size F = job->a->F, O = job->a->O, n = job->a->n, blocks = blocks_of(n), panel_size = blocks * L * DW_PANEL;
     size chunk = task % job->chunks, half = task / job->chunks, tiles = tile_count(O, TILE_M);
-    size m0 = tile_start(O, tiles, half * tiles / job->halves), m1 = tile_start(O, tiles, (half + 1) * tiles / job->halves);
-    size p0 = chunk * job->panels / job->chunks, p1 = (chunk + 1) * job->panels / job->chunks, whole = smaller(p1, F / DW_PANEL);
+    size m0 = tile_start(O, tiles, half * tiles / job->halves),
+         m1 = tile_start(O, tiles, (half + 1) * tiles / job->halves);
+    size p0 = chunk * job->panels / job->chunks, p1 = (chunk + 1) * job->panels / job->chunks,
+         whole = smaller(p1, F / DW_PANEL);
     sweep_plan plan = {
-        .walk = {job->offset, blocks, L, n - (blocks - 1) * L, DW_PANEL, 1, L, O * L}, .rows = whole - p0, .columns = TILE_P,
-        .in_row = panel_size, .in_column = L, .out_row = DW_PANEL, .out_column = L, .M = O, .m0 = m0, .m1 = m1, .out_m = F, .a = job->dy,
+        .walk = {job->offset, blocks, L, n - (blocks - 1) * L, DW_PANEL, 1, L, O * L},
+        .rows = whole - p0,
+        .columns = TILE_P,
+        .in_row = panel_size,
+        .in_column = L,
+        .out_row = DW_PANEL,
+        .out_column = L,
+        .M = O,
+        .m0 = m0,
+        .m1 = m1,
+        .out_m = F,
+        .a = job->dy,
     };
     T *dw = job->a->dw;
     if (whole > p0) sweep(&plan, job->transposed + p0 * panel_size, dw + p0 * DW_PANEL, NULL);
@@ -151,8 +179,8 @@ static int linear_dw_task(void *context, ptrdiff_t task) {
 
 static int linear_dw(const linear_backward_args *a, const T *dy, T *transposed, T *tail) {
     size blocks = blocks_of(a->n), panels = ceil_div(a->F, DW_PANEL);
-    linear_dw_job job = {a, dy, transposed, tail, (size *)(tail + a->O * L), panels, smaller(panels, 16),
-                         a->O >= 2 * TILE_M ? 2 : 1};
+    linear_dw_job job = {
+        a, dy, transposed, tail, (size *)(tail + a->O * L), panels, smaller(panels, 16), a->O >= 2 * TILE_M ? 2 : 1};
     int parallel = blocks * a->F * a->O > PARALLEL_FROM;
     for (size b = 0; b < blocks; b++) job.offset[b] = b * L * DW_PANEL;
     if (pool_run(transpose_task, &job, panels, parallel)) return -1;

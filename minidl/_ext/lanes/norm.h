@@ -1,5 +1,5 @@
-/* Batch normalisation, with the relu and the 2 x 2 pooling that may follow it. A task is one channel of the whole batch, so
-   the sums have one order. Variance is summed about the mean. Twin: minidl/kernels/reference/norm.py. */
+/* Batch normalisation, with the relu and the 2 x 2 pooling that may follow it. A task is one channel of the whole
+   batch, so the sums have one order. Variance is summed about the mean. Twin: minidl/kernels/reference/norm.py. */
 #ifndef MINIDL_LANES_NORM_H
 #define MINIDL_LANES_NORM_H
 
@@ -58,7 +58,8 @@ static int norm_forward_task(void *context, ptrdiff_t c) {
         mean_out[c] = running_mean[c];
         inv_out[c] = (T)(1 / sqrt((double)running_var[c] + a->eps));
     }
-    V mean = splat(mean_out[c]), scale = splat(((const T *)a->gamma)[c] * inv_out[c]), beta = splat(((const T *)a->beta)[c]);
+    V mean = splat(mean_out[c]), scale = splat(((const T *)a->gamma)[c] * inv_out[c]),
+      beta = splat(((const T *)a->beta)[c]);
     size half_h = a->H / 2, half_w = a->W / 2;
     for (size b = 0; b < blocks; b++) {
         const T *xb = x + b * stride;

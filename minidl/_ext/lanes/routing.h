@@ -1,9 +1,9 @@
 /* Routing by agreement between I capsules u of D values and J capsules v of E values.
 
-   Votes are W u; with `rows` = J E the weights of capsule i are a (rows, D) matrix. Votes are not kept: a capsule's votes
-   fill the first-level cache, those of a block would not fit into the second, and making them anew takes no longer than
-   fetching them. The logits of pass r are votes . (v of pass 1 + ... + v of pass r - 1), so that they are not kept either.
-   Twin: minidl/kernels/reference/capsule.py. */
+   Votes are W u; with `rows` = J E the weights of capsule i are a (rows, D) matrix. Votes are not kept: a capsule's
+   votes fill the first-level cache, those of a block would not fit into the second, and making them anew takes no
+   longer than fetching them. The logits of pass r are votes . (v of pass 1 + ... + v of pass r - 1), so that they are
+   not kept either. Twin: minidl/kernels/reference/capsule.py. */
 #ifndef MINIDL_LANES_ROUTING_H
 #define MINIDL_LANES_ROUTING_H
 
@@ -105,7 +105,8 @@ static int route_task(void *context, ptrdiff_t block) {
             couple(J, E, votes, agreed, c);
             for (size j = 0; j < J; j++) {
                 V share = load(c + j * L);
-                for (size at = j * E * L; at < (j + 1) * E * L; at += L) store(s + at, load(s + at) + share * load(votes + at));
+                for (size at = j * E * L; at < (j + 1) * E * L; at += L)
+                    store(s + at, load(s + at) + share * load(votes + at));
             }
         }
         if (r == 0)

@@ -1,4 +1,5 @@
-/* The gradient of routing.h, through all passes. Two halves: a task is a block, then a few capsules of the whole batch. */
+/* The gradient of routing.h, through all passes. Two halves: a task is a block, then a few capsules of the whole batch.
+ */
 #ifndef MINIDL_LANES_ROUTING_BACK_H
 #define MINIDL_LANES_ROUTING_BACK_H
 
@@ -34,12 +35,14 @@ static int route_back_task(void *context, ptrdiff_t block) {
     for (size r = 0; r + 1 < R; r++) {
         for (size j = 0; j < J; j++) squash(s + r * step + j * E * L, L, E, agreed + r * step + j * E * L);
         if (r)
-            for (size at = r * step; at < (r + 1) * step; at += L) store(agreed + at, load(agreed + at) + load(agreed + at - step));
+            for (size at = r * step; at < (r + 1) * step; at += L)
+                store(agreed + at, load(agreed + at) + load(agreed + at - step));
     }
     memset(dv, 0, (size_t)rows * VBYTES);
     for (size r = R - 1; r >= 0; r--) {
         const T *above = r == R - 1 ? (const T *)a->dv + block * step : dv;
-        for (size j = 0, at = 0; j < J; j++, at += E * L) squash_slope(above + at, s + r * step + at, L, E, ds + r * step + at);
+        for (size j = 0, at = 0; j < J; j++, at += E * L)
+            squash_slope(above + at, s + r * step + at, L, E, ds + r * step + at);
         for (size i = 0; i < I && r > 0; i++) {
             size at = ((r - 1) * I + i) * J * L;
             V mean = {0};
@@ -52,7 +55,8 @@ static int route_back_task(void *context, ptrdiff_t block) {
             for (size j = 0; j < J; j++) {
                 V slope = load(c + at + j * L) * (load(db + at + j * L) - mean);
                 store(db + at + j * L, slope);
-                for (size k = j * E * L; k < (j + 1) * E * L; k += L) store(dv + k, load(dv + k) + slope * load(votes + k));
+                for (size k = j * E * L; k < (j + 1) * E * L; k += L)
+                    store(dv + k, load(dv + k) + slope * load(votes + k));
             }
         }
     }
@@ -74,12 +78,14 @@ static void vote_gradient(const route_back_job *job, size block, size i0, size c
             size at = (r - 1) * IJ + ((i0 + i) * J + j) * L;
             V share = load(c + at), slope = load(db + at);
             for (size e = 0; e < E * L; e += L)
-                store(out + e, load(out + e) + share * load(ds + r * step + e) + slope * load(agreed + (r - 1) * step + e));
+                store(out + e,
+                      load(out + e) + share * load(ds + r * step + e) + slope * load(agreed + (r - 1) * step + e));
         }
     }
 }
 
-/* dw of one capsule, a tile at a time: the sum over blocks, then over lanes. Places behind the last row or column repeat it. */
+/* dw of one capsule, a tile at a time: the sum over blocks, then over lanes. Places behind the last row or column
+   repeat it. */
 static void vote_weights(const capsules_backward_args *a, size i, const T *dvotes, size block_step) {
     size rows = a->J * a->E, D = a->D, blocks = blocks_of(a->n);
     T *dw = (T *)a->dw + i * rows * D;
@@ -104,7 +110,8 @@ static void vote_weights(const capsules_backward_args *a, size i, const T *dvote
             T total[GRAD_SIDE * GRAD_SIDE];
             UNROLL for (int t = 0; t < GRAD_SIDE * GRAD_SIDE / S; t++) {
                 VS group[S];
-                UNROLL for (int k = 0; k < S; k++) group[k] = add_halves(sum[(t * S + k) / GRAD_SIDE][(t * S + k) % GRAD_SIDE]);
+                UNROLL for (int k = 0; k < S; k++) group[k] =
+                    add_halves(sum[(t * S + k) / GRAD_SIDE][(t * S + k) % GRAD_SIDE]);
                 VS lanes = sum_lanes(group);
                 memcpy(total + t * S, &lanes, sizeof lanes);
             }

@@ -14,9 +14,7 @@
 #include "../core/vector.h"
 
 /* total += v, lane by lane. */
-INLINE void add_lanes(double total[L], V v) {
-    UNROLL for (int l = 0; l < L; l++) total[l] += (double)v[l];
-}
+INLINE void add_lanes(double total[L], V v) { UNROLL for (int l = 0; l < L; l++) total[l] += (double)v[l]; }
 
 /* total = sum over a row's `count` vectors of (x - mean)^power. */
 static void row_sums(const T *x, size count, V mean, int power, double total[L]) {

@@ -1,6 +1,7 @@
 /* Rows of a lane array as a kernel wants them: as they stand, masked by a relu, or spread out of a pooled gradient.
 
-   Backward kernels read the gradient of a convolution's own output through this, so that it is never written as a whole. */
+   Backward kernels read the gradient of a convolution's own output through this, so that it is never written as a
+   whole. */
 #ifndef MINIDL_LANES_SOURCE_H
 #define MINIDL_LANES_SOURCE_H
 
@@ -63,7 +64,8 @@ enum { PACK_CHANNELS = 8 };
 
 /* Rows [h0, h1) and columns [w0, w1) of channels [c0, c0 + C) as dst[row][column][channel], zeros outside the source.
    rows: memory for PACK_CHANNELS rows. */
-static void pack_pixels(const row_source *s, size block, size c0, size C, size h0, size h1, size w0, size w1, T *rows, T *dst) {
+static void pack_pixels(const row_source *s, size block, size c0, size C, size h0, size h1, size w0, size w1, T *rows,
+                        T *dst) {
     size columns = w1 - w0, from = w0 > 0 ? w0 : 0, to = w1 < s->W ? w1 : s->W;
     for (size h = h0; h < h1; h++, dst += columns * C * L) {
         if (h < 0 || h >= s->H || from >= to) {

@@ -1,5 +1,5 @@
-/* A register tile swept over all output pixels of a band: the block loop's inner half, shared by convolution forward and
-   backward and by the linear layer. Also the packing of weights into the order in which the tile reads them. */
+/* A register tile swept over all output pixels of a band: the block loop's inner half, shared by convolution forward
+   and backward and by the linear layer. Also the packing of weights into the order in which the tile reads them. */
 #ifndef MINIDL_LANES_SWEEP_H
 #define MINIDL_LANES_SWEEP_H
 
@@ -10,16 +10,17 @@
 
 typedef struct {
     tile_walk walk;
-    size rows, columns;           /* output pixels, or 2 x 2 windows of them */
-    size in_row, in_column;       /* steps between output pixels in the packed input, elements */
-    size out_row, out_column;     /* steps between stored values */
-    size M, m0, m1, out_m;        /* output channels in all, those to do, elements between them */
-    const T *a, *bias;            /* packed weights: tile after tile; else a_row, a_step of walk hold */
-    size terms, first, piece;     /* of packed weights: of an output channel, before the walk's first, of a whole run */
-    int packed, relu, pool, add;  /* add: to what stands in the output */
+    size rows, columns;          /* output pixels, or 2 x 2 windows of them */
+    size in_row, in_column;      /* steps between output pixels in the packed input, elements */
+    size out_row, out_column;    /* steps between stored values */
+    size M, m0, m1, out_m;       /* output channels in all, those to do, elements between them */
+    const T *a, *bias;           /* packed weights: tile after tile; else a_row, a_step of walk hold */
+    size terms, first, piece;    /* of packed weights: of an output channel, before the walk's first, of a whole run */
+    int packed, relu, pool, add; /* add: to what stands in the output */
 } sweep_plan;
 
-static void sweep_tile(const sweep_plan *s, tile_walk *walk, size m0, int M, const T *a, const T *in, T *out, uint8_t *code) {
+static void sweep_tile(const sweep_plan *s, tile_walk *walk, size m0, int M, const T *a, const T *in, T *out,
+                       uint8_t *code) {
     tile_store to = {s->bias ? s->bias + m0 : NULL, s->out_m, s->relu, s->add};
     T *y = out + m0 * s->out_m;
     if (s->pool) {
@@ -60,10 +61,10 @@ static void sweep_lines(const sweep_plan *s, const tile_walk *walk, const T *a, 
         for (size left = length; left;) {
             size P = left >= LINE_P ? LINE_P : left >= 4 ? 4 : left >= 2 ? 2 : 1;
             switch (P) {
-                case LINE_P: tile_line(LINE_P, walk, a, x, x_pixel, &to, y, y_pixel); break;
-                case 4: tile_line(4, walk, a, x, x_pixel, &to, y, y_pixel); break;
-                case 2: tile_line(2, walk, a, x, x_pixel, &to, y, y_pixel); break;
-                default: tile_line(1, walk, a, x, x_pixel, &to, y, y_pixel);
+            case LINE_P: tile_line(LINE_P, walk, a, x, x_pixel, &to, y, y_pixel); break;
+            case 4: tile_line(4, walk, a, x, x_pixel, &to, y, y_pixel); break;
+            case 2: tile_line(2, walk, a, x, x_pixel, &to, y, y_pixel); break;
+            default: tile_line(1, walk, a, x, x_pixel, &to, y, y_pixel);
             }
             x += P * x_pixel;
             y += P * y_pixel;

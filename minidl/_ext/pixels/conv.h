@@ -1,8 +1,9 @@
 /* Direct convolution of pixel arrays: vectors hold neighbouring pixels of one image.
 
-   The rows that a band of outputs needs are copied with their padding, and with a stride parted into its phases, so that
-   output pixel p of the flattened copy reads p + offset[tap] for every tap: a row's end runs on into the next row, and what
-   is computed between them is thrown away. The sums go to a buffer, from there through relu and pooling to y. */
+   The rows that a band of outputs needs are copied with their padding, and with a stride parted into its phases, so
+   that output pixel p of the flattened copy reads p + offset[tap] for every tap: a row's end runs on into the next row,
+   and what is computed between them is thrown away. The sums go to a buffer, from there through relu and pooling to y.
+   */
 #ifndef MINIDL_PIXELS_CONV_H
 #define MINIDL_PIXELS_CONV_H
 
@@ -31,11 +32,11 @@ typedef struct {
 static pixels_phases phases_of(const geometry *g, size rows, size columns) {
     size reach_h = (g->KH - 1) * g->DH, reach_w = (g->KW - 1) * g->DW;
     return (pixels_phases){smaller(g->SH, reach_h + 1), smaller(g->SW, reach_w + 1), rows + reach_h / g->SH,
-                          columns + reach_w / g->SW};
+                           columns + reach_w / g->SW};
 }
 
-/* One channel of x, rows from `top` on, zeros outside. What stands behind a row and before the next is zeroed at once, in
-   whole vectors: up to a row and a vector are written behind the last row. */
+/* One channel of x, rows from `top` on, zeros outside. What stands behind a row and before the next is zeroed at once,
+   in whole vectors: up to a row and a vector are written behind the last row. */
 static T *copy_channel(const geometry *g, const pixels_phases *p, const T *x, size top, T *out) {
     for (size i = 0; i < p->phases_h; i++) {
         for (size j = 0; j < p->phases_w; j++) {
@@ -47,8 +48,10 @@ static T *copy_channel(const geometry *g, const pixels_phases *p, const T *x, si
                 size h = top + r * g->SH + i, k = from;
                 if (h >= 0 && h < g->H) {
                     const T *row = x + h * g->W + start;
-                    if (step == 1) for (; k < to; k += L) storeu(out + k, loadu(row + k));
-                    else for (; k < to; k++) out[k] = row[k * step];
+                    if (step == 1)
+                        for (; k < to; k += L) storeu(out + k, loadu(row + k));
+                    else
+                        for (; k < to; k++) out[k] = row[k * step];
                     k = to;
                 }
                 for (; k < p->pitch + from; k += L) storeu(out + k, (V){0});
@@ -60,11 +63,9 @@ static T *copy_channel(const geometry *g, const pixels_phases *p, const T *x, si
 
 /* M output channels times P vectors of pixels: x stands at the first pixel of the first channel, y likewise. */
 INLINE void pixels_sum(const int M, const int P, size channels, size channel, size taps, const size *offset, const T *x,
-                      const T *w, size w_row, const T *bias, T *y, size y_row) {
+                       const T *w, size w_row, const T *bias, T *y, size y_row) {
     V acc[ACC_M][ACC_P];
-    UNROLL for (int i = 0; i < M; i++) {
-        UNROLL for (int j = 0; j < P; j++) acc[i][j] = splat(bias ? bias[i] : 0);
-    }
+    UNROLL for (int i = 0; i < M; i++) { UNROLL for (int j = 0; j < P; j++) acc[i][j] = splat(bias ? bias[i] : 0); }
     for (size c = 0; c < channels; c++, x += channel, w += taps) {
         for (size t = 0; t < taps; t++) {
             V xv[ACC_P];
@@ -75,14 +76,13 @@ INLINE void pixels_sum(const int M, const int P, size channels, size channel, si
             }
         }
     }
-    UNROLL for (int i = 0; i < M; i++) {
-        UNROLL for (int j = 0; j < P; j++) storeu(y + i * y_row + j * L, acc[i][j]);
-    }
+    UNROLL for (int i = 0; i < M; i++) { UNROLL for (int j = 0; j < P; j++) storeu(y + i * y_row + j * L, acc[i][j]); }
 }
 
-static void pixels_tile(int M, int P, size channels, size channel, size taps, const size *offset, const T *x, const T *w,
-                       size w_row, const T *bias, T *y, size y_row) {
-#define CASE(m, p) case m * 8 + p: pixels_sum(m, p, channels, channel, taps, offset, x, w, w_row, bias, y, y_row); break;
+static void pixels_tile(int M, int P, size channels, size channel, size taps, const size *offset, const T *x,
+                        const T *w, size w_row, const T *bias, T *y, size y_row) {
+#define CASE(m, p) \
+    case m * 8 + p: pixels_sum(m, p, channels, channel, taps, offset, x, w, w_row, bias, y, y_row); break;
     switch (M * 8 + P) { TILE_SIZES(CASE) }
 #undef CASE
 }
@@ -115,7 +115,7 @@ static int pixels_conv_task(void *context, ptrdiff_t task) {
         for (size t = 0; t < tiles; t++) {
             size m = tile_start(M, tiles, t), count = tile_start(M, tiles, t + 1) - m;
             pixels_tile((int)count, (int)smaller(TILE_P, vectors - v), C, channel, taps, offset, copy + v * L,
-                       weights + m * C * taps, C * taps, bias ? bias + m : NULL, sums + m * y_row + v * L, y_row);
+                        weights + m * C * taps, C * taps, bias ? bias + m : NULL, sums + m * y_row + v * L, y_row);
         }
     }
     size y_plane = job->rows * job->columns, part = (r1 - r0) * job->columns;

@@ -1,8 +1,8 @@
 /* The end of every image operation on pixel arrays: relu, pooling, storing.
 
    A pixel array is (n, C, H, W), one image after another, for a batch with too few images to fill lanes. Vectors hold L
-   neighbouring pixels or features of one image, at any address. Behind the array stand PIXELS_SLACK elements that may be read
-   and carry no meaning. Elementwise operations run on whole vectors and share their code with the lanes. */
+   neighbouring pixels or features of one image, at any address. Behind the array stand PIXELS_SLACK elements that may
+   be read and carry no meaning. Elementwise operations run on whole vectors and share their code with the lanes. */
 #ifndef MINIDL_PIXELS_FINISH_H
 #define MINIDL_PIXELS_FINISH_H
 
@@ -21,8 +21,8 @@ INLINE void store_until(T *y, V v, const T *end) {
 /* The vectors p and p + L -> their even places, or their odd ones. */
 INLINE V every_other(const T *p, int odd) { return __builtin_shuffle(loadu(p), loadu(p + L), 2 * iota() + odd); }
 
-/* Rows of values, `pitch` elements apart, through relu and 2 x 2 pooling to `rows` adjacent rows at y, of `columns` values;
-   `end` is where the task's own part of y ends. Reads up to 2 L elements behind the last value. */
+/* Rows of values, `pitch` elements apart, through relu and 2 x 2 pooling to `rows` adjacent rows at y, of `columns`
+   values; `end` is where the task's own part of y ends. Reads up to 2 L elements behind the last value. */
 INLINE void finish_rows(const T *in, size pitch, size rows, size columns, int rectify, int pool, T *y, const T *end) {
     for (size r = 0; r < rows; r++, y += columns) {
         const T *row = in + r * pitch * (pool ? 2 : 1);
@@ -30,7 +30,8 @@ INLINE void finish_rows(const T *in, size pitch, size rows, size columns, int re
             V v;
             if (pool) {
                 const T *top = row + 2 * c, *bottom = top + pitch;
-                V window[4] = {every_other(top, 0), every_other(top, 1), every_other(bottom, 0), every_other(bottom, 1)};
+                V window[4] = {every_other(top, 0), every_other(top, 1), every_other(bottom, 0),
+                               every_other(bottom, 1)};
                 VI code;
                 v = pool_window(window, pool, rectify, &code);
             } else {

@@ -26,7 +26,9 @@ static int pixels_gather(const gather_args *a) {
             T scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
             const void *x = moved ? moved : (const uint8_t *)a->images + at * kind_bytes(kind);
             if (moved) moved_values(a, n, c, 0, a->H, moved);
-#define SCALE(type) for (size i = 0; i < a->area; i++) y[i] = (T)((const type *)x)[i] * scale + shift; break
+#define SCALE(type) \
+    for (size i = 0; i < a->area; i++) y[i] = (T)((const type *)x)[i] * scale + shift; \
+    break
             switch (kind) {
             case 0: SCALE(uint8_t);
             case 1: SCALE(float);

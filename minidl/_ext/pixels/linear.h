@@ -12,7 +12,8 @@
 
 enum { DOT_M = 8, DOT_P = VBYTES == 64 ? 4 : 2, DOT_ROWS = 32 /* of w, a task */ };
 
-/* The last count elements before `end`, in the upper lanes of a vector that is read from before them where it can be. */
+/* The last count elements before `end`, in the upper lanes of a vector that is read from before them where it can be.
+ */
 INLINE V load_last(const T *end, size count, size whole) {
     V v = {0};
     if (whole) return (V)((VI)loadu(end - L) & ~lanes_below(L - count));
@@ -24,9 +25,7 @@ INLINE void dot_sum(const int M, const int P, const linear_forward_args *a, size
     size F = a->F, whole = F / L * L;
     const T *w = (const T *)a->w + o * F, *x = (const T *)a->x + n * F;
     V acc[DOT_M][DOT_P];
-    UNROLL for (int i = 0; i < M; i++) {
-        UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0};
-    }
+    UNROLL for (int i = 0; i < M; i++) { UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0}; }
     for (size f = 0; f < whole; f += L) {
         V xv[DOT_P];
         UNROLL for (int j = 0; j < P; j++) xv[j] = loadu(x + j * F + f);

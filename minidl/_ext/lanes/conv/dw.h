@@ -1,8 +1,9 @@
 /* Weight and bias gradient of a convolution: dw[o, c, kh, kw] is the correlation of dy[o] with the shifted x[c].
 
-   The batch is cut into bands of some rows of some blocks. A task takes a share of the bands and of the channels; shares
-   depend on the sizes alone and their sums are added in order, so the result has the same bits for any number of threads.
-   x is copied with its padding, band after band; db is the weight gradient of one more input channel that is all ones. */
+   The batch is cut into bands of some rows of some blocks. A task takes a share of the bands and of the channels;
+   shares depend on the sizes alone and their sums are added in order, so the result has the same bits for any number of
+   threads. x is copied with its padding, band after band; db is the weight gradient of one more input channel that is
+   all ones. */
 #ifndef MINIDL_LANES_CONV_DW_H
 #define MINIDL_LANES_CONV_DW_H
 
@@ -24,7 +25,7 @@ enum { BAND_PIXELS = 64 }; /* more where a tile has fewer channels */
 typedef struct {
     const conv_backward_args *a;
     row_source source;
-    size o_chunks, c_chunks; /* of each group */
+    size o_chunks, c_chunks;              /* of each group */
     size blocks_each, rows_each, columns; /* of a band: blocks, rows of dy; columns of the padded copy of x */
     size row_bands, bands, shares;
     T *dw, *db; /* of the first share; db is O values, or NULL */
@@ -72,7 +73,8 @@ static int conv_dw_task(void *context, ptrdiff_t task) {
         offset[k] = k / taps * channel + (k / g.KW % g.KH * g.DH * columns + k % g.KW * g.DW) * L;
     if (with_db) offset[C * taps] = C * channel;
 
-    T *dw = job->dw + share * job->share_step + (o0 * Cg + c0) * taps, *db = with_db ? job->db + share * job->share_step + o0 : NULL;
+    T *dw = job->dw + share * job->share_step + (o0 * Cg + c0) * taps,
+      *db = with_db ? job->db + share * job->share_step + o0 : NULL;
     for (size o = 0; o < O; o++) memset(dw + o * Cg * taps, 0, (size_t)(C * taps) * sizeof(T));
     if (with_db) memset(db, 0, (size_t)O * sizeof(T));
     if (with_db)
@@ -92,8 +94,8 @@ static int conv_dw_task(void *context, ptrdiff_t task) {
             if (b == blocks - 1 && g.n % L) mask_lanes(xb, C * channel / L, lanes_below(g.n % L));
             for (size r = r0; r < r1; r++, rows++) {
                 row[rows].x = xb + (r - r0) * g.SH * columns * L;
-                row[rows].dy = copies ? dyb + (r - r0) * g.OW * L
-                                      : (const T *)a->dy + ((b * g.O + o0) * g.OH + r) * g.OW * L;
+                row[rows].dy =
+                    copies ? dyb + (r - r0) * g.OW * L : (const T *)a->dy + ((b * g.O + o0) * g.OH + r) * g.OW * L;
                 if (!copies) continue;
                 for (size o = 0; o < O; o++)
                     source_row(&job->source, b, o0 + o, r, dyb + (o * job->rows_each + r - r0) * g.OW * L);
@@ -116,8 +118,8 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
         if (along_rows < direct) return winograd_dw(a, source);
     }
     size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps;
-    /* A band: enough pixels to make the sums over lanes rare, few enough to keep a tile's rows of dy in the first cache;
-       several blocks where one has fewer. */
+    /* A band: enough pixels to make the sums over lanes rare, few enough to keep a tile's rows of dy in the first
+       cache; several blocks where one has fewer. */
     size pixels = BAND_PIXELS * GRAD_M / smaller(GRAD_M, Og);
     size rows_each = smaller(g.OH, ceil_div(pixels, g.OW)), row_bands = ceil_div(g.OH, rows_each);
     size blocks_each = smaller(larger(blocks, 1), ceil_div(pixels, rows_each * g.OW));
@@ -129,11 +131,24 @@ static int conv_dw(const conv_backward_args *a, const row_source *source) {
     T *partial = shares > 1 ? pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T)) : NULL;
     if (shares > 1 && !partial) return -1;
     conv_dw_job job = {
-        .a = a, .source = *source, .o_chunks = o_chunks, .c_chunks = c_chunks, .blocks_each = blocks_each, .rows_each = rows_each,
-        .columns = columns, .row_bands = row_bands, .bands = bands, .shares = shares, .dw = partial ? partial : a->dw,
-        .db = !a->db ? NULL : partial ? partial + weights : a->db, .share_step = step,
+        .a = a,
+        .source = *source,
+        .o_chunks = o_chunks,
+        .c_chunks = c_chunks,
+        .blocks_each = blocks_each,
+        .rows_each = rows_each,
+        .columns = columns,
+        .row_bands = row_bands,
+        .bands = bands,
+        .shares = shares,
+        .dw = partial ? partial : a->dw,
+        .db = !a->db    ? NULL
+              : partial ? partial + weights
+                        : a->db,
+        .share_step = step,
     };
-    if (pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks * shares, bands * pixels * weights > PARALLEL_FROM)) return -1;
+    if (pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks * shares, bands * pixels * weights > PARALLEL_FROM))
+        return -1;
     if (!partial) return 0;
     if (reduce(partial, a->dw, weights, shares, step)) return -1;
     return a->db ? reduce(partial + weights, a->db, g.O, shares, step) : 0;

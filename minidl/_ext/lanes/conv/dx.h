@@ -1,7 +1,7 @@
 /* Input gradient of a convolution: dx is itself a convolution of dy with the transposed kernel.
 
-   With stride S, the pixel ih takes part in output oh through tap kh if ih + P = oh*S + kh*D. Pixels of one phase
-   (ih + P) mod S share their taps: with ih = q*S - P + phase, oh = q - t and t = (kh*D - phase) / S. Every phase is a
+   With stride S, the pixel ih takes part in output oh through tap kh if ih + P = oh*S + kh*D. Pixels of one phase (ih +
+   P) mod S share their taps: with ih = q*S - P + phase, oh = q - t and t = (kh*D - phase) / S. Every phase is a
    stride-1 sweep of its own taps over the packed dy. */
 #ifndef MINIDL_LANES_CONV_DX_H
 #define MINIDL_LANES_CONV_DX_H
@@ -40,8 +40,8 @@ typedef struct {
 } conv_dx_job;
 
 /* The rows q0..q1 of a phase that lie in [i0, i1), and the range of dy that their taps reach. */
-INLINE void phase_range(size i0, size i1, size P, size S, size phase, const phase_taps *p, size *q0, size *q1, size *low,
-                        size *high) {
+INLINE void phase_range(size i0, size i1, size P, size S, size phase, const phase_taps *p, size *q0, size *q1,
+                        size *low, size *high) {
     *q0 = ceil_div(i0 + P - phase, S);
     *q1 = ceil_div(i1 + P - phase, S);
     if (*q1 > *q0 && p->taps) {
@@ -90,10 +90,18 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
             }
             sweep_plan plan = {
                 .walk = {offset, runs, joined * R, joined * R, L, 0, 0, 0},
-                .in_row = columns * R * L, .in_column = R * L,
-                .out_row = g.SH * g.W * L, .out_column = g.SW * L, .M = C, .m0 = 0, .m1 = C, .out_m = g.H * g.W * L,
-                .a = job->weights[(ph * g.SW + pw) * g.G + group], .packed = 1,
-                .terms = high->taps * wide->taps * R, .piece = joined * R,
+                .in_row = columns * R * L,
+                .in_column = R * L,
+                .out_row = g.SH * g.W * L,
+                .out_column = g.SW * L,
+                .M = C,
+                .m0 = 0,
+                .m1 = C,
+                .out_m = g.H * g.W * L,
+                .a = job->weights[(ph * g.SW + pw) * g.G + group],
+                .packed = 1,
+                .terms = high->taps * wide->taps * R,
+                .piece = joined * R,
             };
             window_axis rows_of = {1, high->taps, g.OH, high->place}, columns_of = {1, wide->taps, g.OW, wide->place};
             sweep_window(&plan, &rows_of, &columns_of, R, q0, q1, p0, p1, dy + (q0 * columns + p0) * R * L,
@@ -109,8 +117,21 @@ static int conv_dx(const conv_backward_args *a, const row_source *source) {
     if (!blocks || !g.C || !g.H || !g.W) return 0;
     winograd_size tile = winograd_choice(&g, R, C, g.H, g.W, a->winograd);
     if (tile.rows) {
-        winograd_job job = {.source = *source, .n = g.n, .groups = g.G, .R = R, .M = C, .H = g.H, .W = g.W, .top = 2 - g.PH,
-                            .left = 2 - g.PW, .w_m = 9, .w_r = C * 9, .w = a->w, .turned = 1, .y = a->dx, .m = tile};
+        winograd_job job = {.source = *source,
+                            .n = g.n,
+                            .groups = g.G,
+                            .R = R,
+                            .M = C,
+                            .H = g.H,
+                            .W = g.W,
+                            .top = 2 - g.PH,
+                            .left = 2 - g.PW,
+                            .w_m = 9,
+                            .w_r = C * 9,
+                            .w = a->w,
+                            .turned = 1,
+                            .y = a->dx,
+                            .m = tile};
         return winograd(&job);
     }
     size words = 2 * (g.SH * g.KH + g.SW * g.KW) + g.KH * g.KW;

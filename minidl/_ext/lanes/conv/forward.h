@@ -1,5 +1,6 @@
-/* Direct convolution, forward: for every band of output rows the input is packed with its padding as [row][column][channel]
-   and a register tile is swept over it; one channel into one is read where it stands. Twin: minidl/kernels/reference/conv.py. */
+/* Direct convolution, forward: for every band of output rows the input is packed with its padding as
+   [row][column][channel] and a register tile is swept over it; one channel into one is read where it stands. Twin:
+   minidl/kernels/reference/conv.py. */
 #ifndef MINIDL_LANES_CONV_FORWARD_H
 #define MINIDL_LANES_CONV_FORWARD_H
 
@@ -60,9 +61,24 @@ static int conv_forward(const conv_forward_args *a) {
     row_source source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W};
     winograd_size tile = winograd_choice(&g, C, M, g.OH, g.OW, a->winograd);
     if (tile.rows) {
-        winograd_job job = {.source = source, .n = g.n, .groups = g.G, .R = C, .M = M, .H = g.OH, .W = g.OW, .top = g.PH,
-                            .left = g.PW, .w_m = C * 9, .w_r = 9, .w = a->w, .bias = a->b, .relu = a->relu, .pool = a->pool,
-                            .y = a->y, .code = a->code, .m = tile};
+        winograd_job job = {.source = source,
+                            .n = g.n,
+                            .groups = g.G,
+                            .R = C,
+                            .M = M,
+                            .H = g.OH,
+                            .W = g.OW,
+                            .top = g.PH,
+                            .left = g.PW,
+                            .w_m = C * 9,
+                            .w_r = 9,
+                            .w = a->w,
+                            .bias = a->b,
+                            .relu = a->relu,
+                            .pool = a->pool,
+                            .y = a->y,
+                            .code = a->code,
+                            .m = tile};
         return winograd(&job);
     }
     size taps = g.KH * g.KW, weights = g.O * C * taps;
@@ -73,7 +89,8 @@ static int conv_forward(const conv_forward_args *a) {
     T *packed = (T *)(place_w + g.KW);
 
     int in_place = !a->pool && window_in_place(C, M, g.DW);
-    size joined = g.DW == 1 ? g.KW : 1, row = in_place ? g.W : (columns * (a->pool ? 2 : 1) - 1) * g.SW + (g.KW - 1) * g.DW + 1;
+    size joined = g.DW == 1 ? g.KW : 1,
+         row = in_place ? g.W : (columns * (a->pool ? 2 : 1) - 1) * g.SW + (g.KW - 1) * g.DW + 1;
     for (size k = 0; k < taps; k++) tap[k] = k;
     for (size k = 0; k < g.KH; k++) place_h[k] = k * g.DH - g.PH;
     for (size k = 0; k < g.KW; k++) place_w[k] = k * g.DW - g.PW;
@@ -82,8 +99,15 @@ static int conv_forward(const conv_forward_args *a) {
         offset[r] = (kh * g.DH * row + kw * g.DW) * C * L;
     }
     for (size group = 0; group < g.G; group++) {
-        pack_weights_args p = {(const T *)a->w + group * M * C * taps, packed + group * M * C * taps, M, C, taps, C * taps, taps,
-                               a->pool ? TILE_POOL_M : TILE_M, tap};
+        pack_weights_args p = {(const T *)a->w + group * M * C * taps,
+                               packed + group * M * C * taps,
+                               M,
+                               C,
+                               taps,
+                               C * taps,
+                               taps,
+                               a->pool ? TILE_POOL_M : TILE_M,
+                               tap};
         pack_weights(&p);
     }
     size in_bytes = (rows * (a->pool ? 2 : 1) * g.SH + g.KH * g.DH) * row * C * VBYTES;
@@ -91,12 +115,28 @@ static int conv_forward(const conv_forward_args *a) {
     conv_forward_job job = {
         .a = a,
         .source = source,
-        .bands = bands, .rows = rows, .columns = columns, .weights = packed, .in_place = in_place,
-        .high = {g.SH, g.KH, g.H, place_h}, .wide = {g.SW, g.KW, g.W, place_w},
-        .plan = {.walk = {offset, taps / joined, joined * C, joined * C, L, 0, 0, 0}, .columns = columns,
-                 .in_row = g.SH * row * C * L, .in_column = g.SW * C * L, .out_row = columns * L, .out_column = L,
-                 .M = M, .m0 = 0, .m1 = M, .out_m = rows * columns * L, .terms = taps * C, .piece = joined * C, .packed = 1,
-                 .relu = a->relu, .pool = a->pool},
+        .bands = bands,
+        .rows = rows,
+        .columns = columns,
+        .weights = packed,
+        .in_place = in_place,
+        .high = {g.SH, g.KH, g.H, place_h},
+        .wide = {g.SW, g.KW, g.W, place_w},
+        .plan = {.walk = {offset, taps / joined, joined * C, joined * C, L, 0, 0, 0},
+                 .columns = columns,
+                 .in_row = g.SH * row * C * L,
+                 .in_column = g.SW * C * L,
+                 .out_row = columns * L,
+                 .out_column = L,
+                 .M = M,
+                 .m0 = 0,
+                 .m1 = M,
+                 .out_m = rows * columns * L,
+                 .terms = taps * C,
+                 .piece = joined * C,
+                 .packed = 1,
+                 .relu = a->relu,
+                 .pool = a->pool},
     };
     size work = blocks * g.O * rows * columns * (a->pool ? 4 : 1) * C * taps;
     return pool_run(conv_forward_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);

@@ -1,5 +1,5 @@
-/* The register tile of weight gradients, and its sweep over the O x K sums of one band: what the direct sum and Winograd's
-   along rows have in common. */
+/* The register tile of weight gradients, and its sweep over the O x K sums of one band: what the direct sum and
+   Winograd's along rows have in common. */
 #ifndef MINIDL_LANES_CONV_GRADIENT_TILE_H
 #define MINIDL_LANES_CONV_GRADIENT_TILE_H
 
@@ -8,7 +8,8 @@
 #include "../../core/tile.h"
 #include "../../core/vector.h"
 
-/* A weight-gradient tile: acc[i][j] = sum over pixels of dy_i * x_j, both vectors; sums over the lanes go to sums[i*P + j]. */
+/* A weight-gradient tile: acc[i][j] = sum over pixels of dy_i * x_j, both vectors; sums over the lanes go to sums[i*P +
+   j]. */
 enum { GRAD_M = VBYTES == 64 ? 4 : 3, GRAD_P = VBYTES == 64 ? 6 : 4 };
 
 /* A row of `length` pixels: dy of the first channel of the tile, and the place in x from which the offsets count. */
@@ -16,12 +17,10 @@ typedef struct {
     const T *dy, *x;
 } grad_row;
 
-INLINE void grad_sum(const int M, const int P, size rows, const grad_row *row, size length, size dy_channel, size dy_first,
-                     size x_step, const size *offset, T *sums) {
+INLINE void grad_sum(const int M, const int P, size rows, const grad_row *row, size length, size dy_channel,
+                     size dy_first, size x_step, const size *offset, T *sums) {
     V acc[GRAD_M][GRAD_P];
-    UNROLL for (int i = 0; i < M; i++) {
-        UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0};
-    }
+    UNROLL for (int i = 0; i < M; i++) { UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0}; }
     for (size r = 0; r < rows; r++) {
         const T *dy = row[r].dy + dy_first;
         const T *x[GRAD_P];
@@ -51,9 +50,10 @@ INLINE void grad_sum(const int M, const int P, size rows, const grad_row *row, s
 
 enum { GRAD_SUMS = (GRAD_M * GRAD_P + S - 1) / S * S };
 
-static void grad_tile(int M, int P, size rows, const grad_row *row, size length, size dy_channel, size dy_first, size x_step,
-                      const size *offset, T *sums) {
-#define CASE(m, p) case m * 8 + p: grad_sum(m, p, rows, row, length, dy_channel, dy_first, x_step, offset, sums); break;
+static void grad_tile(int M, int P, size rows, const grad_row *row, size length, size dy_channel, size dy_first,
+                      size x_step, const size *offset, T *sums) {
+#define CASE(m, p) \
+    case m * 8 + p: grad_sum(m, p, rows, row, length, dy_channel, dy_first, x_step, offset, sums); break;
 #if VBYTES == 64
 #define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4) CASE(m, 5) CASE(m, 6)
     switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) }
@@ -70,9 +70,10 @@ INLINE void mask_lanes(T *x, size vectors, VI mask) {
     for (size i = 0; i < vectors; i++) store(x + i * L, (V)((VI)load(x + i * L) & mask));
 }
 
-/* sums[m * sums_row + k] += sum over rows and their `length` vectors of dy_m * x_k; columns from `real` on go to db[m]. */
-static void grad_tiles(size rows, const grad_row *row, size length, size dy_channel, size x_step, size O, size K, size real,
-                       const size *offset, T *sums, size sums_row, T *db) {
+/* sums[m * sums_row + k] += sum over rows and their `length` vectors of dy_m * x_k; columns from `real` on go to db[m].
+ */
+static void grad_tiles(size rows, const grad_row *row, size length, size dy_channel, size x_step, size O, size K,
+                       size real, const size *offset, T *sums, size sums_row, T *db) {
     T part[GRAD_SUMS];
     size m_tiles = tile_count(O, GRAD_M), k_tiles = tile_count(K, GRAD_P);
     for (size mt = 0; mt < m_tiles; mt++) {

@@ -12,8 +12,8 @@ INLINE size grad_shares(size bands, size gradient_bytes) {
     return larger(1, smaller(smaller(GRAD_TASKS, bands), PARTIAL_BYTES / larger(1, gradient_bytes)));
 }
 
-/* What a task does: a share of the bands, and the sums of some channels of one group. The tasks of a share follow each other:
-   one thread mostly does them all, with x and dy in its own cache. */
+/* What a task does: a share of the bands, and the sums of some channels of one group. The tasks of a share follow each
+   other: one thread mostly does them all, with x and dy in its own cache. */
 typedef struct {
     size share, group, o_chunk, c_chunk;
 } grad_part;

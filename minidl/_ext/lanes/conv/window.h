@@ -29,17 +29,18 @@ static window_span window_next(const window_axis *v, size from, size end) {
     return s;
 }
 
-/* Columns are told apart only where a tap's row has so many terms that the smaller tiles at the edges pay, and not for so few
-   channels that these would wait for their own sums. */
+/* Columns are told apart only where a tap's row has so many terms that the smaller tiles at the edges pay, and not for
+   so few channels that these would wait for their own sums. */
 enum { WINDOW_TERMS = 16, WINDOW_M = 3 };
 
 /* One channel to one channel is read where it stands, and padding does not stand there. */
 INLINE int window_in_place(size R, size M, size dilation_w) { return R == 1 && M == 1 && dilation_w == 1; }
 
-/* Rows [r0, r1) and columns [c0, c1) of outputs, `in` and `out` at the first. The plan's walk has one run for each row of
-   taps or, where taps do not stand side by side, for each tap; R vectors of the input stand behind one another at a tap. */
-static void sweep_window(const sweep_plan *whole, const window_axis *high, const window_axis *wide, size R, size r0, size r1,
-                         size c0, size c1, const T *in, T *out) {
+/* Rows [r0, r1) and columns [c0, c1) of outputs, `in` and `out` at the first. The plan's walk has one run for each row
+   of taps or, where taps do not stand side by side, for each tap; R vectors of the input stand behind one another at a
+   tap. */
+static void sweep_window(const sweep_plan *whole, const window_axis *high, const window_axis *wide, size R, size r0,
+                         size r1, size c0, size c1, const T *in, T *out) {
     int joined = whole->walk.runs == high->taps;
     int parts = joined && (window_in_place(R, whole->M, 1) || (wide->taps * R >= WINDOW_TERMS && whole->M >= WINDOW_M));
     size runs = joined ? 1 : wide->taps;

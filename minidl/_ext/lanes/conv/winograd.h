@@ -1,11 +1,11 @@
 /* Winograd convolution F(mh x mw, 3x3) with stride 1: (mh + 2) (mw + 2) products for mh mw outputs where the direct sum
    takes 9 mh mw.
 
-   y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of mh + 2 by mw + 2 pixels (Lavin and Gray 2016, "Fast algorithms
-   for convolutional neural networks"), summed over input channels before the last transform. The products are
-   (mh + 2) (mw + 2) small matrix products by the register tile of tile.h. The input gradient is the same with the kernel
-   turned by 180 degrees and transposed. F(2x2) is as exact as a direct sum, F(2x4) nearly; F(4x4) loses about a digit, so it
-   runs only where it is asked for. */
+   y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of mh + 2 by mw + 2 pixels (Lavin and Gray 2016, "Fast
+   algorithms for convolutional neural networks"), summed over input channels before the last transform. The products
+   are (mh + 2) (mw + 2) small matrix products by the register tile of tile.h. The input gradient is the same with the
+   kernel turned by 180 degrees and transposed. F(2x2) is as exact as a direct sum, F(2x4) nearly; F(4x4) loses about a
+   digit, so it runs only where it is asked for. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_H
 #define MINIDL_LANES_CONV_WINOGRAD_H
 
@@ -50,8 +50,8 @@ static winograd_size winograd_choice(const geometry *g, size R, size M, size H, 
     return best;
 }
 
-/* One convolution in this form. R, M: channels summed over and made, of each group. w[m, r, kh, kw] stands at
-   w + m * w_m + r * w_r, turned by 180 degrees if `turned`. The first tile's corner is input pixel (-top, -left). */
+/* One convolution in this form. R, M: channels summed over and made, of each group. w[m, r, kh, kw] stands at w + m *
+   w_m + r * w_r, turned by 180 degrees if `turned`. The first tile's corner is input pixel (-top, -left). */
 typedef struct {
     row_source source;
     size n, groups, R, M, H, W; /* H, W of the output */
@@ -68,8 +68,8 @@ typedef struct {
 
 INLINE size winograd_tiles(const winograd_job *job) { return tile_count(job->M, TILE_M); }
 
-/* Where the transformed weights of output channels from m0 on, register tile t of a group, start. Behind those of a frequency
-   lies one vector more, so that the frequencies do not fall on one set of the cache. */
+/* Where the transformed weights of output channels from m0 on, register tile t of a group, start. Behind those of a
+   frequency lies one vector more, so that the frequencies do not fall on one set of the cache. */
 INLINE T *winograd_weights_at(const winograd_job *job, size group, size t, size m0) {
     size frequencies = (job->m.rows + 2) * (job->m.columns + 2);
     return job->weights + ((group * job->M + m0) * job->R + (group * winograd_tiles(job) + t) * L) * frequencies;
@@ -82,7 +82,8 @@ INLINE void winograd_weights(const int mh, const int mw, const winograd_job *job
     T *out = winograd_weights_at(job, group, t, m0);
     for (size r = 0; r < job->R; r++) {
         for (size i = 0; i < M; i++) {
-            const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m + r * job->w_r;
+            const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m +
+                         r * job->w_r;
             T g[9], u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
             for (int k = 0; k < 9; k++) g[k] = w[job->turned ? 8 - k : k];
             for (int k = 0; k < 3; k++) weight_values(mh, g[k], g[3 + k], g[6 + k], u[k]);
@@ -140,7 +141,8 @@ INLINE void winograd_outputs(const int mh, const int mw, const winograd_job *job
 }
 
 /* The products of P tiles and M channels, all frequencies: sums over R channels by the register tile. */
-INLINE void winograd_product(const int M, const int P, size R, int frequencies, const T *a, const T *in, size f_step, T *out) {
+INLINE void winograd_product(const int M, const int P, size R, int frequencies, const T *a, const T *in, size f_step,
+                             T *out) {
     for (int f = 0; f < frequencies; f++, a += L, in += f_step, out += TILE_M * TILE_P * L) {
         V acc[ACC_M][ACC_P];
         UNROLL for (int i = 0; i < M; i++) UNROLL for (int j = 0; j < P; j++) acc[i][j] = (V){0};
@@ -157,19 +159,23 @@ INLINE void winograd_product(const int M, const int P, size R, int frequencies, 
 }
 
 static void winograd_products(int M, int P, size R, int frequencies, const T *a, const T *in, size f_step, T *out) {
-#define CASE(m, p) case m * 8 + p: winograd_product(m, p, R, frequencies, a, in, f_step, out); break;
+#define CASE(m, p) \
+    case m * 8 + p: winograd_product(m, p, R, frequencies, a, in, f_step, out); break;
     switch (M * 8 + P) { TILE_SIZES(CASE) }
 #undef CASE
 }
 
 INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
     const int frequencies = (mh + 2) * (mw + 2);
-    size band = task % job->bands, group = task / job->bands % job->groups, b0 = task / job->bands / job->groups * job->blocks_each;
+    size band = task % job->bands, group = task / job->bands % job->groups,
+         b0 = task / job->bands / job->groups * job->blocks_each;
     size blocks = smaller(job->blocks_each, blocks_of(job->n) - b0);
     size R = job->R, chunk = job->chunk, columns = job->tile_columns, H = job->source.H, W = job->source.W;
-    size r0 = band * job->tile_rows / job->bands, r1 = (band + 1) * job->tile_rows / job->bands, in_band = (r1 - r0) * columns;
+    size r0 = band * job->tile_rows / job->bands, r1 = (band + 1) * job->tile_rows / job->bands,
+         in_band = (r1 - r0) * columns;
     size h0 = larger(0, mh * r0 - job->top), h1 = smaller(H, mh * r1 + 2 - job->top);
-    size f_step = (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
+    size f_step =
+        (chunk * R + 1) * L; /* one vector more, so that the frequencies do not fall on one set of the cache */
     size copied = source_copies(&job->source) && h1 > h0 ? R * (h1 - h0) * W * L : 0;
     size floats = frequencies * f_step + frequencies * TILE_M * TILE_P * L + blocks * copied;
     T *input = pool_scratch(SCRATCH_TASK, (size_t)floats * sizeof(T) + (size_t)chunk * sizeof(tile_spot));
@@ -183,7 +189,8 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
         for (size b = 0; b < blocks; b++)
             for (size c = 0; c < R; c++)
                 for (size h = h0; h < h1; h++)
-                    source_row(&job->source, b0 + b, group * R + c, h, copy + b * copied + (c * (h1 - h0) + h - h0) * W * L);
+                    source_row(&job->source, b0 + b, group * R + c, h,
+                               copy + b * copied + (c * (h1 - h0) + h - h0) * W * L);
         x = copy;
         x_channel = (h1 - h0) * W * L;
         x_block = copied;
@@ -197,11 +204,15 @@ INLINE int winograd_band(const int mh, const int mw, const winograd_job *job, pt
                 size h = mh * spot[t].h - job->top, w = mw * spot[t].w - job->left;
                 const T *row[WINOGRAD_SIDE];
                 for (int i = 0; i < mh + 2; i++)
-                    row[i] = h + i >= h0 && h + i < h1 ? x + (spot[t].block - b0) * x_block + c * x_channel + (h + i - h0) * W * L : NULL;
+                    row[i] = h + i >= h0 && h + i < h1
+                                 ? x + (spot[t].block - b0) * x_block + c * x_channel + (h + i - h0) * W * L
+                                 : NULL;
                 /* The next channel's rows lie far away: they are asked for while this one's are transformed. */
                 if (c + 1 < R)
                     for (int i = 2; i < mh + 2; i++)
-                        if (row[i]) UNROLL for (int j = 2; j < mw + 2; j++) __builtin_prefetch(row[i] + x_channel + (w + j) * L);
+                        if (row[i])
+                            UNROLL for (int j = 2; j < mw + 2; j++)
+                                __builtin_prefetch(row[i] + x_channel + (w + j) * L);
                 input_tile(mh, mw, row, w, W, input + (t * R + c) * L, f_step);
             }
         }
@@ -244,9 +255,11 @@ static int winograd(winograd_job *job) {
     /* Several blocks, if one has fewer tiles than a register tile and there are enough for all threads. */
     size in_block = job->tile_rows * job->tile_columns, spare = blocks * job->groups / pool_get_threads();
     job->blocks_each = job->bands > 1 ? 1 : larger(1, smaller(TILE_P / larger(1, in_block), spare));
-    job->chunk = smaller(larger(fits, TILE_P), job->blocks_each * ceil_div(job->tile_rows, job->bands) * job->tile_columns);
+    job->chunk =
+        smaller(larger(fits, TILE_P), job->blocks_each * ceil_div(job->tile_rows, job->bands) * job->tile_columns);
     size work = blocks * job->groups * job->M * job->R * job->H * job->W * 4;
-    return pool_run(winograd_task, job, ceil_div(blocks, job->blocks_each) * job->groups * job->bands, work > PARALLEL_FROM);
+    return pool_run(winograd_task, job, ceil_div(blocks, job->blocks_each) * job->groups * job->bands,
+                    work > PARALLEL_FROM);
 }
 
 #endif

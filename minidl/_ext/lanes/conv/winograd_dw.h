@@ -1,9 +1,9 @@
-/* Weight gradient of a convolution three columns wide, stride 1, by the transpose of Winograd's F(4, 3) along rows:
-   6 products for 4 neighbours of dy where the direct sum takes 12.
+/* Weight gradient of a convolution three columns wide, stride 1, by the transpose of Winograd's F(4, 3) along rows: 6
+   products for 4 neighbours of dy where the direct sum takes 12.
 
-   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: for few
-   channels, or a kernel that is not three rows high, where both axes (winograd_dw2d.h) do not pay. The tiles are dealt to tasks
-   as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
+   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: for
+   few channels, or a kernel that is not three rows high, where both axes (winograd_dw2d.h) do not pay. The tiles are
+   dealt to tasks as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_DW_H
 #define MINIDL_LANES_CONV_WINOGRAD_DW_H
 
@@ -25,15 +25,15 @@ enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, 
 typedef struct {
     const conv_backward_args *a;
     row_source source;
-    size c_chunks, o_chunks; /* of each group */
+    size c_chunks, o_chunks;            /* of each group */
     size blocks_each, rows_each, tiles; /* of a band: blocks, rows of dy; tiles of a row */
     size row_bands, bands, shares;
     T *sums, *db; /* of the first share: [group][product][o][c][kh]; db is O values, or NULL */
     size share_step;
 } winograd_dw_job;
 
-/* B^T x of a row's tiles, the first at column -left: product f of tile t at out + f * f_step + t * L. The row `ahead`, of
-   the next channel, is asked for on the way. */
+/* B^T x of a row's tiles, the first at column -left: product f of tile t at out + f * f_step + t * L. The row `ahead`,
+   of the next channel, is asked for on the way. */
 INLINE void rows_input(const T *row, size ahead, size W, size left, size tiles, T *out, size f_step) {
     V d[WINOGRAD_SIDE] = {{0}};
     UNROLL for (int j = 0; j < 2; j++) d[j + 4] = j >= left && j - left < W ? load(row + (j - left) * L) : (V){0};
@@ -58,7 +58,8 @@ INLINE void rows_input(const T *row, size ahead, size W, size left, size tiles, 
 INLINE void rows_gradient(const T *row, size W, size tiles, T *out, size f_step) {
     for (size t = 0; t < tiles; t++, out += L) {
         V d[ROW_OUT];
-        UNROLL for (int j = 0; j < ROW_OUT; j++) d[j] = ROW_OUT * t + j < W ? load(row + (ROW_OUT * t + j) * L) : (V){0};
+        UNROLL for (int j = 0; j < ROW_OUT; j++) d[j] =
+            ROW_OUT * t + j < W ? load(row + (ROW_OUT * t + j) * L) : (V){0};
         V a[ROW_PRODUCTS];
         gradient_axis(ROW_OUT, d, a);
         UNROLL for (int f = 0; f < ROW_PRODUCTS; f++) store(out + f * f_step, a[f]);
@@ -114,7 +115,8 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
                 }
             }
             if (b == blocks - 1 && g.n % L)
-                for (size f = 0; f < ROW_PRODUCTS; f++) mask_lanes(xb + f * x_step, C * channel / L, lanes_below(g.n % L));
+                for (size f = 0; f < ROW_PRODUCTS; f++)
+                    mask_lanes(xb + f * x_step, C * channel / L, lanes_below(g.n % L));
             for (size o = 0; o < O; o++)
                 for (size r = r0; r < r1; r++)
                     rows_gradient(source_row(&job->source, b, group * Og + o0 + o, r, copy), g.OW, tiles,
@@ -122,7 +124,8 @@ static int winograd_dw_task(void *context, ptrdiff_t task) {
         }
         for (size f = 0; f < ROW_PRODUCTS; f++) {
             for (size b = b0; b < b1; b++)
-                row[b - b0] = (grad_row){g_tiles + f * g_step + (b - b0) * dy_block, x_tiles + f * x_step + (b - b0) * x_block};
+                row[b - b0] =
+                    (grad_row){g_tiles + f * g_step + (b - b0) * dy_block, x_tiles + f * x_step + (b - b0) * x_block};
             grad_tiles(b1 - b0, row, (r1 - r0) * tiles, dy_channel, L, O, f == 1 ? K : C * KH, C * KH, offset,
                        sums + f * Og * Cg * KH, Cg * KH, db);
         }
@@ -154,8 +157,7 @@ static int winograd_dw_last_task(void *context, ptrdiff_t o) {
         }
         V w[3];
         weight_axis(ROW_OUT, p, w);
-        for (size i = 0; i < count; i++)
-            UNROLL for (int kw = 0; kw < 3; kw++) dw[(k + i) * 3 + kw] = w[kw][i];
+        for (size i = 0; i < count; i++) UNROLL for (int kw = 0; kw < 3; kw++) dw[(k + i) * 3 + kw] = w[kw][i];
     }
     return 0;
 }
@@ -172,13 +174,24 @@ static int winograd_dw(const conv_backward_args *a, const row_source *source) {
     size rows_each = smaller(g.OH, ceil_div(DW_TILES, tiles)), row_bands = ceil_div(g.OH, rows_each);
     size blocks_each = smaller(larger(blocks, 1), larger(1, DW_TILES / (rows_each * tiles)));
     size bands = ceil_div(blocks, blocks_each) * row_bands;
-    size products = g.O * Cg * g.KH * ROW_PRODUCTS, step = products + g.O, shares = grad_shares(bands, step * (size)sizeof(T));
+    size products = g.O * Cg * g.KH * ROW_PRODUCTS, step = products + g.O,
+         shares = grad_shares(bands, step * (size)sizeof(T));
     T *sums = pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T));
     if (!sums) return -1;
     winograd_dw_job job = {
-        .a = a, .source = *source, .c_chunks = ceil_div(Cg, DW_CHUNK), .o_chunks = ceil_div(Og, DW_CHUNK),
-        .blocks_each = blocks_each, .rows_each = rows_each, .tiles = tiles, .row_bands = row_bands, .bands = bands,
-        .shares = shares, .sums = sums, .db = a->db ? sums + products : NULL, .share_step = step,
+        .a = a,
+        .source = *source,
+        .c_chunks = ceil_div(Cg, DW_CHUNK),
+        .o_chunks = ceil_div(Og, DW_CHUNK),
+        .blocks_each = blocks_each,
+        .rows_each = rows_each,
+        .tiles = tiles,
+        .row_bands = row_bands,
+        .bands = bands,
+        .shares = shares,
+        .sums = sums,
+        .db = a->db ? sums + products : NULL,
+        .share_step = step,
     };
     size work = bands * DW_TILES * g.O * Cg * g.KH * ROW_PRODUCTS;
     if (pool_run(winograd_dw_task, &job, g.G * job.o_chunks * job.c_chunks * shares, work > PARALLEL_FROM)) return -1;

@@ -1,13 +1,13 @@
 /* Weight gradient of a 3x3 convolution, stride 1, by Winograd's method along both axes: the transpose of F(m x 4, 3x3).
 
-   dw = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G, for tiles of m rows and 4 columns of dy. m = 2: 24 products for 8
-   pixels, where the direct sum takes 72 and winograd_dw.h 36, nearly as exact. m = 4: 36 for 16, which like the
+   dw = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G, for tiles of m rows and 4 columns of dy. m = 2: 24 products
+   for 8 pixels, where the direct sum takes 72 and winograd_dw.h 36, nearly as exact. m = 4: 36 for 16, which like the
    forward F(4x4) loses a digit, and runs only with it.
 
    The sums over tiles and images are matrix products by the register tile: x stands as [product][tile, image][channel],
-   transposed as in linear.h, and the values of dy are its scalars. The products of two rows of a tile, which share sums, are
-   made at a time, so that they fit a cache. Tasks are shares of the tiles and chunks of the channels. db is the sum over dy's
-   product (1, 1), which is the tile's sum. */
+   transposed as in linear.h, and the values of dy are its scalars. The products of two rows of a tile, which share
+   sums, are made at a time, so that they fit a cache. Tasks are shares of the tiles and chunks of the channels. db is
+   the sum over dy's product (1, 1), which is the tile's sum. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_DW2D_H
 #define MINIDL_LANES_CONV_WINOGRAD_DW2D_H
 
@@ -23,7 +23,7 @@
 #include "shares.h"
 #include "winograd_tile.h"
 
-enum { TILE_COLUMNS = 4, TILE_ROWS = 4, PAIR_PRODUCTS = 12 }; /* TILE_ROWS: at most */
+enum { TILE_COLUMNS = 4, TILE_ROWS = 4, PAIR_PRODUCTS = 12 };                                /* TILE_ROWS: at most */
 enum { DW2D_TILES = 4, DW2D_OUTPUTS = 128, DW2D_INPUTS = 64, DW2D_PARTIAL_BYTES = 5 << 20 }; /* channels of a task */
 
 INLINE size row_pairs(size m) { return m / 2 + 1; }
@@ -31,9 +31,9 @@ INLINE size row_pairs(size m) { return m / 2 + 1; }
 typedef struct {
     const conv_backward_args *a;
     row_source source;
-    size m;                           /* rows of a tile of dy, 2 or 4 */
-    size width;                       /* channels of x in each group, in whole vectors */
-    size c_chunks, o_chunks;          /* of each group */
+    size m;                  /* rows of a tile of dy, 2 or 4 */
+    size width;              /* channels of x in each group, in whole vectors */
+    size c_chunks, o_chunks; /* of each group */
     size tile_rows, tile_columns, tiles, shares;
     T *sums, *db; /* of the first share: [group][row pair][product][o][c]; db is O values, or NULL */
     size share_step;
@@ -47,8 +47,8 @@ typedef struct {
 
 /* Twelve products of the tile of x whose corner is pixel (h, w), f_step apart, for the lanes of `mask`. x: one channel;
    `ahead`: to the next one, which is asked for on the way. inside: whether the whole tile lies in the image. */
-INLINE void input_products(const int m, int pair, const int inside, const T *x, size ahead, size H, size W, size h, size w,
-                           VI mask, T *out, size f_step) {
+INLINE void input_products(const int m, int pair, const int inside, const T *x, size ahead, size H, size W, size h,
+                           size w, VI mask, T *out, size f_step) {
     const int first = pair ? 1 : 0, behind = pair ? m + 1 : m + 2; /* the rows that this pair sums */
     V row[2][WINOGRAD_SIDE];
     UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++) {
@@ -63,7 +63,8 @@ INLINE void input_products(const int m, int pair, const int inside, const T *x, 
     }
     UNROLL for (int i = 0; i < 2; i++) {
         input_axis(TILE_COLUMNS, row[i]);
-        UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++) store(out + (i * WINOGRAD_SIDE + j) * f_step, (V)((VI)row[i][j] & mask));
+        UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++)
+            store(out + (i * WINOGRAD_SIDE + j) * f_step, (V)((VI)row[i][j] & mask));
     }
 }
 
@@ -88,8 +89,8 @@ INLINE void gradient_products(const int m, int pair, const T *const row[TILE_ROW
 }
 
 /* The products of C channels of x from c0 on, for the tiles [t0, t1): [product][tile, image][width]. */
-INLINE void dw2d_inputs(const int m, int pair, const winograd_dw2d_job *job, size group, size c0, size C, size width, size t0,
-                        size t1, T *out, size f_step) {
+INLINE void dw2d_inputs(const int m, int pair, const winograd_dw2d_job *job, size group, size c0, size C, size width,
+                        size t0, size t1, T *out, size f_step) {
     const conv_backward_args *a = job->a;
     const geometry g = a->g;
     size in_block = job->tile_rows * job->tile_columns, plane = g.H * g.W * L;
@@ -103,7 +104,8 @@ INLINE void dw2d_inputs(const int m, int pair, const winograd_dw2d_job *job, siz
         for (size c = 0; c < C; c += L, x += L * plane) {
             size count = smaller(L, C - c);
             for (size i = 0; i < count; i++) {
-                if (inside) input_products(m, pair, 1, x + i * plane, plane, g.H, g.W, h, w, mask, stage + i * L, L * L);
+                if (inside)
+                    input_products(m, pair, 1, x + i * plane, plane, g.H, g.W, h, w, mask, stage + i * L, L * L);
                 else input_products(m, pair, 0, x + i * plane, plane, g.H, g.W, h, w, mask, stage + i * L, L * L);
             }
             for (size f = 0; f < PAIR_PRODUCTS; f++) {
@@ -118,8 +120,8 @@ INLINE void dw2d_inputs(const int m, int pair, const winograd_dw2d_job *job, siz
 }
 
 /* The products of O channels of dy from o0 on: [product][o][tile] of vectors. copy: memory for the rows of a tile. */
-INLINE void dw2d_gradients(const int m, int pair, const winograd_dw2d_job *job, size o0, size O, size t0, size t1, T *copy,
-                           T *out, size f_step) {
+INLINE void dw2d_gradients(const int m, int pair, const winograd_dw2d_job *job, size o0, size O, size t0, size t1,
+                           T *copy, T *out, size f_step) {
     const geometry g = job->a->g;
     size in_block = job->tile_rows * job->tile_columns, ahead = source_copies(&job->source) ? 0 : g.OH * g.OW * L;
     for (size o = 0; o < O; o++) {
@@ -145,8 +147,17 @@ INLINE void dw2d_pair(const int m, int pair, const winograd_dw2d_job *job, const
     for (size t = 0; t < DW2D_TILES; t++) offset[t] = t * L * k->width;
     for (size f = 0; f < PAIR_PRODUCTS; f++) {
         sweep_plan plan = {
-            .walk = {offset, t1 - t0, L, L, k->width, 1, DW2D_TILES * L, L}, .rows = 1, .columns = k->width / L, .in_column = L,
-            .out_column = L, .M = k->O, .m0 = 0, .m1 = k->O, .out_m = job->width, .a = k->dy + f * k->g_step, .add = t0 > k->first,
+            .walk = {offset, t1 - t0, L, L, k->width, 1, DW2D_TILES * L, L},
+            .rows = 1,
+            .columns = k->width / L,
+            .in_column = L,
+            .out_column = L,
+            .M = k->O,
+            .m0 = 0,
+            .m1 = k->O,
+            .out_m = job->width,
+            .a = k->dy + f * k->g_step,
+            .add = t0 > k->first,
         };
         sweep(&plan, k->x + f * k->x_step, k->sums + (pair * PAIR_PRODUCTS + f) * Og * job->width, NULL);
     }
@@ -173,9 +184,19 @@ static int winograd_dw2d_task(void *context, ptrdiff_t task) {
     if (!x) return -1;
     size first = share * job->tiles / job->shares, last = (share + 1) * job->tiles / job->shares;
     dw2d_chunk k = {
-        .group = group, .c0 = c0, .width = width, .o0 = o0, .O = O, .first = first, .x_step = x_step, .g_step = g_step, .x = x,
-        .dy = x + PAIR_PRODUCTS * x_step, .copy = x + PAIR_PRODUCTS * (x_step + g_step),
-        .sums = job->sums + share * job->share_step + (group * row_pairs(job->m) * PAIR_PRODUCTS * Og + o0) * job->width + c0,
+        .group = group,
+        .c0 = c0,
+        .width = width,
+        .o0 = o0,
+        .O = O,
+        .first = first,
+        .x_step = x_step,
+        .g_step = g_step,
+        .x = x,
+        .dy = x + PAIR_PRODUCTS * x_step,
+        .copy = x + PAIR_PRODUCTS * (x_step + g_step),
+        .sums = job->sums + share * job->share_step +
+                (group * row_pairs(job->m) * PAIR_PRODUCTS * Og + o0) * job->width + c0,
         .db = job->db && part.c_chunk == 0 ? job->db + share * job->share_step + group * Og + o0 : NULL,
     };
     if (k.db) memset(k.db, 0, (size_t)O * sizeof(T));
@@ -229,7 +250,8 @@ static int winograd_dw2d_last_task(void *context, ptrdiff_t o) {
 INLINE size winograd_dw2d_cost(const geometry *g, size m) {
     size C = g->C / g->G, O = g->O / g->G, width = ceil_div(C, L) * L, products = 12 * row_pairs(m);
     size tiles = ceil_div(g->OH, m) * ceil_div(g->OW, TILE_COLUMNS), of_x = m == 2 ? 300 : 500, of_dy = of_x / 2;
-    return tiles * ((products + 2) * O * width + of_x * C * ceil_div(O, DW2D_OUTPUTS) + of_dy * O * ceil_div(C, DW2D_INPUTS));
+    return tiles *
+           ((products + 2) * O * width + of_x * C * ceil_div(O, DW2D_OUTPUTS) + of_dy * O * ceil_div(C, DW2D_INPUTS));
 }
 
 static int winograd_dw2d(const conv_backward_args *a, const row_source *source, size m) {
@@ -238,16 +260,28 @@ static int winograd_dw2d(const conv_backward_args *a, const row_source *source, 
     size tile_rows = ceil_div(g.OH, m), tile_columns = ceil_div(g.OW, TILE_COLUMNS);
     size tiles = blocks_of(g.n) * tile_rows * tile_columns;
     size products = row_pairs(m) * PAIR_PRODUCTS * g.O * width, step = products + ceil_div(g.O, L) * L;
-    size shares = larger(1, smaller(smaller(GRAD_TASKS, ceil_div(tiles, DW2D_TILES)), DW2D_PARTIAL_BYTES / (step * (size)sizeof(T))));
+    size shares = larger(
+        1, smaller(smaller(GRAD_TASKS, ceil_div(tiles, DW2D_TILES)), DW2D_PARTIAL_BYTES / (step * (size)sizeof(T))));
     T *sums = pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T));
     if (!sums) return -1;
     winograd_dw2d_job job = {
-        .a = a, .source = *source, .m = m, .width = width, .c_chunks = ceil_div(vectors, DW2D_INPUTS / L),
+        .a = a,
+        .source = *source,
+        .m = m,
+        .width = width,
+        .c_chunks = ceil_div(vectors, DW2D_INPUTS / L),
         .o_chunks = ceil_div(Og, DW2D_OUTPUTS),
-        .tile_rows = tile_rows, .tile_columns = tile_columns, .tiles = tiles, .shares = shares, .sums = sums,
-        .db = a->db ? sums + products : NULL, .share_step = step,
+        .tile_rows = tile_rows,
+        .tile_columns = tile_columns,
+        .tiles = tiles,
+        .shares = shares,
+        .sums = sums,
+        .db = a->db ? sums + products : NULL,
+        .share_step = step,
     };
-    if (pool_run(winograd_dw2d_task, &job, g.G * job.o_chunks * job.c_chunks * shares, tiles * products > PARALLEL_FROM)) return -1;
+    if (pool_run(winograd_dw2d_task, &job, g.G * job.o_chunks * job.c_chunks * shares,
+                 tiles * products > PARALLEL_FROM))
+        return -1;
     if (pool_run(winograd_dw2d_last_task, &job, g.O, g.O * Cg * shares > PARALLEL_FROM / 16)) return -1;
     return a->db ? reduce(job.db, a->db, g.O, shares, step) : 0;
 }

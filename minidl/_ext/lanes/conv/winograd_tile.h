@@ -9,7 +9,9 @@
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
 /* Whether rows of the kernel are three taps wide, and windows and taps move by one pixel. */
-INLINE int rows_of_three(const geometry *g) { return g->KW == 3 && g->SH == 1 && g->SW == 1 && g->DH == 1 && g->DW == 1; }
+INLINE int rows_of_three(const geometry *g) {
+    return g->KW == 3 && g->SH == 1 && g->SW == 1 && g->DH == 1 && g->DW == 1;
+}
 
 /* Two rows of B^T times the m + 2 values d: (0, 3) or (1, 2) for m = 2, (0, 5), (1, 2) or (3, 4) for m = 4. */
 INLINE void input_pair(const int m, int pair, const V d[WINOGRAD_SIDE], V *first, V *second) {
@@ -73,12 +75,13 @@ INLINE void weight_values(const int m, T g0, T g1, T g2, T u[WINOGRAD_SIDE]) {
 }
 
 /* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
-INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) {
+INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out,
+                       size f_step) {
     V d[WINOGRAD_SIDE][WINOGRAD_SIDE], a[WINOGRAD_SIDE] = {{0}};
     int inside = w >= 0 && w + mw + 2 <= W;
     UNROLL for (int i = 0; i < mh + 2; i++) {
-        UNROLL for (int j = 0; j < mw + 2; j++)
-            d[j][i] = row[i] && (inside || (w + j >= 0 && w + j < W)) ? load(row[i] + (w + j) * L) : (V){0};
+        UNROLL for (int j = 0; j < mw + 2; j++) d[j][i] =
+            row[i] && (inside || (w + j >= 0 && w + j < W)) ? load(row[i] + (w + j) * L) : (V){0};
     }
     UNROLL for (int j = 0; j < mw + 2; j++) input_axis(mh, d[j]);
     UNROLL for (int i = 0; i < mh + 2; i++) {
