@@ -21,11 +21,25 @@ GNU_FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", 
 
 FLAGS = ["/O2"] if MSVC else GNU_FLAGS
 LINK = [] if MSVC else ["-pthread"]
+if sys.platform == "linux" and not SANITIZE:
+    LINK.append("-Wl,--strip-all")  # nobody looks the functions up by their names
 if SANITIZE:
     FLAGS += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     LINK += ["-fsanitize=address,undefined"]
 
-FAMILIES = ["activation", "capsules", "convolution", "layout", "linear", "loss", "norm", "pooling", "update"]
+FAMILIES = [
+    "activation",
+    "capsule",
+    "conv",
+    "dropout",
+    "layout",
+    "linear",
+    "loss",
+    "norm",
+    "pooling",
+    "row_norm",
+    "update",
+]
 """Of the native backend's operations."""
 
 

@@ -10,9 +10,9 @@ cdef extern from "core/pool.h" nogil:
 
 cdef extern from "core/kernels.h" nogil:
     ctypedef Py_ssize_t size
-    enum: PIXELS_SLACK
     enum: POOL_NONE, POOL_AVG, POOL_MAX2
-    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU
+    enum: MOVE_FLIP, MOVE_REFLECT, MOVE_TOP, MOVE_LEFT, MOVE_BOTTOM, MOVE_RIGHT, MOVE_SOURCE, MOVE_SHIFTED, MOVE_TURNED
+    const size MOVE_MOST_SHIFT, MOVE_MOST_TURN, MOVE_MOST_OFFSET
     ctypedef struct geometry:
         size n, C, H, W, O, KH, KW, SH, SW, PH, PW, DH, DW, G, OH, OW
     ctypedef struct conv_forward_args:
@@ -140,10 +140,13 @@ cdef extern from "core/kernels.h" nogil:
         const size *moves
         size columns, H, W
         void *y
+    ctypedef struct array_layout:
+        size lanes, slack, most
     ctypedef struct kernel_table:
-        size lanes
+        array_layout layout
         const char *isa
-        const kernel_table *plain
+        const kernel_table *complete
+        const kernel_table *pixels
         int gather(const gather_args *) noexcept nogil
         int leave(size n, size F, const void *x, void *y) noexcept nogil
         int enter_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil

@@ -22,23 +22,25 @@ cdef class LaneArray:
     cdef readonly int ndim
 
 
-cdef class Views:
+cdef class Buffers:
     cdef Py_buffer view[10]
     cdef int used
-    cdef void *take(self, object a, str name, size count, char code, bint writable) except? NULL
+    cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL
+    cdef const size *labels(self, labels, str name, size n, size K) except? NULL
 
 
 cdef int kind_of(dtype) except -1
-cdef char code_of(int kind) noexcept
+cdef char format_of(int kind) noexcept
 cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, object dtype)
-cdef LaneArray made_of(LaneArray x, tuple shape, object dtype)
-cdef LaneArray like(LaneArray x)
-cdef LaneArray entering(int kind, tuple shape, bint infer)
+cdef LaneArray new_beside(LaneArray x, tuple shape, object dtype)
+cdef LaneArray new_like(LaneArray x)
+cdef LaneArray new_entering(int kind, tuple shape, bint infer)
 cdef LaneArray in_lanes(LaneArray x)
 cdef LaneArray reshaped(LaneArray x, tuple shape)
-cdef int ours(LaneArray x, str name, int kind=*, int ndim=*) except -1
-cdef int either(LaneArray x, str name, int kind=*, int ndim=*) except -1
-cdef int same(LaneArray x, tuple shape, str name) except -1
-cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1
-cdef int pair_of(tuple out) except -1
-cdef int done(int status) except -1
+cdef bint of_current_isa(LaneArray x) noexcept
+cdef int check_for_training(LaneArray x, str name, int kind=*, int ndim=*) except -1
+cdef int check_array(LaneArray x, str name, int kind=*, int ndim=*) except -1
+cdef int check_shape(LaneArray x, tuple shape, str name) except -1
+cdef int check_same_lanes(LaneArray x, LaneArray y, object dtype, str name) except -1
+cdef int check_pair(tuple out) except -1
+cdef int check_status(int status) except -1

@@ -4,11 +4,9 @@
 cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free
-
 from libc.string cimport memset
 
 from minidl._ext.kernels cimport (
-    PIXELS_SLACK,
     gather_args,
     isa_count,
     isa_table,
@@ -51,7 +49,7 @@ def isa():
 
 def lanes(dtype):
     """Images side by side in one vector of this dtype."""
-    return tables[kind_of(np.dtype(dtype))].lanes
+    return tables[kind_of(np.dtype(dtype))].layout.lanes
 
 
 winograd_tile = 2
@@ -95,12 +93,12 @@ cdef size most_live_bytes = 0
 cdef size SPARE_BYTES = 16 << 20
 
 
-cdef void *take(size count) except NULL:
+cdef void *take_buffer(size count) except NULL:
     global waiting_bytes, live_bytes, most_live_bytes
     cdef void *memory = NULL
-    cdef list same = waiting.get(count)
-    if same:
-        memory = <void *><size_t>same.pop()
+    cdef list spare = waiting.get(count)
+    if spare:
+        memory = <void *><size_t>spare.pop()
         waiting_bytes -= count
     else:
         memory = pool_memory(<size_t>count)
@@ -111,26 +109,26 @@ cdef void *take(size count) except NULL:
     return memory
 
 
-cdef void give(void *memory, size count):
+cdef void return_buffer(void *memory, size count):
     global waiting_bytes, live_bytes
-    cdef list same
+    cdef list spare
     live_bytes -= count
     # All together never exceed the most that was in use by much: sizes of an earlier batch are let go. A step whose
     # buffers are of many sizes needs some more than the most, or it would free and allocate them anew each time.
     if live_bytes + waiting_bytes + count > most_live_bytes + most_live_bytes // 4 + SPARE_BYTES:
         release_memory()
-    same = waiting.get(count)
-    if same is None:
-        same = waiting[count] = []
-    same.append(<size_t>memory)
+    spare = waiting.get(count)
+    if spare is None:
+        spare = waiting[count] = []
+    spare.append(<size_t>memory)
     waiting_bytes += count
 
 
 def release_memory():
     """Give back the buffers that wait for reuse to the operating system."""
     global waiting_bytes, most_live_bytes
-    for same in waiting.values():
-        for address in same:
+    for spare in waiting.values():
+        for address in spare:
             free(<void *><size_t>address)
     waiting.clear()
     waiting_bytes = 0
@@ -142,19 +140,13 @@ def memory_in_use():
     return live_bytes, waiting_bytes
 
 
-cdef size most_plain(const kernel_table *table) noexcept:
-    """The most images that are faster plain than in lanes: half a block, more in networks without Winograd's form."""
-    return table.lanes // 2
-
-
 def batches(size n, size most, dtype):
-    """See contract."""
     cdef const kernel_table *table = tables[kind_of(np.dtype(dtype))]
-    cdef size lanes = table.lanes, step, rest
+    cdef size lanes = table.layout.lanes, step, rest
     step = most // lanes * lanes if most > lanes else most
     rest = n % step
     found = [step] * (n // step)
-    if rest > lanes and 0 < rest % lanes <= most_plain(table):
+    if rest > lanes and 0 < rest % lanes <= table.pixels.layout.most:
         found.append(rest // lanes * lanes)
         rest %= lanes
     if rest:
@@ -180,7 +172,7 @@ cdef int kind_of(dtype) except -1:
 cdef class LaneArray:
     """A batch in lanes, made by `enter` and `gather`: (blocks, *shape of one image, L), a block's images side by side.
 
-    For inference with few images it is plain instead, with one lane: image after image.
+    For inference with few images it stands image after image instead, with one lane: a pixel array.
 
     shape: (N, ...) as the batch would have in numpy; dtype: float32 or float64 (int32 for indices of maxima).
     """
@@ -190,7 +182,7 @@ cdef class LaneArray:
 
     def __dealloc__(self):
         if self.data != NULL and self.owner is None:
-            give(self.data, self.nbytes)
+            return_buffer(self.data, self.nbytes)
 
     def __init__(self):
         if self.data == NULL:
@@ -200,7 +192,7 @@ cdef class LaneArray:
         return self.n
 
     def __repr__(self):
-        lanes = self.table.lanes if self.table != NULL else 0
+        lanes = self.table.layout.lanes if self.table != NULL else 0
         return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={lanes})"
 
 
@@ -208,7 +200,7 @@ cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, objec
     """An array of `shape` in the layout of `table`; its values are not set."""
     cdef LaneArray a = LaneArray.__new__(LaneArray)
     cdef size itemsize = 1 if dtype is UINT8 else 4 if dtype is F32 or dtype is INT32 else 8
-    cdef size i, lanes = table.lanes
+    cdef size i, lanes = table.layout.lanes
     cdef double bytes_wanted
     if len(shape) < 1:
         raise ValueError("an array must have at least 1 dimension, its images")
@@ -227,40 +219,40 @@ cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, objec
     for i in range(1, a.ndim):
         a.F *= shape[i]
     a.count = (a.n + lanes - 1) // lanes * lanes * a.F
-    a.nbytes = (max(a.count, lanes) if lanes > 1 else a.count + PIXELS_SLACK) * itemsize
+    a.nbytes = (max(a.count, lanes) + table.layout.slack) * itemsize
     a.nbytes = (a.nbytes + 4095) // 4096 * 4096
-    a.data = take(a.nbytes)
+    a.data = take_buffer(a.nbytes)
     return a
 
 
-cdef LaneArray made_of(LaneArray x, tuple shape, object dtype):
+cdef LaneArray new_beside(LaneArray x, tuple shape, object dtype):
     """An array that is made from x, in its layout."""
     cdef LaneArray y = new_array(x.table, x.kind, shape, dtype)
     y.infer = x.infer
     return y
 
 
-cdef LaneArray like(LaneArray x):
-    return made_of(x, x.shape, x.dtype)
+cdef LaneArray new_like(LaneArray x):
+    return new_beside(x, x.shape, x.dtype)
 
 
-cdef LaneArray entering(int kind, tuple shape, bint infer):
-    """An array of floats for a batch that comes in: plain for inference with few images, else in lanes."""
+cdef LaneArray new_entering(int kind, tuple shape, bint infer):
+    """An array of floats for a batch that comes in: for inference in the layout that is fastest, else in lanes."""
     cdef const kernel_table *table = tables[kind]
-    cdef LaneArray y = new_array(
-        table.plain if infer and shape[0] <= most_plain(table) else table, kind, shape, F64 if kind else F32
-    )
+    if infer and shape[0] <= table.pixels.layout.most:
+        table = table.pixels
+    cdef LaneArray y = new_array(table, kind, shape, F64 if kind else F32)
     y.infer = infer
     return y
 
 
 cdef LaneArray in_lanes(LaneArray x):
-    """x, or a copy of it in lanes if it is plain."""
+    """x, or a copy of it in the layout that has every operation."""
     cdef gather_args args
     cdef LaneArray y
-    if x is None or x.table.lanes > 1:
+    if x is None or x.table == x.table.complete:
         return x
-    y = new_array(tables[x.kind], x.kind, x.shape, x.dtype)
+    y = new_array(x.table.complete, x.kind, x.shape, x.dtype)
     y.infer = x.infer
     memset(&args, 0, sizeof(args))
     args.n, args.C, args.area, args.kind, args.images, args.y = x.n, 1, x.F, 1 + x.kind, x.data, y.data
@@ -269,19 +261,23 @@ cdef LaneArray in_lanes(LaneArray x):
     return y
 
 
-cdef int ours(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
+cdef bint of_current_isa(LaneArray x) noexcept:
+    return x.table != NULL and x.table.complete == tables[x.kind]
+
+
+cdef int check_for_training(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
     """Check that x is an array of floats of the current instruction set, of the given kind and rank, for training."""
-    either(x, name, kind, ndim)
+    check_array(x, name, kind, ndim)
     if x.infer:
         raise ValueError(f"{name} was entered for inference, which has no backward pass")
     return 0
 
 
-cdef int either(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
-    """As `ours`, but x may be for inference, and plain then."""
+cdef int check_array(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
+    """As check_for_training, but x may be for inference, in any layout."""
     if x is None:
         raise TypeError(f"{name} must be a LaneArray, got None")
-    if x.table != tables[x.kind] and x.table != tables[x.kind].plain:
+    if not of_current_isa(x):
         raise ValueError(f"{name} is in the lanes of another instruction set: enter it again after use_isa")
     if x.dtype is not F32 and x.dtype is not F64:
         raise TypeError(f"{name} must be of float32 or float64, got {x.dtype}")
@@ -292,7 +288,7 @@ cdef int either(LaneArray x, str name, int kind=-1, int ndim=0) except -1:
     return 0
 
 
-cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1:
+cdef int check_same_lanes(LaneArray x, LaneArray y, object dtype, str name) except -1:
     """Check that x holds values of dtype, one for each value of y, in the same lanes."""
     if x is None:
         raise TypeError(f"{name} must be a LaneArray, got None")
@@ -300,16 +296,16 @@ cdef int beside(LaneArray x, LaneArray y, object dtype, str name) except -1:
         raise ValueError(f"{name} is in the lanes of another dtype or instruction set")
     if x.dtype is not dtype:
         raise TypeError(f"{name} must be of {dtype}, got {x.dtype}")
-    return same(x, y.shape, name)
+    return check_shape(x, y.shape, name)
 
 
-cdef int same(LaneArray x, tuple shape, str name) except -1:
+cdef int check_shape(LaneArray x, tuple shape, str name) except -1:
     if x.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, got {x.shape}")
     return 0
 
 
-cdef class Views:
+cdef class Buffers:
     """Buffers of the numpy arrays of one call; released with it."""
 
     def __cinit__(self):
@@ -320,7 +316,7 @@ cdef class Views:
         for i in range(self.used):
             PyBuffer_Release(&self.view[i])
 
-    cdef void *take(self, object a, str name, size count, char code, bint writable) except? NULL:
+    cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL:
         """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
         cdef Py_buffer *view = &self.view[self.used]
         try:
@@ -337,12 +333,21 @@ cdef class Views:
             raise ValueError(f"{name} must have {count} elements, got {view.len // view.itemsize}")
         return view.buf
 
+    cdef const size *labels(self, labels, str name, size n, size K) except? NULL:
+        """Pointer to n class numbers, each in [0, K)."""
+        cdef const size *label = <const size *>self.pointer(labels, name, n, c'l', False)
+        cdef size i
+        for i in range(n):
+            if label[i] < 0 or label[i] >= K:
+                raise ValueError(f"labels must lie in [0, {K}), got {label[i]}")
+        return label
 
-cdef char code_of(int kind) noexcept:
+
+cdef char format_of(int kind) noexcept:
     return c'd' if kind else c'f'
 
 
-cdef int done(int status) except -1:
+cdef int check_status(int status) except -1:
     if status:
         raise MemoryError("no memory for a kernel's scratch")
     return 0
@@ -357,7 +362,7 @@ cdef LaneArray reshaped(LaneArray x, tuple shape):
     return y
 
 
-cdef int pair_of(tuple out) except -1:
+cdef int check_pair(tuple out) except -1:
     if len(out) != 2:
         raise ValueError(f"out must have 2 arrays, got {len(out)}")
     return 0

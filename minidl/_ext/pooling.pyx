@@ -13,14 +13,14 @@ from minidl._ext.kernels cimport (
 )
 from minidl._ext.lanearray cimport (
     INT32,
+    Buffers,
     LaneArray,
-    Views,
-    beside,
-    done,
-    either,
-    made_of,
-    ours,
-    same,
+    check_array,
+    check_for_training,
+    check_same_lanes,
+    check_shape,
+    check_status,
+    new_beside,
 )
 
 from minidl._ext.layout import leave, reshape
@@ -68,85 +68,79 @@ cdef int pool_geometry(geometry *g, tuple shape, tuple kernel_size, tuple stride
 
 
 def maxpool2d_forward(LaneArray x, kernel_size, stride, padding):
-    """See contract."""
     cdef pool_forward_args args
     cdef LaneArray y, argmax
     cdef int status
-    either(x, "x")
+    check_array(x, "x")
     pool_geometry(&args.g, x.shape, kernel_size, stride, padding)
-    y = made_of(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
-    argmax = made_of(x, y.shape, INT32)
+    y = new_beside(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
+    argmax = new_beside(x, y.shape, INT32)
     args.x, args.y, args.argmax = x.data, y.data, <int32_t *>argmax.data
     with nogil:
         status = x.table.maxpool_forward(&args)
-    done(status)
+    check_status(status)
     return y, argmax
 
 
 def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, stride, padding):
-    """See contract."""
     cdef pool_backward_args args
     cdef LaneArray dx, moved
     cdef int status
-    cdef Views views
-    ours(dy, "dy")
+    cdef Buffers buffers
+    check_for_training(dy, "dy")
     pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
-    same(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
+    check_shape(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
     if argmax is not None and argmax.table != dy.table:
-        views = Views()
-        same(argmax, dy.shape, "argmax")
+        buffers = Buffers()
+        check_shape(argmax, dy.shape, "argmax")
         plain = leave(argmax)
-        moved = made_of(dy, dy.shape, INT32)
-        dy.table.enter_index(dy.n, dy.F, <int32_t *>views.take(plain, "argmax", dy.n * dy.F, c'i', False),
+        moved = new_beside(dy, dy.shape, INT32)
+        dy.table.enter_index(dy.n, dy.F, <int32_t *>buffers.pointer(plain, "argmax", dy.n * dy.F, c'i', False),
                              <int32_t *>moved.data)
         argmax = moved
-    beside(argmax, dy, INT32, "argmax")
-    dx = made_of(dy, tuple(x_shape), dy.dtype)
+    check_same_lanes(argmax, dy, INT32, "argmax")
+    dx = new_beside(dy, tuple(x_shape), dy.dtype)
     args.dy, args.argmax, args.dx = dy.data, <int32_t *>argmax.data, dx.data
     with nogil:
         status = dy.table.maxpool_backward(&args)
-    done(status)
+    check_status(status)
     return dx
 
 
 def avgpool2d_forward(LaneArray x, kernel_size, stride, padding):
-    """See contract."""
     cdef pool_forward_args args
     cdef LaneArray y
     cdef int status
-    either(x, "x")
+    check_array(x, "x")
     pool_geometry(&args.g, x.shape, kernel_size, stride, padding)
-    y = made_of(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
+    y = new_beside(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
     args.x, args.y, args.argmax = x.data, y.data, NULL
     with nogil:
         status = x.table.avgpool_forward(&args)
-    done(status)
+    check_status(status)
     return y
 
 
 def avgpool2d_backward(LaneArray dy, x_shape, kernel_size, stride, padding):
-    """See contract."""
     cdef pool_backward_args args
     cdef LaneArray dx
     cdef int status
-    ours(dy, "dy")
+    check_for_training(dy, "dy")
     pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
-    same(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
-    dx = made_of(dy, tuple(x_shape), dy.dtype)
+    check_shape(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
+    dx = new_beside(dy, tuple(x_shape), dy.dtype)
     args.dy, args.argmax, args.dx = dy.data, NULL, dx.data
     with nogil:
         status = dy.table.avgpool_backward(&args)
-    done(status)
+    check_status(status)
     return dx
 
 
 def global_avgpool_forward(LaneArray x):
-    """See contract."""
     return reshape(avgpool2d_forward(x, x.shape[2:], (1, 1), (0, 0)), (x.shape[1],))
 
 
 def global_avgpool_backward(LaneArray dy, x_shape):
-    """See contract."""
     return avgpool2d_backward(reshape(dy, (dy.F, 1, 1)), x_shape, tuple(x_shape[2:]), (1, 1), (0, 0))
 
 

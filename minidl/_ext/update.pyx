@@ -2,72 +2,67 @@
 """Optimiser updates of the native backend: what stands in lanes/update.h. See `minidl.kernels.contract`."""
 
 from minidl._ext.kernels cimport size
-from minidl._ext.lanearray cimport Views, code_of, done, kind_of, tables
+from minidl._ext.lanearray cimport Buffers, check_status, format_of, kind_of, tables
 
 
 def sgd_update(p, grad, velocity, double lr, double momentum, double weight_decay, nesterov=False, double scale=1.0):
-    """See contract."""
-    cdef Views views = Views()
+    cdef Buffers buffers = Buffers()
     cdef int kind = kind_of(p.dtype), nest = nesterov
-    cdef char c = code_of(kind)
+    cdef char c = format_of(kind)
     cdef size count = p.size
-    cdef void *to = views.take(p, "p", count, c, True)
-    cdef void *g = views.take(grad, "grad", count, c, False)
+    cdef void *to = buffers.pointer(p, "p", count, c, True)
+    cdef void *g = buffers.pointer(grad, "grad", count, c, False)
     cdef void *v = NULL
     if velocity is not None:
-        v = views.take(velocity, "velocity", count, c, True)
+        v = buffers.pointer(velocity, "velocity", count, c, True)
     with nogil:
         tables[kind].sgd(count, to, g, v, lr, momentum, weight_decay, nest, scale)
 
 
 def rmsprop_update(p, grad, square, double lr, double decay, double eps, double weight_decay, double scale=1.0):
-    """See contract."""
-    cdef Views views = Views()
+    cdef Buffers buffers = Buffers()
     cdef int kind = kind_of(p.dtype)
-    cdef char c = code_of(kind)
+    cdef char c = format_of(kind)
     cdef size count = p.size
-    cdef void *to = views.take(p, "p", count, c, True)
-    cdef void *g = views.take(grad, "grad", count, c, False)
-    cdef void *s = views.take(square, "square", count, c, True)
+    cdef void *to = buffers.pointer(p, "p", count, c, True)
+    cdef void *g = buffers.pointer(grad, "grad", count, c, False)
+    cdef void *s = buffers.pointer(square, "square", count, c, True)
     with nogil:
         tables[kind].rmsprop(count, to, g, s, lr, decay, eps, weight_decay, scale)
 
 
 def adam_update(p, grad, m, v, size step, double lr, double beta1, double beta2, double eps, double weight_decay,
                 decoupled=False, double scale=1.0):
-    """See contract."""
-    cdef Views views = Views()
+    cdef Buffers buffers = Buffers()
     cdef int kind = kind_of(p.dtype), apart = decoupled
-    cdef char c = code_of(kind)
+    cdef char c = format_of(kind)
     cdef size count = p.size
-    cdef void *to = views.take(p, "p", count, c, True)
-    cdef void *g = views.take(grad, "grad", count, c, False)
-    cdef void *m1 = views.take(m, "m", count, c, True)
-    cdef void *m2 = views.take(v, "v", count, c, True)
+    cdef void *to = buffers.pointer(p, "p", count, c, True)
+    cdef void *g = buffers.pointer(grad, "grad", count, c, False)
+    cdef void *m1 = buffers.pointer(m, "m", count, c, True)
+    cdef void *m2 = buffers.pointer(v, "v", count, c, True)
     with nogil:
         tables[kind].adam(count, to, g, m1, m2, step, lr, beta1, beta2, eps, weight_decay, apart, scale)
 
 
 def blend(a, b, double share):
-    """See contract."""
-    cdef Views views = Views()
+    cdef Buffers buffers = Buffers()
     cdef int kind = kind_of(a.dtype)
-    cdef char c = code_of(kind)
+    cdef char c = format_of(kind)
     cdef size count = a.size
-    cdef void *to = views.take(a, "a", count, c, True)
-    cdef void *other = views.take(b, "b", count, c, False)
+    cdef void *to = buffers.pointer(a, "a", count, c, True)
+    cdef void *other = buffers.pointer(b, "b", count, c, False)
     with nogil:
         tables[kind].blend(count, to, other, share)
 
 
 def sum_of_squares(a):
-    """See contract."""
-    cdef Views views = Views()
+    cdef Buffers buffers = Buffers()
     cdef int kind = kind_of(a.dtype), status
     cdef size count = a.size
-    cdef void *of = views.take(a, "a", count, code_of(kind), False)
+    cdef void *of = buffers.pointer(a, "a", count, format_of(kind), False)
     cdef double total = 0
     with nogil:
         status = tables[kind].sum_squares(count, of, &total)
-    done(status)
+    check_status(status)
     return total

@@ -14,7 +14,7 @@ from minidl.kernels import assemble
 name = "native"
 fuses = True
 
-_bound = "lanearray layout convolution pooling linear activation norm capsules loss update"
+_bound = "lanearray layout conv pooling linear activation norm row_norm dropout capsule loss update"
 assemble.collect(__name__, [*(f"minidl._ext.{module}" for module in _bound.split()), "minidl.kernels.im2col.matrix"])
 
 

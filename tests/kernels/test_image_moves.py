@@ -193,9 +193,10 @@ BAD = {
     "box turned over": (wrong(LEFT, 1), ValueError, "a box inside"),
     "box below": (wrong(BOTTOM, 5), ValueError, "a box inside"),
     "box beside": (wrong(RIGHT, 6), ValueError, "a box inside"),
-    "shift": (wrong(SOURCE, 2**31), ValueError, "a position within bounds"),
-    "shift back": (wrong(SOURCE + 1, -(2**31)), ValueError, "a position within bounds"),
-    "turn": (wrong(SOURCE + 4, 2**24, TURNED), ValueError, "a position within bounds"),
+    "shift": (wrong(SOURCE, image_moves.MOST_SHIFT), ValueError, "a position within bounds"),
+    "shift back": (wrong(SOURCE + 1, -image_moves.MOST_SHIFT), ValueError, "a position within bounds"),
+    "turn": (wrong(SOURCE + 4, image_moves.MOST_TURN, TURNED), ValueError, "a position within bounds"),
+    "constant": (wrong(SOURCE + 2, image_moves.MOST_OFFSET, TURNED), ValueError, "a position within bounds"),
     "offset": (wrong(SOURCE + 5, -(2**62), TURNED), ValueError, "a position within bounds"),
 }
 

@@ -499,7 +499,14 @@ def test_arrays_are_made_by_the_backend_alone():
         lanearray.LaneArray()
     empty = lanearray.LaneArray.__new__(lanearray.LaneArray)
     assert repr(empty) == "LaneArray(shape=None, dtype=None, lanes=0)"
-    for use in (native.leave, native.relu_forward, lambda a: native.add(a, a), lambda a: native.add(lanes(2, 3), a)):
+    for use in (
+        native.leave,
+        native.relu_forward,
+        lambda a: native.add(a, a),
+        lambda a: native.add(lanes(2, 3), a),
+        lambda a: native.dropout_forward(a, 0.5, 1),
+        lambda a: native.squash_forward(a, 1),
+    ):
         with pytest.raises(ValueError, match="another instruction set"):
             use(empty)
     with pytest.raises(ValueError, match="saved is in the lanes of another"):

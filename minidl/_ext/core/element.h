@@ -49,7 +49,7 @@ INLINE V hyperbolic_tangent(V x) {
     return (V)((VI)(-m / (2 + m)) | ((VI)x & sign));
 }
 
-/* The terms of Q below, as in minidl/kernels/im2col/gelu.py, where their origin is told. */
+/* The terms of Q below, as in minidl/kernels/im2col/activation.py, where their origin is told. */
 #ifdef T_IS_DOUBLE
 static const T normal_terms[] = {
     1.8882128260393786e-1, 1.5197416049297307e-1,  9.678435018555665e-2,    4.6630464489909153e-2,
@@ -79,8 +79,13 @@ INLINE V normal(V x, V *e) {
     return choose(x > 0, 1 - tail, tail);
 }
 
+INLINE V gelu_slope(V x) {
+    V e, phi = normal(x, &e);
+    return phi + at_least(at_most(x, FAR), -FAR) * e * (T)0.398942280401432678; /* 1 / sqrt(2 pi) */
+}
+
 typedef struct {
-    int which;
+    element which;
     size count;
     T parameter;
     const T *a, *b;
@@ -89,41 +94,47 @@ typedef struct {
 
 enum { CHUNK = 2048 }; /* vectors a task */
 
-INLINE V element_value(int which, V x, T p) {
+/* In these switches a missing activation is an error: -Wswitch. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wswitch"
+
+/* y of x. */
+INLINE V element_value(element which, V x, T p) {
     V unused;
     switch (which) {
     case ELEMENT_RELU: return relu(x);
     case ELEMENT_SIGMOID: return sigmoid(x);
+    case ELEMENT_TANH: return hyperbolic_tangent(x);
     case ELEMENT_LEAKY: return choose(x > 0, x, x * p);
     case ELEMENT_ELU: return choose(x > 0, x, p * exp_series(x, 0));
     case ELEMENT_GELU: return at_least(x, -FAR) * normal(x, &unused);
-    default: return hyperbolic_tangent(x);
     }
+    __builtin_unreachable();
 }
 
-/* dx from dy and y; of gelu y is the forward's x. */
-INLINE V element_slope(int which, V dy, V y, T p) {
-    V e, phi;
+/* dx of dy and y; of gelu y is the forward's x. */
+INLINE V element_slope(element which, V dy, V y, T p) {
     switch (which) {
     case ELEMENT_RELU: return (V)((VI)dy & (y > 0));
     case ELEMENT_SIGMOID: return dy * y * (1 - y);
+    case ELEMENT_TANH: return dy * (1 - y * y);
     case ELEMENT_LEAKY: return choose(y > 0, dy, dy * p);
     case ELEMENT_ELU: return choose(y > 0, dy, dy * (y + p));
-    case ELEMENT_GELU:
-        phi = normal(y, &e);
-        return dy * (phi + at_least(at_most(y, FAR), -FAR) * e * (T)0.398942280401432678); /* 1 / sqrt(2 pi) */
-    default: return dy * (1 - y * y);
+    case ELEMENT_GELU: return dy * gelu_slope(y);
     }
+    __builtin_unreachable();
 }
 
+#pragma GCC diagnostic pop
+
 /* Each with `which` known when it is compiled. */
-INLINE void value_loop(const element_job *job, ptrdiff_t task, int which) {
+INLINE void value_loop(const element_job *job, ptrdiff_t task, element which) {
     size end = smaller(job->count, (task + 1) * CHUNK * L);
     T p = job->parameter;
     for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, element_value(which, load(job->a + i), p));
 }
 
-INLINE void slope_loop(const element_job *job, ptrdiff_t task, int which) {
+INLINE void slope_loop(const element_job *job, ptrdiff_t task, element which) {
     size end = smaller(job->count, (task + 1) * CHUNK * L);
     T p = job->parameter;
     for (size i = task * CHUNK * L; i < end; i += L)
@@ -139,44 +150,37 @@ static int add_task(void *context, ptrdiff_t task) {
 
 static int element_forward_task(void *context, ptrdiff_t task) {
     const element_job *job = context;
-    switch (job->which) {
-    case ELEMENT_RELU: value_loop(job, task, ELEMENT_RELU); break;
-    case ELEMENT_SIGMOID: value_loop(job, task, ELEMENT_SIGMOID); break;
-    case ELEMENT_LEAKY: value_loop(job, task, ELEMENT_LEAKY); break;
-    case ELEMENT_ELU: value_loop(job, task, ELEMENT_ELU); break;
-    case ELEMENT_GELU: value_loop(job, task, ELEMENT_GELU); break;
-    default: value_loop(job, task, ELEMENT_TANH);
-    }
+#define CASE(name) \
+    case name: value_loop(job, task, name); break;
+    switch (job->which) { ELEMENTS(CASE) }
+#undef CASE
     return 0;
 }
 
 static int element_backward_task(void *context, ptrdiff_t task) {
     const element_job *job = context;
-    switch (job->which) {
-    case ELEMENT_RELU: slope_loop(job, task, ELEMENT_RELU); break;
-    case ELEMENT_SIGMOID: slope_loop(job, task, ELEMENT_SIGMOID); break;
-    case ELEMENT_LEAKY: slope_loop(job, task, ELEMENT_LEAKY); break;
-    case ELEMENT_ELU: slope_loop(job, task, ELEMENT_ELU); break;
-    case ELEMENT_GELU: slope_loop(job, task, ELEMENT_GELU); break;
-    default: slope_loop(job, task, ELEMENT_TANH);
-    }
+#define CASE(name) \
+    case name: slope_loop(job, task, name); break;
+    switch (job->which) { ELEMENTS(CASE) }
+#undef CASE
     return 0;
 }
 
-static int element_run(pool_task task, int which, double parameter, size count, const void *a, const void *b, void *y) {
+static int element_run(pool_task task, element which, double parameter, size count, const void *a, const void *b,
+                       void *y) {
     element_job job = {which, count, (T)parameter, a, b, y};
     return pool_run(task, &job, ceil_div(count, CHUNK * L), 1);
 }
 
 static int add(size count, const void *a, const void *b, void *y) {
-    return element_run(add_task, 0, 0, count, a, b, y);
+    return element_run(add_task, (element)0, 0, count, a, b, y);
 }
 
-static int element_forward(int which, double parameter, size count, const void *x, void *y) {
+static int element_forward(element which, double parameter, size count, const void *x, void *y) {
     return element_run(element_forward_task, which, parameter, count, x, x, y);
 }
 
-static int element_backward(int which, double parameter, size count, const void *dy, const void *y, void *dx) {
+static int element_backward(element which, double parameter, size count, const void *dy, const void *y, void *dx) {
     return element_run(element_backward_task, which, parameter, count, dy, y, dx);
 }
 

@@ -3,10 +3,10 @@
 
    Lane arrays are (blocks, C, H, W, L): L images side by side, block after block; `n` images in all, so that the last
    block may have empty lanes. What stands in the empty lanes of an activation is finite but otherwise unspecified; in
-   the empty lanes of a gradient stand zeros. A plain array is (n, C, H, W), followed by PIXELS_SLACK elements of no
-   meaning; the table for plain arrays has the operations of inference alone, and they ignore `code`. Pointers are
-   aligned to the vector size for these arrays, to the element for parameters. Functions return 0, or -1 if there was no
-   memory; the binding has checked all sizes. */
+   the empty lanes of a gradient stand zeros. A pixel array is (n, C, H, W), followed by PIXELS_SLACK elements of no
+   meaning; its table has the operations of inference alone, and they ignore `code`. Pointers are aligned to the vector
+   size for these arrays, to the element for parameters. Functions return 0, or -1 if there was no memory; the binding
+   has checked all sizes. */
 #ifndef MINIDL_CORE_KERNELS_H
 #define MINIDL_CORE_KERNELS_H
 
@@ -111,12 +111,16 @@ typedef struct {
     void *dx, *dgamma, *dbeta;
 } row_norm_backward_args;
 
-/* What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of ELEMENT_GELU takes x for
-   y. */
-enum { ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU };
+/* Every activation. What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of
+   ELEMENT_GELU takes x for y. */
+#define ELEMENTS(DO) \
+    DO(ELEMENT_RELU) DO(ELEMENT_SIGMOID) DO(ELEMENT_TANH) DO(ELEMENT_LEAKY) DO(ELEMENT_ELU) DO(ELEMENT_GELU)
 
-/* Softmax cross-entropy. labels, or else target (n, K) of T. Also counts the rows whose first maximum is the target's.
- */
+#define ELEMENT_COMMA(name) name,
+typedef enum { ELEMENTS(ELEMENT_COMMA) } element;
+#undef ELEMENT_COMMA
+
+/* Softmax cross-entropy. labels, or else target (n, K) of T. Counts the rows whose first maximum is the target's. */
 typedef struct {
     size n, K;
     const void *logits, *target;
@@ -143,9 +147,8 @@ typedef struct {
     void *du, *dw;
 } capsules_backward_args;
 
-/* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]; index NULL: rows start, start + 1, ... kind: 0
-   uint8, 1 float, 2 double. scale NULL: a plain copy. moves (n, columns): as in moves.h, with images of area H x W, or
-   NULL. */
+/* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]. index NULL: image n; scale NULL: a plain copy.
+   kind: 0 uint8, 1 float, 2 double. moves (n, columns): as below, with images of area H x W, or NULL. */
 typedef struct {
     size n, C, area;
     const void *images;
@@ -157,10 +160,28 @@ typedef struct {
     void *y;
 } gather_args;
 
+/* Columns of a row of moves, and the numbers in one that shifts or turns: see minidl/kernels/image_moves.py. */
+enum { MOVE_FLIP, MOVE_REFLECT, MOVE_TOP, MOVE_LEFT, MOVE_BOTTOM, MOVE_RIGHT, MOVE_SOURCE };
+enum { MOVE_SHIFTED = MOVE_SOURCE + 2, MOVE_TURNED = MOVE_SOURCE + 6 };
+
+/* Shifts, factors and constants of a row are smaller than this, so that positions fit in 64 bits. */
+#define MOVE_MOST_SHIFT ((size)1 << 31)
+#define MOVE_MOST_TURN ((size)1 << 24)
+#define MOVE_MOST_OFFSET ((size)1 << 48)
+
+/* How the arrays of a table stand in memory. */
+typedef struct {
+    const char *name;
+    size lanes; /* images side by side: memory is of whole blocks of so many */
+    size slack; /* elements of no meaning behind the last block */
+    size most;  /* images up to which this layout is the fastest for inference; 0: any number */
+} array_layout;
+
 typedef struct kernel_table {
-    size lanes; /* 1: for plain arrays */
+    array_layout layout;
     const char *isa;
-    const struct kernel_table *plain; /* the table for plain arrays; NULL in itself */
+    const struct kernel_table *complete; /* of the layout that has every operation; itself, if that is this one */
+    const struct kernel_table *pixels;   /* for few images */
     int (*gather)(const gather_args *);
     int (*leave)(size n, size F, const void *x, void *y);             /* lanes -> (n, F) */
     int (*enter_index)(size n, size F, const int32_t *x, int32_t *y); /* (n, F) -> lanes */
@@ -178,8 +199,8 @@ typedef struct kernel_table {
     int (*norm_backward)(const norm_backward_args *);
     int (*row_norm_forward)(const row_norm_forward_args *);
     int (*row_norm_backward)(const row_norm_backward_args *);
-    int (*element_forward)(int which, double parameter, size count, const void *x, void *y);
-    int (*element_backward)(int which, double parameter, size count, const void *dy, const void *y, void *dx);
+    int (*element_forward)(element which, double parameter, size count, const void *x, void *y);
+    int (*element_backward)(element which, double parameter, size count, const void *dy, const void *y, void *dx);
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(softmax_args *);
     int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);

@@ -1,5 +1,4 @@
-/* Images of a data set moved on their way into a batch: see minidl/kernels/image_moves.py for what a row of moves says.
- */
+/* Images of a data set moved on their way into a batch: minidl/kernels/image_moves.py tells what a move says. */
 #ifndef MINIDL_CORE_MOVES_H
 #define MINIDL_CORE_MOVES_H
 
@@ -10,12 +9,10 @@
 #include "sizes.h"
 #include "vector.h"
 
-enum { FLIP, REFLECT, TOP, LEFT, BOTTOM, RIGHT, SOURCE, SHIFTED = SOURCE + 2, TURNED = SOURCE + 6 };
-
 enum { MOVED_VALUES = 64 * L }; /* values of each image a task, in whole rows */
 
 INLINE size moved_rows(const gather_args *a) { return smaller(a->H, ceil_div(MOVED_VALUES, a->W)); }
-INLINE int moved_kind(const gather_args *a) { return a->columns == SHIFTED ? a->kind : IS_FLOAT ? 1 : 2; }
+INLINE int moved_kind(const gather_args *a) { return a->columns == MOVE_SHIFTED ? a->kind : IS_FLOAT ? 1 : 2; }
 INLINE size kind_bytes(int kind) { return kind == 0 ? 1 : kind == 1 ? 4 : 8; }
 
 /* The index in [0, size) of a position on a line that is mirrored at its outermost elements. */
@@ -27,10 +24,22 @@ INLINE size reflected(size i, size count) {
     return i < count ? i : period - i;
 }
 
+/* Pixels [from, to) of a shifted row, which lie outside of the image: its mirror or zeros. */
+INLINE void outside_pixels(const uint8_t *restrict row, size W, size dx, int reflect, int flip, size unit, size from,
+                           size to, uint8_t *restrict out) {
+    for (size w = from; w < to; w++) {
+        uint8_t *at = out + (flip ? W - 1 - w : w) * unit;
+        if (reflect) memcpy(at, row + reflected(w + dx, W) * unit, (size_t)unit);
+        else memset(at, 0, (size_t)unit);
+    }
+}
+
 /* A row of W elements of `unit` bytes, shifted by dx and flipped. */
 INLINE void shift_row(const uint8_t *restrict row, size W, size dx, int reflect, int flip, size unit,
                       uint8_t *restrict out) {
-    size from = smaller(W, larger(0, -dx)), to = larger(from, smaller(W, W - dx)); /* of the row before it is flipped */
+    size from = smaller(W, larger(0, -dx)),
+         to = larger(from, smaller(W, W - dx)); /* what the image gives, before the flip */
+    outside_pixels(row, W, dx, reflect, flip, unit, 0, from, out);
     if (from < to) {
         const uint8_t *in = row + (from + dx) * unit;
         if (!flip) memcpy(out + from * unit, in, (size_t)((to - from) * unit));
@@ -38,25 +47,22 @@ INLINE void shift_row(const uint8_t *restrict row, size W, size dx, int reflect,
             for (size i = 0; i < to - from; i++)
                 memcpy(out + (W - to + i) * unit, in + (to - from - 1 - i) * unit, (size_t)unit);
     }
-    for (size w = from ? 0 : to; w < W; w = w + 1 == from ? to : w + 1) {
-        uint8_t *at = out + (flip ? W - 1 - w : w) * unit;
-        if (reflect) memcpy(at, row + reflected(w + dx, W) * unit, (size_t)unit);
-        else memset(at, 0, (size_t)unit);
-    }
+    outside_pixels(row, W, dx, reflect, flip, unit, to, W, out);
 }
 
 INLINE void shift_rows(const uint8_t *plane, const gather_args *a, const size *move, size h0, size h1, size unit,
                        uint8_t *out) {
     for (size h = h0; h < h1; h++, out += a->W * unit) {
-        size from = h + move[SOURCE];
+        size from = h + move[MOVE_SOURCE];
         if (from < 0 || from >= a->H) {
-            if (!move[REFLECT]) {
+            if (!move[MOVE_REFLECT]) {
                 memset(out, 0, (size_t)(a->W * unit));
                 continue;
             }
             from = reflected(from, a->H);
         }
-        shift_row(plane + from * a->W * unit, a->W, move[SOURCE + 1], (int)move[REFLECT], (int)move[FLIP], unit, out);
+        shift_row(plane + from * a->W * unit, a->W, move[MOVE_SOURCE + 1], (int)move[MOVE_REFLECT],
+                  (int)move[MOVE_FLIP], unit, out);
     }
 }
 
@@ -72,11 +78,12 @@ INLINE double pixel(const void *plane, int kind, size H, size W, size h, size w,
 }
 
 INLINE void turn_rows(const void *plane, int kind, const gather_args *a, const size *move, size h0, size h1, T *out) {
-    size H = a->H, W = a->W, reflect = move[REFLECT];
-    const size *map = move + SOURCE;
+    size H = a->H, W = a->W, reflect = move[MOVE_REFLECT];
+    const size *map = move + MOVE_SOURCE;
     for (size h = h0; h < h1; h++) {
-        size v = move[FLIP] ? W - 1 : 0, y = map[0] * h + map[1] * v + map[2], x = map[3] * h + map[4] * v + map[5];
-        size dy = move[FLIP] ? -map[1] : map[1], dx = move[FLIP] ? -map[4] : map[4];
+        size v = move[MOVE_FLIP] ? W - 1 : 0, y = map[0] * h + map[1] * v + map[2],
+             x = map[3] * h + map[4] * v + map[5];
+        size dy = move[MOVE_FLIP] ? -map[1] : map[1], dx = move[MOVE_FLIP] ? -map[4] : map[4];
         for (size w = 0; w < W; w++, y += dy, x += dx, out++) {
             size row = y >> 16, column = x >> 16, at = row * W + column;
             int low = (int)(y >> 8 & 255), right = (int)(x >> 8 & 255);
@@ -106,7 +113,7 @@ static void moved_values(const gather_args *a, size n, size c, size h0, size h1,
     const size *move = a->moves + n * a->columns;
     const uint8_t *plane =
         (const uint8_t *)a->images + ((a->index ? a->index[n] : n) * a->C + c) * a->area * kind_bytes(a->kind);
-    switch (a->kind + (a->columns == SHIFTED ? 0 : 3)) {
+    switch (a->kind + (a->columns == MOVE_SHIFTED ? 0 : 3)) {
     case 0: shift_rows(plane, a, move, h0, h1, 1, out); break;
     case 1: shift_rows(plane, a, move, h0, h1, 4, out); break;
     case 2: shift_rows(plane, a, move, h0, h1, 8, out); break;
@@ -116,12 +123,11 @@ static void moved_values(const gather_args *a, size n, size c, size h0, size h1,
     }
 }
 
-/* Zeros where the image's move cuts rows [h0, h1) of a channel, which stand at y, `lanes` elements from pixel to pixel.
- */
+/* Zeros where the image's move cuts rows [h0, h1) of a channel, which stand at y, pixels `lanes` elements apart. */
 INLINE void cut_rows(const gather_args *a, size n, size h0, size h1, size lanes, T *y) {
     const size *move = a->moves + n * a->columns;
-    for (size h = larger(h0, move[TOP]); h < smaller(h1, move[BOTTOM]); h++)
-        for (size w = move[LEFT]; w < move[RIGHT]; w++) y[((h - h0) * a->W + w) * lanes] = 0;
+    for (size h = larger(h0, move[MOVE_TOP]); h < smaller(h1, move[MOVE_BOTTOM]); h++)
+        for (size w = move[MOVE_LEFT]; w < move[MOVE_RIGHT]; w++) y[((h - h0) * a->W + w) * lanes] = 0;
 }
 
 #endif

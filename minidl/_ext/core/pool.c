@@ -67,7 +67,7 @@ static void take_tasks(int thread) {
     }
 }
 
-/* ---- where a worker wakes ----------------------------------------------------------------------------------------- */
+/* ---- where a worker wakes ---------------------------------------------------------------------------------------- */
 
 /* A halted processor of a virtual machine may not look idle to Linux, which then wakes the worker on the processor of
    the caller: there it waits until the caller's time is up, for milliseconds. So the caller takes its own processor
@@ -109,7 +109,7 @@ static void keep_sleepers_off_this_processor(void) {}
 static void fall_asleep(worker_place *place) { place->asleep = 1; }
 #endif
 
-/* ---- jobs --------------------------------------------------------------------------------------------------------- */
+/* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
 /* Wait until a job other than `seen` is open, join it, return its generation. */
 static uint64_t join_job(int index, uint64_t seen) {
@@ -215,7 +215,7 @@ void pool_set_threads(int threads) { atomic_store(&wanted, threads < 1 ? 1 : thr
 
 int pool_get_threads(void) { return atomic_load(&wanted); }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 enum { PAGE = 4096, LARGE_PAGE = 1 << 21 };
 
@@ -228,7 +228,7 @@ void *pool_memory(size_t bytes) {
     return memory;
 }
 
-/* ---- scratch ------------------------------------------------------------------------------------------------------ */
+/* ---- scratch ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     void *memory[2];

@@ -2,8 +2,7 @@
 
    acc[i][j] = sum over k of a[k, i] * x_j[k]: M scalars a, broadcast, times P vectors x. For a convolution the scalars
    are weights of M output channels and the vectors P pixels of L images; for a linear layer the vectors are L images
-   each. The sum runs over `runs` pieces of `run` vectors: piece r starts offset[r] behind x_j and a_piece * r behind a.
-   */
+   each. The sum is over `runs` pieces of `run` vectors, piece r from offset[r] behind x_j and a_piece * r behind a. */
 #ifndef MINIDL_CORE_TILE_H
 #define MINIDL_CORE_TILE_H
 
@@ -131,18 +130,17 @@ INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T 
     }
 }
 
+#if VBYTES == 64
+#define TILE_POOL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+#else
+#define TILE_POOL_SIZES(DO) DO(1) DO(2) DO(3)
+#endif
+
 static void tile_pool(int M, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to, int kind, T *y,
                       uint8_t *code) {
 #define CASE(m) \
     case m: tile_pooled(m, walk, a, x, to, kind, y, code); break;
-    switch (M) {
-        CASE(1)
-        CASE(2)
-        CASE(3)
-#if VBYTES == 64
-            CASE(4) CASE(5) CASE(6)
-#endif
-    }
+    switch (M) { TILE_POOL_SIZES(CASE) }
 #undef CASE
 }
 

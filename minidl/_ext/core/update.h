@@ -1,4 +1,5 @@
-/* Optimiser steps over plain arrays, in loops that the compiler vectorises. Formulas: minidl/kernels/contract.py. */
+/* Optimiser steps over parameters as numpy stores them, in loops that the compiler vectorises. Formulas:
+   minidl/kernels/contract.py. */
 #ifndef MINIDL_CORE_UPDATE_H
 #define MINIDL_CORE_UPDATE_H
 
@@ -8,131 +9,153 @@
 #include "sizes.h"
 #include "vector.h"
 
+enum { UPDATE_CHUNK = 16384 }; /* elements a task */
+
+static int update_run(pool_task task, void *job, size count) {
+    return pool_run(task, job, ceil_div(count, UPDATE_CHUNK), count > 2 * UPDATE_CHUNK);
+}
+
 typedef struct {
     size count;
-    T *p, *s1, *s2; /* parameter, state */
+    T *p, *velocity; /* velocity NULL: without momentum */
     const T *grad;
-    T lr, c1, c2, decay, scale, eps, m_factor, v_factor; /* factors: the bias corrections of Adam's moments */
-    int flag;
-} update_job;
-
-enum { UPDATE_CHUNK = 16384 };
+    T lr, momentum, decay, scale;
+    int nesterov;
+} sgd_job;
 
 static int sgd_task(void *context, ptrdiff_t task) {
-    const update_job j = *(const update_job *)context;
+    const sgd_job j = *(const sgd_job *)context;
     size from = task * UPDATE_CHUNK, to = smaller(j.count, from + UPDATE_CHUNK);
-    T *restrict p = j.p, *restrict v = j.s1;
+    T *restrict p = j.p, *restrict v = j.velocity;
     const T *restrict grad = j.grad;
     if (!v) {
         for (size i = from; i < to; i++) p[i] -= j.lr * (j.scale * grad[i] + j.decay * p[i]);
-    } else if (!j.flag) {
+    } else if (!j.nesterov) {
         for (size i = from; i < to; i++) {
-            v[i] = j.c1 * v[i] + (j.scale * grad[i] + j.decay * p[i]);
+            v[i] = j.momentum * v[i] + (j.scale * grad[i] + j.decay * p[i]);
             p[i] -= j.lr * v[i];
         }
     } else {
         for (size i = from; i < to; i++) {
             T g = j.scale * grad[i] + j.decay * p[i];
-            v[i] = j.c1 * v[i] + g;
-            p[i] -= j.lr * (g + j.c1 * v[i]);
+            v[i] = j.momentum * v[i] + g;
+            p[i] -= j.lr * (g + j.momentum * v[i]);
         }
     }
     return 0;
 }
 
+static int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
+               int nesterov, double scale) {
+    sgd_job job = {.count = count,
+                   .p = p,
+                   .velocity = velocity,
+                   .grad = grad,
+                   .lr = (T)lr,
+                   .momentum = (T)momentum,
+                   .decay = (T)decay,
+                   .scale = (T)scale,
+                   .nesterov = nesterov};
+    return update_run(sgd_task, &job, count);
+}
+
+INLINE T root(T x) { return (T)(IS_FLOAT ? sqrtf((float)x) : sqrt((double)x)); }
+
+typedef struct {
+    size count;
+    T *p, *square; /* square: the running mean of g^2 */
+    const T *grad;
+    T lr, rho, eps, decay, scale;
+} rmsprop_job;
+
 static int rmsprop_task(void *context, ptrdiff_t task) {
-    const update_job j = *(const update_job *)context;
+    const rmsprop_job j = *(const rmsprop_job *)context;
     size from = task * UPDATE_CHUNK, to = smaller(j.count, from + UPDATE_CHUNK);
-    T *restrict p = j.p, *restrict s = j.s1;
+    T *restrict p = j.p, *restrict s = j.square;
     const T *restrict grad = j.grad;
     for (size i = from; i < to; i++) {
         T g = j.scale * grad[i] + j.decay * p[i];
-        s[i] = j.c1 * s[i] + (1 - j.c1) * g * g;
-        p[i] -= j.lr * g / ((T)(IS_FLOAT ? sqrtf((float)s[i]) : sqrt((double)s[i])) + j.eps);
+        s[i] = j.rho * s[i] + (1 - j.rho) * g * g;
+        p[i] -= j.lr * g / (root(s[i]) + j.eps);
     }
     return 0;
-}
-
-static int adam_task(void *context, ptrdiff_t task) {
-    const update_job j = *(const update_job *)context;
-    size from = task * UPDATE_CHUNK, to = smaller(j.count, from + UPDATE_CHUNK);
-    T *restrict p = j.p, *restrict m = j.s1, *restrict v = j.s2;
-    const T *restrict grad = j.grad;
-    T coupled = j.flag ? 0 : j.decay, shrink = j.flag ? 1 - j.lr * j.decay : 1;
-    for (size i = from; i < to; i++) {
-        T g = j.scale * grad[i] + coupled * p[i];
-        m[i] = j.c1 * m[i] + (1 - j.c1) * g;
-        v[i] = j.c2 * v[i] + (1 - j.c2) * g * g;
-        T root = (T)(IS_FLOAT ? sqrtf((float)(v[i] * j.v_factor)) : sqrt((double)(v[i] * j.v_factor)));
-        p[i] = shrink * p[i] - j.lr * (m[i] * j.m_factor) / (root + j.eps);
-    }
-    return 0;
-}
-
-static int update_run(pool_task task, update_job *job) {
-    return pool_run(task, job, ceil_div(job->count, UPDATE_CHUNK), job->count > 2 * UPDATE_CHUNK);
-}
-
-static int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
-               int nesterov, double scale) {
-    update_job job = {.count = count,
-                      .p = p,
-                      .grad = grad,
-                      .s1 = velocity,
-                      .lr = (T)lr,
-                      .c1 = (T)momentum,
-                      .decay = (T)decay,
-                      .scale = (T)scale,
-                      .flag = nesterov};
-    return update_run(sgd_task, &job);
 }
 
 static int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,
                    double scale) {
-    update_job job = {.count = count,
-                      .p = p,
-                      .grad = grad,
-                      .s1 = square,
-                      .lr = (T)lr,
-                      .c1 = (T)rho,
-                      .eps = (T)eps,
-                      .decay = (T)decay,
-                      .scale = (T)scale};
-    return update_run(rmsprop_task, &job);
+    rmsprop_job job = {.count = count,
+                       .p = p,
+                       .square = square,
+                       .grad = grad,
+                       .lr = (T)lr,
+                       .rho = (T)rho,
+                       .eps = (T)eps,
+                       .decay = (T)decay,
+                       .scale = (T)scale};
+    return update_run(rmsprop_task, &job, count);
+}
+
+typedef struct {
+    size count;
+    T *p, *m, *v; /* m, v: the running means of g and g^2 */
+    const T *grad;
+    T lr, beta1, beta2, m_factor, v_factor; /* factors: the bias corrections of the means */
+    T eps, coupled, shrink, scale; /* coupled: the decay that goes through the means; shrink: of p, what decay leaves */
+} adam_job;
+
+static int adam_task(void *context, ptrdiff_t task) {
+    const adam_job j = *(const adam_job *)context;
+    size from = task * UPDATE_CHUNK, to = smaller(j.count, from + UPDATE_CHUNK);
+    T *restrict p = j.p, *restrict m = j.m, *restrict v = j.v;
+    const T *restrict grad = j.grad;
+    for (size i = from; i < to; i++) {
+        T g = j.scale * grad[i] + j.coupled * p[i];
+        m[i] = j.beta1 * m[i] + (1 - j.beta1) * g;
+        v[i] = j.beta2 * v[i] + (1 - j.beta2) * g * g;
+        p[i] = j.shrink * p[i] - j.lr * (m[i] * j.m_factor) / (root(v[i] * j.v_factor) + j.eps);
+    }
+    return 0;
 }
 
 static int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1,
                 double beta2, double eps, double decay, int decoupled, double scale) {
-    update_job job = {.count = count,
-                      .p = p,
-                      .grad = grad,
-                      .s1 = m,
-                      .s2 = v,
-                      .lr = (T)lr,
-                      .c1 = (T)beta1,
-                      .c2 = (T)beta2,
-                      .m_factor = (T)(1 / (1 - pow(beta1, (double)step))),
-                      .v_factor = (T)(1 / (1 - pow(beta2, (double)step))),
-                      .eps = (T)eps,
-                      .decay = (T)decay,
-                      .scale = (T)scale,
-                      .flag = decoupled};
-    return update_run(adam_task, &job);
+    adam_job job = {.count = count,
+                    .p = p,
+                    .m = m,
+                    .v = v,
+                    .grad = grad,
+                    .lr = (T)lr,
+                    .beta1 = (T)beta1,
+                    .beta2 = (T)beta2,
+                    .m_factor = (T)(1 / (1 - pow(beta1, (double)step))),
+                    .v_factor = (T)(1 / (1 - pow(beta2, (double)step))),
+                    .eps = (T)eps,
+                    .coupled = decoupled ? 0 : (T)decay,
+                    .shrink = decoupled ? 1 - (T)lr * (T)decay : 1,
+                    .scale = (T)scale};
+    return update_run(adam_task, &job, count);
 }
 
 /* a += share * (b - a), for running averages. */
+typedef struct {
+    size count;
+    T *a;
+    const T *b;
+    T share;
+} blend_job;
+
 static int blend_task(void *context, ptrdiff_t task) {
-    const update_job j = *(const update_job *)context;
+    const blend_job j = *(const blend_job *)context;
     size from = task * UPDATE_CHUNK, to = smaller(j.count, from + UPDATE_CHUNK);
-    T *restrict a = j.p;
-    const T *restrict b = j.grad;
-    for (size i = from; i < to; i++) a[i] += j.c1 * (b[i] - a[i]);
+    T *restrict a = j.a;
+    const T *restrict b = j.b;
+    for (size i = from; i < to; i++) a[i] += j.share * (b[i] - a[i]);
     return 0;
 }
 
 static int blend(size count, void *a, const void *b, double share) {
-    update_job job = {.count = count, .p = a, .grad = b, .c1 = (T)share};
-    return update_run(blend_task, &job);
+    blend_job job = {.count = count, .a = a, .b = b, .share = (T)share};
+    return update_run(blend_task, &job, count);
 }
 
 typedef double D8 __attribute__((vector_size(8 * sizeof(double))));

@@ -30,9 +30,14 @@
 #define NAME "baseline"
 #endif
 
+/* Half a block; more in networks without Winograd's form. */
+enum { PIXELS_MOST = L / 2 };
+
 static const kernel_table pixels_table = {
-    .lanes = 1,
+    .layout = {.name = "pixels", .lanes = 1, .slack = PIXELS_SLACK, .most = PIXELS_MOST},
     .isa = NAME,
+    .complete = &TABLE,
+    .pixels = &pixels_table,
     .gather = pixels_gather,
     .leave = pixels_leave,
     .leave_index = pixels_leave_index,
@@ -47,9 +52,10 @@ static const kernel_table pixels_table = {
 };
 
 const kernel_table TABLE = {
-    .lanes = L,
+    .layout = {.name = "images in lanes", .lanes = L},
     .isa = NAME,
-    .plain = &pixels_table,
+    .complete = &TABLE,
+    .pixels = &pixels_table,
     .gather = gather,
     .leave = leave,
     .enter_index = enter_index,
@@ -64,15 +70,6 @@ const kernel_table TABLE = {
     .avgpool_forward = avgpool_forward,
     .avgpool_backward = avgpool_backward,
     .norm_forward = norm_forward,
-    .squash_forward = squash_forward,
-    .squash_backward = squash_backward,
-    .capsules_forward = capsules_forward,
-    .capsules_backward = capsules_backward,
-    .capsule_length_forward = capsule_length_forward,
-    .capsule_length_backward = capsule_length_backward,
-    .capsule_mask = capsule_mask,
-    .margin = margin,
-    .squared_error = squared_error,
     .norm_backward = norm_backward,
     .row_norm_forward = row_norm_forward,
     .row_norm_backward = row_norm_backward,
@@ -81,6 +78,15 @@ const kernel_table TABLE = {
     .dropout = dropout,
     .softmax = softmax,
     .mse = mse,
+    .margin = margin,
+    .squared_error = squared_error,
+    .squash_forward = squash_forward,
+    .squash_backward = squash_backward,
+    .capsules_forward = capsules_forward,
+    .capsules_backward = capsules_backward,
+    .capsule_length_forward = capsule_length_forward,
+    .capsule_length_backward = capsule_length_backward,
+    .capsule_mask = capsule_mask,
     .sgd = sgd,
     .rmsprop = rmsprop,
     .adam = adam,

@@ -1,5 +1,4 @@
-/* The gradient of routing.h, through all passes. Two halves: a task is a block, then a few capsules of the whole batch.
- */
+/* The gradient of routing.h, through all passes. First a task is a block, then a few capsules of the whole batch. */
 #ifndef MINIDL_LANES_ROUTING_BACK_H
 #define MINIDL_LANES_ROUTING_BACK_H
 

@@ -2,8 +2,7 @@
 
    The rows that a band of outputs needs are copied with their padding, and with a stride parted into its phases, so
    that output pixel p of the flattened copy reads p + offset[tap] for every tap: a row's end runs on into the next row,
-   and what is computed between them is thrown away. The sums go to a buffer, from there through relu and pooling to y.
-   */
+   and what is computed between them is thrown away. The sums go to a buffer, then through relu and pooling to y. */
 #ifndef MINIDL_PIXELS_CONV_H
 #define MINIDL_PIXELS_CONV_H
 
@@ -137,7 +136,8 @@ static int pixels_conv(const conv_forward_args *a) {
     /* Copy and buffer of a band stay in the second cache, and every thread gets a band; no sum depends on the bands. */
     size work = g.n * g.O * rows * columns * (a->pool ? 4 : 1) * C * g.KH * g.KW / L;
     pixels_phases p = phases_of(&g, rows * (a->pool ? 2 : 1), columns * (a->pool ? 2 : 1));
-    double bytes = (double)(C * p.phases_h * p.phases_w + g.O / g.G) * (double)(p.rows * p.pitch) * sizeof(T);
+    size channels = C * p.phases_h * p.phases_w + g.O / g.G;
+    double bytes = (double)channels * (double)(p.rows * p.pitch) * sizeof(T);
     size tasks = work > PARALLEL_FROM ? ceil_div(pool_get_threads(), g.n * g.G) : 1;
     pixels_conv_job job = {.a = a, .rows = rows, .columns = columns};
     job.bands = smaller(rows, larger(tasks, (size)(bytes / BAND_BYTES) + 1));

@@ -10,6 +10,19 @@
 #include "../core/pool.h"
 #include "../core/vector.h"
 
+/* y = x scale + shift of one kind of values. */
+static void scale_values(const void *x, int kind, size count, T scale, T shift, T *y) {
+    const uint8_t *bytes = x;
+    const float *floats = x;
+    const double *doubles = x;
+    if (kind == 0)
+        for (size i = 0; i < count; i++) y[i] = (T)bytes[i] * scale + shift;
+    else if (kind == 1)
+        for (size i = 0; i < count; i++) y[i] = (T)floats[i] * scale + shift;
+    else
+        for (size i = 0; i < count; i++) y[i] = (T)doubles[i] * scale + shift;
+}
+
 static int pixels_gather(const gather_args *a) {
     size F = a->C * a->area;
     int kind = a->moves ? moved_kind(a) : a->kind;
@@ -26,15 +39,7 @@ static int pixels_gather(const gather_args *a) {
             T scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
             const void *x = moved ? moved : (const uint8_t *)a->images + at * kind_bytes(kind);
             if (moved) moved_values(a, n, c, 0, a->H, moved);
-#define SCALE(type) \
-    for (size i = 0; i < a->area; i++) y[i] = (T)((const type *)x)[i] * scale + shift; \
-    break
-            switch (kind) {
-            case 0: SCALE(uint8_t);
-            case 1: SCALE(float);
-            default: SCALE(double);
-            }
-#undef SCALE
+            scale_values(x, kind, a->area, scale, shift, y);
             if (moved) cut_rows(a, n, 0, a->H, 1, y);
         }
     }

@@ -12,8 +12,7 @@
 
 enum { DOT_M = 8, DOT_P = VBYTES == 64 ? 4 : 2, DOT_ROWS = 32 /* of w, a task */ };
 
-/* The last count elements before `end`, in the upper lanes of a vector that is read from before them where it can be.
- */
+/* The last count elements before `end`, in the upper lanes of a vector; read from before them where it can be. */
 INLINE V load_last(const T *end, size count, size whole) {
     V v = {0};
     if (whole) return (V)((VI)loadu(end - L) & ~lanes_below(L - count));

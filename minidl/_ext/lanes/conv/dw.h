@@ -12,25 +12,33 @@
 #include "../../core/kernels.h"
 #include "../../core/pool.h"
 #include "../../core/sizes.h"
-#include "../../core/tile.h"
 #include "../../core/vector.h"
 #include "../source.h"
 #include "gradient_tile.h"
 #include "shares.h"
-#include "winograd_dw.h"
-#include "winograd_dw2d.h"
 
 enum { BAND_PIXELS = 64 }; /* more where a tile has fewer channels */
 
 typedef struct {
     const conv_backward_args *a;
     row_source source;
-    size o_chunks, c_chunks;              /* of each group */
-    size blocks_each, rows_each, columns; /* of a band: blocks, rows of dy; columns of the padded copy of x */
-    size row_bands, bands, shares;
-    T *dw, *db; /* of the first share; db is O values, or NULL */
+    grad_deal deal;
+    grad_bands bands;
+    size columns; /* of the padded copy of x */
+    T *dw, *db;   /* of the first share; db is O values, or NULL */
     size share_step;
-} conv_dw_job;
+} direct_dw_job;
+
+/* What a task works on: its channels, the copies of a band, and its sums. */
+typedef struct {
+    grad_part part;
+    size taps, K;          /* of a channel of x; of all, with one more for db */
+    size channel, x_block; /* from one channel of the copy of x to the next, from one block to the next */
+    size dy_block;         /* likewise of dy; 0 where dy is read where it stands */
+    size *offset;          /* K: from the start of a block's copy of x */
+    grad_row *row;         /* of a band */
+    T *x, *dy, *dw, *db;   /* db NULL: another task sums it */
+} direct_dw_chunk;
 
 /* Rows [h0, h1) of one channel, padded to columns [-PW, columns - PW). */
 static void pad_channel(const geometry *g, const T *x, size h0, size h1, size columns, T *dst) {
@@ -46,112 +54,121 @@ static void pad_channel(const geometry *g, const T *x, size h0, size h1, size co
     }
 }
 
-static int conv_dw_task(void *context, ptrdiff_t task) {
-    const conv_dw_job *job = context;
-    const conv_backward_args *a = job->a;
-    const geometry g = a->g;
-    size Cg = g.C / g.G, Og = g.O / g.G, blocks = blocks_of(g.n), taps = g.KH * g.KW;
-    grad_part part = grad_part_of(task, g.G, job->o_chunks, job->c_chunks);
-    size share = part.share, group = part.group;
-    size c0 = tile_start(Cg, job->c_chunks, part.c_chunk), C = tile_start(Cg, job->c_chunks, part.c_chunk + 1) - c0;
-    size o0 = tile_start(Og, job->o_chunks, part.o_chunk), O = tile_start(Og, job->o_chunks, part.o_chunk + 1) - o0;
-    o0 += group * Og;
-    int with_db = job->db && part.c_chunk == 0;
-    size K = C * taps + with_db, columns = job->columns;
-    int copies = source_copies(&job->source);
+/* Memory and offsets of a task, and its sums at zero. */
+static int direct_dw_begin(const direct_dw_job *job, ptrdiff_t task, direct_dw_chunk *k) {
+    const geometry g = job->a->g;
+    const grad_part p = k->part = grad_part_of(&job->deal, task);
+    size Cg = g.C / g.G, o0 = p.group * (g.O / g.G) + p.o0, blocks = job->bands.blocks_each,
+         rows = job->bands.rows_each;
+    int with_db = job->db && p.c0 == 0;
+    k->taps = g.KH * g.KW;
+    k->K = p.C * k->taps + with_db;
+    k->channel = ((rows - 1) * g.SH + (g.KH - 1) * g.DH + 1) * job->columns * L;
+    k->x_block = (p.C + with_db) * k->channel;
+    k->dy_block = source_copies(&job->source) ? p.O * rows * g.OW * L : 0;
+    size floats = blocks * (k->x_block + k->dy_block);
+    k->x = pool_scratch(SCRATCH_TASK, (size_t)(floats * (size)sizeof(T)) + (size_t)k->K * sizeof(size) +
+                                          (size_t)(blocks * rows) * sizeof(grad_row));
+    if (!k->x) return -1;
+    k->dy = k->x + blocks * k->x_block;
+    k->offset = (size *)(k->x + floats);
+    k->row = (grad_row *)(k->offset + k->K);
+    for (size c = 0, at = 0; c < p.C; c++)
+        for (size kh = 0; kh < g.KH; kh++)
+            for (size kw = 0; kw < g.KW; kw++)
+                k->offset[at++] = c * k->channel + (kh * g.DH * job->columns + kw * g.DW) * L;
+    k->dw = job->dw + p.share * job->share_step + (o0 * Cg + p.c0) * k->taps;
+    for (size o = 0; o < p.O; o++) memset(k->dw + o * Cg * k->taps, 0, (size_t)(p.C * k->taps) * sizeof(T));
+    k->db = with_db ? job->db + p.share * job->share_step + o0 : NULL;
+    if (!with_db) return 0;
+    k->offset[p.C * k->taps] = p.C * k->channel;
+    memset(k->db, 0, (size_t)p.O * sizeof(T));
+    for (size b = 0; b < blocks; b++) fill_ones(k->x + b * k->x_block + p.C * k->channel, k->channel / L);
+    return 0;
+}
 
-    size high = (job->rows_each - 1) * g.SH + (g.KH - 1) * g.DH + 1, channel = high * columns * L;
-    size x_block = (C + with_db) * channel, dy_block = copies ? O * job->rows_each * g.OW * L : 0;
-    size floats = job->blocks_each * (x_block + dy_block);
-    T *x_copy = pool_scratch(SCRATCH_TASK, (size_t)(floats * (size)sizeof(T)) + (size_t)K * sizeof(size) +
-                                               (size_t)(job->blocks_each * job->rows_each) * sizeof(grad_row));
-    if (!x_copy) return -1;
-    T *dy_copy = x_copy + job->blocks_each * x_block;
-    size *offset = (size *)(x_copy + floats);
-    grad_row *row = (grad_row *)(offset + K);
-    for (size k = 0; k < C * taps; k++)
-        offset[k] = k / taps * channel + (k / g.KW % g.KH * g.DH * columns + k % g.KW * g.DW) * L;
-    if (with_db) offset[C * taps] = C * channel;
+/* The rows of x that block b of a band needs, with their padding, zeros in empty lanes. */
+static void direct_dw_copy_x(const direct_dw_job *job, const direct_dw_chunk *k, const grad_band *at, size b) {
+    const geometry g = job->a->g;
+    size h0 = at->r0 * g.SH - g.PH, h1 = h0 + (at->r1 - at->r0 - 1) * g.SH + (g.KH - 1) * g.DH + 1;
+    size first = b * g.C + k->part.group * (g.C / g.G) + k->part.c0;
+    T *out = k->x + (b - at->b0) * k->x_block;
+    for (size c = 0; c < k->part.C; c++)
+        pad_channel(&g, (const T *)job->a->x + (first + c) * g.H * g.W * L, h0, h1, job->columns, out + c * k->channel);
+    if (b == job->bands.blocks - 1 && g.n % L) mask_lanes(out, k->part.C * k->channel / L, lanes_below(g.n % L));
+}
 
-    T *dw = job->dw + share * job->share_step + (o0 * Cg + c0) * taps,
-      *db = with_db ? job->db + share * job->share_step + o0 : NULL;
-    for (size o = 0; o < O; o++) memset(dw + o * Cg * taps, 0, (size_t)(C * taps) * sizeof(T));
-    if (with_db) memset(db, 0, (size_t)O * sizeof(T));
-    if (with_db)
-        for (size b = 0; b < job->blocks_each; b++)
-            for (size i = 0; i < channel; i += L) store(x_copy + b * x_block + C * channel + i, splat(1));
-    for (size band = share * job->bands / job->shares; band < (share + 1) * job->bands / job->shares; band++) {
-        size b0 = band / job->row_bands * job->blocks_each, b1 = smaller(blocks, b0 + job->blocks_each);
-        size r0 = band % job->row_bands * job->rows_each, r1 = smaller(g.OH, r0 + job->rows_each);
-        size rows = 0, h0 = r0 * g.SH - g.PH;
-        for (size b = b0; b < b1; b++) {
-            T *xb = x_copy + (b - b0) * x_block, *dyb = dy_copy + (b - b0) * dy_block;
-            for (size c = 0; c < C; c++) {
-                const T *x = (const T *)a->x + ((b * g.C + group * Cg + c0 + c) * g.H) * g.W * L;
-                size h1 = h0 + (r1 - r0 - 1) * g.SH + (g.KH - 1) * g.DH + 1;
-                pad_channel(&g, x, h0, h1, columns, xb + c * channel);
-            }
-            if (b == blocks - 1 && g.n % L) mask_lanes(xb, C * channel / L, lanes_below(g.n % L));
-            for (size r = r0; r < r1; r++, rows++) {
-                row[rows].x = xb + (r - r0) * g.SH * columns * L;
-                row[rows].dy =
-                    copies ? dyb + (r - r0) * g.OW * L : (const T *)a->dy + ((b * g.O + o0) * g.OH + r) * g.OW * L;
-                if (!copies) continue;
-                for (size o = 0; o < O; o++)
-                    source_row(&job->source, b, o0 + o, r, dyb + (o * job->rows_each + r - r0) * g.OW * L);
-            }
+/* Where the tile finds the rows of block b: dy where it stands, or made in a copy. */
+static void direct_dw_find_rows(const direct_dw_job *job, const direct_dw_chunk *k, const grad_band *at, size b) {
+    const geometry g = job->a->g;
+    size rows = at->r1 - at->r0, o0 = k->part.group * (g.O / g.G) + k->part.o0;
+    const T *x = k->x + (b - at->b0) * k->x_block;
+    T *copy = k->dy + (b - at->b0) * k->dy_block;
+    grad_row *row = k->row + (b - at->b0) * rows;
+    for (size r = 0; r < rows; r++) {
+        row[r].x = x + r * g.SH * job->columns * L;
+        row[r].dy =
+            k->dy_block ? copy + r * g.OW * L : (const T *)job->a->dy + ((b * g.O + o0) * g.OH + at->r0 + r) * g.OW * L;
+        if (!k->dy_block) continue;
+        for (size o = 0; o < k->part.O; o++)
+            source_row(&job->source, b, o0 + o, at->r0 + r, copy + (o * job->bands.rows_each + r) * g.OW * L);
+    }
+}
+
+static int direct_dw_task(void *context, ptrdiff_t task) {
+    const direct_dw_job *job = context;
+    const geometry g = job->a->g;
+    direct_dw_chunk k;
+    if (direct_dw_begin(job, task, &k)) return -1;
+    size dy_channel = (k.dy_block ? job->bands.rows_each : g.OH) * g.OW * L, real = k.part.C * k.taps;
+    size band = share_start(&job->bands, k.part.share, job->deal.shares);
+    size end = share_start(&job->bands, k.part.share + 1, job->deal.shares);
+    for (; band < end; band++) {
+        grad_band at = band_at(&job->bands, band);
+        for (size b = at.b0; b < at.b1; b++) {
+            direct_dw_copy_x(job, &k, &at, b);
+            direct_dw_find_rows(job, &k, &at, b);
         }
-        size dy_channel = (copies ? job->rows_each : g.OH) * g.OW * L;
-        grad_tiles(rows, row, g.OW, dy_channel, g.SW * L, O, K, C * taps, offset, dw, Cg * taps, db);
+        grad_tiles((at.b1 - at.b0) * (at.r1 - at.r0), k.row, g.OW, dy_channel, g.SW * L, k.part.O, k.K, real, k.offset,
+                   k.dw, g.C / g.G * k.taps, k.db);
     }
     return 0;
 }
 
-static int conv_dw(const conv_backward_args *a, const row_source *source) {
+static int direct_dw(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), Cg = g.C / g.G, Og = g.O / g.G, taps = g.KH * g.KW;
-    if (!g.O || !Cg) return 0;
-    if (blocks && rows_of_three(&g)) {
-        size direct = 3 * g.KH * g.OH * g.OW * Og * Cg, along_rows = winograd_dw_cost(&g);
-        size m = a->winograd == 4 && winograd_dw2d_cost(&g, 4) < winograd_dw2d_cost(&g, 2) ? 4 : 2;
-        if (g.KH == 3 && winograd_dw2d_cost(&g, m) < smaller(direct, along_rows)) return winograd_dw2d(a, source, m);
-        if (along_rows < direct) return winograd_dw(a, source);
-    }
-    size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps;
+    size columns = (g.OW - 1) * g.SW + (g.KW - 1) * g.DW + 1, weights = g.O * Cg * taps, step = weights + g.O;
     /* A band: enough pixels to make the sums over lanes rare, few enough to keep a tile's rows of dy in the first
        cache; several blocks where one has fewer. */
     size pixels = BAND_PIXELS * GRAD_M / smaller(GRAD_M, Og);
-    size rows_each = smaller(g.OH, ceil_div(pixels, g.OW)), row_bands = ceil_div(g.OH, rows_each);
-    size blocks_each = smaller(larger(blocks, 1), ceil_div(pixels, rows_each * g.OW));
-    size bands = ceil_div(blocks, blocks_each) * row_bands, step = weights + g.O;
-    size shares = grad_shares(bands, step * (size)sizeof(T));
+    grad_bands bands = {.blocks = blocks, .rows = g.OH, .rows_each = smaller(g.OH, ceil_div(pixels, g.OW))};
+    bands.blocks_each = smaller(larger(blocks, 1), ceil_div(pixels, bands.rows_each * g.OW));
+    grad_deal deal = {.groups = g.G, .C = Cg, .O = Og};
+    deal.shares = grad_shares(band_count(&bands), step * (size)sizeof(T));
     /* At least a tile's width of input channels for each task, which shares no copy of x with another. */
-    size c_chunks = smaller(smaller(Cg, larger(1, Cg * taps / (2 * GRAD_P))), ceil_div(GRAD_TASKS, g.G * shares));
-    size o_chunks = smaller(ceil_div(Og, GRAD_M), ceil_div(GRAD_TASKS, g.G * shares * c_chunks));
-    T *partial = shares > 1 ? pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T)) : NULL;
-    if (shares > 1 && !partial) return -1;
-    conv_dw_job job = {
+    size tasks = ceil_div(GRAD_TASKS, g.G * deal.shares);
+    deal.c_chunks = smaller(smaller(Cg, larger(1, Cg * taps / (2 * GRAD_P))), tasks);
+    deal.o_chunks = smaller(ceil_div(Og, GRAD_M), ceil_div(GRAD_TASKS, g.G * deal.shares * deal.c_chunks));
+    T *partial = deal.shares > 1 ? pool_scratch(SCRATCH_CALL, (size_t)(deal.shares * step) * sizeof(T)) : NULL;
+    if (deal.shares > 1 && !partial) return -1;
+    direct_dw_job job = {
         .a = a,
         .source = *source,
-        .o_chunks = o_chunks,
-        .c_chunks = c_chunks,
-        .blocks_each = blocks_each,
-        .rows_each = rows_each,
-        .columns = columns,
-        .row_bands = row_bands,
+        .deal = deal,
         .bands = bands,
-        .shares = shares,
+        .columns = columns,
         .dw = partial ? partial : a->dw,
         .db = !a->db    ? NULL
               : partial ? partial + weights
                         : a->db,
         .share_step = step,
     };
-    if (pool_run(conv_dw_task, &job, g.G * o_chunks * c_chunks * shares, bands * pixels * weights > PARALLEL_FROM))
-        return -1;
+    size work = band_count(&bands) * pixels * weights;
+    if (pool_run(direct_dw_task, &job, grad_tasks(&deal), work > PARALLEL_FROM)) return -1;
     if (!partial) return 0;
-    if (reduce(partial, a->dw, weights, shares, step)) return -1;
-    return a->db ? reduce(partial + weights, a->db, g.O, shares, step) : 0;
+    if (reduce(partial, a->dw, weights, deal.shares, step)) return -1;
+    return a->db ? reduce(partial + weights, a->db, g.O, deal.shares, step) : 0;
 }
 
 #endif

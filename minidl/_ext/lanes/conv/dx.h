@@ -16,7 +16,6 @@
 #include "../source.h"
 #include "../sweep.h"
 #include "window.h"
-#include "winograd.h"
 
 typedef struct {
     size taps, *k, *place; /* taps of a phase; q + place is the oh that one meets, and rises */
@@ -37,7 +36,7 @@ typedef struct {
     size bands, w0, w1; /* columns of dy that are packed */
     phase_taps *high, *wide;
     const T **weights; /* packed, by (phase, phase, group) */
-} conv_dx_job;
+} direct_dx_job;
 
 /* The rows q0..q1 of a phase that lie in [i0, i1), and the range of dy that their taps reach. */
 INLINE void phase_range(size i0, size i1, size P, size S, size phase, const phase_taps *p, size *q0, size *q1,
@@ -50,8 +49,8 @@ INLINE void phase_range(size i0, size i1, size P, size S, size phase, const phas
     }
 }
 
-static int conv_dx_task(void *context, ptrdiff_t task) {
-    const conv_dx_job *job = context;
+static int direct_dx_task(void *context, ptrdiff_t task) {
+    const direct_dx_job *job = context;
     const geometry g = job->a->g;
     size band = task % job->bands, group = task / job->bands % g.G, block = task / job->bands / g.G;
     size i0 = band * g.H / job->bands, i1 = (band + 1) * g.H / job->bands;
@@ -61,13 +60,12 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
     if (h1 < h0) h0 = h1 = 0;
     int copies = source_copies(&job->source), in_place = !copies && window_in_place(R, C, g.DW);
     if (in_place) columns = g.OW;
-    size row_bytes = copies ? PACK_CHANNELS * g.OW * VBYTES : 0;
-    size packed_bytes = in_place ? 0 : (h1 - h0) * columns * R * VBYTES;
-    size offsets = g.KH * g.KW, bytes = packed_bytes + row_bytes + offsets * (size)sizeof(size) + 2 * VBYTES;
-    size *offset = pool_scratch(SCRATCH_TASK, (size_t)bytes);
+    size row_values = copies ? PACK_CHANNELS * g.OW * L : 0, offsets = g.KH * g.KW;
+    size values = row_values + (in_place ? 0 : (h1 - h0) * columns * R * L);
+    size *offset = pool_scratch(SCRATCH_TASK, (size_t)values * sizeof(T) + (size_t)offsets * sizeof(size) + 2 * VBYTES);
     if (!offset) return -1;
     T *rows = (T *)(((uintptr_t)(offset + offsets) + VBYTES - 1) & ~(uintptr_t)(VBYTES - 1));
-    T *packed = rows + row_bytes / sizeof(T);
+    T *packed = rows + row_values;
     if (!in_place) pack_pixels(&job->source, block, group * R, R, h0, h1, job->w0, job->w1, rows, packed);
     const T *dy = in_place ? (const T *)job->source.x + (block * g.O + group) * g.OH * g.OW * L
                            : packed - (h0 * columns + job->w0) * R * L; /* pixel (0, 0) */
@@ -111,29 +109,9 @@ static int conv_dx_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
-static int conv_dx(const conv_backward_args *a, const row_source *source) {
+static int direct_dx(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), C = g.C / g.G, R = g.O / g.G, weights = g.O * C * g.KH * g.KW;
-    if (!blocks || !g.C || !g.H || !g.W) return 0;
-    winograd_size tile = winograd_choice(&g, R, C, g.H, g.W, a->winograd);
-    if (tile.rows) {
-        winograd_job job = {.source = *source,
-                            .n = g.n,
-                            .groups = g.G,
-                            .R = R,
-                            .M = C,
-                            .H = g.H,
-                            .W = g.W,
-                            .top = 2 - g.PH,
-                            .left = 2 - g.PW,
-                            .w_m = 9,
-                            .w_r = C * 9,
-                            .w = a->w,
-                            .turned = 1,
-                            .y = a->dx,
-                            .m = tile};
-        return winograd(&job);
-    }
     size words = 2 * (g.SH * g.KH + g.SW * g.KW) + g.KH * g.KW;
     size bytes = (g.SH + g.SW) * sizeof(phase_taps) + words * sizeof(size) + g.SH * g.SW * g.G * sizeof(T *);
     T *packed = pool_scratch(SCRATCH_CALL, (size_t)(weights * (size)sizeof(T) + 64 + bytes));
@@ -168,9 +146,9 @@ static int conv_dx(const conv_backward_args *a, const row_source *source) {
     }
     size in_bytes = ceil_div(g.H, g.SH) * (w1 - w0) * R * VBYTES;
     size bands = smaller(ceil_div(g.H, g.SH), larger(ceil_div(32, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
-    conv_dx_job job = {a, *source, bands, w0, w1, high, wide, weight};
+    direct_dx_job job = {a, *source, bands, w0, w1, high, wide, weight};
     size work = blocks * C * g.OH * g.OW * g.O * g.KH * g.KW;
-    return pool_run(conv_dx_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);
+    return pool_run(direct_dx_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);
 }
 
 #endif

@@ -12,7 +12,6 @@
 #include "../source.h"
 #include "../sweep.h"
 #include "window.h"
-#include "winograd.h"
 
 typedef struct {
     const conv_forward_args *a;
@@ -22,10 +21,10 @@ typedef struct {
     int in_place;
     sweep_plan plan;
     window_axis high, wide;
-} conv_forward_job;
+} direct_forward_job;
 
-static int conv_forward_task(void *context, ptrdiff_t task) {
-    const conv_forward_job *job = context;
+static int direct_forward_task(void *context, ptrdiff_t task) {
+    const direct_forward_job *job = context;
     const conv_forward_args *a = job->a;
     const geometry g = a->g;
     size band = task % job->bands, group = task / job->bands % g.G, block = task / job->bands / g.G;
@@ -43,44 +42,21 @@ static int conv_forward_task(void *context, ptrdiff_t task) {
         return 0;
     }
     size w0 = -g.PW, w1 = (scale * job->columns - 1) * g.SW - g.PW + (g.KW - 1) * g.DW + 1;
-    size row_bytes = source_copies(&job->source) ? PACK_CHANNELS * g.W * VBYTES : 0;
-    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)((h1 - h0) * (w1 - w0) * C * VBYTES + row_bytes));
+    size row_values = source_copies(&job->source) ? PACK_CHANNELS * g.W * L : 0;
+    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)((h1 - h0) * (w1 - w0) * C * L + row_values) * sizeof(T));
     if (!scratch) return -1;
-    T *packed = scratch + row_bytes / sizeof(T);
+    T *packed = scratch + row_values;
     pack_pixels(&job->source, block, group * C, C, h0, h1, w0, w1, scratch, packed);
     if (a->pool) sweep(&plan, packed, (T *)a->y + out, a->code ? a->code + out : NULL);
     else sweep_window(&plan, &job->high, &job->wide, C, r0, r1, 0, job->columns, packed, (T *)a->y + out);
     return 0;
 }
 
-static int conv_forward(const conv_forward_args *a) {
+static int direct_forward(const conv_forward_args *a) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), C = g.C / g.G, M = g.O / g.G;
     size rows = a->pool ? g.OH / 2 : g.OH, columns = a->pool ? g.OW / 2 : g.OW;
-    if (!blocks || !rows || !columns || !g.O) return 0;
     row_source source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W};
-    winograd_size tile = winograd_choice(&g, C, M, g.OH, g.OW, a->winograd);
-    if (tile.rows) {
-        winograd_job job = {.source = source,
-                            .n = g.n,
-                            .groups = g.G,
-                            .R = C,
-                            .M = M,
-                            .H = g.OH,
-                            .W = g.OW,
-                            .top = g.PH,
-                            .left = g.PW,
-                            .w_m = C * 9,
-                            .w_r = 9,
-                            .w = a->w,
-                            .bias = a->b,
-                            .relu = a->relu,
-                            .pool = a->pool,
-                            .y = a->y,
-                            .code = a->code,
-                            .m = tile};
-        return winograd(&job);
-    }
     size taps = g.KH * g.KW, weights = g.O * C * taps;
     size words = 2 * taps + g.KH + g.KW;
     T *scratch = pool_scratch(SCRATCH_CALL, (size_t)weights * sizeof(T) + (size_t)words * sizeof(size) + 64);
@@ -112,7 +88,7 @@ static int conv_forward(const conv_forward_args *a) {
     }
     size in_bytes = (rows * (a->pool ? 2 : 1) * g.SH + g.KH * g.DH) * row * C * VBYTES;
     size bands = smaller(rows, larger(ceil_div(32, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));
-    conv_forward_job job = {
+    direct_forward_job job = {
         .a = a,
         .source = source,
         .bands = bands,
@@ -139,7 +115,7 @@ static int conv_forward(const conv_forward_args *a) {
                  .pool = a->pool},
     };
     size work = blocks * g.O * rows * columns * (a->pool ? 4 : 1) * C * taps;
-    return pool_run(conv_forward_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);
+    return pool_run(direct_forward_task, &job, blocks * g.G * bands, work > PARALLEL_FROM);
 }
 
 #endif

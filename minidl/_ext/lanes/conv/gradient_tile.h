@@ -70,8 +70,12 @@ INLINE void mask_lanes(T *x, size vectors, VI mask) {
     for (size i = 0; i < vectors; i++) store(x + i * L, (V)((VI)load(x + i * L) & mask));
 }
 
-/* sums[m * sums_row + k] += sum over rows and their `length` vectors of dy_m * x_k; columns from `real` on go to db[m].
- */
+/* The input channel whose weight gradient is db: all ones, empty lanes too, where dy is zero. */
+INLINE void fill_ones(T *x, size vectors) {
+    for (size i = 0; i < vectors; i++) store(x + i * L, splat(1));
+}
+
+/* sums[m * sums_row + k] += sum over rows and their `length` vectors of dy_m * x_k; columns k >= real go to db[m]. */
 static void grad_tiles(size rows, const grad_row *row, size length, size dy_channel, size x_step, size O, size K,
                        size real, const size *offset, T *sums, size sums_row, T *db) {
     T part[GRAD_SUMS];

@@ -3,13 +3,10 @@
 
    y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of mh + 2 by mw + 2 pixels (Lavin and Gray 2016, "Fast
    algorithms for convolutional neural networks"), summed over input channels before the last transform. The products
-   are (mh + 2) (mw + 2) small matrix products by the register tile of tile.h. The input gradient is the same with the
-   kernel turned by 180 degrees and transposed. F(2x2) is as exact as a direct sum, F(2x4) nearly; F(4x4) loses about a
-   digit, so it runs only where it is asked for. */
+   are (mh + 2) (mw + 2) small matrix products by the register tile of tile.h. F(2x2) is as exact as a direct sum,
+   F(2x4) nearly; F(4x4) loses about a digit, so it runs only where it is asked for. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_H
 #define MINIDL_LANES_CONV_WINOGRAD_H
-
-#include <stdint.h>
 
 #include "../../core/kernels.h"
 #include "../../core/pool.h"
@@ -19,89 +16,7 @@
 #include "../../core/window.h"
 #include "../source.h"
 #include "winograd_tile.h"
-
-typedef struct {
-    size rows, columns; /* of a tile's outputs: 2 x 2, 2 x 4 or 4 x 4 */
-} winograd_size;
-
-/* Vector operations for one map, counted: products, transforms of the input, transforms of the output. */
-INLINE size winograd_cost(winograd_size m, size R, size M, size H, size W) {
-    size tiles = ceil_div(H, m.rows) * ceil_div(W, m.columns), area = (m.rows + 2) * (m.columns + 2);
-    size in = area == 16 ? 64 : area == 24 ? 124 : 228, out = area == 16 ? 48 : area == 24 ? 84 : 140;
-    return tiles * (area * M * R + in * R + out * M);
-}
-
-/* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
-enum { WINOGRAD_WIDE_CHANNELS = 256 };
-
-/* The tile that costs least, at most `rows` high; {0, 0} where the direct sum over R channels costs less. */
-static winograd_size winograd_choice(const geometry *g, size R, size M, size H, size W, size rows) {
-    static const winograd_size sizes[] = {{2, 2}, {2, 4}, {4, 4}};
-    winograd_size best = {0, 0};
-    if (g->KH != 3 || !rows_of_three(g)) return best;
-    size least = 8 * H * W * M * R;
-    for (int i = 0; i < 3; i++) {
-        size cost = winograd_cost(sizes[i], R, M, H, W);
-        if (sizes[i].rows > rows || cost >= least) continue;
-        if (rows == 2 && sizes[i].columns == 4 && R > WINOGRAD_WIDE_CHANNELS) continue;
-        best = sizes[i];
-        least = cost;
-    }
-    return best;
-}
-
-/* One convolution in this form. R, M: channels summed over and made, of each group. w[m, r, kh, kw] stands at w + m *
-   w_m + r * w_r, turned by 180 degrees if `turned`. The first tile's corner is input pixel (-top, -left). */
-typedef struct {
-    row_source source;
-    size n, groups, R, M, H, W; /* H, W of the output */
-    size top, left, w_m, w_r;
-    const T *w, *bias;
-    int turned, relu, pool;
-    winograd_size m;
-    T *y;
-    uint8_t *code;
-    /* set by winograd() */
-    size tile_rows, tile_columns, bands, blocks_each, chunk; /* of a task: a band of some blocks */
-    T *weights;
-} winograd_job;
-
-INLINE size winograd_tiles(const winograd_job *job) { return tile_count(job->M, TILE_M); }
-
-/* Where the transformed weights of output channels from m0 on, register tile t of a group, start. Behind those of a
-   frequency lies one vector more, so that the frequencies do not fall on one set of the cache. */
-INLINE T *winograd_weights_at(const winograd_job *job, size group, size t, size m0) {
-    size frequencies = (job->m.rows + 2) * (job->m.columns + 2);
-    return job->weights + ((group * job->M + m0) * job->R + (group * winograd_tiles(job) + t) * L) * frequencies;
-}
-
-/* Transformed weights of one register tile of one group: [frequency][r][i]. */
-INLINE void winograd_weights(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
-    size tiles = winograd_tiles(job), t = task % tiles, group = task / tiles;
-    size m0 = tile_start(job->M, tiles, t), M = tile_start(job->M, tiles, t + 1) - m0;
-    T *out = winograd_weights_at(job, group, t, m0);
-    for (size r = 0; r < job->R; r++) {
-        for (size i = 0; i < M; i++) {
-            const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m +
-                         r * job->w_r;
-            T g[9], u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
-            for (int k = 0; k < 9; k++) g[k] = w[job->turned ? 8 - k : k];
-            for (int k = 0; k < 3; k++) weight_values(mh, g[k], g[3 + k], g[6 + k], u[k]);
-            for (int f = 0; f < mh + 2; f++) {
-                weight_values(mw, u[0][f], u[1][f], u[2][f], v);
-                for (int j = 0; j < mw + 2; j++) out[((mw + 2) * f + j) * (job->R * M + L) + r * M + i] = v[j];
-            }
-        }
-    }
-}
-
-static int winograd_weights_task(void *context, ptrdiff_t task) {
-    const winograd_job *job = context;
-    if (job->m.columns == 2) winograd_weights(2, 2, job, task);
-    else if (job->m.rows == 2) winograd_weights(2, 4, job, task);
-    else winograd_weights(4, 4, job, task);
-    return 0;
-}
+#include "winograd_weights.h"
 
 /* Block, row and column of a tile. */
 typedef struct {
@@ -260,6 +175,56 @@ static int winograd(winograd_job *job) {
     size work = blocks * job->groups * job->M * job->R * job->H * job->W * 4;
     return pool_run(winograd_task, job, ceil_div(blocks, job->blocks_each) * job->groups * job->bands,
                     work > PARALLEL_FROM);
+}
+
+static int winograd_forward(const conv_forward_args *a, winograd_size m) {
+    const geometry g = a->g;
+    size C = g.C / g.G, M = g.O / g.G;
+    winograd_job job = {
+        .source = {.x = a->x, .C = g.C, .H = g.H, .W = g.W},
+        .n = g.n,
+        .groups = g.G,
+        .R = C,
+        .M = M,
+        .H = g.OH,
+        .W = g.OW,
+        .top = g.PH,
+        .left = g.PW,
+        .w_m = C * 9,
+        .w_r = 9,
+        .w = a->w,
+        .bias = a->b,
+        .relu = a->relu,
+        .pool = a->pool,
+        .y = a->y,
+        .code = a->code,
+        .m = m,
+    };
+    return winograd(&job);
+}
+
+/* The input gradient: dy through the kernel turned by 180 degrees and transposed. */
+static int winograd_dx(const conv_backward_args *a, const row_source *source, winograd_size m) {
+    const geometry g = a->g;
+    size C = g.C / g.G, R = g.O / g.G;
+    winograd_job job = {
+        .source = *source,
+        .n = g.n,
+        .groups = g.G,
+        .R = R,
+        .M = C,
+        .H = g.H,
+        .W = g.W,
+        .top = 2 - g.PH,
+        .left = 2 - g.PW,
+        .w_m = 9,
+        .w_r = C * 9,
+        .w = a->w,
+        .turned = 1,
+        .y = a->dx,
+        .m = m,
+    };
+    return winograd(&job);
 }
 
 #endif

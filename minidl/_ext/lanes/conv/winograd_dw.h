@@ -25,12 +25,25 @@ enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, 
 typedef struct {
     const conv_backward_args *a;
     row_source source;
-    size c_chunks, o_chunks;            /* of each group */
-    size blocks_each, rows_each, tiles; /* of a band: blocks, rows of dy; tiles of a row */
-    size row_bands, bands, shares;
+    grad_deal deal;
+    grad_bands bands;
+    size tiles;   /* of a row */
     T *sums, *db; /* of the first share: [group][product][o][c][kh]; db is O values, or NULL */
     size share_step;
 } winograd_dw_job;
+
+/* What a task works on: its channels, the products of a band, and its sums. */
+typedef struct {
+    grad_part part;
+    size real, K;            /* sums of a product and output channel; with one more for db */
+    size x_channel, x_block; /* from one channel of a product of x to the next, from one block to the next */
+    size dy_channel, dy_block;
+    size x_step, dy_step; /* from one product to the next */
+    size *offset;         /* K: from the start of a block's product of x */
+    grad_row *row;        /* of a band */
+    T *x, *dy, *copy;     /* copy: a row of dy */
+    T *sums, *db;         /* db NULL: another task sums it */
+} winograd_dw_chunk;
 
 /* B^T x of a row's tiles, the first at column -left: product f of tile t at out + f * f_step + t * L. The row `ahead`,
    of the next channel, is asked for on the way. */
@@ -66,69 +79,97 @@ INLINE void rows_gradient(const T *row, size W, size tiles, T *out, size f_step)
     }
 }
 
+/* Memory and offsets of a task, and its sums at zero. */
+static int winograd_dw_begin(const winograd_dw_job *job, ptrdiff_t task, winograd_dw_chunk *k) {
+    const geometry g = job->a->g;
+    const grad_part p = k->part = grad_part_of(&job->deal, task);
+    size Cg = g.C / g.G, Og = g.O / g.G, KH = g.KH, row = job->tiles * L, blocks = job->bands.blocks_each;
+    int with_db = job->db && p.c0 == 0;
+    k->real = p.C * KH;
+    k->K = k->real + with_db;
+    k->x_channel = (job->bands.rows_each + KH - 1) * row;
+    k->x_block = (p.C + with_db) * k->x_channel;
+    k->dy_channel = job->bands.rows_each * row;
+    k->dy_block = p.O * k->dy_channel;
+    /* One vector more each, so that the products do not fall on one set of the cache. */
+    k->x_step = blocks * k->x_block + L;
+    k->dy_step = blocks * k->dy_block + L;
+    size floats = ROW_PRODUCTS * (k->x_step + k->dy_step) + (source_copies(&job->source) ? g.OW * L : 0);
+    k->x = pool_scratch(SCRATCH_TASK,
+                        (size_t)floats * sizeof(T) + (size_t)k->K * sizeof(size) + (size_t)blocks * sizeof(grad_row));
+    if (!k->x) return -1;
+    k->dy = k->x + ROW_PRODUCTS * k->x_step;
+    k->copy = k->dy + ROW_PRODUCTS * k->dy_step;
+    k->offset = (size *)(k->x + floats);
+    k->row = (grad_row *)(k->offset + k->K);
+    for (size i = 0; i < k->K; i++) k->offset[i] = i / KH * k->x_channel + i % KH * row;
+    k->sums = job->sums + p.share * job->share_step + (p.group * ROW_PRODUCTS * Og + p.o0) * Cg * KH + p.c0 * KH;
+    for (size f = 0; f < ROW_PRODUCTS; f++)
+        for (size o = 0; o < p.O; o++) memset(k->sums + (f * Og + o) * Cg * KH, 0, (size_t)k->real * sizeof(T));
+    k->db = with_db ? job->db + p.share * job->share_step + p.group * Og + p.o0 : NULL;
+    if (!with_db) return 0;
+    memset(k->db, 0, (size_t)p.O * sizeof(T));
+    for (size b = 0; b < blocks; b++)
+        fill_ones(k->x + k->x_step + b * k->x_block + p.C * k->x_channel, k->x_channel / L);
+    return 0;
+}
+
+/* The products of the rows of x that block b of a band needs, zeros outside of the image and in empty lanes. */
+static void winograd_dw_inputs(const winograd_dw_job *job, const winograd_dw_chunk *k, const grad_band *at, size b) {
+    const geometry g = job->a->g;
+    size row = job->tiles * L, plane = g.H * g.W * L;
+    const T *x = (const T *)job->a->x + (b * g.C + k->part.group * (g.C / g.G) + k->part.c0) * plane;
+    T *to = k->x + (b - at->b0) * k->x_block;
+    for (size c = 0; c < k->part.C; c++, x += plane) {
+        T *out = to + c * k->x_channel;
+        for (size h = at->r0 - g.PH; h < at->r1 + g.KH - 1 - g.PH; h++, out += row) {
+            if (h >= 0 && h < g.H) rows_input(x + h * g.W * L, plane, g.W, g.PW, job->tiles, out, k->x_step);
+            else
+                for (size f = 0; f < ROW_PRODUCTS; f++) memset(out + f * k->x_step, 0, (size_t)row * sizeof(T));
+        }
+    }
+    if (b < job->bands.blocks - 1 || g.n % L == 0) return;
+    for (size f = 0; f < ROW_PRODUCTS; f++)
+        mask_lanes(to + f * k->x_step, k->part.C * k->x_channel / L, lanes_below(g.n % L));
+}
+
+/* The products of the rows of dy of block b of a band. */
+static void winograd_dw_gradients(const winograd_dw_job *job, const winograd_dw_chunk *k, const grad_band *at, size b) {
+    const geometry g = job->a->g;
+    T *to = k->dy + (b - at->b0) * k->dy_block;
+    for (size o = 0; o < k->part.O; o++) {
+        size channel = k->part.group * (g.O / g.G) + k->part.o0 + o;
+        for (size r = at->r0; r < at->r1; r++)
+            rows_gradient(source_row(&job->source, b, channel, r, k->copy), g.OW, job->tiles,
+                          to + o * k->dy_channel + (r - at->r0) * job->tiles * L, k->dy_step);
+    }
+}
+
+/* One product after another: the sums over all tiles of a band. */
+static void winograd_dw_sums(const winograd_dw_job *job, const winograd_dw_chunk *k, const grad_band *at) {
+    const geometry g = job->a->g;
+    size blocks = at->b1 - at->b0, sums_row = g.C / g.G * g.KH;
+    for (size f = 0; f < ROW_PRODUCTS; f++) {
+        for (size b = 0; b < blocks; b++)
+            k->row[b] = (grad_row){k->dy + f * k->dy_step + b * k->dy_block, k->x + f * k->x_step + b * k->x_block};
+        grad_tiles(blocks, k->row, (at->r1 - at->r0) * job->tiles, k->dy_channel, L, k->part.O, f == 1 ? k->K : k->real,
+                   k->real, k->offset, k->sums + f * (g.O / g.G) * sums_row, sums_row, k->db);
+    }
+}
+
 static int winograd_dw_task(void *context, ptrdiff_t task) {
     const winograd_dw_job *job = context;
-    const conv_backward_args *a = job->a;
-    const geometry g = a->g;
-    size Cg = g.C / g.G, Og = g.O / g.G, blocks = blocks_of(g.n), KH = g.KH, tiles = job->tiles;
-    grad_part part = grad_part_of(task, g.G, job->o_chunks, job->c_chunks);
-    size share = part.share, group = part.group;
-    size c0 = tile_start(Cg, job->c_chunks, part.c_chunk), C = tile_start(Cg, job->c_chunks, part.c_chunk + 1) - c0;
-    size o0 = tile_start(Og, job->o_chunks, part.o_chunk), O = tile_start(Og, job->o_chunks, part.o_chunk + 1) - o0;
-    int with_db = job->db && part.c_chunk == 0;
-    size high = job->rows_each + KH - 1, channel = high * tiles * L, x_block = (C + with_db) * channel;
-    size dy_channel = job->rows_each * tiles * L, dy_block = O * dy_channel, K = C * KH + with_db;
-    /* One vector more each, so that the products do not fall on one set of the cache. */
-    size x_step = job->blocks_each * x_block + L, g_step = job->blocks_each * dy_block + L;
-    size floats = ROW_PRODUCTS * (x_step + g_step) + (source_copies(&job->source) ? g.OW * L : 0);
-    T *x_tiles = pool_scratch(SCRATCH_TASK, (size_t)floats * sizeof(T) + (size_t)K * sizeof(size) +
-                                                (size_t)job->blocks_each * sizeof(grad_row));
-    if (!x_tiles) return -1;
-    T *g_tiles = x_tiles + ROW_PRODUCTS * x_step, *copy = g_tiles + ROW_PRODUCTS * g_step;
-    size *offset = (size *)(x_tiles + floats);
-    grad_row *row = (grad_row *)(offset + K);
-    for (size k = 0; k < K; k++) offset[k] = k / KH * channel + k % KH * tiles * L;
-    T *sums = job->sums + share * job->share_step + (group * ROW_PRODUCTS * Og + o0) * Cg * KH + c0 * KH;
-    T *db = with_db ? job->db + share * job->share_step + group * Og + o0 : NULL;
-    for (size f = 0; f < ROW_PRODUCTS; f++)
-        for (size o = 0; o < O; o++) memset(sums + (f * Og + o) * Cg * KH, 0, (size_t)(C * KH) * sizeof(T));
-    if (with_db) {
-        memset(db, 0, (size_t)O * sizeof(T));
-        for (size b = 0; b < job->blocks_each; b++)
-            for (size i = 0; i < channel; i += L) store(x_tiles + x_step + b * x_block + C * channel + i, splat(1));
-    }
-    for (size band = share * job->bands / job->shares; band < (share + 1) * job->bands / job->shares; band++) {
-        size b0 = band / job->row_bands * job->blocks_each, b1 = smaller(blocks, b0 + job->blocks_each);
-        size r0 = band % job->row_bands * job->rows_each, r1 = smaller(g.OH, r0 + job->rows_each);
-        size h0 = r0 - g.PH, h1 = r1 + KH - 1 - g.PH;
-        for (size b = b0; b < b1; b++) {
-            T *xb = x_tiles + (b - b0) * x_block, *gb = g_tiles + (b - b0) * dy_block;
-            for (size c = 0; c < C; c++) {
-                const T *x = (const T *)a->x + (b * g.C + group * Cg + c0 + c) * g.H * g.W * L;
-                for (size h = h0; h < h1; h++) {
-                    T *out = xb + c * channel + (h - h0) * tiles * L;
-                    if (h >= 0 && h < g.H) {
-                        rows_input(x + h * g.W * L, g.H * g.W * L, g.W, g.PW, tiles, out, x_step);
-                        continue;
-                    }
-                    for (size f = 0; f < ROW_PRODUCTS; f++) memset(out + f * x_step, 0, (size_t)tiles * VBYTES);
-                }
-            }
-            if (b == blocks - 1 && g.n % L)
-                for (size f = 0; f < ROW_PRODUCTS; f++)
-                    mask_lanes(xb + f * x_step, C * channel / L, lanes_below(g.n % L));
-            for (size o = 0; o < O; o++)
-                for (size r = r0; r < r1; r++)
-                    rows_gradient(source_row(&job->source, b, group * Og + o0 + o, r, copy), g.OW, tiles,
-                                  gb + o * dy_channel + (r - r0) * tiles * L, g_step);
+    winograd_dw_chunk k;
+    if (winograd_dw_begin(job, task, &k)) return -1;
+    size band = share_start(&job->bands, k.part.share, job->deal.shares);
+    size end = share_start(&job->bands, k.part.share + 1, job->deal.shares);
+    for (; band < end; band++) {
+        grad_band at = band_at(&job->bands, band);
+        for (size b = at.b0; b < at.b1; b++) {
+            winograd_dw_inputs(job, &k, &at, b);
+            winograd_dw_gradients(job, &k, &at, b);
         }
-        for (size f = 0; f < ROW_PRODUCTS; f++) {
-            for (size b = b0; b < b1; b++)
-                row[b - b0] =
-                    (grad_row){g_tiles + f * g_step + (b - b0) * dy_block, x_tiles + f * x_step + (b - b0) * x_block};
-            grad_tiles(b1 - b0, row, (r1 - r0) * tiles, dy_channel, L, O, f == 1 ? K : C * KH, C * KH, offset,
-                       sums + f * Og * Cg * KH, Cg * KH, db);
-        }
+        winograd_dw_sums(job, &k, &at);
     }
     return 0;
 }
@@ -153,7 +194,8 @@ static int winograd_dw_last_task(void *context, ptrdiff_t o) {
         V p[ROW_PRODUCTS];
         for (size f = 0; f < ROW_PRODUCTS; f++) {
             p[f] = load_part(sums + f * step + k, count);
-            for (size s = 1; s < job->shares; s++) p[f] += load_part(sums + s * job->share_step + f * step + k, count);
+            for (size s = 1; s < job->deal.shares; s++)
+                p[f] += load_part(sums + s * job->share_step + f * step + k, count);
         }
         V w[3];
         weight_axis(ROW_OUT, p, w);
@@ -171,32 +213,28 @@ INLINE size winograd_dw_cost(const geometry *g) {
 static int winograd_dw(const conv_backward_args *a, const row_source *source) {
     const geometry g = a->g;
     size blocks = blocks_of(g.n), Cg = g.C / g.G, Og = g.O / g.G, tiles = ceil_div(g.OW, ROW_OUT);
-    size rows_each = smaller(g.OH, ceil_div(DW_TILES, tiles)), row_bands = ceil_div(g.OH, rows_each);
-    size blocks_each = smaller(larger(blocks, 1), larger(1, DW_TILES / (rows_each * tiles)));
-    size bands = ceil_div(blocks, blocks_each) * row_bands;
-    size products = g.O * Cg * g.KH * ROW_PRODUCTS, step = products + g.O,
-         shares = grad_shares(bands, step * (size)sizeof(T));
-    T *sums = pool_scratch(SCRATCH_CALL, (size_t)(shares * step) * sizeof(T));
+    grad_bands bands = {.blocks = blocks, .rows = g.OH, .rows_each = smaller(g.OH, ceil_div(DW_TILES, tiles))};
+    bands.blocks_each = smaller(larger(blocks, 1), larger(1, DW_TILES / (bands.rows_each * tiles)));
+    size products = g.O * Cg * g.KH * ROW_PRODUCTS, step = products + g.O;
+    grad_deal deal = {
+        .groups = g.G, .C = Cg, .O = Og, .c_chunks = ceil_div(Cg, DW_CHUNK), .o_chunks = ceil_div(Og, DW_CHUNK)};
+    deal.shares = grad_shares(band_count(&bands), step * (size)sizeof(T));
+    T *sums = pool_scratch(SCRATCH_CALL, (size_t)(deal.shares * step) * sizeof(T));
     if (!sums) return -1;
     winograd_dw_job job = {
         .a = a,
         .source = *source,
-        .c_chunks = ceil_div(Cg, DW_CHUNK),
-        .o_chunks = ceil_div(Og, DW_CHUNK),
-        .blocks_each = blocks_each,
-        .rows_each = rows_each,
-        .tiles = tiles,
-        .row_bands = row_bands,
+        .deal = deal,
         .bands = bands,
-        .shares = shares,
+        .tiles = tiles,
         .sums = sums,
         .db = a->db ? sums + products : NULL,
         .share_step = step,
     };
-    size work = bands * DW_TILES * g.O * Cg * g.KH * ROW_PRODUCTS;
-    if (pool_run(winograd_dw_task, &job, g.G * job.o_chunks * job.c_chunks * shares, work > PARALLEL_FROM)) return -1;
-    if (pool_run(winograd_dw_last_task, &job, g.O, g.O * Cg * shares > PARALLEL_FROM / 16)) return -1;
-    return a->db ? reduce(job.db, a->db, g.O, shares, step) : 0;
+    size work = band_count(&bands) * DW_TILES * products;
+    if (pool_run(winograd_dw_task, &job, grad_tasks(&deal), work > PARALLEL_FROM)) return -1;
+    if (pool_run(winograd_dw_last_task, &job, g.O, g.O * Cg * deal.shares > PARALLEL_FROM / 16)) return -1;
+    return a->db ? reduce(job.db, a->db, g.O, deal.shares, step) : 0;
 }
 
 #endif

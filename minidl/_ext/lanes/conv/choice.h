@@ -1,0 +1,45 @@
+/* Direct or by Winograd: the one place that decides how a convolution and its gradients are computed. Each method
+   counts its vector operations for one block; the least wins. */
+#ifndef MINIDL_LANES_CONV_CHOICE_H
+#define MINIDL_LANES_CONV_CHOICE_H
+
+#include "../../core/kernels.h"
+#include "../../core/sizes.h"
+#include "../../core/vector.h"
+#include "winograd.h"
+#include "winograd_dw.h"
+#include "winograd_dw2d.h"
+#include "winograd_tile.h"
+
+/* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
+enum { WINOGRAD_WIDE_CHANNELS = 256 };
+
+/* Of y or dx, sums over R channels for M: the tile, at most `rows` high; {0, 0}: the direct sum. */
+static winograd_size choose_tile(const geometry *g, size R, size M, size H, size W, size rows) {
+    static const winograd_size sizes[] = {{2, 2}, {2, 4}, {4, 4}};
+    winograd_size best = {0, 0};
+    if (g->KH != 3 || !rows_of_three(g)) return best;
+    size least = 8 * H * W * M * R;
+    for (int i = 0; i < 3; i++) {
+        size cost = winograd_cost(sizes[i], R, M, H, W);
+        if (sizes[i].rows > rows || cost >= least) continue;
+        if (rows == 2 && sizes[i].columns == 4 && R > WINOGRAD_WIDE_CHANNELS) continue;
+        best = sizes[i];
+        least = cost;
+    }
+    return best;
+}
+
+typedef enum { DW_DIRECT, DW_ROWS, DW_BOTH_AXES } dw_method;
+
+/* Of dw: the method, and the rows of its tiles for both axes, at most `rows`. */
+static dw_method choose_dw(const geometry *g, size rows, size *m) {
+    size C = g->C / g->G, O = g->O / g->G;
+    *m = rows == 4 && winograd_dw2d_cost(g, 4) < winograd_dw2d_cost(g, 2) ? 4 : 2;
+    if (!rows_of_three(g)) return DW_DIRECT;
+    size direct = 3 * g->KH * g->OH * g->OW * O * C, along_rows = winograd_dw_cost(g);
+    if (g->KH == 3 && winograd_dw2d_cost(g, *m) < smaller(direct, along_rows)) return DW_BOTH_AXES;
+    return along_rows < direct ? DW_ROWS : DW_DIRECT;
+}
+
+#endif
