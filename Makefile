@@ -8,13 +8,15 @@ ROOMS := core lanes lanes/conv pixels isa
 HEADERS := $(wildcard $(ROOMS:%=minidl/_ext/%/*.h))
 SOURCES := $(wildcard $(ROOMS:%=minidl/_ext/%/*.c))
 COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd) $(HEADERS) $(SOURCES)
+# compile_flags.txt is for editors and clang-tidy; it replaces a builtin function that clang lacks.
+BY_ITSELF := -U__builtin_shuffle -Werror -fsyntax-only -x c
 
 .PHONY: help mnist test lint bench sanitize sdist-check clean
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
 	@echo "make test         run the tests"
-	@echo "make lint         ruff, cython-lint, mypy"
+	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers"
 	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
@@ -31,6 +33,9 @@ lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
 	@PATH="$(abspath $(BIN)):$$PATH" cython-lint minidl/_ext/*.pyx minidl/_ext/*.pxd
 	@$(BIN)/mypy
+	@$(BIN)/clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
+	@$(BIN)/clang-tidy --quiet $(SOURCES) 2>/dev/null
+	@for header in $(HEADERS); do $(CC) @compile_flags.txt $(BY_ITSELF) $$header || exit 1; done
 
 bench: .venv/stamp-plot
 	@$(BIN)/python -m benchmarks
