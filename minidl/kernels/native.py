@@ -14,8 +14,8 @@ from minidl.kernels import assemble
 name = "native"
 fuses = True
 
-_bound = "lanearray layout conv pooling linear activation norm row_norm dropout capsule loss update"
-assemble.collect(__name__, [*(f"minidl._ext.{module}" for module in _bound.split()), "minidl.kernels.im2col.matrix"])
+_bound = [f"minidl._ext.{family}" for family in assemble.FAMILIES if family != "matrix"]
+assemble.collect(__name__, ["minidl._ext.lanearray", *_bound, "minidl.kernels.im2col.matrix"])
 
 
 def _usable_processors() -> int:

@@ -13,7 +13,7 @@ from minidl.optim.base import loaded_steps
 from minidl.support.settings import Settings
 
 if TYPE_CHECKING:
-    from minidl.model import Model
+    from minidl.layers.base import Layer
 
 SLOTS = ("average", "raw")
 
@@ -47,7 +47,7 @@ class WeightAverage(Settings):
         self._weights: dict[str, np.ndarray] | None = None
         """The model's arrays, between `train` and a copy or another state."""
 
-    def train(self, model: Model) -> None:
+    def train(self, model: Layer) -> None:
         """Make ready for steps of `model`, with its raw weights. Raises ValueError if the averages are another's."""
         weights = {name: parameter.data for name, parameter in model.named_parameters().items()} | model.buffers()
         shapes = {name: array.shape for name, array in weights.items()}

@@ -69,7 +69,7 @@ def test_an_incomplete_backend_is_an_error_not_an_absence(monkeypatch):
         kernels.available()
 
 
-@pytest.mark.parametrize("name", sorted({variant.name for variant in variants.ALL} - {"native"}))
+@pytest.mark.parametrize("name", sorted({variant.name for variant in variants.ALL}))
 @pytest.mark.parametrize("operation", assemble.OPERATIONS)
 def test_docstrings(name, operation):
     """The contract's; the reference may have a sentence of its own."""
