@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/kernels.md (pip install matplotlib).
+"""Draw the pictures of docs/kernels/ (pip install matplotlib).
 
     python tools/draw_lanes.py [--out docs/pictures]
 

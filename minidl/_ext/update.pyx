@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Optimiser updates of the native backend: what stands in lanes/update.h. See `minidl.kernels.contract`."""
+"""Optimiser updates of the native backend: what stands in core/update.h. See `minidl.kernels.contract`."""
 
 from minidl._ext.kernels cimport size
 from minidl._ext.lanearray cimport Buffers, check_status, format_of, kind_of, tables

@@ -1,6 +1,6 @@
 """The native backend: one image per vector lane, compiled for several instruction sets, threaded.
 
-The operations are bound in `minidl/_ext/`; how they work is told in docs/kernels.md. Environment: MINIDL_ISA ("avx512",
+The operations are bound in `minidl/_ext/`; how they work is told in docs/kernels/. Environment: MINIDL_ISA ("avx512",
 "avx2", "baseline") forces an instruction set, MINIDL_NUM_THREADS the number of threads.
 """
 

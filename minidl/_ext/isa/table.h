@@ -1,5 +1,5 @@
 /* All kernels for one instruction set and element type: the including file has set the target and defines T, VBYTES,
-   TABLE and NAME (and T_IS_DOUBLE). A table row for each instruction set; see docs/kernels.md to add one. */
+   TABLE and NAME (and T_IS_DOUBLE). A table row for each instruction set; see docs/kernels/. */
 #ifndef MINIDL_ISA_TABLE_H
 #define MINIDL_ISA_TABLE_H
 

@@ -3,7 +3,7 @@
 
    dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: for
    few channels, or a kernel that is not three rows high, where both axes (winograd_dw2d.h) do not pay. The tiles are
-   dealt to tasks as the bands of conv_dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
+   dealt to tasks as the bands of dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_DW_H
 #define MINIDL_LANES_CONV_WINOGRAD_DW_H
 
