@@ -7,12 +7,10 @@ import re
 from pathlib import Path
 
 import pytest
-from test_rooms import FLOORS
+from test_rooms import FLOORS, PACKAGE, ROOT
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FOLDERS = (".ci", "benchmarks", "docs", "examples", "minidl", "minidl.source", "tests", "tools")
-"""What a checkout has; `make sdist-check` renames minidl."""
+FOLDERS = (".ci", "benchmarks", "docs", "examples", PACKAGE.name, "tests", "tools")
 
 FILE = re.compile(r"(?<![\w/.*>}-])[\w./-]*\w\.(?:pyx|pxd|py|c|h|md)(?![\w(.*/])")
 """A file of the project, by its path or the end of it. What a reader makes in examples has other endings."""
@@ -25,7 +23,7 @@ def endings() -> set[str]:
     found = set()
     files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*")] + list(ROOT.iterdir())
     for path in files:
-        parts = path.relative_to(ROOT).as_posix().replace("minidl.source", "minidl").split("/")
+        parts = ["minidl" if part == PACKAGE.name else part for part in path.relative_to(ROOT).parts]
         slash = "/" if path.is_dir() else ""
         found |= {"/".join(parts[i:]) + slash for i in range(len(parts))}
     return found
@@ -98,8 +96,7 @@ def test_the_floors_on_the_page_are_those_of_the_code():
 
 
 def test_every_room_has_its_line():
-    source = next(ROOT / name for name in ("minidl", "minidl.source") if (ROOT / name).exists())
-    files = [path.relative_to(source) for ending in ("py", "c", "h", "gz") for path in source.rglob(f"*.{ending}")]
+    files = [path.relative_to(PACKAGE) for ending in ("py", "c", "h", "gz") for path in PACKAGE.rglob(f"*.{ending}")]
     rooms = {f"{file.parent.as_posix()}/" for file in files if file.parent != Path()}
     rooms |= {file.name for file in files if file.parent == Path() and file.name != "__init__.py"}
     assert sorted(words[0] for words in blocks()[0]) == sorted(rooms)

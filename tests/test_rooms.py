@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import minidl
-
-PACKAGE = Path(minidl.__file__).parent
+ROOT = Path(__file__).parents[1]
+PACKAGE = next(path for path in (ROOT / "minidl", ROOT / "minidl.source") if path.exists())
+"""The sources: an installation has no .pyx. `make sdist-check` renames them."""
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("support", "version"),
