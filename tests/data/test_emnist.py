@@ -160,6 +160,14 @@ def test_damaged_and_hostile_archives_are_data_errors_that_name_them(tmp_path):
         load_emnist(tmp_path / "e.zip", "letters")
 
 
+def test_an_archive_whose_files_begin_before_it(tmp_path):
+    raw = bytearray(zipped(tmp_path / "origin")[0])
+    raw[raw.rfind(b"PK\5\6") + 17] += 33  # where the table of contents claims to begin
+    (tmp_path / "archive").write_bytes(raw)
+    with pytest.raises(DataError, match="archive: is not a zip archive, or is damaged"):
+        load_emnist(tmp_path / "archive")
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_change_of_an_archive_gives_images_or_a_data_error(tmp_path, data):

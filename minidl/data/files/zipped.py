@@ -34,6 +34,8 @@ def read_zipped_idx(path: Path) -> np.ndarray:
             ]
             if len(members) != 1:
                 raise DataError(f"{archive}: has {len(members)} files {name}, must have one")
+            if members[0].header_offset < 0:  # zipfile would seek there and give the system's error
+                raise DataError(f"{archive}: is not a zip archive, or is damaged (a file begins before it)")
             who = archive / members[0].filename
             with opened.open(members[0]) as file, Content(who, MAX_BYTES, _Stream(file, who)) as content:
                 return read_content(content)
