@@ -48,14 +48,23 @@ from minidl.training.trainer import Trainer
 from minidl.version import __version__
 
 if TYPE_CHECKING:
-    from minidl import data, functional, plots, safetensors
+    from minidl import data, functional, metrics, plots, safetensors
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
     from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
     from minidl.networks.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
     from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
-    from minidl.training.callbacks import CSVLog, EarlyStopping, FeatureMaps, JSONLinesLog, KeepBest, StopAtAccuracy
+    from minidl.training.callbacks import (
+        CSVLog,
+        EarlyStopping,
+        FeatureMaps,
+        JSONLinesLog,
+        KeepBest,
+        ReduceLROnPlateau,
+        StopAt,
+        StopAtAccuracy,
+    )
 
 __getattr__ = lazy.importer(
     __name__,
@@ -66,6 +75,7 @@ __getattr__ = lazy.importer(
         "functional": ("functional",),
         "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
         "layers.initializers": ("initializers",),
+        "metrics": ("metrics",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
         "optim.schedules": ("schedules", "Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
@@ -78,6 +88,8 @@ __getattr__ = lazy.importer(
             "FeatureMaps",
             "JSONLinesLog",
             "KeepBest",
+            "ReduceLROnPlateau",
+            "StopAt",
             "StopAtAccuracy",
         ),
     },
@@ -128,6 +140,7 @@ __all__ = [
     "PrimaryCapsules",
     "RMSProp",
     "RangeTest",
+    "ReduceLROnPlateau",
     "Relu",
     "Reshape",
     "Residual",
@@ -135,6 +148,7 @@ __all__ = [
     "Sigmoid",
     "SoftmaxCrossEntropyLoss",
     "Step",
+    "StopAt",
     "StopAtAccuracy",
     "Tanh",
     "Trainer",
@@ -147,6 +161,7 @@ __all__ = [
     "get_num_threads",
     "gradcheck",
     "kernels",
+    "metrics",
     "plots",
     "safetensors",
     "sanity_check",

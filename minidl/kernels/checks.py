@@ -244,13 +244,16 @@ def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np
     t = np.asarray(target)
     if t.ndim == 1:
         if t.dtype.kind not in "iu":
-            raise TypeError(f"{who}: class labels must be integers, got dtype {t.dtype}")
+            hint = {"f": ": y.astype(int)", "U": ": np.unique(y, return_inverse=True)[1]"}.get(t.dtype.kind, "")
+            raise TypeError(f"{who}: class labels must be integers, got dtype {t.dtype}{hint and '; numbers' + hint}")
         same_shape(who, "target", t.shape, (n,), "one label an image")
         if n and (int(t.min()) < 0 or int(t.max()) >= classes):
             bad = int(t.min()) if int(t.min()) < 0 else int(t.max())
             raise ValueError(f"{who}: labels must lie in [0, {classes}), got {bad}")
         return np.ascontiguousarray(t, dtype=np.intp)
-    same_shape(who, "target", t.shape, (n, classes), "integer labels (N,) or one row of probabilities an image")
+    column = "; a column of labels: y.ravel()" if t.shape == (n, 1) else ""
+    rule = f"integer labels (N,) or one row of probabilities an image{column}"
+    same_shape(who, "target", t.shape, (n, classes), rule)
     if t.dtype.kind in "iub":
         t = t.astype(dtype)
     return float_array(who, "target", t, dtype)

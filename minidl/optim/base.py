@@ -84,7 +84,8 @@ class Optimizer(Settings):
     def progress(self, epoch: float, epochs: int) -> None:
         """Set `lr` from the schedule, if there is one, for the step that starts after `epoch` (a float) of `epochs`."""
         if self.schedule is not None:
-            self.lr = float(self.schedule(epoch, epochs))
+            rate = float(self.schedule(epoch, epochs))
+            self.lr = checks.real(self.who, f"the schedule's rate in epoch {epoch:.4g}", rate, "at least 0", _is_rate)
 
     def step(self, parameters: Given) -> None:
         """Change the `data` of every parameter that is not frozen by its `grad`.
@@ -210,6 +211,10 @@ def follow(kept: Mapping[str, Kept], bound: Mapping[str, Parameter], named: Mapp
     gone = set(moved.values())
     stay = {name: value for name, value in kept.items() if name not in gone}
     return stay | {name: kept[old] for name, old in moved.items() if old in kept}
+
+
+def _is_rate(lr: float) -> bool:
+    return lr >= 0
 
 
 def check_names(who: str, names: set[str], loaded: set[str]) -> None:

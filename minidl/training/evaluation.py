@@ -1,37 +1,82 @@
-"""Loss and accuracy of a set of images; nothing is trained."""
+"""Loss, accuracy and metrics of a set of images; nothing is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from minidl import kernels
 from minidl.losses import Loss
 from minidl.model import Model
 from minidl.training.interrupt import Interrupt
-from minidl.training.samples import Batch, Samples, batches
+from minidl.training.measures import Metric, compute
+from minidl.training.samples import Batch
 from minidl.training.step import Step
+from minidl.training.stream import Data, Stream, passes
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
 
 
 def measure(
-    model: Model, loss: Loss, data: Samples, batch_size: int, interrupt: Interrupt, views: Views | None = None
+    model: Model,
+    loss: Loss,
+    data: Data,
+    batch_size: int,
+    interrupt: Interrupt,
+    views: Views | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> dict[str, float]:
     """{"loss": mean loss, "accuracy": share of right answers, NaN without classes}, `batch_size` images at a time.
 
-    interrupt: is granted between two batches. views: as `Model.predict` takes them.
+    With sample weights both are weighted means. interrupt: is granted between two batches. views: as `Model.predict`
+    takes them. metrics: are computed over all scores, and have their names beside the two.
     """
+    backend = kernels.current()
+    parts: list[tuple[Any, ...]] = []
 
-    def through_views(batch: Batch) -> Any:
-        return kernels.current().enter(model.predict(batch.images(), len(batch.rows), views))
+    def scores(batch: Batch) -> Any:
+        if views is not None:
+            found = backend.enter(model.predict(batch.images(), len(batch.rows), views))
+        else:
+            found = model.run(batch.enter(), False)
+        if metrics:
+            parts.append((backend.leave(found), batch.samples.y[batch.rows], batch.weight()))
+        return found
 
     step = Step(model, loss)
-    total = right = 0.0
-    for batch in batches(data, batch_size):
-        value, correct = step.forward(batch, scores=None if views is None else through_views)
-        total += value * len(batch.rows)
-        right += correct
-        interrupt.check()
+    total = right = mass = 0.0
+    with making(passes(data, batch_size)(), isinstance(data, Stream), interrupt.check) as batches:
+        for batch in batches:
+            value, correct = step.forward(batch, scores=scores if metrics or views is not None else None)
+            weight = batch.mass()
+            if weight:
+                total += value * weight
+                right += correct
+                mass += weight
+            interrupt.check()
     model.release()
-    return {"loss": total / len(data.images), "accuracy": right / len(data.images)}
+    if not mass:
+        raise ValueError("Trainer: at least one weight of the data must be positive")
+    return {"loss": total / mass, "accuracy": right / mass, **(compute(metrics, parts) if metrics else {})}
+
+
+@contextmanager
+def making(source: Iterator[Batch], ahead: bool, check: Callable[[], None]) -> Iterator[Iterator[Batch]]:
+    """The batches of `source`; ahead: whether a thread makes them before they are needed (see `minidl.training.ahead`).
+
+    Either way `source` is closed at the end.
+    """
+    if ahead:
+        from minidl.training.ahead import Ahead
+
+        with Ahead(source, check) as batches:
+            yield batches
+        return
+    try:
+        yield source
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()

@@ -47,7 +47,7 @@ def overflow(training: Training, loss: float, images: np.ndarray) -> FloatingPoi
     """What to raise where the next step's loss is no finite number: where it is, what has caused it, what may help."""
     position = training.run
     assert position is not None
-    where = f"epoch {training.history.epochs + 1}, step {position.done // position.batch_size + 1}"
+    where = f"epoch {training.history.epochs + 1}, step {position.steps + 1}"
     cause = first_non_finite(training.model, images)
     return FloatingPointError(f"Trainer: the loss became {loss} in {where}: {cause}. {_advice(training)}")
 

@@ -5,29 +5,36 @@ from __future__ import annotations
 import operator
 import time
 from collections.abc import Collection
-from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from minidl.support import random
 
-if TYPE_CHECKING:
-    from minidl.data.augment.pipeline import Plan
-
-COUNTS = ("images", "batch_size", "epochs", "data", "done")
-SUMS = ("total", "right", "seconds")
+COUNTS = ("images", "batch_size", "epochs", "data", "done", "steps")
+SUMS = ("total", "right", "weight", "seconds")
+OTHERS = ("batches", "seed", "draw", "augment", "stopped")
+NEW = {"steps", "weight", "batches"}
+"""What files of 0.1.0 lack."""
 
 
 class Position:
     """The place of a training in its data: one call of `fit`, and those that resume it.
 
     images: number of training images. batch_size, epochs, seed: as given to `fit`. data: `samples.fingerprint`.
-    augment: what `describe` says of the augmentation.
+    augment: what `Augmentation.describe` says. batches: None for arrays; for a stream the number of its batches in a
+    pass, 0 until it is known, as `images` then is.
     """
 
     def __init__(
-        self, images: int, batch_size: int, epochs: int, seed: int | None, data: int, augment: str = ""
+        self,
+        images: int,
+        batch_size: int,
+        epochs: int,
+        seed: int | None,
+        data: int,
+        augment: str = "",
+        batches: int | None = None,
     ) -> None:
         self.images = images
         self.batch_size = batch_size
@@ -35,14 +42,19 @@ class Position:
         self.seed = seed
         self.data = data
         self.augment = augment
+        self.batches = batches
         self.draw = seed
         """What the augmentation draws from; without a seed a number from minidl's default generator, once begun."""
         self.done = 0
         """Images of the running epoch that are through."""
+        self.steps = 0
+        """Batches of the running epoch that are through."""
         self.total = 0.0
-        """Sum of their losses."""
+        """Sum of their losses, times their weights."""
         self.right = 0.0
-        """How many of them were answered rightly; NaN without classes."""
+        """How many of them were answered rightly, or the sum of their weights; NaN without classes."""
+        self.weight = 0.0
+        """Sum of their weights; without weights their number."""
         self.seconds = 0.0
         """Wall time of the running epoch up to the last `tick`."""
         self.stopped = ""
@@ -51,46 +63,84 @@ class Position:
         self._drawn_from: dict[str, Any] | None = None  # state of _rng before it drew the running epoch's order
         self._ticked = 0.0
 
+    @property
+    def share(self) -> float:
+        """How much of the running epoch is through, in [0, 1]; 0 in the first pass of a stream of unknown length."""
+        if self.batches is None:
+            return self.done / self.images
+        return min(self.steps / self.batches, 1.0) if self.batches else 0.0
+
+    @property
+    def counted(self) -> tuple[int, int, str]:
+        """How many there are in the epoch, 0 if that is not known, how many are through, and of what."""
+        if self.batches is None:
+            return self.images, self.done, "images"
+        return self.batches, self.steps, "batches"
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Loss and accuracy over the images of the running epoch that are through."""
+        return (self.total / self.weight, self.right / self.weight) if self.weight else (float("nan"), float("nan"))
+
     def begin(self) -> Position:
         """A new one at the beginning of the same run, which has drawn what a run draws once."""
-        new = Position(self.images, self.batch_size, self.epochs, self.seed, self.data, self.augment)
+        new = Position(self.images, self.batch_size, self.epochs, self.seed, self.data, self.augment, self.batches)
         if new.augment and new.draw is None:
             new.draw = int(new._rng.integers(2**63))
         return new
 
     def order(self) -> np.ndarray:
         """The running epoch's order of the images: drawn when it begins, the same again when it is resumed."""
-        self._ticked = time.perf_counter()
+        self.start()
         if self._drawn_from is not None:
             return random.from_state(self._drawn_from).permutation(self.images)
         self._drawn_from = random.state(self._rng)
         return self._rng.permutation(self.images)
 
-    def add(self, images: int, loss: float, right: float) -> None:
-        """A step over so many images is done: its mean loss, and how many of its answers were right."""
+    def start(self) -> None:
+        """The clock runs."""
+        self._ticked = time.perf_counter()
+
+    def add(self, images: int, loss: float, right: float, weight: float | None = None) -> None:
+        """A step over so many images is done: its mean loss, and how many of its answers were right.
+
+        weight: the sum of the images' weights, `right` is then that of the right ones; None where they have none.
+        """
+        weight = images if weight is None else weight
         self.done += images
-        self.total += loss * images
-        self.right += right
+        self.steps += 1
+        if weight:  # the mean of a batch without weight says nothing
+            self.total += loss * weight
+            self.right += right
+            self.weight += weight
         self.tick()
 
     def tick(self) -> None:
-        """Count the time since `order` or the last tick; what passes between two calls of `fit` is not counted."""
+        """Count the time since `start` or the last tick; what passes between two calls of `fit` is not counted."""
         now = time.perf_counter()
         self.seconds += now - self._ticked
         self._ticked = now
 
     def end_epoch(self) -> None:
         """The running epoch is complete; the next one has not begun."""
-        self.done, self.total, self.right, self.seconds, self._drawn_from = 0, 0.0, 0.0, 0.0, None
+        if self.batches is not None:
+            self.images, self.batches = self.done, self.steps
+        self.done, self.steps, self._drawn_from = 0, 0, None
+        self.total, self.right, self.weight, self.seconds = 0.0, 0.0, 0.0, 0.0
 
     def check(self, call: Position) -> None:
         """Whether the new call of `fit` can resume this run.
 
         Raises ValueError that names what differs: number of images, images or targets, batch size, augmentation, a seed
-        that is not None.
+        that is not None. Of a stream only the augmentation and the seed can be compared.
         """
+        if (self.batches is None) != (call.batches is None):
+            was, given = ("arrays" if each.batches is None else "batches" for each in (self, call))
+            raise ValueError(f"Trainer: training data must be {was}, as in the run to resume, got {given}")
         names = {"images": "number of training images", "batch_size": "batch_size", "augment": "augment"}
         for name, what in names.items():
+            if self.batches is not None and name != "augment":
+                continue
             was, given = getattr(self, name), getattr(call, name)
             if was != given:
                 raise ValueError(f"Trainer: {what} must be {was or '()'}, as in the run to resume, got {given or '()'}")
@@ -112,7 +162,7 @@ class Position:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as JSON can hold it; without a seed the generator is minidl's default one, and not among it."""
-        values = {name: getattr(self, name) for name in (*COUNTS, *SUMS, "seed", "draw", "augment", "stopped")}
+        values = {name: getattr(self, name) for name in (*COUNTS, *SUMS, *OTHERS)}
         generator = None if self.seed is None else random.state(self._rng)
         return {**values, "order": self._drawn_from, "generator": generator}
 
@@ -120,10 +170,11 @@ class Position:
     def from_json(cls, values: dict[str, Any]) -> Position:
         """The run that `to_json` wrote. Raises ValueError for anything else."""
         run = cls(0, 1, 1, None, 0)
-        if not isinstance(values, dict) or set(values) != set(run.to_json()):
+        if not isinstance(values, dict) or set(values) | NEW != set(run.to_json()):
             raise ValueError(f"a run must have exactly {', '.join(run.to_json())}")
+        values = {"steps": 0, "weight": 0.0, "batches": None, **values}
         counts = [values[name] for name in COUNTS]
-        counts += [values[name] for name in ("seed", "draw") if values[name] is not None]
+        counts += [values[name] for name in ("seed", "draw", "batches") if values[name] is not None]
         if not all(type(value) is int and value >= 0 for value in counts) or values["batch_size"] < 1:
             raise ValueError(
                 f"{', '.join(COUNTS)}, seed and draw of a run must be integers of at least 0, got {counts}"
@@ -133,14 +184,17 @@ class Position:
         if type(values["augment"]) is not str or (values["augment"] and values["draw"] is None):
             raise ValueError("a run must have a text for augment, and draw if that is not empty")
         inside = values["done"] > 0
-        if values["done"] > values["images"] or (inside and values["order"] is None):
+        stream = values["batches"] is not None
+        if not stream and (values["done"] > values["images"] or (inside and values["order"] is None)):
             raise ValueError(
                 f"a run cannot have {values['done']} of {values['images']} images done, or lacks their order"
             )
         if (values["seed"] is None) != (values["generator"] is None):
             raise ValueError("a run must have a generator if it has a seed, and only then")
-        for name in (*COUNTS, *SUMS, "seed", "draw", "augment", "stopped"):
+        for name in (*COUNTS, *SUMS, *OTHERS):
             setattr(run, name, values[name])
+        if inside and not run.steps:
+            run.steps, run.weight = -(-run.done // run.batch_size), float(run.done)
         if values["order"] is not None:
             random.from_state(values["order"])
             run._drawn_from = values["order"]
@@ -161,11 +215,3 @@ def as_seed(who: str, seed: Any) -> int:
         rule = "at least 0" if number < 0 else "at most 2**63"
         raise ValueError(f"{who}: seed must be {rule}, got {number}")
     return number
-
-
-def describe(plan: Plan | None) -> str:
-    """An augmentation in words, by which the same one is known again; "" for none."""
-    if plan is None:
-        return ""
-    # Only a dataclass's text is known to say everything and nothing else.
-    return ", ".join(repr(each) if is_dataclass(each) else type(each).__name__ for each in plan.transforms)

@@ -7,6 +7,7 @@ import time
 from typing import Any, TextIO
 
 from minidl.support.terminal import interactive
+from minidl.training.history import KEYS
 
 BAR = 24
 """Width of the bar in characters."""
@@ -24,8 +25,11 @@ class Progress:
     def __init__(self, stream: TextIO | None) -> None:
         self.stream = stream
 
-    def start(self, epoch: int, epochs: int, images: int, done: int = 0) -> None:
-        """Epoch number `epoch` of `epochs` (from 1) begins: `images` images, `done` of them are through."""
+    def start(self, epoch: int, epochs: int, images: int, done: int = 0, unit: str = "images") -> None:
+        """Epoch number `epoch` of `epochs` (from 1) begins: `images` images, `done` of them are through.
+
+        unit: what is counted in place of images. images: 0 where it is not known how many there will be.
+        """
 
     def update(self, images: int, loss: float, accuracy: float) -> None:
         """`images` of them are done; loss, accuracy: running means (NaN if unknown). Almost free between drawings."""
@@ -47,8 +51,9 @@ class LiveLine(Progress):
         super().__init__(stream)
         self._width = 0
 
-    def start(self, epoch: int, epochs: int, images: int, done: int = 0) -> None:
+    def start(self, epoch: int, epochs: int, images: int, done: int = 0, unit: str = "images") -> None:
         """Begin an epoch's line."""
+        self._unit = unit
         self._head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
         self._images, self._first = images, done
         self._begun = time.perf_counter()
@@ -73,13 +78,16 @@ class LiveLine(Progress):
             self._width = 0
 
     def _text(self, images: int, seconds: float, loss: float, accuracy: float) -> str:
-        done = int(images / self._images * BAR)
         rate = (images - self._first) / seconds
+        if images > self._images:  # or not known
+            speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+            return f"{self._head}  {images:,} {self._unit}  {numbers('', loss, accuracy)}  {speed} {self._unit}/s"
+        done = int(images / self._images * BAR)
         left = (self._images - images) / rate
         bar = "#" * done + "." * (BAR - done)
         return (
             f"{self._head} [{bar}] {images / self._images:4.0%}  {numbers('', loss, accuracy)}"
-            f"  {rate:,.0f} images/s  {duration(left)} left"
+            f"  {rate:,.0f} {self._unit}/s  {duration(left)} left"
         )
 
     def _draw(self, text: str) -> None:
@@ -101,11 +109,13 @@ class TqdmLine(Progress):
         self._tqdm = tqdm
         self._bar: Any = None
 
-    def start(self, epoch: int, epochs: int, images: int, done: int = 0) -> None:
+    def start(self, epoch: int, epochs: int, images: int, done: int = 0, unit: str = "images") -> None:
         """Open a bar for the epoch."""
         self.close()
         head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
-        self._bar = self._tqdm(total=images, initial=done, desc=head, unit=" images", leave=False, file=self.stream)
+        self._bar = self._tqdm(
+            total=images or None, initial=done, desc=head, unit=f" {unit}", leave=False, file=self.stream
+        )
 
     def update(self, images: int, loss: float, accuracy: float) -> None:
         """Move the bar."""
@@ -156,6 +166,7 @@ def epoch_line(history: Any, epochs: int, validated: bool) -> str:
     parts.append(numbers("train", last["train_loss"], last["train_accuracy"]))
     if validated:
         parts.append(numbers("val", last["val_loss"], last["val_accuracy"]))
+        parts += [f"{key.removeprefix('val_')} {last[key]:.4g}" for key in last if key not in KEYS]
     parts += [f"lr {last['lr']:.3g}", f"{last['seconds']:.1f} s"]
     return "  ".join(parts)
 

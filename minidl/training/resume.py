@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from minidl.training.position import Position
-from minidl.training.samples import Samples
+from minidl.training.call import Call
 from minidl.training.settings import differences
 from minidl.training.snapshot import unchanged_on_error
 from minidl.training.state import CallbackState, State, Stateful, Training
-
-
-@dataclass(frozen=True)
-class Call:
-    """What one call of `fit` asks for. position: at the beginning. settings: as the script has them."""
-
-    position: Position
-    validation: Samples | None
-    callbacks: Sequence[Any]
-    settings: dict[str, str]
 
 
 def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,18 +13,20 @@ from minidl import kernels
 from minidl.kernels import checks
 from minidl.losses import Loss
 from minidl.model import Model, as_images
+from minidl.training.arrays import as_array, as_weight, check_finite
+from minidl.training.augmentation import Augmentation
 from minidl.training.position import Position
 
-if TYPE_CHECKING:
-    from minidl.data.augment.pipeline import Plan
+Shapes = dict[tuple[int, ...], tuple[int, ...]]
+"""Shape of the scores by that of an image, so that the batches of a stream need not ask the model again."""
 
 
 class Samples(NamedTuple):
     """Checked images and targets.
 
     images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. target: as the loss's `run` takes its rows.
-    labels: (M,) class indices where target is one-hot, else None. scale, shift: for the backend's `gather`.
-    plan: how the images are changed in each epoch, or None.
+    labels: (M,) class indices where target is one-hot, else None. scale, shift: for the backend's `gather`. y: the
+    targets as they were given. weight: (M,) of the model's dtype, or None.
     """
 
     images: np.ndarray
@@ -32,7 +34,12 @@ class Samples(NamedTuple):
     labels: np.ndarray | None
     scale: np.ndarray
     shift: np.ndarray
-    plan: Plan | None = None
+    y: np.ndarray
+    weight: np.ndarray | None = None
+
+    def all(self) -> Batch:
+        """All of them as one batch."""
+        return Batch(self, np.arange(len(self.images)))
 
 
 class Batch(NamedTuple):
@@ -54,21 +61,53 @@ class Batch(NamedTuple):
         """Class indices where the target is one-hot, else None."""
         return None if self.samples.labels is None else self.samples.labels[self.rows]
 
+    def weight(self) -> np.ndarray | None:
+        """Sample weights (N,), or None."""
+        return None if self.samples.weight is None else self.samples.weight[self.rows]
+
+    def mass(self) -> float:
+        """Sum of the weights; the number of images without them."""
+        weight = self.weight()
+        return len(self.rows) if weight is None else float(weight.sum(dtype=np.float64))
+
     def enter(self) -> Any:
         """The images as the backend's array, scaled and moved, in one pass."""
         data = self.samples
         return kernels.current().gather(data.images, self.rows, data.scale, data.shift, moves=self.moves)
 
 
-def training_batches(samples: Samples, position: Position, epoch: int) -> Iterator[Batch]:
-    """The batches of the running epoch (from 0) that are not yet through, in the order that `position` draws."""
+def training_batches(
+    samples: Samples, position: Position, epoch: int, augment: Augmentation | None = None
+) -> Iterator[Batch]:
+    """The batches of the running epoch (from 0) that are not yet through, in the order that `position` draws.
+
+    What `position` says is read at once; the batches are made when they are asked for.
+    """
     order = position.order()
-    moves = None
-    if samples.plan is not None:
-        moves = replace(samples.plan, seed=position.draw or 0).moves(epoch, order)
-    for start in range(position.done, len(order), position.batch_size):
-        part = slice(start, start + position.batch_size)
-        yield Batch(samples, order[part], None if moves is None else moves[part])
+    moves = None if augment is None else augment.moves(samples.images.shape[1:], epoch, order)
+    return _in_order(samples, order, moves, position.done, position.batch_size, epoch, augment)
+
+
+def _in_order(
+    samples: Samples,
+    order: np.ndarray,
+    moves: np.ndarray | None,
+    done: int,
+    batch_size: int,
+    epoch: int,
+    augment: Augmentation | None,
+) -> Iterator[Batch]:
+    for start in range(done, len(order), batch_size):
+        part = slice(start, start + batch_size)
+        batch = Batch(samples, order[part], None if moves is None else moves[part])
+        if augment is not None and augment.functions:
+            rows, labels = batch.rows, batch.labels()
+            images = augment.apply(batch.images(), epoch, start // batch_size)
+            changed = samples._replace(
+                images=images, target=batch.target(), labels=labels, y=samples.y[rows], weight=batch.weight()
+            )
+            batch = Batch(changed, np.arange(len(rows)), batch.moves)
+        yield batch
 
 
 def batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
@@ -78,39 +117,79 @@ def batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
         yield Batch(samples, order[start : start + batch_size])
 
 
-def prepare(what: str, data: Any, model: Model, loss: Loss) -> Samples:
-    """A pair (x, y) for this model and loss; `what` ("training") names it in errors.
+def prepare(
+    what: str, data: Any, model: Model, loss: Loss, weight: Any = None, shapes: Shapes | None = None
+) -> Samples:
+    """A pair (x, y) for this model and loss, or a triple (x, y, weight); `what` ("training") names it in errors.
 
     x: (M, C, H, W) or (M, F), M at least 1, uint8 or float. C-contiguous arrays of uint8, float32 or float64 in the
     machine's byte order are used in place, also read-only and memory-mapped ones. Anything else harmless (strided,
-    Fortran-ordered, byte-swapped, float16) is copied once as a whole; a memory-mapped set should therefore have one of
-    the former kinds. y: as the loss takes it, one entry an image.
-    Raises TypeError or ValueError that names data, layer or loss for everything else.
+    Fortran-ordered, byte-swapped, float16, what has `__array__`) is copied once as a whole; a memory-mapped set should
+    therefore have one of the former kinds. y: as the loss takes it, one entry an image. weight: in place of the
+    triple's, (M,) of at least 0. shapes: is filled. All numbers must be finite; memory-mapped images are not read
+    through for that. Raises TypeError or ValueError that names data, layer or loss for everything else.
     """
     who = "Trainer"
-    if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise TypeError(f"{who}: {what} data must be a pair (x, y), got {type(data).__name__}")
-    images = as_images(who, f"{what} x", data[0])
-    y = np.asarray(data[1])
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        length = f" of {len(data)}" if isinstance(data, (tuple, list)) else ""
+        rule = "or a triple with weights, or a list of batches of either"
+        raise TypeError(f"{who}: {what} data must be a pair (x, y), got {type(data).__name__}{length}; {rule}")
+    if len(data) == 2 and all(map(is_batch, data)):
+        raise TypeError(f"{who}: {what} data must be a pair (x, y), got two pairs; batches must be a list of them")
+    if len(data) == 3 and weight is not None:
+        raise ValueError(f"{who}: sample_weight must be None for {what} data that are (x, y, weight)")
+    images = as_images(who, f"{what} x", as_array(who, f"{what} x", data[0]))
+    y = as_array(who, f"{what} y", data[1])
     if y.ndim == 0 or len(y) != len(images):
         length = "a single value" if y.ndim == 0 else str(len(y))
         raise ValueError(f"{who}: {what} x and y must have the same length, got {len(images)} and {length}")
     if not len(images):
         raise ValueError(f"{who}: {what} data must have at least one image, got x of shape {images.shape}")
-    shape = model.output_shape(images.shape[1:])
-    target = loss.prepare(y, (len(images), *shape), model.dtype)
+    if not isinstance(data[0], np.memmap):
+        check_finite(who, f"{what} x", images)
+    check_finite(who, f"{what} y", y)
+    whole, shapes = shapes is None, {} if shapes is None else shapes
+    if images.shape[1:] not in shapes:
+        shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
+    target = loss.prepare(y, (len(images), *shapes[images.shape[1:]]), model.dtype)
+    weight = data[2] if len(data) == 3 else weight
+    if weight is not None:
+        weight = as_weight(who, f"the weights of {what} data", weight, len(images), model.dtype)
+        if whole and not weight.any():
+            raise ValueError(f"{who}: at least one of the weights of {what} data must be positive")
+        _check_takes_weights(loss)
     scale, shift = model.scaling(images)
     if images.dtype == np.uint8:
         images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
     else:
         images = checks.float_array(who, f"{what} x", images)
-    return Samples(images, target, _one_hot_labels(target), scale, shift)
+    return Samples(images, target, _one_hot_labels(target), scale, shift, y, weight)
+
+
+def is_batch(value: Any) -> bool:
+    """Whether it looks like (x, y) or (x, y, weight) with an array of images x, and not like images or targets."""
+    if not isinstance(value, (tuple, list)) or len(value) not in (2, 3):
+        return False
+    shapes = [getattr(each, "shape", ()) for each in value[:2]]
+    return len(shapes[0]) > 1 and (len(shapes[1]) < len(shapes[0]) or len(shapes[1]) == 2)
+
+
+def _check_takes_weights(loss: Loss) -> None:
+    """Refuse a loss whose `run` has no third argument."""
+    taken = list(inspect.signature(loss.run).parameters.values())
+    if len(taken) < 3 and not any(each.kind is each.VAR_POSITIONAL for each in taken):
+        raise TypeError(
+            f"Trainer: the loss {type(loss).__name__} takes no sample weights: its run(scores, target) must have a"
+            " third argument weight"
+        )
 
 
 def fingerprint(samples: Samples) -> int:
     """A number that other images or targets hardly share: the CRC-32 of shapes, dtypes and 256 rows of both."""
     number = 0
-    for array in (samples.images, samples.target):
+    for array in (samples.images, samples.target, samples.weight):
+        if array is None:
+            continue
         rows = np.linspace(0, len(array) - 1, min(len(array), 256)).astype(np.intp)
         number = zlib.crc32(f"{array.shape} {array.dtype}".encode(), number)
         number = zlib.crc32(np.ascontiguousarray(array[rows]).tobytes(), number)

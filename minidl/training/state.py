@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
 from minidl.training.history import History
+from minidl.training.measures import Metric
 from minidl.training.position import Position
-from minidl.training.samples import Samples
+from minidl.training.stream import Data
 
 CallbackState = tuple[str, dict[str, Any]]
 """Class name and `state` of a callback."""
@@ -40,7 +41,7 @@ class State:
 
     history: History = field(default_factory=History)
     position: Position | None = None
-    validation: Samples | None = None
+    validation: Data | None = None
     callbacks: Sequence[Stateful] = ()
     waiting: list[CallbackState] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Training(Protocol):
     loss: Any
     optimizer: Any
     average: WeightAverage | None
+    metrics: dict[str, Metric]
     state: State
 
     @property
@@ -71,10 +73,10 @@ class Training(Protocol):
         """The position in the run."""
 
     @property
-    def validation(self) -> Samples | None:
+    def validation(self) -> Data | None:
         """The validation data of the run."""
 
-    def evaluate(self, data: tuple[Any, Any], batch_size: int = 256) -> dict[str, float]:
+    def evaluate(self, data: Any, batch_size: int = 256) -> dict[str, float]:
         """See `Trainer.evaluate`."""
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -18,7 +18,9 @@ NAN = float("nan")
 
 
 Measured = tuple[float, float]
-"""Mean loss over the batch, and how many of its images were answered rightly; NaN without classes."""
+"""Mean loss over the batch, and how many of its images were answered rightly; NaN without classes.
+
+With sample weights w the mean is sum(w l) / sum(w), and instead of their number the sum of the right ones' weights."""
 
 
 class NonFiniteLoss(FloatingPointError):
@@ -61,7 +63,9 @@ class Step:
         # The last step's arrays go first, so that one step's memory is all that is ever needed.
         self.model.release()
         found = self.model.run(batch.enter(), train) if scores is None else scores(batch)
-        loss = self.loss.run(found, batch.target())
+        weight = batch.weight()
+        weights = () if weight is None else (weight,)
+        loss = self.loss.run(found, batch.target(), *weights)
         right = self.loss.correct
         return loss, self._right(found, batch) if right is None else right
 
@@ -80,4 +84,6 @@ class Step:
         labels = batch.labels()
         if labels is None:
             return NAN
-        return float(np.count_nonzero(kernels.current().leave(scores).argmax(axis=1) == labels))
+        right = kernels.current().leave(scores).argmax(axis=1) == labels
+        weight = batch.weight()
+        return float(np.count_nonzero(right) if weight is None else weight[right].sum(dtype=np.float64))

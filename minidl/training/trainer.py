@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minidl import safetensors
@@ -11,24 +11,24 @@ from minidl.kernels import checks
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
 from minidl.training import checkpoint
+from minidl.training.call import Call, call
 from minidl.training.callbacks import Callback
-from minidl.training.callbacks.autosave import in_order
-from minidl.training.evaluation import measure
+from minidl.training.evaluation import making, measure
 from minidl.training.history import History
 from minidl.training.interrupt import Interrupt, Interrupted
+from minidl.training.measures import Metric, check_metrics, mode_of
 from minidl.training.non_finite import check_weights, overflow
-from minidl.training.position import Position, as_seed, describe
+from minidl.training.position import Position
 from minidl.training.progress import Progress, epoch_line, progress
-from minidl.training.resume import Call, begin, go_on_from_loaded
-from minidl.training.samples import Samples, fingerprint, prepare, training_batches
-from minidl.training.settings import settings
+from minidl.training.resume import begin, go_on_from_loaded
 from minidl.training.snapshot import unchanged_on_error
 from minidl.training.state import State
 from minidl.training.step import NAN, NonFiniteLoss, Step
+from minidl.training.stream import Data, take
 
 if TYPE_CHECKING:
-    from minidl.data.augment.pipeline import Transform
     from minidl.data.augment.views import Views
+    from minidl.training.augmentation import Augment
 
 EXAMPLES = {"loss": "SoftmaxCrossEntropyLoss()", "optimizer": "SGD(lr=0.01)"}
 
@@ -39,13 +39,25 @@ class Trainer:
     model: a `Model`. loss: `SoftmaxCrossEntropyLoss` or `MSELoss`. optimizer: see `minidl.optim`; it keeps its state
     from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `state` is where
     the last `fit` stands (`minidl.training.state`); `history`, `run` (the position), `callbacks` and `validation` are
-    parts of it.
+    parts of it. metrics: functions f(scores, targets) -> float by name, such as {"f1": minidl.metrics.MacroF1()}, over
+    all scores (N, ...) and targets of a set: the validation data after each epoch, as "val_f1" in history, logs and
+    monitors, and the data of `evaluate`. Over the training data they would cost a second pass: `evaluate` does it.
 
     Data are pairs (x, y), see `minidl.training.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or
-    float; y class labels, or one row an image (one-hot, probabilities; for `MSELoss` the values).
+    float; y class labels, or one row an image (one-hot, probabilities; for `MSELoss` the values). Or triples (x, y,
+    weight) with a weight of at least 0 for each image: losses and accuracies are then sum(w l) / sum(w). Or what gives
+    batches of either each time it is iterated, a list, a loader, a function without arguments; see
+    `minidl.training.stream`.
     """
 
-    def __init__(self, model: Model, loss: Any, optimizer: Any, average: WeightAverage | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        loss: Any,
+        optimizer: Any,
+        average: WeightAverage | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+    ) -> None:
         if not isinstance(model, Model):
             raise TypeError(f"Trainer: model must be a minidl.Model, got {model!r}")
         for name, value, method in (("loss", loss, "run"), ("optimizer", optimizer, "step")):
@@ -57,6 +69,7 @@ class Trainer:
         self.loss = loss
         self.optimizer = optimizer
         self.average = average
+        self.metrics = check_metrics(metrics)
         self.state = State()
         self._call: Call | None = None  # of the fit that is running
         self._line = Progress(None)
@@ -77,23 +90,28 @@ class Trainer:
         return list(self.state.callbacks)
 
     @property
-    def validation(self) -> Samples | None:
+    def validation(self) -> Data | None:
         """The validation data of the last `fit`."""
         return self.state.validation
 
     def fit(
         self,
-        data: tuple[Any, Any],
-        validation: tuple[Any, Any] | None = None,
+        data: Any,
+        validation: Any = None,
         epochs: int = 1,
         batch_size: int = 100,
         seed: int | None = None,
         callbacks: Callback | Iterable[Callback] = (),
         verbose: bool = True,
         resume: bool | str | os.PathLike[str] = False,
-        augment: Sequence[Transform] = (),
+        augment: Augment = (),
+        sample_weight: Any = None,
     ) -> History:
         """Train for `epochs` passes over the data, each in a new order, the last batch of a pass as small as it comes.
+
+        Data in batches keep their order and sizes; `batch_size` is not asked. A thread makes the next ones while the
+        step runs. A schedule sees the share of the epoch that is done; where the data do not know their length, it sees
+        whole epochs in the first pass, which counts the batches of the others.
 
         validation: data to measure after each epoch. seed: of the order, an int in [0, 2^63]; None draws from minidl's
         default generator. callbacks: one or several, see `minidl.training.callbacks`. verbose: whether to print
@@ -107,8 +125,10 @@ class Trainer:
         differ. Callbacks get their states back by their class and order. A run that a callback has ended stays ended if
         a callback of that class is there and `epochs` has not grown.
 
-        augment: how the training images are changed at random, see `minidl.data.augment.transforms`; drawn from the
-        seed.
+        augment: how the training images are changed at random, drawn from the seed: transforms (see
+        `minidl.data.augment.transforms`), before them functions (images, generator) -> images on a copy of each batch,
+        of the same shape and dtype, with a generator of its own for each batch of each epoch; or one function. They run
+        in a thread, too. sample_weight: (M,) of at least 0, in place of a triple's.
 
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. So does SIGTERM, where nobody else handles it, and then ends the process. Raises
@@ -122,38 +142,27 @@ class Trainer:
                 "Trainer: fit must not be called while it runs, got a call from a callback or another thread;"
                 " a callback goes back to a checkpoint by trainer.load, and ends the run by returning True"
             )
-        epochs = checks.integer("Trainer", "epochs", epochs, 1)
-        batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
-        seed = None if seed is None else as_seed("Trainer", seed)
-        train = prepare("training", data, self.model, self.loss)
-        judged = None if validation is None else prepare("validation", validation, self.model, self.loss)
-        if augment != ():
-            from minidl.data.augment.pipeline import plan
-
-            train = train._replace(plan=plan(augment, train.images.shape[1:], 0))
-        listed = in_order(callbacks)
-        position = Position(len(train.images), batch_size, epochs, seed, fingerprint(train), describe(train.plan))
-        call = Call(position, judged, listed, settings(self, listed))
+        asked = call(self, data, validation, epochs, batch_size, seed, callbacks, augment, sample_weight)
         interrupt = Interrupt()
         self._line = progress(verbose)
         try:
-            self._run(call, train, resume, interrupt)
+            self._run(asked, resume, interrupt)
             history = self.history
-            self._finish(listed, history)
+            self._finish(asked.callbacks, history)
         finally:
             self._line = Progress(None)
         interrupt.pass_on()
         return history
 
-    def evaluate(self, data: tuple[Any, Any], batch_size: int = 256, views: Views | None = None) -> dict[str, float]:
-        """{"loss": mean loss, "accuracy": share of right answers in [0, 1]} of the data; nothing is trained.
+    def evaluate(self, data: Any, batch_size: int = 256, views: Views | None = None) -> dict[str, float]:
+        """{"loss": mean loss, "accuracy": share of right answers in [0, 1]} of the data, and the metrics by name.
 
         views: average the scores over these views of each image, as `Model.predict`. The accuracy is NaN where there
         are no classes. Raises as `fit` for data that do not fit.
         """
         batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
-        samples = prepare("evaluation", data, self.model, self.loss)
-        return measure(self.model, self.loss, samples, batch_size, Interrupt(), views)
+        samples = take("evaluation", data, self.model, self.loss)
+        return measure(self.model, self.loss, samples, batch_size, Interrupt(), views, self.metrics)
 
     def say(self, text: str) -> None:
         """Print a line above the moving one of the `fit` that runs; nothing outside of it, or if it is not verbose."""
@@ -165,14 +174,14 @@ class Trainer:
 
     # ---- the run -----------------------------------------------------------------------------------------------------
 
-    def _run(self, call: Call, train: Samples, resume: bool | str | os.PathLike[str], interrupt: Interrupt) -> None:
+    def _run(self, asked: Call, resume: bool | str | os.PathLike[str], interrupt: Interrupt) -> None:
         """Begin, and train until there are enough epochs, a callback has ended the run, or the user has."""
-        self._call = call
+        self._call = asked
         try:
-            begin(self, call, resume)
+            begin(self, asked, resume)
             with interrupt:
                 while not self._done():
-                    if self._epoch(train, interrupt):
+                    if self._epoch(asked, interrupt):
                         self._end_epoch()
                     interrupt.check()
         except NonFiniteLoss as error:
@@ -196,30 +205,31 @@ class Trainer:
         assert self.run is not None
         return self.history.epochs >= self.run.epochs or bool(self.run.stopped)
 
-    def _epoch(self, train: Samples, interrupt: Interrupt) -> bool:
+    def _epoch(self, asked: Call, interrupt: Interrupt) -> bool:
         """One pass over the data, or what is left of it, the measurements after it, and its entry in the history.
 
         Returns False if a callback has loaded another state, from which the training is to go on.
         """
         state, position, history = self.state, self.state.position, self.history
         assert position is not None
-        epoch, epochs, images = history.epochs, position.epochs, position.images
+        epoch, epochs = history.epochs, position.epochs
         if self.average is not None:
             self.average.train(self.model)
         step = Step(self.model, self.loss, self.optimizer, self.average)
         hooks = self._step_hooks()
-        self._line.start(epoch + 1, epochs, images, position.done)
-        for batch in training_batches(train, position, epoch):
-            self.optimizer.progress(epoch + position.done / images, epochs)
-            loss, right = step.train(batch)
-            position.add(len(batch.rows), loss, right)
-            history.step_loss.append(loss)
-            self._line.update(position.done, position.total / position.done, position.right / position.done)
-            for hook in hooks:
-                hook(self, history)
-                if self.state is not state:
-                    return False
-            interrupt.check()
+        self._line.start(epoch + 1, epochs, *position.counted)
+        with making(asked.batches(position, epoch), asked.ahead, interrupt.check) as batches:
+            for batch in batches:
+                self.optimizer.progress(epoch + position.share, epochs)
+                loss, right = step.train(batch)
+                position.add(len(batch.rows), loss, right, batch.mass())
+                history.step_loss.append(loss)
+                self._line.update(position.counted[1], *position.means)
+                for hook in hooks:
+                    hook(self, history)
+                    if self.state is not state:
+                        return False
+                interrupt.check()
         check_weights(self)
         if self.average is not None:
             self.average.apply()
@@ -246,24 +256,32 @@ class Trainer:
 
     def _validate(self, interrupt: Interrupt) -> dict[str, float]:
         if self.validation is None or self.run is None:
-            return {"loss": NAN, "accuracy": NAN}
-        return measure(self.model, self.loss, self.validation, max(self.run.batch_size, 256), interrupt)
+            return dict.fromkeys(("loss", "accuracy", *self.metrics), NAN)
+        batch_size = max(self.run.batch_size, 256)
+        return measure(self.model, self.loss, self.validation, batch_size, interrupt, metrics=self.metrics)
 
     def _record(self, scores: dict[str, float]) -> None:
         """The epoch's entry in the history, and its line."""
         position, history = self.run, self.history
         assert position is not None
         position.tick()
+        loss, accuracy = position.means
         history.append(
-            train_loss=position.total / position.images,
-            train_accuracy=position.right / position.images,
+            train_loss=loss,
+            train_accuracy=accuracy,
             val_loss=scores["loss"],
             val_accuracy=scores["accuracy"],
             lr=self.optimizer.lr,
             seconds=position.seconds,
+            **{f"val_{name}": scores[name] for name in self.metrics},
         )
+        history.modes = self._modes()
         position.end_epoch()
         self.say(epoch_line(history, position.epochs, self.validation is not None))
+
+    def _modes(self) -> dict[str, str]:
+        """What the metrics say is better."""
+        return {f"val_{name}": mode for name, metric in self.metrics.items() if (mode := mode_of(metric))}
 
     def _interrupted(self, between_steps: bool) -> None:
         self.history.interrupted = True
@@ -314,4 +332,5 @@ class Trainer:
         except (TypeError, ValueError) as error:
             kind = TypeError if isinstance(error, TypeError) else ValueError
             raise kind(f"Trainer: {os.fspath(path)!r}: {error}") from error
+        self.history.modes = self._modes()
         return self

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.training.arrays import check_finite
 from minidl.training.history import KEYS, History
 from minidl.training.samples import prepare
 
@@ -295,12 +296,39 @@ def test_a_parameter_that_is_no_number_is_named_before_anything_changes(data):
     assert weights(trained) == before
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_an_input_that_is_no_number_is_named(data):
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_an_input_that_is_no_number_is_named_with_its_row_before_the_first_step(data, tmp_path, value):
     x = data[0].copy()
-    x[7, 1] = np.inf
-    with pytest.raises(FloatingPointError, match=r"the input itself is not finite \(1 of the batch's 50 images\)"):
-        fit(trainer(), (x, data[1]), batch_size=50)
+    x[7, 1] = x[9, 0] = value
+    trained = trainer()
+    before = weights(trained)
+    with pytest.raises(ValueError, match=f"Trainer: training x must be finite, got {value} in row 7 of 50"):
+        fit(trained, (x, data[1]))
+    with pytest.raises(ValueError, match=f"validation x must be finite, got {value} in row 7"):
+        fit(trained, data, validation=(x, data[1]))
+    assert (weights(trained), trained.history.epochs) == (before, 0)
+    # A memory-mapped set is not read through: the step finds it.
+    np.save(tmp_path / "x.npy", x)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(FloatingPointError, match=r"the input itself is not finite \(2 of the batch's 50 images\)"),
+    ):
+        fit(trained, (np.load(tmp_path / "x.npy", mmap_mode="r"), data[1]), batch_size=50)
+
+
+def test_a_target_that_is_no_number_is_named_with_its_row(data):
+    y = data[0].copy()
+    y[31, 2] = np.nan
+    with pytest.raises(ValueError, match="training y must be finite, got nan in row 31 of 50"):
+        fit(trainer(loss=minidl.MSELoss()), (data[0], y))
+
+
+def test_large_finite_numbers_are_no_fault():
+    array = np.full((3, 4), 3e38, np.float32)  # their sum is infinite
+    check_finite("x", "y", array)
+    array[2, 1] = -np.inf
+    with pytest.raises(ValueError, match="x: y must be finite, got -inf in row 2 of 3"):
+        check_finite("x", "y", array)
 
 
 class Overflowing:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from minidl.training.callbacks.best import EarlyStopping, KeepBest
     from minidl.training.callbacks.feature_maps import FeatureMaps
     from minidl.training.callbacks.logs import CSVLog, JSONLinesLog
-    from minidl.training.callbacks.target import StopAtAccuracy
+    from minidl.training.callbacks.plateau import ReduceLROnPlateau
+    from minidl.training.callbacks.target import StopAt, StopAtAccuracy
 
 __getattr__ = lazy.importer(
     __name__,
@@ -20,7 +21,8 @@ __getattr__ = lazy.importer(
         "best": ("EarlyStopping", "KeepBest"),
         "feature_maps": ("FeatureMaps",),
         "logs": ("CSVLog", "JSONLinesLog"),
-        "target": ("StopAtAccuracy",),
+        "plateau": ("ReduceLROnPlateau",),
+        "target": ("StopAt", "StopAtAccuracy"),
     },
 )
 
@@ -32,5 +34,7 @@ __all__ = [
     "FeatureMaps",
     "JSONLinesLog",
     "KeepBest",
+    "ReduceLROnPlateau",
+    "StopAt",
     "StopAtAccuracy",
 ]

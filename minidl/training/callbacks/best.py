@@ -9,36 +9,37 @@ from typing import Any
 import numpy as np
 
 from minidl.training.callbacks.base import Callback
-from minidl.training.history import History, direction
+from minidl.training.history import History
+from minidl.training.monitor import Monitor
 from minidl.training.state import Training
 
 
 class KeepBest(Callback):
     """Give the model the weights of its best epoch when the training ends, as CS231n's Solver does.
 
-    monitor: "val_accuracy", "val_loss", "train_accuracy" or "train_loss"; of equal epochs the first is kept, NaN never
-    wins. The running statistics of batch normalisation belong to the weights. Also after Ctrl-C; without a completed
-    epoch, or if every epoch's number is NaN, the model stays as it is.
+    monitor: "val_accuracy", "val_loss", "train_accuracy", "train_loss", or "val_<name>" for a metric of the Trainer;
+    None for val_accuracy, or val_loss where the loss knows no classes. mode: "max" or "min", for a metric that does not
+    say which is better. Of equal epochs the first is kept, NaN never wins; a monitor that has no number after the first
+    epoch although the loss has one is a ValueError. The running statistics of batch normalisation belong to the
+    weights. Also after Ctrl-C; without a completed epoch, or if every epoch's number is NaN, the model stays as it is.
     """
 
-    def __init__(self, monitor: str = "val_accuracy") -> None:
-        self.monitor = monitor
-        self._sign = direction(monitor)
+    def __init__(self, monitor: str | None = None, mode: str | None = None) -> None:
+        self.monitor, self.mode = monitor, mode
+        self._watch = Monitor(type(self).__name__, monitor, mode)
         self.best_epoch: int | None = None
         self.best_value = float("nan")
         self._weights: dict[str, np.ndarray] = {}
 
     def on_fit_begin(self, trainer: Training) -> None:
-        """Forget an earlier run. Raises ValueError if `monitor` needs validation data and there are none."""
-        if self.monitor.startswith("val") and trainer.validation is None:
-            who = type(self).__name__
-            raise ValueError(f"{who}: monitor is {self.monitor}, but fit has no validation data")
+        """Forget an earlier run. Raises ValueError if `monitor` needs validation data or a metric that is not there."""
+        self._watch.begin(trainer)
         self.best_epoch, self.best_value, self._weights = None, float("nan"), {}
 
     def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Copy the weights if they are the best so far."""
-        value = history[self.monitor][-1]
-        if self._improves(value):
+        value = self._watch.value(history)
+        if self._watch.better(value, self.best_value):
             self.best_epoch, self.best_value = history.epochs - 1, value
             self._weights = trainer.model.state()
         return None
@@ -48,7 +49,7 @@ class KeepBest(Callback):
         parts = [self._reason()]
         if self.best_epoch is not None:
             trainer.model.load_state(self._weights)
-            value = f"{self.monitor} {self.best_value:.4f}"
+            value = f"{self._watch.name} {self.best_value:.4f}"
             parts.append(f"the weights are those of epoch {self.best_epoch + 1} ({value})")
         if any(parts):
             trainer.say(f"{type(self).__name__}: {'; '.join(filter(None, parts))}")
@@ -56,13 +57,11 @@ class KeepBest(Callback):
     def state(self) -> dict[str, Any]:
         """What is watched, the best epoch, its number and its weights."""
         weights = {f"weights.{name}": array for name, array in self._weights.items()}
-        return {"monitor": self.monitor, "best_epoch": self.best_epoch, "best_value": self.best_value, **weights}
+        return {"monitor": self._watch.name, "best_epoch": self.best_epoch, "best_value": self.best_value, **weights}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`. Raises ValueError if that watched something else."""
-        if state["monitor"] != self.monitor:
-            who = type(self).__name__
-            raise ValueError(f"{who}: monitor must be {state['monitor']}, as in the run to resume, got {self.monitor}")
+        self._watch.resume(str(state["monitor"]), state["best_epoch"] is not None)
         self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
         weights = {name: value for name, value in state.items() if name.startswith("weights.")}
         self._weights = {name.partition(".")[2]: array for name, array in weights.items()}
@@ -71,21 +70,20 @@ class KeepBest(Callback):
         """Why this callback has ended the run; "" if it has not."""
         return ""
 
-    def _improves(self, value: float) -> bool:
-        return value == value and (self.best_epoch is None or self._sign * (value - self.best_value) > 0)
-
 
 class EarlyStopping(KeepBest):
     """End the training when `monitor` has not improved for `patience` epochs; the best weights always come back.
 
     At the end one line says why, and which epoch's weights these are.
 
-    monitor: as in `KeepBest`. patience: epochs without improvement to wait, an int of at least 1. min_delta: an
+    monitor, mode: as in `KeepBest`. patience: epochs without improvement to wait, an int of at least 1. min_delta: an
     improvement must be larger than this, in the unit of `monitor`; at least 0.
     """
 
-    def __init__(self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0) -> None:
-        super().__init__(monitor)
+    def __init__(
+        self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0, mode: str | None = None
+    ) -> None:
+        super().__init__(monitor, mode)
         self.patience = operator.index(patience)
         self.min_delta = float(min_delta)
         if self.patience < 1:
@@ -103,9 +101,9 @@ class EarlyStopping(KeepBest):
     def on_epoch_end(self, trainer: Training, history: History) -> bool | None:
         """Copy the weights if they are the best so far; count the epochs without a real improvement."""
         super().on_epoch_end(trainer, history)
-        value = history[self.monitor][-1]
+        value = history[self._watch.name][-1]
         # min_delta counts from the last real improvement: many small steps together are one.
-        if value == value and not self._sign * (value - self._reference) <= self.min_delta:
+        if self._watch.better(value, self._reference, self.min_delta):
             self._reference, self._waited = value, 0
         else:
             self._waited += 1
@@ -124,4 +122,4 @@ class EarlyStopping(KeepBest):
         if self._waited < self.patience:
             return ""
         by = f" by more than {self.min_delta:g}" if self.min_delta else ""
-        return f"{self.monitor} has not improved{by} for {self._waited} epoch{'s' * (self._waited > 1)}"
+        return f"{self._watch.name} has not improved{by} for {self._waited} epoch{'s' * (self._waited > 1)}"

@@ -139,7 +139,7 @@ class FeatureMaps(Callback):
         grid = arrays.image_grid(cells, len(shown), fill=0.5)
         self.frames.append(np.round(255 * grid).astype(np.uint8))
         run = trainer.run
-        epoch = history.epochs + (run.done / run.images if run is not None else 0.0)
+        epoch = history.epochs + (run.share if run is not None else 0.0)
         loss = f"   loss {history.step_loss[-1]:.4f}" if history.step_loss else ""
         self._texts.append(f"epoch {epoch:.2f}{loss}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from minidl.support import atomic
 from minidl.training.callbacks.base import Callback
-from minidl.training.history import KEYS, History
+from minidl.training.history import History
 from minidl.training.state import Training
 
 
@@ -47,11 +47,11 @@ class EpochLog(Callback):
             self._rewrite(history)
 
     def _rewrite(self, history: History) -> None:
-        lines = [self._head(), *(self._line(history, epoch) for epoch in range(history.epochs))]
+        lines = [self._head(history), *(self._line(history, epoch) for epoch in range(history.epochs))]
         atomic.replace(self.path, ["".join(lines).encode()])
         self._written = history.epochs
 
-    def _head(self) -> str:
+    def _head(self, history: History) -> str:
         return ""
 
     def _line(self, history: History, epoch: int) -> str:
@@ -64,11 +64,11 @@ class CSVLog(EpochLog):
     Columns: epoch and those of `History`; all digits of each number, "nan" where there is none. path: see `EpochLog`.
     """
 
-    def _head(self) -> str:
-        return ",".join(("epoch", *KEYS)) + "\n"
+    def _head(self, history: History) -> str:
+        return ",".join(("epoch", *history)) + "\n"
 
     def _line(self, history: History, epoch: int) -> str:
-        return ",".join([str(epoch + 1), *(repr(history[key][epoch]) for key in KEYS)]) + "\n"
+        return ",".join([str(epoch + 1), *(repr(history[key][epoch]) for key in history)]) + "\n"
 
 
 class JSONLinesLog(EpochLog):
@@ -78,6 +78,6 @@ class JSONLinesLog(EpochLog):
     """
 
     def _line(self, history: History, epoch: int) -> str:
-        numbers = {key: history[key][epoch] for key in KEYS}
+        numbers = {key: history[key][epoch] for key in history}
         finite = {key: value if abs(value) < float("inf") else None for key, value in numbers.items()}
         return json.dumps({"epoch": epoch + 1, **finite}) + "\n"
