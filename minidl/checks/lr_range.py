@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,10 @@ WINDOW = 10
 """Steps over which a fall of the averaged loss is looked for."""
 
 
+CLEAR = 3.0
+"""Standard errors that a fall must be larger than, to be one."""
+
+
 @dataclass(frozen=True)
 class RangeTest:
     """What `find_lr` measured: one entry a step, up to the step where the loss went away.
@@ -40,10 +45,44 @@ class RangeTest:
 
     @property
     def suggestion(self) -> float:
-        """The rate in the middle of those `WINDOW` steps over which the averaged loss falls most."""
+        """The rate in the middle of those `WINDOW` steps over which the averaged loss falls most; see `doubt`."""
+        first, last = self._steepest()
+        return math.sqrt(self.rates[first] * self.rates[last])
+
+    @property
+    def doubt(self) -> str:
+        """Why the curve gives no answer, and what to do; "" where it gives one.
+
+        It gives none where the fall is within what the losses of the batches vary by anyway: less than `CLEAR`
+        standard errors of the difference of the two averages, with the median step from loss to loss as the measure of
+        a batch's deviation. Nor where the fall is at one of the ends of the range.
+        """
+        if len(self.rates) < 3:
+            return "there are too few steps: take more, or a smaller start"
+        first, last = self._steepest()
+        fall = self.smoothed[first] - self.smoothed[last]
+        # Of independent losses with deviation s the median absolute difference is 0.6745 sqrt(2) s.
+        deviation = float(np.median(np.abs(np.diff(self.losses)))) / (0.6745 * math.sqrt(2))
+        error = deviation * math.sqrt(_variance(first + 1) + _variance(last + 1))
+        if not fall > CLEAR * error:
+            return (
+                f"the averaged loss nowhere falls by more than it varies ({max(fall, 0):.2g}, standard error"
+                f" {error:.2g}): the model may be trained already, or the rates are all too small"
+            )
+        if first == 0:
+            return (
+                "the loss falls most at the first rates, by chance if the model is trained already; else take a start"
+                f" below {self.rates[0]:.2g}"
+            )
+        if last == len(self.rates) - 1:
+            return f"the loss still falls fastest at the last rate: take an end above {self.rates[-1]:.2g}"
+        return ""
+
+    def _steepest(self) -> tuple[int, int]:
+        """The steps between which the averaged loss falls most."""
         window = min(WINDOW, len(self.rates) - 1)
         first = int(np.argmax(self.smoothed[: len(self.smoothed) - window] - self.smoothed[window:]))
-        return math.sqrt(self.rates[first] * self.rates[first + window])
+        return first, first + window
 
     def figure(self) -> Any:
         """The curve as a matplotlib Figure, see `plots.range_test_figure`. Needs the extra `plot`."""
@@ -68,6 +107,7 @@ def find_lr(
     trainer: its model and optimiser are those to be tested; weights, running statistics, optimiser, averages,
     generators and history come back to the bit, gradients do not. data: as for `Trainer.fit`. start, end: positive,
     start below end. steps: at least 2. batch_size, seed: as for `fit`; the data begin anew where they end.
+    Warns (UserWarning) where the curve gives no answer, as for a model that is trained already; see `RangeTest.doubt`.
     Raises TypeError or ValueError for other arguments, FloatingPointError if the first loss is not finite.
     """
     who = "find_lr"
@@ -87,7 +127,15 @@ def find_lr(
         trainer.model.release()
     if not losses:
         raise FloatingPointError(f"{who}: the loss must be finite before the first step")
-    return RangeTest(rates[: len(losses)], np.array(losses), np.array(smoothed))
+    found = RangeTest(rates[: len(losses)], np.array(losses), np.array(smoothed))
+    if found.doubt:
+        warnings.warn(f"{who}: the curve gives no answer, {found.doubt}", stacklevel=2)
+    return found
+
+
+def _variance(number: int) -> float:
+    """Of the average after so many losses, in units of that of one: sum of squared weights by squared sum."""
+    return (1 - SMOOTHING) / (1 + SMOOTHING) * (1 + SMOOTHING**number) / (1 - SMOOTHING**number)
 
 
 def _measure(

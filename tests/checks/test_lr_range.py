@@ -31,7 +31,8 @@ def trainer(optimizer=None, average=None):
 
 def test_the_losses_are_those_of_growing_rates(data):
     minidl.seed(1)
-    found = minidl.find_lr(trainer(minidl.SGD(0.1)), data, 1e-3, 1e-1, steps=9, batch_size=20, seed=4)
+    with pytest.warns(UserWarning, match="gives no answer"):
+        found = minidl.find_lr(trainer(minidl.SGD(0.1)), data, 1e-3, 1e-1, steps=9, batch_size=20, seed=4)
     np.testing.assert_allclose(found.rates, 10 ** np.linspace(-3, -1, 9), rtol=1e-12)
     minidl.seed(1)
     run = trainer(minidl.SGD(0.1))
@@ -93,6 +94,35 @@ def test_the_suggestion_is_where_the_average_falls_most():
     found = minidl.RangeTest(rates, smoothed, smoothed)
     assert found.suggestion == pytest.approx(1e-2)
     assert minidl.RangeTest(rates[:1], smoothed[:1], smoothed[:1]).suggestion == pytest.approx(1e-4)
+
+
+def test_a_curve_that_gives_no_answer_says_so(rng):
+    rates = np.geomspace(1e-6, 10, 100)
+
+    def measured(losses):
+        weights = 0.9 ** np.arange(len(losses))
+        smoothed = [np.average(losses[: i + 1], weights=weights[i::-1]) for i in range(len(losses))]
+        return minidl.RangeTest(rates[: len(losses)], losses, np.array(smoothed))
+
+    falls = 0.5 + 1.5 / (1 + np.exp(2 * np.log(rates / 1e-2)))
+    clear = measured(falls + 0.1 * rng.standard_normal(100))
+    assert clear.doubt == ""
+    assert 1e-3 < clear.suggestion < 3e-1
+    # A trained model: the losses of the batches vary, and the average never falls.
+    doubts = [
+        measured(np.abs(0.05 + 0.03 * np.random.default_rng(seed).standard_normal(100))).doubt for seed in range(50)
+    ]
+    assert sum("nowhere falls by more than it varies" in doubt for doubt in doubts) >= 48
+    assert "else take a start below 1e-06" in measured(2 - rates**0.01 + 0.5 * np.exp(-np.arange(100) / 5)).doubt
+    assert "take an end above 10" in measured(2 - 1.5 / (1 + np.exp(-2 * np.log(rates / 10)))).doubt
+    assert "too few steps" in measured(falls[:2]).doubt
+
+
+def test_find_lr_warns_on_a_trained_model(data):
+    run = trainer(minidl.SGD(0.1, 0.9))
+    run.fit(data, epochs=30, batch_size=10, verbose=False, seed=0)
+    with pytest.warns(UserWarning, match=r"find_lr: the curve gives no answer, .* trained already"):
+        minidl.find_lr(run, data, batch_size=10)
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,86 @@ def test_few_images_of_uint8_will_do(rng):
     model = minidl.Model(minidl.Linear(6, 32, rng=1), minidl.Relu(), minidl.Linear(32, 2, rng=2), mean=0.5, std=0.3)
     report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), (x, [0, 1, 0, 1, 1]), epochs=200)
     assert report.overfit == 1
+
+
+# ---- grades ----------------------------------------------------------------------------------------------------------
+
+
+def graded(report):
+    return {finding.check: finding.grade for finding in report.findings if finding.grade != "ok"}
+
+
+def test_what_a_training_mends_by_itself_is_a_note_with_advice(data):
+    model = network()
+    model.layers[-1].weight.data *= 150  # the first loss is some times log(4)
+    model.layers[5].weight.data[:10] = 0
+    model.layers[5].bias.data[:10] = -1  # 10 of 16 units
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data)
+    assert 1.3863 * 1.1 + 0.5 < report.first_loss < 3 * 1.3863
+    assert graded(report) == dict.fromkeys(("first loss", "dead units of 6 Relu", "overfitting 100 images, 60 epochs"), "note")
+    assert report
+    lines = str(report).splitlines()
+    assert any(line.startswith("note first loss: start the last layer smaller") for line in lines)
+    assert any(line.startswith("note dead units of 6 Relu: it learns with the other units") for line in lines)
+    assert "start the last layer smaller" in report._repr_html_()
+
+
+def test_faults_are_to_be_looked_at_and_come_first(data):
+    model = network()
+    model.layers[-1].weight.data *= 1000
+    model.layers[5].weight.data[...] = 0
+    model.layers[5].bias.data[...] = -1
+    model.layers[5].bias.data[:2] = 0.01
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data, epochs=1)
+    assert graded(report)["dead units of 6 Relu"] == "note"
+    model.layers[5].bias.data[...] = -1
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data, epochs=1)
+    assert graded(report)["dead units of 6 Relu"] == "LOOK"
+    assert not report
+    advice = [line.split(" ")[0] for line in str(report).splitlines() if line.startswith(("LOOK ", "note "))]
+    assert advice == sorted(advice)  # LOOK before note
+    assert all(finding.advice for finding in report.findings if not finding.passed)
+
+
+def test_slow_learning_is_a_note_and_none_a_fault(data):
+    def overfitting(**arguments):
+        report = minidl.sanity_check(network(), minidl.SoftmaxCrossEntropyLoss(), data, **arguments)
+        return next(f for f in report.findings if f.check.startswith("overfitting")), report
+
+    finding, report = overfitting(epochs=16)
+    assert (finding.grade, report.overfit < 0.99) == ("note", True)
+    assert "more epochs=" in finding.advice
+    finding, _ = overfitting(epochs=1)
+    assert finding.grade == "LOOK"
+
+
+@pytest.mark.parametrize(
+    ("x", "arguments", "grade", "advice"),
+    [
+        (lambda x: x, {}, "ok", ""),
+        (lambda x: x.astype(np.float32), {}, "LOOK", "divide pixels of 0..255 by 255, or give uint8"),
+        (lambda x: x.astype(np.float32) / 255, {}, "ok", ""),
+        (lambda x: x, {"mean": 0.45, "std": 0.25}, "ok", ""),
+        (lambda x: x, {"mean": 120.0, "std": 60.0}, "LOOK", "divide those of 0..255 by 255"),
+        (lambda x: x.astype(np.float32) / 255, {"mean": 0.45, "std": 0.25}, "note", "not scaled by the model's mean"),
+        (lambda x: (x.astype(np.float32) / 255 - 0.45) / 0.25, {"mean": 0.45, "std": 0.25}, "ok", ""),
+        (lambda x: x.reshape(len(x), -1).astype(np.float32), {}, "note", "standardise the columns"),
+        (lambda x: np.full_like(x, 7), {}, "note", "the images hardly differ"),
+    ],
+)
+def test_the_scale_of_the_input_is_looked_at(rng, x, arguments, grade, advice):
+    images, y = rng.integers(0, 256, (40, 1, 4, 4)).astype(np.uint8), rng.integers(0, 4, 40)
+    model = minidl.Model(minidl.Flatten(), minidl.Linear(16, 4, rng=1), **arguments)
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), (x(images), y), epochs=1)
+    finding = report.findings[0]
+    assert (finding.check, finding.grade) == ("input of the first layer", grade)
+    assert advice in finding.advice
+    assert bool(advice) == bool(finding.advice)
+
+
+def test_frozen_parameters_need_no_gradient(data):
+    model = network(minidl.Linear(16, 16, init="zeros"), minidl.Relu())
+    model.layers[0].freeze()
+    report = minidl.sanity_check(model, minidl.SoftmaxCrossEntropyLoss(), data, epochs=1)
+    assert "gradient norm of 0.weight" not in graded(report)
+    assert "gradient norm of 5.weight" in graded(report)
