@@ -167,6 +167,7 @@ def test_the_curve_of_anything_with_its_four_attributes():
     np.testing.assert_array_equal(axes.lines[2].get_xdata(), [0.125, 0.125])
 
 
+@pytest.mark.filterwarnings("ignore:find_lr")
 def test_gradients_that_cannot_be_clipped_end_the_test(data):
     class Refusing(minidl.SGD):
         def step(self, parameters):
