@@ -19,6 +19,8 @@ import numpy as np
 from minidl.kernels import checks
 from minidl.layers.base import Layer
 
+__all__ = ["Elu", "Gelu", "LeakyRelu", "Relu", "Sigmoid", "Tanh"]
+
 
 class _Kinked(Layer):
     """Base of those with a kink at 0, where y is 0, too."""

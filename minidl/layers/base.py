@@ -12,6 +12,8 @@ from minidl.kernels import checks
 from minidl.layers.parameter import Parameter, aligned
 from minidl.layers.tree import Tree
 
+__all__ = ["Layer"]
+
 Shape = tuple[int, ...]
 LayerT = TypeVar("LayerT", bound="Layer")
 Call = Callable[..., Any]

@@ -22,6 +22,8 @@ from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
 from minidl.support import random
 
+__all__ = ["CapsuleLength", "Capsules", "PrimaryCapsules"]
+
 
 class PrimaryCapsules(Layer):
     """Maps (N, T*dim, H, W), a convolution's output, as squashed capsules (N, T*H*W, dim).

@@ -17,6 +17,8 @@ from minidl.layers import fused
 from minidl.layers.base import Call, Layer, Shape
 from minidl.support.held import Keys
 
+__all__ = ["Residual", "Sequential"]
+
 
 class Sequential(Layer):
     """Layers one after the other.

@@ -20,6 +20,8 @@ from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
 from minidl.support import random
 
+__all__ = ["Conv2D"]
+
 
 class Conv2D(Layer):
     """Convolution of (N, in_channels, H, W) into (N, out_channels, OH, OW), OH = (H + 2 PH - DH (KH - 1) - 1) // SH +

@@ -15,6 +15,8 @@ from minidl.kernels import checks
 from minidl.layers.base import Layer
 from minidl.support import random
 
+__all__ = ["Dropout"]
+
 
 class Dropout(Layer):
     """Drop each element with probability `rate` in training; the identity otherwise, for inputs of any shape (N, ...).

@@ -18,6 +18,8 @@ from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
 from minidl.support import random
 
+__all__ = ["Linear"]
+
 
 class Linear(Layer):
     """Affine map of (N, in_features) to (N, out_features).

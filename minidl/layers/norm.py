@@ -21,6 +21,8 @@ from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Parameter
 
+__all__ = ["BatchNorm1D", "BatchNorm2D"]
+
 
 class BatchNorm2D(Layer):
     """Batch normalisation of (N, channels, H, W), one mean and variance a channel.

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+__all__ = ["Parameter"]
+
 
 class Parameter:
     """A trainable array and its gradient.

@@ -17,6 +17,8 @@ import numpy as np
 from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 
+__all__ = ["AvgPool2D", "GlobalAvgPool2D", "MaxPool2D"]
+
 
 class _Pool2D(Layer):
     """The window that both poolings share."""

@@ -20,6 +20,8 @@ from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Parameter
 
+__all__ = ["GroupNorm", "LayerNorm"]
+
 
 class GroupNorm(Layer):
     """Normalisation of (N, channels, H, W) or (N, channels), one mean and variance for each image and group.

@@ -13,6 +13,8 @@ from typing import Any
 from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 
+__all__ = ["Flatten", "Reshape"]
+
 
 class _Reshape(Layer):
     """Reshape by the backend, to the shape that `_check` gives."""
