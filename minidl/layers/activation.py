@@ -22,11 +22,29 @@ from minidl.layers.base import Layer
 __all__ = ["Elu", "Gelu", "LeakyRelu", "Relu", "Sigmoid", "Tanh"]
 
 
-class _Kinked(Layer):
-    """Base of those with a kink at 0, where y is 0, too."""
+class _Activation(Layer):
+    """Base of those whose backward function takes the result y; as it stands, of those without settings."""
 
+    _operations: tuple[str, str]
+    """The backend's forward and backward function."""
     _remembered = ("_y",)
     _y: Any
+
+    def __init__(self, *, name: str | None = None) -> None:
+        super().__init__(name)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._y = y = getattr(self.kernels, self._operations[0])(x)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._y is None:
+            raise self._unready()
+        return getattr(self.kernels, self._operations[1])(dy, self._y)
+
+
+class _Kinked(_Activation):
+    """Base of those with a kink at 0, where y is 0, too."""
 
     def kinks(self) -> list[np.ndarray]:
         """Which elements are positive."""
@@ -36,55 +54,19 @@ class _Kinked(Layer):
 class Relu(_Kinked):
     """Rectifier max(x, 0), for inputs of any shape (N, ...)."""
 
-    def __init__(self, *, name: str | None = None) -> None:
-        super().__init__(name)
-
-    def _forward(self, x: Any, train: bool) -> Any:
-        self._y = y = self.kernels.relu_forward(x)
-        return y
-
-    def _backward(self, dy: Any) -> Any:
-        if self._y is None:
-            raise self._unready()
-        return self.kernels.relu_backward(dy, self._y)
+    _operations = ("relu_forward", "relu_backward")
 
 
-class Sigmoid(Layer):
+class Sigmoid(_Activation):
     """Logistic function 1 / (1 + exp(-x)), without overflow, for inputs of any shape (N, ...)."""
 
-    _remembered = ("_y",)
-    _y: Any
-
-    def __init__(self, *, name: str | None = None) -> None:
-        super().__init__(name)
-
-    def _forward(self, x: Any, train: bool) -> Any:
-        self._y = y = self.kernels.sigmoid_forward(x)
-        return y
-
-    def _backward(self, dy: Any) -> Any:
-        if self._y is None:
-            raise self._unready()
-        return self.kernels.sigmoid_backward(dy, self._y)
+    _operations = ("sigmoid_forward", "sigmoid_backward")
 
 
-class Tanh(Layer):
+class Tanh(_Activation):
     """Hyperbolic tangent, for inputs of any shape (N, ...)."""
 
-    _remembered = ("_y",)
-    _y: Any
-
-    def __init__(self, *, name: str | None = None) -> None:
-        super().__init__(name)
-
-    def _forward(self, x: Any, train: bool) -> Any:
-        self._y = y = self.kernels.tanh_forward(x)
-        return y
-
-    def _backward(self, dy: Any) -> Any:
-        if self._y is None:
-            raise self._unready()
-        return self.kernels.tanh_backward(dy, self._y)
+    _operations = ("tanh_forward", "tanh_backward")
 
 
 class LeakyRelu(_Kinked):
@@ -95,7 +77,7 @@ class LeakyRelu(_Kinked):
     """
 
     def __init__(self, slope: float = 0.01, *, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.slope = checks.real(self.name, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
 
     def _forward(self, x: Any, train: bool) -> Any:
@@ -116,7 +98,7 @@ class Elu(_Kinked):
     """
 
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.alpha = checks.real(self.name, "alpha", alpha, "positive", lambda a: a > 0)
 
     def _forward(self, x: Any, train: bool) -> Any:
