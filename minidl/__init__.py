@@ -34,6 +34,7 @@ from minidl.layers import (
     Residual,
     Sequential,
     Sigmoid,
+    Softplus,
     Tanh,
 )
 from minidl.losses import Loss, MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
@@ -147,6 +148,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "SoftmaxCrossEntropyLoss",
+    "Softplus",
     "Step",
     "StopAt",
     "StopAtAccuracy",

@@ -4,7 +4,7 @@
 from minidl._ext.lanearray cimport LaneArray, check_array, check_for_training, check_shape, check_status, new_like
 
 cdef extern from "core/kernels.h" nogil:
-    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU
+    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU, ELEMENT_SOFTPLUS
 
 
 cdef LaneArray activate(int which, LaneArray x, double parameter=0):
@@ -75,3 +75,11 @@ def gelu_forward(x):
 
 def gelu_backward(dy, x):
     return gradient(ELEMENT_GELU, dy, x, 0, "x")
+
+
+def softplus_forward(x):
+    return activate(ELEMENT_SOFTPLUS, x)
+
+
+def softplus_backward(dy, y):
+    return gradient(ELEMENT_SOFTPLUS, dy, y)

@@ -70,6 +70,16 @@ def gelu_backward(dy: Any, x: Any) -> np.ndarray:
     return _apply("gelu_backward", dy=dy, x=x)
 
 
+def softplus_forward(x: Any) -> np.ndarray:
+    """log(1 + exp(x)), without overflow; far below 0 it is exp(x)."""
+    return _apply("softplus_forward", x=x)
+
+
+def softplus_backward(dy: Any, y: Any) -> np.ndarray:
+    """dy * (1 - exp(-y)), without cancellation near y = 0."""
+    return _apply("softplus_backward", dy=dy, y=y)
+
+
 def _apply(who: str, *settings: Any, **arrays: Any) -> np.ndarray:
     return call(who, *checks.images(who, **arrays), *settings)
 

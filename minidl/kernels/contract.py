@@ -182,6 +182,12 @@ class Backend(Protocol):
     def gelu_backward(self, dy: Array, x: Array) -> Array:
         """dy * (Phi(x) + x * phi(x)), phi(x) = exp(-x^2 / 2) / sqrt(2 pi); dy * 0 at -inf, dy at inf."""
 
+    def softplus_forward(self, x: Array) -> Array:
+        """log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), without overflow; exp(x) far below 0."""
+
+    def softplus_backward(self, dy: Array, y: Array) -> Array:
+        """dy * (1 - exp(-y)), without cancellation near y = 0."""
+
     # ---- normalisation and dropout -----------------------------------------------------------------------------------
 
     def batchnorm_forward(

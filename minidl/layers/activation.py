@@ -6,6 +6,7 @@
     LeakyRelu y = x, slope * x at x <= 0            dx = dy, slope * dy at y <= 0
     Elu       y = x, alpha (exp(x) - 1) at x <= 0   dx = dy, dy * (y + alpha) at y <= 0
     Gelu      y = x * Phi(x)             dx = dy * (Phi(x) + x * phi(x)), Phi and phi the normal distribution's
+    Softplus  y = log(1 + exp(x))        dx = dy * (1 - exp(-y))
 
 Each backward needs the last result y alone, that of Gelu the last input.
 """
@@ -19,7 +20,7 @@ import numpy as np
 from minidl.kernels import checks
 from minidl.layers.base import Layer
 
-__all__ = ["Elu", "Gelu", "LeakyRelu", "Relu", "Sigmoid", "Tanh"]
+__all__ = ["Elu", "Gelu", "LeakyRelu", "Relu", "Sigmoid", "Softplus", "Tanh"]
 
 
 class _Activation(Layer):
@@ -132,3 +133,13 @@ class Gelu(Layer):
         if self._x is None:
             raise self._unready()
         return self.kernels.gelu_backward(dy, self._x)
+
+
+class Softplus(_Activation):
+    """Smooth rectifier log(1 + exp(x)), without overflow, for inputs of any shape (N, ...).
+
+    Dugas et al. 2001, "Incorporating second-order functional knowledge"; beside the rectifier: Glorot, Bordes, Bengio
+    2011. Its derivative is the sigmoid of x, taken from y: 1 - exp(-y) has all its digits where y is almost 0, too.
+    """
+
+    _operations = ("softplus_forward", "softplus_backward")

@@ -19,6 +19,7 @@ LAYERS = {
     "leaky": (lambda: minidl.LeakyRelu(0.3), (4, 5)),
     "elu": (lambda: minidl.Elu(0.5), (4, 5)),
     "gelu": (minidl.Gelu, (4, 5)),
+    "softplus": (minidl.Softplus, (4, 5)),
     "groups": (lambda: minidl.GroupNorm(2, 4), (3, 4, 2, 3)),
     "layer": (lambda: minidl.LayerNorm((4, 2, 3)), (3, 4, 2, 3)),
     "max": (lambda: minidl.MaxPool2D(3, stride=2, padding=1), (2, 2, 6, 5)),

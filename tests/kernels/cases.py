@@ -158,6 +158,7 @@ ACTIVATIONS = (
     Activation("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x), (1.0,)),
     Activation("elu", lambda x, alpha: x if x > 0 else alpha * math.expm1(x), (0.3,)),
     Activation("gelu", lambda x: x * (1 + math.erf(x / math.sqrt(2))) / 2),
+    Activation("softplus", lambda x: math.log1p(math.exp(x)) if x < 30 else x),
 )
 """One row each; the first of an operation has the settings that `minidl.functional` takes by default."""
 

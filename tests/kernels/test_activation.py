@@ -40,6 +40,8 @@ class TestReference:
         compare.check(reference.elu_forward(x, 2.0), np.array([[2 * math.expm1(-2), 2 * math.expm1(-0.5), 0, 0.5, 3]]))
         phi = [(1 + math.erf(value / math.sqrt(2))) / 2 for value in x[0]]
         compare.check(reference.gelu_forward(x), x * phi)
+        logarithms = [[0.126928011042973, 0.474076984180107, math.log(2), 0.974076984180107, 3.048587351573742]]
+        np.testing.assert_allclose(reference.softplus_forward(x), logarithms, rtol=1e-14)
         # The normal distribution's table: Phi(1) = 0.841344746068543, Phi(-3) = 0.001349898031630
         y = reference.gelu_forward(np.array([[1.0, -3.0]]))
         np.testing.assert_allclose(y, [[0.841344746068543, -3 * 0.001349898031630095]], rtol=1e-14)
@@ -128,6 +130,34 @@ def test_elu_keeps_its_relative_precision_near_zero(backend, dtype, rng):
     x = -(10.0 ** rng.uniform(-6, 1, (4, 100))).astype(dtype)
     ratio = backend.leave(backend.elu_forward(backend.enter(x), 1.0)) / np.expm1(x.astype(np.float64))
     compare.check(ratio.astype(dtype), np.ones_like(x), tolerance=8 * np.finfo(dtype).eps)
+
+
+@dtypes
+def test_softplus_is_exact_to_a_few_roundings(any_backend, dtype, rng):
+    """Far below 0, where it is exp(x) and so is its slope, and near 0 and above, against wider numbers."""
+    x = np.concatenate([np.linspace(-86 if dtype == np.float32 else -700, 30, 1000), 3 * rng.standard_normal(1000)])
+    x = x.astype(dtype).reshape(4, 500)
+    e = np.exp(-np.abs(x.astype(np.longdouble)))
+    y = any_backend.leave(any_backend.softplus_forward(any_backend.enter(x)))
+    dx = any_backend.leave(any_backend.softplus_backward(*map(any_backend.enter, (np.ones_like(x), y))))
+    for got, expected in (y, np.maximum(x, 0) + np.log1p(e)), (dx, np.where(x < 0, e, 1) / (1 + e)):
+        compare.check((got / expected).astype(dtype), np.ones_like(x), tolerance=4 * np.finfo(dtype).eps)
+
+
+@dtypes
+def test_softplus_goes_down_to_zero_by_way_of_the_smallest_numbers(any_backend, dtype):
+    limits = np.finfo(dtype)
+    x = np.log(np.longdouble(limits.smallest_subnormal) * 2.0 ** np.arange(1, limits.nmant, 3))
+    x = np.array([[*x, -1e4, -np.inf, 1e4, limits.max, np.inf, np.nan]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        y = any_backend.leave(any_backend.softplus_forward(any_backend.enter(x)))
+        dx = any_backend.leave(any_backend.softplus_backward(*map(any_backend.enter, (np.ones_like(x), y))))
+    small = x[:, :-6].astype(np.longdouble)
+    for got in y, dx:
+        error = abs(got[:, :-6] - np.exp(small))
+        assert np.all(error <= limits.smallest_subnormal + 4 * limits.eps * np.exp(small))
+    compare.check(y[:, -6:], np.array([[0, 0, 1e4, limits.max, np.inf, np.nan]], dtype), exact=True)
+    compare.check(dx[:, -6:], np.array([[0, 0, 1, 1, 1, np.nan]], dtype), exact=True)
 
 
 @dtypes

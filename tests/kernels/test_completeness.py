@@ -12,6 +12,7 @@ import pytest
 from kernels import gradients, operations
 
 import minidl.functional
+import minidl.layers.activation
 from minidl.kernels import reference
 from minidl.kernels.assemble import OPERATIONS
 
@@ -26,7 +27,9 @@ GRADIENTS = [
     if name.endswith("_backward") or stated.__annotations__["return"].startswith("tuple[float, Array")  # losses
 ]
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+ROOT = Path(__file__).parents[2]
+PAGE, README = ROOT / "docs" / "operations.md", ROOT / "README.md"
+ELEMENTWISE = sorted({name.rpartition("_")[0] for name in PLAIN if hasattr(reference.activation, name)})
 
 
 class Recorder:
@@ -68,3 +71,17 @@ def test_its_gradient_is_checked(operation):
 @pytest.mark.parametrize("operation", PLAIN)
 def test_its_formula_is_in_the_docs(operation):
     assert re.search(rf"`{operation}\(", PAGE.read_text("utf-8")), f"state it in docs/operations.md: {operation}(...)"
+
+
+@pytest.mark.parametrize("operation", ELEMENTWISE)
+def test_an_activation_is_a_layer(operation):
+    layer = operation.title().replace("_", "")
+    assert layer in minidl.layers.activation.__all__, (
+        f"write it in minidl/layers/activation.py, and in __all__: {layer}"
+    )
+    assert layer in minidl.__all__, f"import it in minidl/__init__.py, and name it in __all__: {layer}"
+    assert f"    {layer} " in minidl.layers.activation.__doc__, (
+        f"state it on top of minidl/layers/activation.py: {layer}"
+    )
+    if README.is_file():
+        assert re.search(rf"\b{layer}\b", README.read_text("utf-8")), f"add it to the layers of README.md: {layer}"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from minidl.layers import Elu, Gelu, Layer, LeakyRelu, Relu, Sigmoid, Tanh
+import minidl
+from minidl.layers import Elu, Gelu, Layer, LeakyRelu, Relu, Sigmoid, Softplus, Tanh, activation
 
 X = np.array([[-1000, -1, 0, 2, 1000, np.nan]], np.float32)
 ONES = np.ones_like(X)
@@ -52,9 +53,17 @@ class TestValues:
         slopes = [0, below - density[0], 0.5, above + 2 * density[1], 1]
         np.testing.assert_allclose(layer.backward(3 * ONES)[0, :5], 3 * np.array(slopes), rtol=1e-5, atol=1e-30)
 
+    def test_softplus(self) -> None:
+        layer = Softplus()
+        y = [0, 0.31326168751822286, np.log(2), 2.1269280110429727, 1000, np.nan]
+        np.testing.assert_allclose(layer.forward(X), [y], rtol=1e-6)
+        slopes = [0, 0.2689414213699951, 0.5, 0.8807970779778823, 1]
+        np.testing.assert_allclose(layer.backward(3 * ONES)[0, :5], 3 * np.array(slopes), rtol=1e-6)
 
-@pytest.mark.parametrize("layer", [Relu, Sigmoid, Tanh, LeakyRelu, Elu, Gelu])
-def test_shape_stays(layer: type) -> None:
+
+@pytest.mark.parametrize("name", activation.__all__)
+def test_shape_stays(name: str) -> None:
+    layer = getattr(minidl, name)
     assert layer().output_shape((3, 5, 4)) == (3, 5, 4)
     assert layer().output_shape((7,)) == (7,)
     assert layer().parameters() == []
@@ -76,5 +85,5 @@ def test_bad_arguments(make: Callable[[], Layer], error: type[Exception], messag
 
 
 def test_the_repr_is_the_call() -> None:
-    layers = LeakyRelu(), LeakyRelu(0.2), Elu(), Elu(0.5), Gelu()
-    assert list(map(repr, layers)) == ["LeakyRelu()", "LeakyRelu(0.2)", "Elu()", "Elu(0.5)", "Gelu()"]
+    layers = LeakyRelu(), LeakyRelu(0.2), Elu(), Elu(0.5), Gelu(), Softplus()
+    assert list(map(repr, layers)) == ["LeakyRelu()", "LeakyRelu(0.2)", "Elu()", "Elu(0.5)", "Gelu()", "Softplus()"]

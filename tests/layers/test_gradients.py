@@ -29,7 +29,9 @@ from minidl.layers import (
     Residual,
     Sequential,
     Sigmoid,
+    Softplus,
     Tanh,
+    activation,
 )
 
 CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
@@ -54,6 +56,7 @@ CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
     "elu": (lambda: Elu(1.5), (3, 4)),
     "gelu": (lambda: Gelu(), (2, 2, 2, 3)),
     "gelu_2d": (lambda: Gelu(), (3, 4)),
+    "softplus": (lambda: Softplus(), (2, 2, 2, 3)),
     "groupnorm": (lambda: GroupNorm(2, 4), (3, 4, 2, 3)),
     "groupnorm_2d": (lambda: GroupNorm(3, 6, eps=1e-3), (4, 6)),
     "instance_norm": (lambda: GroupNorm(2, 2), (2, 2, 3, 2)),
@@ -81,6 +84,10 @@ CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
         (3, 2, 4, 4),
     ),
 }
+
+
+def test_every_activation_has_a_case() -> None:
+    assert set(activation.__all__) <= {type(make()).__name__ for make, _ in CASES.values()}
 
 
 @pytest.mark.usefixtures("any_backend")

@@ -29,6 +29,7 @@ LAYERS = {
     "Sigmoid()": minidl.Sigmoid,
     "Tanh()": minidl.Tanh,
     "Gelu()": minidl.Gelu,
+    "Softplus()": minidl.Softplus,
     "LeakyRelu()": minidl.LeakyRelu,
     "LeakyRelu(0.2)": lambda: minidl.LeakyRelu(0.2),
     "Elu(2)": lambda: minidl.Elu(2.0),

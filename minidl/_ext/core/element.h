@@ -84,6 +84,17 @@ INLINE V gelu_slope(V x) {
     return phi + at_least(at_most(x, FAR), -FAR) * e * (T)0.398942280401432678; /* 1 / sqrt(2 pi) */
 }
 
+enum { LOG_TERMS = IS_FLOAT ? 8 : 16 };
+
+/* max(x, 0) + log(1 + e), e = exp(-|x|): log(1 + e) = 2 artanh(t / 2) with t = e / (1 + e / 2) <= 2/3, by its series.
+   e is a square, for exp_series stops at the smallest normal number and e is to go on to 0. */
+INLINE V softplus(V x) {
+    V root = exp_series((V)((VI)x | (VI)splat((T)-0.0)) / 2, 1), e = root * root;
+    V t = e / (1 + e / 2), square = t * t / 4, q = splat((T)1 / (2 * LOG_TERMS - 1));
+    UNROLL for (int k = LOG_TERMS - 2; k >= 0; k--) q = q * square + (T)1 / (T)(2 * k + 1);
+    return relu(x) + t * q;
+}
+
 typedef struct {
     element which;
     size count;
@@ -108,6 +119,7 @@ INLINE V element_value(element which, V x, T p) {
     case ELEMENT_LEAKY: return choose(x > 0, x, x * p);
     case ELEMENT_ELU: return choose(x > 0, x, p * exp_series(x, 0));
     case ELEMENT_GELU: return at_least(x, -FAR) * normal(x, &unused);
+    case ELEMENT_SOFTPLUS: return softplus(x);
     }
     __builtin_unreachable();
 }
@@ -121,6 +133,7 @@ INLINE V element_slope(element which, V dy, V y, T p) {
     case ELEMENT_LEAKY: return choose(y > 0, dy, dy * p);
     case ELEMENT_ELU: return choose(y > 0, dy, dy * (y + p));
     case ELEMENT_GELU: return dy * gelu_slope(y);
+    case ELEMENT_SOFTPLUS: return dy * -exp_series(-y, 0);
     }
     __builtin_unreachable();
 }

@@ -114,7 +114,8 @@ typedef struct {
 /* Every activation. What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of
    ELEMENT_GELU takes x for y. */
 #define ELEMENTS(DO) \
-    DO(ELEMENT_RELU) DO(ELEMENT_SIGMOID) DO(ELEMENT_TANH) DO(ELEMENT_LEAKY) DO(ELEMENT_ELU) DO(ELEMENT_GELU)
+    DO(ELEMENT_RELU) \
+    DO(ELEMENT_SIGMOID) DO(ELEMENT_TANH) DO(ELEMENT_LEAKY) DO(ELEMENT_ELU) DO(ELEMENT_GELU) DO(ELEMENT_SOFTPLUS)
 
 #define ELEMENT_COMMA(name) name,
 typedef enum { ELEMENTS(ELEMENT_COMMA) } element;

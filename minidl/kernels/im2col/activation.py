@@ -104,6 +104,19 @@ def gelu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return dx
 
 
+def softplus_forward(x: np.ndarray) -> np.ndarray:
+    y = np.exp(-np.abs(x))
+    np.log1p(y, out=y)
+    y += np.maximum(x, x.dtype.type(0))
+    return y
+
+
+def softplus_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    dx = np.expm1(-y)
+    dx *= -dy
+    return dx
+
+
 def _normal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Phi(x) and exp(-x^2 / 2)."""
     t = np.minimum(np.abs(x), x.dtype.type(FAR))

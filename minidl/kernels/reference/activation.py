@@ -73,6 +73,16 @@ def gelu_backward(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
     return dx
 
 
+def softplus_forward(x: np.ndarray) -> np.ndarray:
+    """Dugas, Bengio, Belisle, Nadeau, Garcia 2001. Only exponentials of negative numbers are taken."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+def softplus_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The slope is the sigmoid of x, exp(x) / (1 + exp(x)), which is 1 - exp(-y)."""
+    return dy * -np.expm1(-y)
+
+
 def _normal(x: float) -> float:
     """Phi, the share of a standard normal distribution below x. erfc keeps the digits of its left tail."""
     return math.erfc(-x / math.sqrt(2)) / 2
