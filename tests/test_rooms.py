@@ -19,7 +19,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("support", "version"),
     ("_ext",),
     ("kernels",),
-    ("config", "data", "functional", "layers", "losses", "safetensors"),
+    ("config", "data", "functional", "layers", "losses", "metrics", "safetensors"),
     ("model", "optim"),
     ("networks", "plots"),
     ("training",),
