@@ -41,6 +41,7 @@ class Model(Sequential):
         name: str | None = None,
     ) -> None:
         super().__init__(*layers, name=name)
+        self._shape: Shape | None = None  # of an image, the last one that was new
         self.mean, self.std = _statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
         self.astype(dtype)
 
@@ -103,9 +104,10 @@ class Model(Sequential):
                 return backend.enter(images, infer)
         return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer, moves)
 
-    def _admit(self, x: Any) -> None:
+    def _accept(self, x: Any) -> None:
         self._place()  # messages name the layers by their place in the model that runs
-        super()._admit(x)
+        super()._accept(x)
+        self._shape = tuple(x.shape[1:])
 
     # ---- forward and backward ----------------------------------------------------------------------------------------
 
@@ -126,7 +128,10 @@ class Model(Sequential):
             self.need_dx = True
 
     def predict(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
-        """Scores for any number of images, computed `batch_size` at a time; the model forgets the last forward.
+        """Scores for any number of images, computed `batch_size` at a time; nothing is remembered or forgotten.
+
+        It may run in one thread while `Trainer.fit` runs in another: its scores are then those of the weights as it
+        finds them, which may change meanwhile, and the training ends in the same bits.
 
         x: as in `forward`; it may be memory-mapped and of any size, only one batch of it is converted at a time.
         views: mirrored and shifted views of each image (`minidl.data.Views`), whose scores are averaged; ValueError for
@@ -161,8 +166,7 @@ class Model(Sequential):
         def visit(place: str, layer: Layer, y: Any) -> None:
             found.append((label(place, layer), backend.leave(y)))
 
-        trace(self, self._enter(images), train, visit)
-        self.release()
+        trace(self.twin(), self._enter(images), train, visit)
         return found
 
     def summary(self, input_shape: Shape | None = None) -> str:
@@ -172,9 +176,7 @@ class Model(Sequential):
         """
         from minidl.layers.summary import summary
 
-        if input_shape is None and self._x_shape is not None:
-            input_shape = self._x_shape[1:]
-        return summary(self, input_shape)
+        return summary(self, self._shape if input_shape is None else input_shape)
 
     # ---- weights -----------------------------------------------------------------------------------------------------
 

@@ -34,6 +34,9 @@ class _Activation(Layer):
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
 
+    def _infer(self, x: Any) -> Any:
+        return getattr(self.kernels, self._operations[0])(x)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._y = y = getattr(self.kernels, self._operations[0])(x)
         return y
@@ -81,6 +84,9 @@ class LeakyRelu(_Kinked):
         super().__init__(name=name)
         self.slope = checks.real(self.name, "slope", slope, "in [0, 1]", lambda s: 0 <= s <= 1)
 
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.leaky_relu_forward(x, self.slope)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._y = y = self.kernels.leaky_relu_forward(x, self.slope)
         return y
@@ -101,6 +107,9 @@ class Elu(_Kinked):
     def __init__(self, alpha: float = 1.0, *, name: str | None = None) -> None:
         super().__init__(name=name)
         self.alpha = checks.real(self.name, "alpha", alpha, "positive", lambda a: a > 0)
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.elu_forward(x, self.alpha)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._y = y = self.kernels.elu_forward(x, self.alpha)
@@ -124,6 +133,9 @@ class Gelu(Layer):
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.gelu_forward(x)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x

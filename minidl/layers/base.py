@@ -10,7 +10,8 @@ import numpy as np
 from minidl import kernels
 from minidl.kernels import checks
 from minidl.layers.parameter import Parameter, aligned
-from minidl.layers.tree import Tree
+from minidl.layers.tree import Tree, shallow
+from minidl.support.held import held, swapped
 
 __all__ = ["Layer"]
 
@@ -23,9 +24,21 @@ Call = Callable[..., Any]
 class Layer(Tree):
     """Base of all layers. A subclass writes `_forward`, `_backward` and, where the shape changes, `_check`.
 
+    A subclass of one's own may write `compute` and `gradient` instead, on numpy arrays, for every backend:
+
+        class Swish(minidl.Layer):
+            def compute(self, x):
+                return x / (1 + np.exp(-x))
+
+            def gradient(self, dy, x, y):
+                s = 1 / (1 + np.exp(-x))
+                return dy * (s + y * (1 - s))
+
     `_check` refuses input shapes and is asked only when the shape differs from the last one, so that a training step
-    repeats no checks. `_forward` and `_backward` work on the backend's arrays: they remember and delegate the
-    arithmetic to `self.kernels`. Users call `forward` and `backward`, on numpy arrays.
+    repeats no checks. `_forward` and `_backward` work on the backend's arrays, which have no arithmetic of their own:
+    they remember and delegate to `self.kernels`; its `leave(x)` gives a numpy array, `enter(a)` takes one back. Where
+    nothing is to be remembered, outside of training, `_forward` runs on a copy of the layer, so that a prediction in
+    another thread leaves a training step alone. Users call `forward` and `backward`, on numpy arrays.
 
     name: how the layer calls itself in messages and tables; None for the name of its class.
     The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
@@ -34,7 +47,7 @@ class Layer(Tree):
     `_backward` their `_backward`.
     """
 
-    _remembered: tuple[str, ...] = ()
+    _remembered: tuple[str, ...] = ("_computed",)
     """Attributes that `_forward` leaves for `_backward`; None before the first forward and after `release`."""
     _ranks: tuple[int, ...] = (2, 4)
     """Dimensions that an input may have."""
@@ -44,7 +57,19 @@ class Layer(Tree):
     """Whether running statistics stay as they are and are used in training, see `freeze`."""
     _holds = False
     """Whether there were layers inside at the last look: looking at each `release` takes as long as a small layer."""
+    _holding: tuple[str, ...] = ()
+    """Attributes with layers inside, at the last look of `infer`."""
     _unshown = ("name",)
+    _pure = True
+    """Whether the class has an `_infer` that computes what its `_forward` does."""
+    _computed: tuple[np.ndarray, np.ndarray] | None = None
+    """Input and output of `compute`."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        # A class that says how it computes, but not how without remembering, is asked for the former.
+        said = next(kind for kind in cls.__mro__ if vars(kind).keys() & {"_infer", "_forward", "run", "infer"})
+        cls._pure = "_infer" in vars(said)
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name if name is not None else type(self).__name__
@@ -55,16 +80,45 @@ class Layer(Tree):
         self._x_shape: Shape | None = None
         self._x_dtype: np.dtype | None = None
         self._y_shape: Shape = ()
+        self._inferred: tuple[Shape, Any] = (), None  # shape of an image and dtype that the last prediction has checked
         for attribute in self._remembered:
             setattr(self, attribute, None)
 
     # ---- to be written by each layer -------------------------------------------------------------------------------
 
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        """The output for a batch x, which may be changed in place; in x's shape, or the one that `_check` says."""
+        raise NotImplementedError(f"{type(self).__name__} must define compute, or _forward")
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The input gradient for the output gradient dy, the input x and the output y of `compute`.
+
+        A layer with parameters also sets their gradients: `self.weight.grad[...] = ...`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define gradient, or _backward")
+
     def _forward(self, x: Any, train: bool) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define _forward")
+        given = self.kernels.leave(x)
+        self._computed = given.copy(), self._compute(given)
+        return self.kernels.enter(self._computed[1])
 
     def _backward(self, dy: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} must define _backward")
+        if self._computed is None:
+            raise self._unready()
+        x, y = self._computed
+        dx = checks.float_array(self.who, "the gradient", self.gradient(self.kernels.leave(dy), x, y), x.dtype)
+        checks.same_shape(self.who, "the gradient", dx.shape, x.shape, "the input's")
+        return self.kernels.enter(dx)
+
+    def _infer(self, x: Any) -> Any:
+        """`_forward` outside of training, with nothing remembered, here and in the layers inside."""
+        return self.kernels.enter(self._compute(self.kernels.leave(x)))
+
+    def _compute(self, x: np.ndarray) -> np.ndarray:
+        shape = tuple(self._check(x.shape))
+        y = checks.float_array(self.who, "the result of compute", self.compute(x), x.dtype)
+        checks.same_shape(self.who, "the result of compute", y.shape, shape, "by _check, which says another one")
+        return y
 
     def _check(self, x_shape: Shape) -> Shape:
         """Output shape, batch included, for an input shape, batch included; ValueError if the layer cannot take it."""
@@ -207,22 +261,31 @@ class Layer(Tree):
         return y
 
     def infer(self, x: Any) -> Any:
-        """`run` with nothing remembered."""
-        y = self.run(x, False)
-        self.release()
-        return y
+        """`run` outside of training that leaves alone what an earlier one remembers, here and in the layers inside."""
+        shape, dtype = self._inferred
+        if x.shape[1:] != shape or x.dtype != dtype:
+            names = [name for name in vars(self) if name not in self._hidden]
+            self._holding = tuple(name for name in names if held({name: vars(self)[name]}, Layer))
+            self._accept(x)
+            self._inferred = tuple(x.shape[1:]), x.dtype
+        copy = shallow(self)
+        for name in self._holding:
+            vars(copy)[name] = _read(vars(self)[name])
+        copy._x_shape, copy._x_dtype = x.shape, x.dtype
+        return copy.run(x, False)
 
     def inference(self) -> Callable[[Any], Any]:
-        """How the layer is best run with nothing remembered, by one who has set `kernels` and checked all shapes.
+        """How the layer is best run with nothing remembered, by one who has set `kernels` and checked all shapes."""
+        return self._infer if self._pure else self.infer
 
-        That is `_infer` where it computes what `_forward` does: a class that says one without the other means `infer`.
+    def twin(self: LayerT) -> LayerT:
+        """A layer with the same parameters, buffers and generators that remembers a forward of its own.
+
+        What one of the two learns, the other one knows; steps of both may interleave.
         """
-        for kind in type(self).__mro__:
-            if "_infer" in vars(kind):
-                return self._infer  # type: ignore[attr-defined]
-            if vars(kind).keys() & {"_forward", "run", "infer"}:
-                break
-        return self.infer
+        other = self._copy(lambda layer: layer.twin())
+        vars(other).update(dict.fromkeys(self._remembered))
+        return other
 
     def release(self) -> None:
         """Forget what the last forward remembered (memory of batch size); `backward` then needs a new forward."""
@@ -233,8 +296,13 @@ class Layer(Tree):
                 child.release()
 
     def _admit(self, x: Any) -> None:
-        """Check an input of new shape or dtype."""
+        """Take an input of new shape or dtype."""
         self._holds = bool(self.children())
+        self._accept(x)
+        self._x_shape, self._x_dtype = tuple(x.shape), x.dtype
+
+    def _accept(self, x: Any) -> None:
+        """Refuse an input of wrong shape or dtype."""
         dtype = self.dtype
         if dtype is not None and x.dtype != dtype:
             raise TypeError(f"{self.who}: input must have the parameters' dtype {dtype}, got {x.dtype}")
@@ -243,7 +311,6 @@ class Layer(Tree):
             raise ValueError(
                 f"{self.who}: input must have 4 dimensions (N, C, H, W) or 2 (N, F), got shape {tuple(x.shape)}"
             )
-        self._x_shape, self._x_dtype = tuple(x.shape), x.dtype
 
     def _unready(self) -> RuntimeError:
         return RuntimeError(f"{self.who}: call forward before backward (nothing is remembered)")
@@ -263,3 +330,13 @@ class Layer(Tree):
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the backend and the remembered batch."""
         return {**vars(self), "kernels": None, "_x_shape": None, **dict.fromkeys(self._remembered)}
+
+
+def _read(layer: Any) -> Any:
+    """The layer, or those in a list, as one around them sees them in a prediction, in which `run` remembers nothing."""
+    if not isinstance(layer, Layer):
+        inner = {id(part): _read(part) for _, part in held({"": layer}, Layer)}
+        return swapped(layer, inner)
+    other = shallow(layer)
+    vars(other)["run"] = lambda x, train=False: layer.twin().run(x, True) if train else layer.infer(x)
+    return other

@@ -47,6 +47,9 @@ class PrimaryCapsules(Layer):
             raise ValueError(f"{self.who}: input must have channels in groups of {self.dim}, got {x_shape[1]}")
         return x_shape[0], math.prod(x_shape[1:]) // self.dim, self.dim
 
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.squash_forward(x, self.dim)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
         return self.kernels.squash_forward(x, self.dim)
@@ -108,6 +111,9 @@ class Capsules(Layer):
             )
         return x_shape[0], self.capsules, self.dim
 
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.capsules_forward(x, self.weight.data, self.routings)[0]
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._u = x
         v, self._saved = self.kernels.capsules_forward(x, self.weight.data, self.routings)
@@ -145,6 +151,9 @@ class CapsuleLength(Layer):
         if len(x_shape) != 3:
             raise ValueError(f"{self.who}: input must be capsules (N, J, E), got shape {tuple(x_shape)}")
         return tuple(x_shape[:2])
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.capsule_length_forward(x)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._v = x

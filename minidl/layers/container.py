@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from minidl import kernels
 from minidl.layers import fused
@@ -18,6 +18,15 @@ from minidl.layers.base import Call, Layer, Shape
 from minidl.support.held import Keys
 
 __all__ = ["Residual", "Sequential"]
+
+
+class Plan(NamedTuple):
+    """What a `Sequential` runs on one backend: nodes, how each is run in a prediction, and those that are blocks."""
+
+    backend: Any
+    nodes: list[Layer]
+    inferences: list[tuple[Layer, Callable[[Any], Any]]]
+    blocks: list[fused.Block]
 
 
 class Sequential(Layer):
@@ -31,16 +40,14 @@ class Sequential(Layer):
     """
 
     _unnamed = ("layers",)
-    _hidden = ("_known", "_nodes", "_inferences", "_blocks")
+    _hidden = ("_known", "_nodes", "_plans")
 
     def __init__(self, *layers: Layer, name: str | None = None) -> None:
         super().__init__(name)
         self.layers = list(layers)
         self._known: list[Layer] | None = None
-        self._nodes: list[Layer] | None = None
-        self._inferences: list[tuple[Layer, Callable[[Any], Any]]] = []
-        self._blocks: list[fused.Block] = []
-        self._remembers = False
+        self._nodes: list[Layer] | None = None  # of the last `run`
+        self._plans: dict[Any, Plan] = {}  # by backend
         self._refresh()
 
     def _refresh(self) -> None:
@@ -49,6 +56,7 @@ class Sequential(Layer):
             return
         _check_layers(self, self.layers)
         self._known, self._nodes, self._x_shape = list(self.layers), None, None
+        self._plans, self._inferred = {}, ((), None)
         try:
             self._place(self._path)
         except ValueError:
@@ -68,39 +76,48 @@ class Sequential(Layer):
 
     def plan(self) -> list[Layer]:
         """What runs, in order: layers, and with a backend that fuses, blocks whose `.layers` are the merged ones."""
+        return self._plan().nodes
+
+    def _plan(self) -> Plan:
         self._refresh()
         backend = kernels.current()
-        if self._nodes is None or backend is not self.kernels:
-            self.kernels = backend
-            self._nodes = fused.plan(self.layers) if backend.fuses else list(self.layers)
-            self._inferences = [(node, node.inference()) for node in self._nodes]
-            self._blocks = [node for node in self._nodes if isinstance(node, fused.Block)]
-        return self._nodes
+        plan = self._plans.get(backend)
+        if plan is None:
+            nodes = fused.plan(self.layers) if backend.fuses else list(self.layers)
+            inferences = [(node, node.inference()) for node in nodes]
+            blocks = [node for node in nodes if isinstance(node, fused.Block)]
+            # The first of two threads has made it: a step must not be given other blocks than it began with.
+            plan = self._plans.setdefault(backend, Plan(backend, nodes, inferences, blocks))
+        return plan
 
     def blocks(self) -> list[fused.Block]:
         """The merged neighbours of `plan`."""
-        self.plan()
-        return self._blocks
+        return self._plan().blocks
 
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""
-        self.plan()
-        self._remembers = True
+        self._nodes = self._plan().nodes
         return super().run(x, train)
 
     def infer(self, x: Any) -> Any:
-        """`run` without a way back: a node's input is free as soon as its output is there; forgets the last `run`."""
-        self.plan()
-        if self._remembers:
-            self.release()
-        known = self._x_shape
-        if (x.shape != known and (known is None or x.shape[1:] != known[1:])) or x.dtype != self._x_dtype:
-            self._admit(x)
-        for node, infer in self._inferences:
-            node.kernels = self.kernels
+        """`run` without a way back: a node's input is free as soon as its output is there; nothing is remembered."""
+        return self._infer(x) if self._pure else super().infer(x)
+
+    def _infer(self, x: Any) -> Any:
+        plan = self._plan()
+        shape, dtype = self._inferred
+        if x.shape[1:] != shape or x.dtype != dtype:
+            self._accept(x)
+            self._inferred = tuple(x.shape[1:]), x.dtype
+        for node, infer in plan.inferences:
+            node.kernels = plan.backend
             x = infer(x)
-        self._y_shape = x.shape
         return x
+
+    def _copy(self, part: Callable[[Any], Any]) -> Any:
+        other = super()._copy(part)
+        other._known, other._nodes, other._plans = list(other.layers), None, {}
+        return other
 
     def _check(self, x_shape: Shape) -> Shape:
         self._refresh()
@@ -129,11 +146,11 @@ class Sequential(Layer):
 
     def release(self) -> None:
         """Forget what the last forward remembered, in every layer; `backward` then needs a new forward."""
-        self._remembers = False
         for layer in self.layers:
             layer.release()
-        for block in self._blocks:
-            block.release()
+        for plan in list(self._plans.values()):
+            for block in plan.blocks:
+                block.release()
 
     def multiply_adds(self, shape: Shape) -> int:
         """The layers' sum."""
@@ -153,7 +170,7 @@ class Sequential(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the plan as well."""
-        return {**super().__getstate__(), "_nodes": None, "_inferences": [], "_blocks": []}
+        return {**super().__getstate__(), "_nodes": None, "_plans": {}}
 
 
 class Residual(Layer):
@@ -222,6 +239,14 @@ class Residual(Layer):
     def _forward(self, x: Any, train: bool) -> Any:
         y = self.body.run(x, train)
         return self.kernels.add(y, x if self.shortcut is None else self.shortcut.run(x, train))
+
+    def _infer(self, x: Any) -> Any:
+        y, other = self._part(self.body, x), x if self.shortcut is None else self._part(self.shortcut, x)
+        return self.kernels.add(y, other)
+
+    def _part(self, layer: Layer, x: Any) -> Any:
+        layer.kernels = self.kernels
+        return layer.inference()(x)
 
     def _backward(self, dy: Any) -> Any:
         need_dx = self.body.need_dx = self.need_dx

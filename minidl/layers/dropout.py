@@ -37,6 +37,9 @@ class Dropout(Layer):
         self.rate = checks.real(self.name, "rate", rate, "in [0, 1)", lambda r: 0 <= r < 1)
         self.rng = None if rng is None else random.generator(rng)
 
+    def _infer(self, x: Any) -> Any:
+        return x
+
     def _forward(self, x: Any, train: bool) -> Any:
         if not train or self.rate == 0.0:
             self._key = -1

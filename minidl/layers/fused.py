@@ -111,22 +111,17 @@ class NormBlock(Block):
         self._norm: Any = layers[0]
         self._pool = _pool(layers[-1])
 
-    def _forward(self, x: Any, train: bool) -> Any:
+    def _block(self, x: Any, train: bool) -> tuple[Any, Any]:
         n = self._norm
-        train = train and not n.statistics_frozen
-        self._x, self._train = x, train
-        y, self._saved = self.kernels.norm_block_forward(
-            x,
-            n.gamma.data,
-            n.beta.data,
-            n.running_mean,
-            n.running_var,
-            n.momentum,
-            n.eps,
-            train,
-            self._relu,
-            self._pool,
-        )
+        statistics = n.running_mean, n.running_var, n.momentum, n.eps
+        return self.kernels.norm_block_forward(x, n.gamma.data, n.beta.data, *statistics, train, self._relu, self._pool)
+
+    def _infer(self, x: Any) -> Any:
+        return self._block(x, False)[0]
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x, self._train = x, train and not self._norm.statistics_frozen
+        y, self._saved = self._block(x, self._train)
         return y
 
     def _backward(self, dy: Any) -> Any:

@@ -64,19 +64,16 @@ class BatchNorm2D(Layer):
             raise ValueError(f"{self.who}: input must have {self.channels} channels, got {x_shape[1]}")
         return x_shape
 
+    def _norm(self, x: Any, train: bool) -> Any:
+        statistics = self.running_mean, self.running_var, self.momentum, self.eps
+        return self.kernels.batchnorm_forward(x, self.gamma.data, self.beta.data, *statistics, train)
+
+    def _infer(self, x: Any) -> Any:
+        return self._norm(x, False)[0]
+
     def _forward(self, x: Any, train: bool) -> Any:
-        train = train and not self.statistics_frozen
-        self._x, self._train = x, train
-        y, self._mean, self._inv_std = self.kernels.batchnorm_forward(
-            x,
-            self.gamma.data,
-            self.beta.data,
-            self.running_mean,
-            self.running_var,
-            self.momentum,
-            self.eps,
-            train,
-        )
+        self._x, self._train = x, train and not self.statistics_frozen
+        y, self._mean, self._inv_std = self._norm(x, self._train)
         return y
 
     def _backward(self, dy: Any) -> Any:

@@ -58,6 +58,9 @@ class MaxPool2D(_Pool2D):
     _argmax: Any
     _shape: Any
 
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.maxpool2d_forward(x, self.kernel_size, self.stride, self.padding)[0]
+
     def _forward(self, x: Any, train: bool) -> Any:
         y, self._argmax = self.kernels.maxpool2d_forward(x, self.kernel_size, self.stride, self.padding)
         self._shape = x.shape
@@ -86,6 +89,9 @@ class AvgPool2D(_Pool2D):
     _remembered = ("_shape",)
     _shape: Any
 
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.avgpool2d_forward(x, self.kernel_size, self.stride, self.padding)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._shape = x.shape
         return self.kernels.avgpool2d_forward(x, self.kernel_size, self.stride, self.padding)
@@ -111,6 +117,9 @@ class GlobalAvgPool2D(Layer):
         if not x_shape[2] * x_shape[3]:
             raise ValueError(f"{self.who}: height and width must be at least 1, got shape {tuple(x_shape)}")
         return x_shape[0], x_shape[1]
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.global_avgpool_forward(x)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._shape = x.shape

@@ -59,6 +59,9 @@ class GroupNorm(Layer):
             raise ValueError(f"{self.who}: height and width must be at least 1, got shape {tuple(x_shape)}")
         return x_shape
 
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.groupnorm_forward(x, self.gamma.data, self.beta.data, self.groups, self.eps)[0]
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
         y, self._mean, self._inv_std = self.kernels.groupnorm_forward(
@@ -104,6 +107,9 @@ class LayerNorm(Layer):
                 f"{self.who}: the last dimensions of the input must be {self.shape}, got shape {tuple(x_shape)}"
             )
         return x_shape
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.layernorm_forward(x, self.gamma.data, self.beta.data, self.eps)[0]
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x

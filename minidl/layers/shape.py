@@ -25,10 +25,11 @@ class _Reshape(Layer):
     """The last input's and output's, of one image."""
 
     def _infer(self, x: Any) -> Any:
-        shape = x.shape[1:]
-        if shape != self._shapes[0]:
-            self._shapes = shape, self._check(x.shape)[1:]
-        return self.kernels.reshape(x, self._shapes[1])
+        shape, (known, out) = x.shape[1:], self._shapes  # read once: another thread may write
+        if shape != known:
+            out = self._check(x.shape)[1:]
+            self._shapes = shape, out
+        return self.kernels.reshape(x, out)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._in = x.shape[1:]

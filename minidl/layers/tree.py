@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from minidl.layers.parameter import Parameter, Parameters
-from minidl.support.held import Keys, Thing, held, put
+from minidl.support.held import Keys, Thing, held, put, swapped
 from minidl.support.settings import Settings
 
 
@@ -57,6 +57,15 @@ class Tree(Settings):
     def children(self) -> list[Any]:
         """Layers inside this one, in order."""
         return [layer for _, layer in self._places()]
+
+    def _copy(self, part: Callable[[Any], Any]) -> Any:
+        """A copy that shares everything but the layers inside, which are `part` of them."""
+        other = shallow(self)
+        layers = {id(layer): part(layer) for _, layer in self._held(Tree)}
+        for name, value in vars(self).items() if layers else ():
+            if name not in self._hidden:
+                vars(other)[name] = swapped(value, layers)
+        return other
 
     def named_parameters(self) -> dict[str, Parameter]:
         """Trainable parameters by name in order of construction, those of the layers inside included.
@@ -112,3 +121,10 @@ class Tree(Settings):
             parameter.name = prefix + self._name(keys)
         for key, child in self.named_children().items():
             child._locate(prefix + key)
+
+
+def shallow(layer: Any) -> Any:
+    """A copy that shares everything; what copies and pickles leave out, too."""
+    other = object.__new__(type(layer))
+    vars(other).update(vars(layer))
+    return other

@@ -42,6 +42,9 @@ class Reconstruction(CapsuleLength):
             raise ValueError(f"{self.who}: the decoder must give rows (N, F), got {(x_shape[0], *out)}")
         return y_shape
 
+    def _infer(self, x: Any) -> Any:
+        return super()._infer(x)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._labels = self._ddrawing = None
         return super()._forward(x, train)
@@ -126,6 +129,9 @@ class CapsuleNetwork(Model):
             x_shape = layer._check(x_shape)
         return self.head.decoder.output_shape((x_shape[1] * x_shape[2],))[0]
 
+    def _infer(self, x: Any) -> Any:
+        return super()._infer(x)
+
     def _forward(self, x: Any, train: bool) -> Any:
         self._images, self._train = x, train
         return super()._forward(x, train)
@@ -139,35 +145,32 @@ class CapsuleNetwork(Model):
 
     def capsules(self, x: Any) -> np.ndarray:
         """The class capsules (N, J, E) of one batch x, as `forward` takes it."""
-        self._see(x)
-        capsules = self.head.kernels.leave(self.head._v)
-        self.release()
-        return capsules
+        head = self._seen(x)
+        return head.kernels.leave(head._v)
 
     def reconstruct(self, x: Any, labels: Any = None) -> np.ndarray:
         """What the decoder draws of one batch x, in x's shape.
 
         labels: (N,) integers, of the capsules that the decoder sees; None for the longest ones.
         """
-        self._see(x)
-        head = self.head
+        head = self._seen(x)
         if labels is None:
             chosen = head.longest()
         else:
             checks.same_shape(self.who, "labels", np.shape(labels), (len(x),), "one an image")
             chosen = checks.class_targets(self.who, labels, len(x), head._y.shape[1], self.dtype)
-        drawn = head.kernels.leave(head.decode(chosen, False)).reshape(np.shape(x))
-        self.release()
-        return drawn
+        return head.kernels.leave(head.decode(chosen, False)).reshape(np.shape(x))
 
     def decode(self, capsules: Any) -> np.ndarray:
         """What the decoder draws, (N, pixels), of class capsules (N, J, E), as they are: nothing is masked."""
         v = checks.float_array(self.who, "capsules", capsules, self.dtype)
-        return self.head.decoder.forward(v.reshape(len(v), -1))
+        return self.head.decoder.twin().forward(v.reshape(len(v), -1))
 
-    def _see(self, x: Any) -> None:
-        """A forward pass that leaves capsules and lengths in the head."""
-        self.run(self._enter(as_images(self.who, "input", x)), False)
+    def _seen(self, x: Any) -> Reconstruction:
+        """The head of a twin that has seen x, with its capsules and lengths; what the network remembers stays."""
+        twin = self.twin()
+        twin.run(twin._enter(as_images(self.who, "input", x)), False)
+        return twin.head
 
 
 class CapsuleLoss(MarginLoss):

@@ -40,6 +40,22 @@ def _inside(nest: Any, kind: type[Thing], keys: Keys) -> Iterator[tuple[Keys, Th
             return  # sizes, or a log of numbers that may be long
 
 
+def swapped(value: Any, others: Mapping[int, Any]) -> Any:
+    """`value` with other things in place of those in `others`, by their `id`; the same object if it has none."""
+    if id(value) in others:
+        return others[id(value)]
+    if not isinstance(value, NESTS) or not value:
+        return value
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    if isinstance(next(iter(items))[1], (int, float, str)):
+        return value
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    made = {key: swapped(item, others) for key, item in items}
+    if all(made[key] is item for key, item in (value.items() if isinstance(value, dict) else enumerate(value))):
+        return value
+    return made if isinstance(value, dict) else type(value)(made.values())
+
+
 def put(attributes: dict[str, Any], keys: Keys, thing: Any) -> None:
     """Let `thing` stand where `keys` lead."""
     attributes[keys[0]] = _with(attributes[keys[0]], keys[1:], thing)

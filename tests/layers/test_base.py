@@ -193,7 +193,7 @@ class TestChecks:
         class Empty(Layer):
             pass
 
-        with pytest.raises(NotImplementedError, match="Empty must define _forward"):
+        with pytest.raises(NotImplementedError, match="Empty must define compute, or _forward"):
             Empty().forward(np.ones((1, 1), np.float32))
 
 
