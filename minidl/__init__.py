@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from minidl.checks.sanity import sanity_check
     from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
     from minidl.networks.capsules import CapsuleLoss, CapsuleNetwork
+    from minidl.networks.load import load_model
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
     from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
     from minidl.training.callbacks import (
@@ -78,6 +79,7 @@ __getattr__ = lazy.importer(
         "layers.initializers": ("initializers",),
         "metrics": ("metrics",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
+        "networks.load": ("load_model",),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
         "optim.schedules": ("schedules", "Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
         "plots": ("plots",),
@@ -163,6 +165,7 @@ __all__ = [
     "get_num_threads",
     "gradcheck",
     "kernels",
+    "load_model",
     "metrics",
     "plots",
     "safetensors",

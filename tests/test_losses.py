@@ -214,3 +214,10 @@ class TestOwnLosses:
 
         with pytest.raises(ValueError, match=r"Flat: the gradient must have shape \(2, 3\) .*got \(2,\)"):
             Flat().forward(np.ones((2, 3)), np.ones((2, 3)))
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_bools_are_the_labels_0_and_1() -> None:
+    for loss in (SoftmaxCrossEntropyLoss(), MSELoss(), minidl.MarginLoss()):
+        expected = loss.forward(LOGITS, [1, 0])
+        assert loss.forward(LOGITS, np.array([True, False])) == expected

@@ -12,84 +12,27 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from minidl import kernels
+from minidl.checks.differences import Report, rows_of
 from minidl.kernels import checks
 from minidl.layers.base import Layer
 from minidl.layers.walk import reseed, trace
 from minidl.losses import Loss
 from minidl.model import Model, as_images
-from minidl.support.table import table
 
 MOVES = 8
 """How often an input near a kink is moved before its entries at kinks are left out."""
 
-Difference = Callable[[np.ndarray, int, float], "float | None"]
-"""(tensor as a vector, i, h) -> sum(dy * (f(t + h) - f(t - h))) for its entry i, None if a kink lies between."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One tensor: its worst entry, and how many entries were compared.
-
-    error: |analytic - numeric| / max(|analytic|, |numeric|, floor); the floor is a thousandth of the largest gradient
-    of all tensors, so that sums that cancel to nothing (a bias before batch normalisation) are not judged by their
-    rounding.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    checked: int
-    kinks: int
-    error: float
-    where: tuple[int, ...]
-    analytic: float
-    numeric: float
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Report:
-    """The result of `gradcheck`, true if every tensor passed; `print` shows a table."""
-
-    what: str
-    tolerance: float
-    rows: tuple[Row, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every tensor's largest error is at most the tolerance."""
-        return all(row.passed for row in self.rows)
-
-    def __bool__(self) -> bool:
-        return self.passed
-
-    def __str__(self) -> str:
-        head = ("tensor", "shape", "checked", "at kinks", "largest error", "at", "analytic", "numeric", "")
-        rows = [
-            (
-                row.name,
-                str(row.shape),
-                str(row.checked),
-                str(row.kinks) if row.kinks else "",
-                f"{row.error:.1e}",
-                str(row.where),
-                f"{row.analytic:.9g}",
-                f"{row.numeric:.9g}",
-                "ok" if row.passed else "WRONG",
-            )
-            for row in self.rows
-        ]
-        verdict = "passed" if self.passed else "FAILED"
-        return f"gradcheck of {self.what}: {verdict}, tolerance {self.tolerance:g}\n" + table(head, rows, (0, 1, 5, 8))
+Functions = tuple[Callable[..., Any], Callable[..., Any]]
+"""forward and backward, on numpy arrays."""
 
 
 def gradcheck(
-    thing: Layer | Loss,
+    thing: Layer | Loss | Functions,
     x: Any,
     target: Any = None,
     *,
@@ -99,10 +42,13 @@ def gradcheck(
     train: bool = True,
     seed: int = 0,
 ) -> Report:
-    """Compare the gradients of a layer, model or loss with central differences, on the backend in use.
+    """Compare the gradients of a layer, model, loss or pair of functions with central differences, on this backend.
 
     thing: it stays as it is, the work is done on a deep copy in float64. x: a small batch as `thing` takes it; of a
-    loss the predictions. target: of a loss, its targets. eps: step of the differences. tolerance: largest relative
+    loss the predictions. A pair (forward, backward) is of functions on numpy arrays: forward(x) -> y and
+    backward(dy, x) -> dx, or forward(x) -> (y, cache) and backward(dy, cache) -> dx. With x a tuple of arrays (input,
+    weights, ...) forward gets each as an argument, and backward gives the gradients in this order, None for one that is
+    not to be compared. target: of a loss, its targets. eps: step of the differences. tolerance: largest relative
     error that passes. samples: entries to compare in each tensor, drawn at random from larger ones. train: the mode of
     the forward pass (in training batch normalisation uses the batch's statistics, and a dropout mask is drawn once and
     kept). seed: of the upstream gradient, the drawn entries and the masks.
@@ -110,13 +56,18 @@ def gradcheck(
     Kinks: Relu, LeakyRelu, Elu and max pooling have none of the gradient that a difference across their kink would
     show. If a step of eps crosses one (`Layer.kinks` tells), x is moved as a whole by noise of about 1 % of
     its spread, up to `MOVES` times; entries that still sit at a kink are left out and counted.
-    Raises TypeError for anything but layers and losses, and what `thing` raises for an x that it cannot take.
+    Raises TypeError for anything but layers, losses and pairs of functions, and what `thing` raises for an x that it
+    cannot take.
     """
     rng = np.random.default_rng(seed)
     if isinstance(thing, Loss):
         return _check_loss(thing, x, target, eps, tolerance, samples, rng)
+    if isinstance(thing, tuple) and len(thing) == 2 and all(map(callable, thing)):
+        return _check_functions(*thing, x, eps, tolerance, samples, rng)
     if not isinstance(thing, Layer):
-        raise TypeError(f"gradcheck: expected a layer, a model or a loss, got {thing!r}")
+        raise TypeError(
+            f"gradcheck: expected a layer, a model, a loss or a pair of functions (forward, backward), got {thing!r}"
+        )
     layer = copy.deepcopy(thing).astype(np.float64)
     x = _input(layer, x)
     probe = _Probe(layer, train, int(rng.integers(2**63)))
@@ -142,7 +93,7 @@ def gradcheck(
         return float(np.sum(dy * (above - below))) if pattern == other else None
 
     what = repr(thing) if len(repr(thing)) < 60 else thing.who
-    return Report(what, tolerance, _rows(tensors, difference, eps, tolerance, samples, rng))
+    return Report(what, tolerance, rows_of(tensors, difference, eps, tolerance, samples, rng))
 
 
 def _check_loss(
@@ -163,7 +114,51 @@ def _check_loss(
         flat[i] = kept
         return above - below
 
-    return Report(loss.who, tolerance, _rows(tensors, difference, eps, tolerance, samples, rng))
+    return Report(loss.who, tolerance, rows_of(tensors, difference, eps, tolerance, samples, rng))
+
+
+def _check_functions(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any],
+    x: Any,
+    eps: float,
+    tolerance: float,
+    samples: int,
+    rng: np.random.Generator,
+) -> Report:
+    who = f"({getattr(forward, '__name__', forward)}, {getattr(backward, '__name__', backward)})"
+    several = isinstance(x, tuple)
+    arrays = [np.array(checks.float_array(who, f"x[{i}]", a, np.float64)) for i, a in enumerate(x if several else (x,))]
+
+    def output() -> tuple[np.ndarray, Any]:
+        found = forward(*(array.copy() for array in arrays))
+        y, cache = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+        return np.array(checks.float_array(who, "what forward gives", y, np.float64)), (y is not found, cache)
+
+    y, (cached, cache) = output()
+    dy = rng.standard_normal(y.shape)
+    found = backward(dy.copy(), cache) if cached else backward(dy.copy(), *(array.copy() for array in arrays))
+    gradients = list(found) if isinstance(found, (tuple, list)) else [found]
+    if len(gradients) != len(arrays):
+        raise ValueError(f"gradcheck: backward of {who} must give {len(arrays)} gradients, got {len(gradients)}")
+    tensors = {}
+    for i, (array, gradient) in enumerate(zip(arrays, gradients)):
+        if gradient is not None:
+            name = f"x[{i}]" if several else "input"
+            gradient = np.array(checks.float_array(who, f"the gradient of {name}", gradient, np.float64))
+            checks.same_shape(who, f"the gradient of {name}", gradient.shape, array.shape, "its own")
+            tensors[name] = (array, gradient)
+
+    def difference(flat: np.ndarray, i: int, h: float) -> float:
+        kept = flat[i]
+        flat[i] = kept + h
+        above, _ = output()
+        flat[i] = kept - h
+        below, _ = output()
+        flat[i] = kept
+        return float(np.sum(dy * (above - below)))
+
+    return Report(who, tolerance, rows_of(tensors, difference, eps, tolerance, samples, rng))
 
 
 class _Probe:
@@ -196,40 +191,3 @@ def _input(layer: Layer, x: Any) -> np.ndarray:
         if images.dtype == np.uint8:
             return kernels.current().leave(layer._enter(images))
     return np.array(checks.float_array(layer.who, "input", x, np.float64))
-
-
-def _rows(
-    tensors: dict[str, tuple[np.ndarray, np.ndarray]],
-    difference: Difference,
-    eps: float,
-    tolerance: float,
-    samples: int,
-    rng: np.random.Generator,
-) -> tuple[Row, ...]:
-    largest = max(float(np.abs(grad).max(initial=0.0)) for _, grad in tensors.values())
-    floor = max(1e-3 * largest, np.finfo(np.float64).tiny)
-    rows = []
-    for name, (data, grad) in tensors.items():
-        flat, analytic = data.reshape(-1), grad.reshape(-1)
-        entries = np.arange(flat.size)
-        if flat.size > samples:
-            entries = np.sort(rng.choice(flat.size, samples, replace=False))
-        worst = (-1.0, 0, np.nan, np.nan)
-        checked = 0
-        for i in entries.tolist():
-            h = eps * max(1.0, abs(float(flat[i])))
-            change = difference(flat, i, h)
-            if change is None:
-                continue
-            checked += 1
-            numeric, exact = change / (2 * h), float(analytic[i])
-            error = abs(exact - numeric) / max(abs(exact), abs(numeric), floor)
-            # A NaN on either side is the worst error of all.
-            error = error if error == error else np.inf
-            if error > worst[0]:
-                worst = (error, i, exact, numeric)
-        where = tuple(int(k) for k in np.unravel_index(worst[1], data.shape)) if flat.size else ()
-        passed = worst[0] <= tolerance and (checked > 0 or not flat.size)
-        kinks = len(entries) - checked
-        rows.append(Row(name, data.shape, checked, kinks, max(worst[0], 0.0), where, worst[2], worst[3], passed))
-    return tuple(rows)

@@ -73,6 +73,25 @@ def window_output(
     return out[0], out[1]
 
 
+def conv_padding(who: str, padding: Any, kernel_size: Pair, stride: Size, dilation: Size) -> Pair:
+    """`padding` as a pair: an int or an (h, w) pair, "valid" for 0, "same" for an output of the input's size.
+
+    "same" needs stride 1 and an even dilation * (kernel - 1), which an odd kernel has: as many zeros on both sides.
+    """
+    if not isinstance(padding, str):
+        return pair(who, "padding", padding, 0)
+    if padding == "valid":
+        return 0, 0
+    if padding != "same":
+        raise ValueError(f'{who}: padding must be an int, an (h, w) pair, "same" or "valid", got {padding!r}')
+    if pair(who, "stride", stride, 1) != (1, 1):
+        raise ValueError(f'{who}: padding "same" needs stride 1, got {stride!r}')
+    reach = [d * (k - 1) for k, d in zip(kernel_size, pair(who, "dilation", dilation, 1))]
+    if any(zeros % 2 for zeros in reach):
+        raise ValueError(f'{who}: padding "same" needs an odd kernel, got kernel_size {tuple(kernel_size)}')
+    return reach[0] // 2, reach[1] // 2
+
+
 def conv_window(who: str, stride: Size, padding: Size, dilation: Size, groups: int) -> tuple[Pair, Pair, Pair, int]:
     """The four settings of a convolution."""
     pairs = pair(who, "stride", stride, 1), pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
@@ -243,7 +262,7 @@ def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np
     """Targets of a classification: (N,) integers as intp, or (N, K) one-hot or probabilities as `dtype`."""
     t = np.asarray(target)
     if t.ndim == 1:
-        if t.dtype.kind not in "iu":
+        if t.dtype.kind not in "iub":
             hint = {"f": ": y.astype(int)", "U": ": np.unique(y, return_inverse=True)[1]"}.get(t.dtype.kind, "")
             raise TypeError(f"{who}: class labels must be integers, got dtype {t.dtype}{hint and '; numbers' + hint}")
         same_shape(who, "target", t.shape, (n,), "one label an image")

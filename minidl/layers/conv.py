@@ -9,6 +9,7 @@ of dy over batch and space.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,8 @@ class Conv2D(Layer):
     """Convolution of (N, in_channels, H, W) into (N, out_channels, OH, OW), OH = (H + 2 PH - DH (KH - 1) - 1) // SH +
     1.
 
-    kernel_size, stride, padding, dilation: an int or an (h, w) pair; padding is with zeros on both sides. groups:
+    kernel_size, stride, padding, dilation: an int or an (h, w) pair; padding is with zeros on both sides, "same" for
+    an output of the input's size (odd kernels, stride 1), "valid" for none. groups:
     channels are split into that many independent convolutions; it must divide both channel counts. bias: whether b is
     added. init: first weights, see `minidl.layers.initializers`; biases start at zero. rng: where they are drawn, a
     Generator or an int seed; None for minidl's default generator. Parameters: weight (out_channels, in_channels /
@@ -36,6 +38,7 @@ class Conv2D(Layer):
     """
 
     _remembered = ("_x",)
+    _stored = MappingProxyType({"padding": "_padding"})
     _x: Any
 
     def __init__(
@@ -44,7 +47,7 @@ class Conv2D(Layer):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] = 0,
+        padding: int | tuple[int, int] | str = 0,
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
@@ -58,8 +61,9 @@ class Conv2D(Layer):
         self.out_channels = checks.integer(self.name, "out_channels", out_channels, 1)
         self.kernel_size = checks.pair(self.name, "kernel_size", kernel_size, 1)
         self.stride = checks.pair(self.name, "stride", stride, 1)
-        self.padding = checks.pair(self.name, "padding", padding, 0)
         self.dilation = checks.pair(self.name, "dilation", dilation, 1)
+        self.padding = checks.conv_padding(self.name, padding, self.kernel_size, self.stride, self.dilation)
+        self._padding = padding if padding == "same" else self.padding
         self.groups = checks.integer(self.name, "groups", groups, 1)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(
@@ -74,6 +78,11 @@ class Conv2D(Layer):
         self.bias = Parameter(np.zeros(self.out_channels, np.float32), "bias", decay=False) if bias else None
 
     def _check(self, x_shape: Shape) -> Shape:
+        if len(x_shape) == 4 and x_shape[1] != self.in_channels == x_shape[3]:
+            raise ValueError(
+                f"{self.who}: input must have {self.in_channels} channels, got {x_shape[1]} in shape {tuple(x_shape)};"
+                " images (N, H, W, C): x.transpose(0, 3, 1, 2)"
+            )
         return checks.conv2d_output(
             self.who, x_shape, self.weight.data.shape, self.stride, self.padding, self.dilation, self.groups
         )

@@ -21,7 +21,9 @@ The normal distributions are not truncated. Residual branches start as nothing, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeAlias
 
 import numpy as np
@@ -107,6 +109,7 @@ def draw(who: str, init: Initializer, shape: Shape, rng: np.random.Generator, gr
     Raises ValueError for an unknown name, a negative standard deviation or a function that gives another shape,
     TypeError for another kind of `init` or result.
     """
+    _count(who, shape)
     if isinstance(init, str):
         if init not in _NAMED:
             raise ValueError(f"{who}: init must be one of {', '.join(_NAMED)}, a number or a function, got {init!r}")
@@ -117,3 +120,30 @@ def draw(who: str, init: Initializer, shape: Shape, rng: np.random.Generator, gr
         return np.array(checks.float_array(who, "the array made by init", values, np.float32))
     deviation = checks.real(who, "init", init, "a standard deviation of at least 0", lambda s: s >= 0)
     return rng.normal(0.0, deviation, shape).astype(np.float32)
+
+
+def constant(who: str, value: float, shape: Shape) -> np.ndarray:
+    """An array of one number, float32."""
+    _count(who, shape)
+    return np.full(shape, value, np.float32)
+
+
+_left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
+
+
+@contextmanager
+def limit(elements: int) -> Iterator[None]:
+    """Let `draw` and `constant` make so many elements together inside the block, and raise ValueError beyond."""
+    token = _left.set([elements])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def _count(who: str, shape: Shape) -> None:
+    left = _left.get()
+    if left is not None:
+        left[0] -= math.prod(shape)
+        if left[0] < 0:
+            raise ValueError(f"{who}: a weight of shape {shape} is larger than the file's tensors")

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl.kernels import checks
+from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Parameter
 
@@ -50,10 +49,10 @@ class BatchNorm2D(Layer):
         self.channels = checks.integer(self.name, "channels", channels, 1)
         self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
         self.momentum = checks.real(self.name, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1)
-        self.gamma = Parameter(np.ones(self.channels, np.float32), "gamma", decay=False)
-        self.beta = Parameter(np.zeros(self.channels, np.float32), "beta", decay=False)
-        self.running_mean = np.zeros(self.channels, np.float32)
-        self.running_var = np.ones(self.channels, np.float32)
+        self.gamma = Parameter(initializers.constant(self.name, 1, (self.channels,)), "gamma", decay=False)
+        self.beta = Parameter(initializers.constant(self.name, 0, (self.channels,)), "beta", decay=False)
+        self.running_mean = initializers.constant(self.name, 0, (self.channels,))
+        self.running_var = initializers.constant(self.name, 1, (self.channels,))
 
     def _check(self, x_shape: Shape) -> Shape:
         if len(x_shape) != self._ndim:

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minidl.kernels import checks
+from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Parameter
 
@@ -46,8 +45,8 @@ class GroupNorm(Layer):
                 f"{self.name}: channels must be divisible by groups, got {self.channels} and {self.groups}"
             )
         self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
-        self.gamma = Parameter(np.ones(self.channels, np.float32), "gamma", decay=False)
-        self.beta = Parameter(np.zeros(self.channels, np.float32), "beta", decay=False)
+        self.gamma = Parameter(initializers.constant(self.name, 1, (self.channels,)), "gamma", decay=False)
+        self.beta = Parameter(initializers.constant(self.name, 0, (self.channels,)), "beta", decay=False)
 
     def _check(self, x_shape: Shape) -> Shape:
         if len(x_shape) not in (2, 4):
@@ -98,8 +97,8 @@ class LayerNorm(Layer):
             raise ValueError(f"{self.name}: shape must have at least 1 dimension, got {shape!r}")
         checks.check_elements(self.name, self.shape)
         self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
-        self.gamma = Parameter(np.ones(self.shape, np.float32), "gamma", decay=False)
-        self.beta = Parameter(np.zeros(self.shape, np.float32), "beta", decay=False)
+        self.gamma = Parameter(initializers.constant(self.name, 1, self.shape), "gamma", decay=False)
+        self.beta = Parameter(initializers.constant(self.name, 0, self.shape), "beta", decay=False)
 
     def _check(self, x_shape: Shape) -> Shape:
         if tuple(x_shape[1:])[-len(self.shape) :] != self.shape or min(x_shape[1:]) < 1:

@@ -175,7 +175,9 @@ def test_the_seed_repeats_a_report(rng):
 
 
 def test_what_cannot_be_checked_is_refused():
-    with pytest.raises(TypeError, match="gradcheck: expected a layer, a model or a loss, got 3"):
+    with pytest.raises(
+        TypeError, match=r"gradcheck: expected a layer, a model, a loss or a pair of functions .*, got 3"
+    ):
         minidl.gradcheck(3, np.zeros(3))
     with pytest.raises(TypeError, match="MSELoss needs a target"):
         minidl.gradcheck(minidl.MSELoss(), np.zeros((2, 2)))
@@ -183,3 +185,46 @@ def test_what_cannot_be_checked_is_refused():
         minidl.gradcheck(minidl.Relu(), np.zeros((2, 2), complex))
     with pytest.raises(ValueError, match="Linear"):
         minidl.gradcheck(minidl.Linear(3, 2), np.zeros((2, 2)))
+
+
+class TestFunctions:
+    """A pair of functions: with the arguments again, or with what forward has put aside."""
+
+    def affine_forward(self, x, w, b):
+        return x @ w + b, (x, w)
+
+    def affine_backward(self, dy, cache):
+        x, w = cache
+        return dy @ w.T, x.T @ dy, dy.sum(axis=0)
+
+    def test_forward_with_a_cache(self, rng):
+        x = rng.standard_normal((4, 3)), rng.standard_normal((3, 2)), rng.standard_normal(2)
+        report = minidl.gradcheck((self.affine_forward, self.affine_backward), x)
+        assert report
+        assert [(row.name, row.shape, row.checked) for row in report.rows] == [
+            ("x[0]", (4, 3), 12), ("x[1]", (3, 2), 6), ("x[2]", (2,), 2),
+        ]  # fmt: skip
+        assert str(report).startswith("gradcheck of (affine_forward, affine_backward): passed")
+
+    def test_a_wrong_gradient_is_found_and_none_left_out(self, rng):
+        def wrong(dy, cache):
+            dx, dw, _ = self.affine_backward(dy, cache)
+            return dx, 1.01 * dw, None
+
+        x = rng.standard_normal((4, 3)), rng.standard_normal((3, 2)), rng.standard_normal(2)
+        assert [row.passed for row in minidl.gradcheck((self.affine_forward, wrong), x).rows] == [True, False]
+
+    def test_functions_of_the_input_alone(self, rng):
+        x = rng.standard_normal((4, 3)).astype(np.float32)
+        assert minidl.gradcheck((np.tanh, lambda dy, x: dy * (1 - np.tanh(x) ** 2)), x)
+        assert not minidl.gradcheck((np.tanh, lambda dy, x: dy), x)
+        assert minidl.gradcheck((minidl.functional.gelu_forward, minidl.functional.gelu_backward), x)
+
+    def test_what_does_not_fit_is_refused(self):
+        x = np.ones((2, 2))
+        with pytest.raises(ValueError, match="must give 1 gradients, got 2"):
+            minidl.gradcheck((np.tanh, lambda dy, x: (dy, dy)), x)
+        with pytest.raises(ValueError, match=r"gradient of input must have shape \(2, 2\).* got \(2,\)"):
+            minidl.gradcheck((np.tanh, lambda dy, x: dy[0]), x)
+        with pytest.raises(TypeError, match=r"x\[0\] must be an array of float32"):
+            minidl.gradcheck((np.tanh, np.tanh), x.astype(int))

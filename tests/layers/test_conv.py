@@ -104,3 +104,51 @@ def test_bad_input(shape: tuple[int, ...], message: str) -> None:
     layer = Conv2D(2, 3, (4, 2), padding=1)
     with pytest.raises(ValueError, match=message):
         layer.forward(np.zeros(shape, np.float32))
+
+
+@pytest.mark.usefixtures("any_backend")
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "padding"), [(3, 1, 1), ((5, 1), 1, (2, 0)), (3, (2, 1), (2, 1)), (2, 2, 1)]
+)
+def test_same_padding(kernel: Any, dilation: Any, padding: Any, rng: np.random.Generator) -> None:
+    x = rng.standard_normal((2, 3, 7, 6)).astype(np.float32)
+    same = Conv2D(3, 4, kernel, padding="same", dilation=dilation, rng=1)
+    pair = Conv2D(3, 4, kernel, padding=padding, dilation=dilation, rng=1)
+    assert same.padding == pair.padding
+    y = same.forward(x)
+    assert y.shape == (2, 4, 7, 6)
+    np.testing.assert_array_equal(y, pair.forward(x))
+    np.testing.assert_array_equal(same.backward(y), pair.backward(y))
+    w, b = same.weight.data, rng.random(4).astype(np.float32)
+    forward, backward = minidl.functional.conv2d_forward, minidl.functional.conv2d_backward
+    settings = {"dilation": dilation}
+    np.testing.assert_array_equal(
+        forward(x, w, b, padding="same", **settings), forward(x, w, b, padding=padding, **settings)
+    )
+    for one, two in zip(
+        backward(y, x, w, padding="same", **settings), backward(y, x, w, padding=padding, **settings), strict=True
+    ):
+        np.testing.assert_array_equal(one, two)
+    assert "padding='same'" in repr(same)
+    assert same.settings()["padding"] == "same"
+
+
+def test_valid_padding_is_none() -> None:
+    assert repr(Conv2D(1, 2, 3, padding="valid")) == "Conv2D(1, 2, 3)"
+    x, w = np.ones((1, 1, 4, 4)), np.ones((2, 1, 3, 3))
+    assert minidl.functional.conv2d_forward(x, w, padding="valid").shape == (1, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "settings", "message"),
+    [
+        (2, {"padding": "same"}, 'Conv2D: padding "same" needs an odd kernel, got kernel_size \\(2, 2\\)'),
+        (3, {"padding": "same", "stride": 2}, 'padding "same" needs stride 1, got \\(2, 2\\)'),
+        (3, {"padding": "full"}, 'padding must be an int, an \\(h, w\\) pair, "same" or "valid", got \'full\''),
+    ],
+)
+def test_padding_in_words_has_rules(kernel: Any, settings: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Conv2D(1, 1, kernel, **settings)
+    with pytest.raises(ValueError, match=message.replace("Conv2D", "conv2d_forward")[:30]):
+        minidl.functional.conv2d_forward(np.ones((1, 1, 4, 4)), np.ones((1, 1, kernel, kernel)), **settings)

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from minidl import kernels, safetensors
 from minidl.kernels import checks
+from minidl.layers.activation import Sigmoid
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
 from minidl.layers.walk import label, trace
+from minidl.model import images as given
+from minidl.model import scores as judged
+from minidl.model import weights
+from minidl.model.images import as_images
 from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
 
 UINT8 = np.dtype(np.uint8)
+File = str | os.PathLike[str] | BinaryIO
+"""A path, "~" being the home folder, or a binary file object."""
 
 
 class Model(Sequential):
@@ -28,8 +36,14 @@ class Model(Sequential):
     layers: in the order of the forward pass. dtype: of parameters and computation, "float32" or "float64"; the layers
     are converted in place. mean, std: numbers, or one number a channel, on the scale from 0 to 1: uint8 input is taken
     as (x / 255 - mean) / std (defaults 0 and 1); they are saved with the weights. Float input is used as it is,
-    converted to the model's dtype. Input is (N, C, H, W) or (N, F), any N, also 0.
-    Raises TypeError or ValueError that names what is wrong.
+    converted to the model's dtype. Input is (N, C, H, W) or (N, F), any N, also 0. classes: their names in the order
+    of the scores, two for a network with one score; kept in the model's file. multi_label: whether each class is there
+    or not by itself, for `predict_proba` and `predict_classes`.
+    Raises TypeError or ValueError that names what is wrong; warns of a mean above 1.
+
+    `predict` and its kin only read the model: they may run in several threads, and beside a `Trainer.fit` in another.
+    `forward` and `backward`, loading, changing layers or dtype, and the choice of a backend are for one thread at a
+    time.
     """
 
     def __init__(
@@ -38,11 +52,19 @@ class Model(Sequential):
         dtype: Any = "float32",
         mean: Any = None,
         std: Any = None,
+        classes: Iterable[str] | None = None,
+        multi_label: bool = False,
         name: str | None = None,
     ) -> None:
         super().__init__(*layers, name=name)
         self._shape: Shape | None = None  # of an image, the last one that was new
-        self.mean, self.std = _statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
+        self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at
+        self._warned: tuple[str, ...] = ()
+        self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
+        if self.mean.max() > 1:
+            self._warn(f"mean {mean} must be on the scale from 0 to 1, so it seems to be 255 times too large", 3)
+        self.classes = judged.class_names(self.who, classes)
+        self.multi_label = bool(multi_label)
         self.astype(dtype)
 
     def settings(self) -> dict[str, Any]:
@@ -54,6 +76,8 @@ class Model(Sequential):
             if name in found:
                 value = getattr(self, name)
                 found[name] = None if value.ndim == 0 and value == default else value.tolist()
+        if found.get("classes") is not None:
+            found["classes"] = list(self.classes or ())
         return found
 
     # ---- input -------------------------------------------------------------------------------------------------------
@@ -87,6 +111,25 @@ class Model(Sequential):
                     )
         size = channels if images.ndim == 4 else max(scale.size, shift.size)
         return np.full(size, scale, self.dtype), np.full(size, shift, self.dtype)
+
+    def range_doubt(self, images: np.ndarray) -> str:
+        """What is doubtful about the values of `images` for this model, and the remedy; "" if nothing is."""
+        return given.range_doubt(images, bool((self.mean != 0).any() or (self.std != 1).any()))
+
+    def warn_of_range(self, images: np.ndarray, what: str = "input") -> None:
+        """Warn (UserWarning) of floats in [0, 255], and of floats in [0, 1] where mean or std is set; each once.
+
+        what: how the images are called. A few of them are looked at.
+        """
+        doubt = self.range_doubt(images)
+        if doubt:
+            self._warn(f"{what}: {doubt}", 4)
+
+    def _warn(self, text: str, level: int) -> None:
+        kind = text.rpartition(":")[2]
+        if kind not in self._warned:
+            self._warned = (*self._warned, kind)
+            warnings.warn(f"{self.who}: {text}", UserWarning, stacklevel=level)
 
     def _enter(self, images: np.ndarray, infer: bool = False, moves: np.ndarray | None = None) -> Any:
         """All of `images` (see `as_images`) as the backend's array, scaled where they are uint8.
@@ -128,17 +171,60 @@ class Model(Sequential):
             self.need_dx = True
 
     def predict(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
-        """Scores for any number of images, computed `batch_size` at a time; nothing is remembered or forgotten.
+        """Scores (N, K) for any number of images, computed `batch_size` at a time; nothing is remembered or forgotten.
 
-        It may run in one thread while `Trainer.fit` runs in another: its scores are then those of the weights as it
-        finds them, which may change meanwhile, and the training ends in the same bits.
-
-        x: as in `forward`; it may be memory-mapped and of any size, only one batch of it is converted at a time.
+        x: as in `forward`; it may be memory-mapped and of any size, only one batch of it is converted at a time. Or one
+        image, (C, H, W), (H, W, C) or (H, W), whose scores (K,) come back. Rows (N, F) go before (H, W).
         views: mirrored and shifted views of each image (`minidl.data.Views`), whose scores are averaged; ValueError for
         images that have none.
+
+        It may run in one thread while `Trainer.fit` runs in another: its scores are then those of the weights as it
+        finds them, which may change meanwhile, and the training ends in the same bits. The first floats of a shape that
+        are pixels from 0 to 255, or from 0 to 1 where mean or std is set, give a UserWarning.
         """
-        ready = type(x) is np.ndarray and x.dtype is self._dtype and x.ndim in (2, 4)
-        images = x if ready else as_images(self.who, "input", x)
+        if type(x) is np.ndarray and x.dtype is self._dtype and x.shape[1:] == self._looked:
+            return self._scores(x, batch_size, views)
+        images = as_images(self.who, "input", x, single=True)
+        images, single = given.as_batch(self.who, images, self._accepts)
+        scores = self._scores(images, batch_size, views)
+        if images.dtype != UINT8:
+            self.warn_of_range(images)
+            self._looked = images.shape[1:]
+        return scores[0] if single else scores
+
+    __call__ = predict
+
+    def predict_proba(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
+        """Probabilities in the shape of `predict`'s scores.
+
+        softmax(scores), or sigmoid(scores) where there is one score or `multi_label` is set; the scores themselves
+        where the network ends with a `Sigmoid`. One score gives the probability of the second of two classes.
+        """
+        return self._probabilities(self.predict(x, batch_size, views))
+
+    def predict_classes(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
+        """The most probable class of each image, (N,), by name if the model has `classes`, else by number.
+
+        Of two equal ones the first. With `multi_label` bools (N, K): whether a class is more probable than not. One
+        image gives one answer. Raises ValueError if there are more or fewer names than classes.
+        """
+        return judged.decide(self.who, self.predict_proba(x, batch_size, views), self.classes, self.multi_label)
+
+    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+        last: Layer = self
+        while isinstance(last, Sequential) and last.layers:
+            last = last.layers[-1]
+        if type(last) is Sigmoid:
+            return scores
+        return judged.sigmoid(scores) if self.multi_label or scores.shape[-1] == 1 else judged.softmax(scores)
+
+    def _accepts(self, shape: Shape) -> bool:
+        try:
+            return bool(self.output_shape(shape))
+        except (TypeError, ValueError, IndexError):
+            return False
+
+    def _scores(self, images: np.ndarray, batch_size: int, views: Views | None) -> np.ndarray:
         batch_size = checks.integer(self.who, "batch_size", batch_size, 1)
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
@@ -184,91 +270,69 @@ class Model(Sequential):
         """Copies of all parameters and buffers by name."""
         return {name: array.copy() for name, array in self._arrays().items()}
 
-    def load_state(self, tensors: Mapping[str, np.ndarray]) -> None:
+    def load_state(self, tensors: Mapping[str, np.ndarray], skip: str | Iterable[str] = ()) -> None:
         """Set all parameters and buffers, as `state` names them; nothing changes unless everything fits.
 
-        Raises ValueError that lists every missing, extra and misshapen tensor, TypeError for a dtype that does not
-        convert to the model's without loss (float16 and float32 do to float64, float64 to float32 does not).
+        skip: patterns of names, such as "4.*", that stay as they are (another head). Raises ValueError that tells the
+        first missing, extra and misshapen tensors and counts the others, TypeError for a dtype that does not convert to
+        the model's without loss (float16 and float32 do to float64, float64 to float32 does not).
         """
         arrays = self._arrays()
-        faults = [f"missing {name} {array.shape}" for name, array in arrays.items() if name not in tensors]
-        faults += [f"extra {name} {tensor.shape}" for name, tensor in tensors.items() if name not in arrays]
-        common = [name for name in arrays if name in tensors]
-        faults += [
-            f"{name} must have shape {arrays[name].shape}, got {tensors[name].shape}"
-            for name in common
-            if arrays[name].shape != tensors[name].shape
-        ]
-        if faults:
-            raise ValueError(f"{self.who}: the weights do not fit: {'; '.join(faults)}")
-        for name in common:
-            dtype = tensors[name].dtype
-            if dtype.kind != "f" or not np.can_cast(dtype, self.dtype, "safe"):
-                raise TypeError(f"{self.who}: tensor {name} has dtype {dtype}, which does not fit into {self.dtype}")
-        for name in common:
+        for name in weights.match(self.who, arrays, tensors, self.dtype, skip):
             arrays[name][...] = tensors[name]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters, buffers, mean and std to a safetensors file, by an atomic replacement of what was there."""
+    def save(self, path: File) -> None:
+        """Write weights, buffers, architecture, mean, std and classes as safetensors; `minidl.load_model` reads it.
+
+        path: a file's name, what was there is replaced at once when the new file is complete; or a binary file object.
+        """
         safetensors.save(path, self._arrays(), self.metadata())
 
-    def load(self, path: str | os.PathLike[str]) -> Model:
+    def load(self, path: File, skip: str | Iterable[str] = ()) -> Model:
         """Take parameters and buffers, and mean and std where it has them, from a safetensors file; returns self.
 
-        Everything is checked first: on any error the model is as it was. Raises OSError if the file cannot be read,
-        else as `safetensors.load` and `load_state`.
+        path: a file's name or a binary file object, of `save` or of `Trainer.save` (whose weights alone are taken).
+        skip: as in `load_state`, for a network whose head is another one. Names of classes come from the file where the
+        model has none and nothing is skipped. Everything is checked first: on any error the model is as it was. Raises
+        OSError if the file cannot be read, else as `safetensors.load` and `load_state`.
         """
         tensors, metadata = safetensors.load(path)
-        mean, std = self.statistics(metadata)
-        self.load_state(tensors)
-        self.mean, self.std = mean, std
+        self.take(tensors, metadata, skip)
         return self
+
+    def take(
+        self, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str], skip: str | Iterable[str] = ()
+    ) -> None:
+        """`load` for the content of a file."""
+        skip = [skip] if isinstance(skip, str) else list(skip)
+        mean, std = self.statistics(metadata)
+        classes = self.classes
+        if classes is None and not skip and "classes" in metadata:
+            classes = judged.class_names(self.who, weights.of_json(self.who, "classes", metadata["classes"]))
+        self.load_state(weights.of_model(tensors, metadata), skip)
+        self.mean, self.std, self.classes = mean, std, classes
 
     def metadata(self) -> dict[str, str]:
         """What a weights file says beside the tensors."""
+        from minidl.layers.architecture import describe
+
+        classes = {} if self.classes is None else {"classes": json.dumps(self.classes)}
         return {
             "producer": f"minidl {__version__}",
             "mean": json.dumps(self.mean.tolist()),
             "std": json.dumps(self.std.tolist()),
+            **classes,
+            **describe(self),
         }
 
     def statistics(self, metadata: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
         """Checked mean and std from a file's metadata; the model's own where they are not there."""
-        try:
-            mean = json.loads(metadata["mean"]) if "mean" in metadata else self.mean
-            std = json.loads(metadata["std"]) if "std" in metadata else self.std
-        except ValueError as error:
-            raise ValueError(f"{self.who}: the file's mean or std is not JSON: {error}") from error
-        return _statistics(self.who, mean, std)
+        found = [
+            weights.of_json(self.who, name, metadata[name]) if name in metadata else own
+            for name, own in (("mean", self.mean), ("std", self.std))
+        ]
+        return given.statistics(self.who, *found)
 
     def _arrays(self) -> dict[str, np.ndarray]:
         parameters = {name: parameter.data for name, parameter in self.named_parameters().items()}
         return parameters | self.buffers()
-
-
-def as_images(who: str, name: str, x: Any) -> np.ndarray:
-    """`x` as an array (N, C, H, W) or (N, F) of uint8 or float in any memory order and byte order, without a copy.
-
-    Raises TypeError or ValueError that names `who` for other dtypes and ranks.
-    """
-    images = np.asarray(x)
-    if images.dtype != np.uint8 and images.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
-        raise TypeError(f"{who}: {name} must be an array of uint8, float32 or float64, got dtype {images.dtype}")
-    if images.ndim not in (2, 4):
-        hint = "; one image: x[None], images without channels: x[:, None]" if images.ndim == 3 else ""
-        raise ValueError(f"{who}: {name} must have shape (N, C, H, W) or (N, F), got {images.shape}{hint}")
-    return images
-
-
-def _statistics(who: str, mean: Any, std: Any) -> tuple[np.ndarray, np.ndarray]:
-    checked = []
-    for name, value in (("mean", mean), ("std", std)):
-        try:
-            array = np.array(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{who}: {name} must be a number, or one number a channel, got {value!r}") from None
-        if array.ndim > 1 or not array.size or not np.isfinite(array).all() or (name == "std" and (array <= 0).any()):
-            rule = "positive and finite" if name == "std" else "finite"
-            raise ValueError(f"{who}: {name} must be a number, or one number a channel, {rule}, got {value!r}")
-        checked.append(array)
-    return checked[0], checked[1]

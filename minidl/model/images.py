@@ -1,0 +1,110 @@
+"""What users give as images: one array, in a layout that a model can take, and of values as it expects them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+FEW = 16
+"""So many images of a batch are looked at for their range."""
+PIXEL = 32
+"""Floats that reach more than this, and no more than 255, are taken for pixels that nobody has scaled."""
+
+Accepts = Callable[[tuple[int, ...]], bool]
+"""Whether a model can take an image of this shape."""
+
+
+def as_images(who: str, name: str, x: Any, single: bool = False) -> np.ndarray:
+    """`x` as an array (N, C, H, W) or (N, F) of uint8 or float in any memory order and byte order, without a copy.
+
+    single: whether 3 dimensions are let pass, too. Raises TypeError or ValueError that names `who` for other dtypes and
+    ranks, and for lists of arrays that are no one array.
+    """
+    try:
+        images = np.asarray(x)
+    except ValueError:  # numpy's word is "inhomogeneous"
+        raise ValueError(f"{who}: {name} must be one array, got {_ragged(x)}") from None
+    if images.dtype != np.uint8 and images.dtype.newbyteorder("=") not in (np.float16, np.float32, np.float64):
+        ragged = images.dtype == object and images.ndim == 1 and len(images)
+        given = _ragged(images.tolist()) if ragged else f"dtype {images.dtype}"
+        raise TypeError(f"{who}: {name} must be an array of uint8, float32 or float64, got {given}")
+    if images.ndim not in ((2, 3, 4) if single else (2, 4)):
+        hint = "; one image: x[None], images without channels: x[:, None]" if images.ndim == 3 else ""
+        hint = "; batches: np.concatenate(x)" if images.ndim == 5 else hint
+        raise ValueError(f"{who}: {name} must have shape (N, C, H, W) or (N, F), got {images.shape}{hint}")
+    return images
+
+
+def _ragged(x: Any) -> str:
+    """What a list of arrays of different shapes is, and what to do about it."""
+    shapes = [np.shape(each) for each in x if hasattr(each, "shape")] if isinstance(x, (list, tuple)) else []
+    if not shapes:
+        return "rows of different length"
+    first = shapes[0]
+    other = next((shape for shape in shapes if shape != first), first)
+    batches = len(first) in (2, 4) and all(shape[1:] == first[1:] for shape in shapes)
+    remedy = (
+        "join the batches by np.concatenate(x)" if batches else "bring all images to one size, or give one at a time"
+    )
+    return f"a list of {len(shapes)} arrays of shapes {first}, {other}, ...: {remedy}"
+
+
+def as_batch(who: str, images: np.ndarray, accepts: Accepts) -> tuple[np.ndarray, bool]:
+    """(N, C, H, W) or (N, F), and whether `images` was one image: (C, H, W), (H, W, C) or (H, W).
+
+    accepts: what the model can take says which one it is. Raises ValueError where that says nothing.
+    """
+    shape = images.shape
+    if images.ndim == 2 and not accepts(shape[1:]) and accepts((1, *shape)):
+        return images[None, None], True
+    if images.ndim != 3:
+        return images, False
+    last = (shape[2], *shape[:2])
+    fits = {"x[None]": accepts(shape), "x.transpose(2, 0, 1)[None]": accepts(last)}
+    if all(fits.values()):  # then the usual numbers of channels decide
+        fits = dict(zip(fits, (shape[0] in (1, 3), shape[2] in (1, 3))))
+        if all(fits.values()) or not any(fits.values()):
+            first, second = fits
+            raise ValueError(
+                f"{who}: an image of shape {shape} may be (C, H, W) or (H, W, C): give {first}, or {second}"
+            )
+    if not any(fits.values()):
+        hint = "; images without channels: x[:, None]" if accepts((1, *shape[1:])) else ""
+        rule = "(N, C, H, W), (N, F), or that of one image (C, H, W), (H, W, C) or (H, W) that the model can take"
+        raise ValueError(f"{who}: input must have shape {rule}, got {shape}{hint}")
+    return (images[None] if fits["x[None]"] else images.transpose(2, 0, 1)[None]), True
+
+
+def range_doubt(images: np.ndarray, scaled: bool) -> str:
+    """What is doubtful about the values of float images, and the remedy; "" if nothing is.
+
+    scaled: whether the model has a mean or std of its own. A few images are looked at.
+    """
+    if images.dtype == np.uint8 or not images.size:
+        return ""
+    some = images[:: max(1, len(images) // FEW)][:FEW]
+    low, high = float(some.min()), float(some.max())
+    if low >= 0 and PIXEL < high <= 255:
+        remedy = "give uint8, which the model scales, or divide by 255"
+        return f"floats from {low:g} to {high:g} are taken as they are; if they are pixels, {remedy}"
+    if scaled and low >= 0 and low < high <= 1:
+        remedy = "give (x - mean) / std, or pixels as uint8"
+        return f"floats from {low:g} to {high:g} are taken as they are, mean and std are for uint8: {remedy}"
+    return ""
+
+
+def statistics(who: str, mean: Any, std: Any) -> tuple[np.ndarray, np.ndarray]:
+    """mean and std as float64 arrays, checked."""
+    checked = []
+    for name, value in (("mean", mean), ("std", std)):
+        try:
+            array = np.array(value, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{who}: {name} must be a number, or one number a channel, got {value!r}") from None
+        if array.ndim > 1 or not array.size or not np.isfinite(array).all() or (name == "std" and (array <= 0).any()):
+            rule = "positive and finite" if name == "std" else "finite"
+            raise ValueError(f"{who}: {name} must be a number, or one number a channel, {rule}, got {value!r}")
+        checked.append(array)
+    return checked[0], checked[1]

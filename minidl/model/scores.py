@@ -1,0 +1,49 @@
+"""What scores say: probabilities, and the classes they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    """exp(s_k) / sum_j exp(s_j) along the last axis, without overflow."""
+    found = np.exp(scores - scores.max(axis=-1, keepdims=True, initial=-np.inf))
+    found /= found.sum(axis=-1, keepdims=True)
+    return found
+
+
+def sigmoid(scores: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-s)), without overflow."""
+    small = np.exp(-np.abs(scores))
+    return np.where(scores >= 0, 1, small) / (1 + small)
+
+
+def class_names(who: str, classes: Any) -> tuple[str, ...] | None:
+    """Names as a tuple, checked to be different strings; None stays None."""
+    if classes is None:
+        return None
+    names = tuple(classes) if isinstance(classes, (list, tuple, np.ndarray)) else ()
+    names = tuple(str(name) if isinstance(name, np.str_) else name for name in names)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{who}: classes must be a list of names, got {classes!r}")
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise ValueError(f"{who}: classes must have different names, got {twice!r} twice")
+    return names
+
+
+def decide(who: str, probabilities: np.ndarray, classes: Sequence[str] | None, multi_label: bool) -> np.ndarray:
+    """The decisions that probabilities (..., K) stand for, see `Model.predict_classes`."""
+    outputs = probabilities.shape[-1]
+    if multi_label:
+        return probabilities > 0.5
+    number = (probabilities[..., 0] > 0.5).astype(np.intp) if outputs == 1 else probabilities.argmax(axis=-1)
+    if classes is None:
+        return number
+    expected = 2 if outputs == 1 else outputs
+    if len(classes) != expected:
+        raise ValueError(f"{who}: classes must have {expected} names for {outputs} outputs, got {len(classes)}")
+    return np.array(classes)[number]
