@@ -36,9 +36,9 @@ class Model(Sequential):
     layers: in the order of the forward pass. dtype: of parameters and computation, "float32" or "float64"; the layers
     are converted in place. mean, std: numbers, or one number a channel, on the scale from 0 to 1: uint8 input is taken
     as (x / 255 - mean) / std (defaults 0 and 1); they are saved with the weights. Float input is used as it is,
-    converted to the model's dtype. Input is (N, C, H, W) or (N, F), any N, also 0. classes: their names in the order
-    of the scores, two for a network with one score; kept in the model's file. multi_label: whether each class is there
-    or not by itself, for `predict_proba` and `predict_classes`.
+    converted to the model's dtype. Input is (N, C, H, W) or (N, F), any N, also 0. class_names: in the order of the
+    scores, two for a network with one score; kept in the model's file. multi_label: whether each class is there or not
+    by itself, for `predict_proba` and `predict_classes`.
     Raises TypeError or ValueError that names what is wrong; warns of a mean above 1.
 
     `predict` and its kin only read the model: they may run in several threads, and beside a `Trainer.fit` in another.
@@ -52,7 +52,7 @@ class Model(Sequential):
         dtype: Any = "float32",
         mean: Any = None,
         std: Any = None,
-        classes: Iterable[str] | None = None,
+        class_names: Iterable[str] | None = None,
         multi_label: bool = False,
         name: str | None = None,
     ) -> None:
@@ -63,7 +63,7 @@ class Model(Sequential):
         self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
         if self.mean.max() > 1:
             self._warn(f"mean {mean} must be on the scale from 0 to 1, so it seems to be 255 times too large", 3)
-        self.classes = judged.class_names(self.who, classes)
+        self.class_names = judged.class_names(self.who, class_names)
         self.multi_label = bool(multi_label)
         self.astype(dtype)
 
@@ -76,8 +76,8 @@ class Model(Sequential):
             if name in found:
                 value = getattr(self, name)
                 found[name] = None if value.ndim == 0 and value == default else value.tolist()
-        if found.get("classes") is not None:
-            found["classes"] = list(self.classes or ())
+        if found.get("class_names") is not None:
+            found["class_names"] = list(self.class_names or ())
         return found
 
     # ---- input -------------------------------------------------------------------------------------------------------
@@ -203,12 +203,12 @@ class Model(Sequential):
         return self._probabilities(self.predict(x, batch_size, views))
 
     def predict_classes(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
-        """The most probable class of each image, (N,), by name if the model has `classes`, else by number.
+        """The most probable class of each image, (N,), by name if the model has `class_names`, else by number.
 
         Of two equal ones the first. With `multi_label` bools (N, K): whether a class is more probable than not. One
         image gives one answer. Raises ValueError if there are more or fewer names than classes.
         """
-        return judged.decide(self.who, self.predict_proba(x, batch_size, views), self.classes, self.multi_label)
+        return judged.decide(self.who, self.predict_proba(x, batch_size, views), self.class_names, self.multi_label)
 
     def _probabilities(self, scores: np.ndarray) -> np.ndarray:
         last: Layer = self
@@ -306,29 +306,29 @@ class Model(Sequential):
         """`load` for the content of a file."""
         skip = [skip] if isinstance(skip, str) else list(skip)
         mean, std = self.statistics(metadata)
-        classes = self.classes
-        if classes is None and not skip and "classes" in metadata:
-            classes = judged.class_names(self.who, weights.of_json(self.who, "classes", metadata["classes"]))
+        names = self.class_names
+        if names is None and not skip and "class_names" in metadata:
+            names = judged.class_names(self.who, weights.of_json(self.who, "class_names", metadata["class_names"]))
         self.load_state(weights.of_model(tensors, metadata), skip)
-        self.mean, self.std, self.classes = mean, std, classes
+        self.mean, self.std, self.class_names = mean, std, names
 
     def metadata(self) -> dict[str, str]:
         """What a weights file says beside the tensors."""
         from minidl.layers.architecture import describe
 
-        classes = {} if self.classes is None else {"classes": json.dumps(self.classes)}
+        names = {} if self.class_names is None else {"class_names": json.dumps(self.class_names)}
         return {
             "producer": f"minidl {__version__}",
             "mean": json.dumps(self.mean.tolist()),
             "std": json.dumps(self.std.tolist()),
-            **classes,
+            **names,
             **describe(self),
         }
 
     def statistics(self, metadata: Mapping[str, str]) -> tuple[np.ndarray, np.ndarray]:
         """Checked mean and std from a file's metadata; the model's own where they are not there."""
         found = [
-            weights.of_json(self.who, name, metadata[name]) if name in metadata else own
+            weights.of_json(self.who, "mean or std", metadata[name]) if name in metadata else own
             for name, own in (("mean", self.mean), ("std", self.std))
         ]
         return given.statistics(self.who, *found)

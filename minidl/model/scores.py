@@ -21,29 +21,29 @@ def sigmoid(scores: np.ndarray) -> np.ndarray:
     return np.where(scores >= 0, 1, small) / (1 + small)
 
 
-def class_names(who: str, classes: Any) -> tuple[str, ...] | None:
+def class_names(who: str, given: Any) -> tuple[str, ...] | None:
     """Names as a tuple, checked to be different strings; None stays None."""
-    if classes is None:
+    if given is None:
         return None
-    names = tuple(classes) if isinstance(classes, (list, tuple, np.ndarray)) else ()
+    names = tuple(given) if isinstance(given, (list, tuple, np.ndarray)) else ()
     names = tuple(str(name) if isinstance(name, np.str_) else name for name in names)
     if not names or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{who}: classes must be a list of names, got {classes!r}")
+        raise TypeError(f"{who}: class_names must be a list of names, got {given!r}")
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
-        raise ValueError(f"{who}: classes must have different names, got {twice!r} twice")
+        raise ValueError(f"{who}: class_names must have different names, got {twice!r} twice")
     return names
 
 
-def decide(who: str, probabilities: np.ndarray, classes: Sequence[str] | None, multi_label: bool) -> np.ndarray:
+def decide(who: str, probabilities: np.ndarray, names: Sequence[str] | None, multi_label: bool) -> np.ndarray:
     """The decisions that probabilities (..., K) stand for, see `Model.predict_classes`."""
     outputs = probabilities.shape[-1]
     if multi_label:
         return probabilities > 0.5
     number = (probabilities[..., 0] > 0.5).astype(np.intp) if outputs == 1 else probabilities.argmax(axis=-1)
-    if classes is None:
+    if names is None:
         return number
     expected = 2 if outputs == 1 else outputs
-    if len(classes) != expected:
-        raise ValueError(f"{who}: classes must have {expected} names for {outputs} outputs, got {len(classes)}")
-    return np.array(classes)[number]
+    if len(names) != expected:
+        raise ValueError(f"{who}: class_names must have {expected} names for {outputs} outputs, got {len(names)}")
+    return np.array(names)[number]

@@ -92,7 +92,7 @@ class CapsuleNetwork(Model):
     layers: from images to capsules (N, J, E), the last one usually `Capsules`. decoder: layers from (N, J*E) to the
     input's values, (N, C*H*W); the network puts them into a `Reconstruction` behind its layers. Input is taken as by
     `Model`; the decoder draws it on the scale on which it enters the network, so a decoder that ends in `Sigmoid` wants
-    mean and std at their defaults and float images in [0, 1]. dtype, classes: as in `Model`. Probabilities are the
+    mean and std at their defaults and float images in [0, 1]. dtype, class_names: as in `Model`. Probabilities are the
     lengths themselves, each of its class being there. Raises as `Model`.
     """
 
@@ -100,12 +100,17 @@ class CapsuleNetwork(Model):
     _images: Any
 
     def __init__(
-        self, *layers: Layer, decoder: Sequential, dtype: Any = "float32", classes: Any = None, name: str | None = None
+        self,
+        *layers: Layer,
+        decoder: Sequential,
+        dtype: Any = "float32",
+        class_names: Any = None,
+        name: str | None = None,
     ) -> None:
         if not isinstance(decoder, Layer):
             raise TypeError(f"{name or type(self).__name__}: decoder must be a layer, got {decoder!r}")
         self._train = False
-        super().__init__(*layers, Reconstruction(decoder), dtype=dtype, classes=classes, name=name)
+        super().__init__(*layers, Reconstruction(decoder), dtype=dtype, class_names=class_names, name=name)
 
     def settings(self) -> dict[str, Any]:
         """As `Model.settings`; the decoder apart from the layers."""

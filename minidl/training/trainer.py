@@ -11,6 +11,7 @@ from minidl.kernels import checks
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
 from minidl.training import checkpoint
+from minidl.training.beside import beside
 from minidl.training.call import Call, call
 from minidl.training.callbacks import Callback
 from minidl.training.evaluation import making, measure
@@ -157,12 +158,14 @@ class Trainer:
     def evaluate(self, data: Any, batch_size: int = 256, views: Views | None = None) -> dict[str, float]:
         """{"loss": mean loss, "accuracy": share of right answers in [0, 1]} of the data, and the metrics by name.
 
+        It may run in one thread while `fit` runs in another, which then ends in the same bits.
+
         views: average the scores over these views of each image, as `Model.predict`. The accuracy is NaN where there
         are no classes. Raises as `fit` for data that do not fit.
         """
         batch_size = checks.integer("Trainer", "batch_size", batch_size, 1)
         samples = take("evaluation", data, self.model, self.loss)
-        return measure(self.model, self.loss, samples, batch_size, Interrupt(), views, self.metrics)
+        return measure(*beside(self.model, self.loss), samples, batch_size, Interrupt(), views, self.metrics)
 
     def say(self, text: str) -> None:
         """Print a line above the moving one of the `fit` that runs; nothing outside of it, or if it is not verbose."""

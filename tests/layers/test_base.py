@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+import minidl
 from minidl import kernels
 from minidl.layers import (
     AvgPool2D,
@@ -231,3 +233,87 @@ class TestReading:
             np.testing.assert_array_equal(other.forward(x), expected)
             assert [p.name for p in other.parameters()] == [p.name for p in layer.parameters()]
         assert len(pickle.dumps(layer)) < 6000
+
+
+class Swish(Layer):
+    """x * sigmoid(a x) with a learnt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = minidl.Parameter(np.array([1.5], np.float32), "a")
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        x /= 1 + np.exp(-self.a.data * x)  # in place
+        return x
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        s = 1 / (1 + np.exp(-self.a.data * x))
+        self.a.grad[...] = (dy * x * x * s * (1 - s)).sum()
+        return dy * (s + self.a.data * y * (1 - s))
+
+
+class Pairs(Layer):
+    """The sums of neighbours in a row, float64 by mistake."""
+
+    def _check(self, x_shape: Any) -> Any:
+        return x_shape[0], x_shape[1] // 2
+
+    def compute(self, x: np.ndarray) -> np.ndarray:
+        return x[:, ::2].astype(np.float64) + x[:, 1::2]
+
+    def gradient(self, dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return np.repeat(dy, 2, axis=1)
+
+
+@pytest.mark.usefixtures("any_backend")
+class TestCompute:
+    """A layer of one's own on numpy arrays."""
+
+    def test_values(self) -> None:
+        x = np.array([[0.0, 2.0, -2.0]], np.float32)
+        layer = Swish()
+        expected = x / (1 + np.exp(-1.5 * x))
+        np.testing.assert_allclose(layer.forward(x), expected, rtol=1e-6)
+        np.testing.assert_array_equal(x, [[0, 2, -2]])
+        np.testing.assert_allclose(layer.backward(np.ones_like(x))[0, 0], 0.5)
+        model = minidl.Model(layer, Pairs(), dtype="float32")
+        assert model.predict(np.ones((3, 4), np.float32)).shape == (3, 2)
+        assert model.predict(np.ones((3, 4), np.float32)).dtype == np.float32
+
+    def test_gradients_inside_of_a_network(self, rng: np.random.Generator) -> None:
+        model = minidl.Model(
+            minidl.Conv2D(1, 2, 3, rng=1), Swish(), minidl.Flatten(), Pairs(), minidl.Linear(4, 2, rng=2)
+        )
+        assert minidl.gradcheck(model, rng.random((3, 1, 4, 4), np.float32))
+
+    def test_release_forgets(self) -> None:
+        layer = Swish()
+        with pytest.raises(RuntimeError, match="Swish: call forward before backward"):
+            layer.backward(np.ones((1, 3), np.float32))
+        layer.forward(np.ones((1, 3), np.float32))
+        layer.release()
+        with pytest.raises(RuntimeError, match="Swish: call forward before backward"):
+            layer.backward(np.ones((1, 3), np.float32))
+
+    def test_shapes_and_missing_parts(self) -> None:
+        class Cut(Layer):
+            def compute(self, x: np.ndarray) -> np.ndarray:
+                return x[:, 1:]
+
+        class Wrong(Layer):
+            def compute(self, x: np.ndarray) -> np.ndarray:
+                return x
+
+            def gradient(self, dy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+                return dy[:1]
+
+        x = np.ones((2, 3), np.float32)
+        with pytest.raises(ValueError, match=r"Cut: the result of compute must have shape \(2, 3\) \(by _check"):
+            Cut().forward(x)
+        wrong = Wrong()
+        with pytest.raises(ValueError, match=r"Wrong: the gradient must have shape \(2, 3\) .* got \(1, 3\)"):
+            wrong.backward(wrong.forward(x))
+        half = type("Half", (Layer,), {"compute": lambda self, x: x})()
+        half.forward(x)
+        with pytest.raises(NotImplementedError, match="Half must define gradient, or _backward"):
+            half.backward(x)

@@ -106,6 +106,9 @@ def predictions(model: minidl.Model, trainer: minidl.Trainer) -> None:
             assert np.isfinite(scores).all()
             assert np.abs(scores).max() < 100
     assert len(model.activations(rng.random((3, 1, 12, 12), np.float32))) >= 5
+    found = trainer.evaluate((rng.random((30, 1, 12, 12), np.float32), rng.integers(0, 4, 30)), batch_size=13)
+    assert 0 < found["loss"] < 20
+    assert found["accuracy"] <= 1
     if isinstance(model, minidl.CapsuleNetwork):
         assert model.reconstruct(rng.random((3, 1, 12, 12), np.float32)).shape == (3, 1, 12, 12)
 

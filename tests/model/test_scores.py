@@ -35,11 +35,11 @@ def test_one_score_is_that_of_the_second_class() -> None:
     x = np.array([[0.0], [np.log(3)], [-1000.0], [1000.0]], np.float32)
     np.testing.assert_allclose(fixed(k=1).predict_proba(x), [[0.5], [0.75], [0.0], [1.0]], rtol=1e-6)
     assert fixed(k=1).predict_classes(x).tolist() == [0, 1, 0, 1]
-    assert fixed(k=1, classes=["cat", "dog"]).predict_classes(x).tolist() == ["cat", "dog", "cat", "dog"]
+    assert fixed(k=1, class_names=["cat", "dog"]).predict_classes(x).tolist() == ["cat", "dog", "cat", "dog"]
 
 
 def test_multi_label() -> None:
-    model = fixed(multi_label=True, classes=["a", "b", "c"])
+    model = fixed(multi_label=True, class_names=["a", "b", "c"])
     np.testing.assert_allclose(model.predict_proba(X), [[1 / 2, 2 / 3, 3 / 4], [1, 0, 1 / 2]], rtol=1e-6)
     assert model.predict_classes(X).tolist() == [[False, True, True], [True, False, False]]
 
@@ -52,7 +52,10 @@ def test_a_network_that_ends_with_a_sigmoid_gives_probabilities() -> None:
 
 def test_lengths_of_capsules_are_probabilities() -> None:
     model = minidl.CapsuleNetwork(
-        minidl.PrimaryCapsules(2), minidl.Capsules(9, 2, 3, 2, rng=1), decoder=minidl.Linear(6, 18), classes=list("abc")
+        minidl.PrimaryCapsules(2),
+        minidl.Capsules(9, 2, 3, 2, rng=1),
+        decoder=minidl.Linear(6, 18),
+        class_names=list("abc"),
     )
     x = np.random.default_rng(0).random((4, 2, 3, 3), np.float32)
     np.testing.assert_array_equal(model.predict_proba(x), model.predict(x))
@@ -62,29 +65,29 @@ def test_lengths_of_capsules_are_probabilities() -> None:
 def test_classes() -> None:
     assert fixed().predict_classes(X).tolist() == [2, 0]
     assert fixed().predict_classes(X).dtype.kind == "i"
-    model = fixed(classes=np.array(["cat", "dog", "Ä"]))
-    assert model.classes == ("cat", "dog", "Ä")
+    model = fixed(class_names=np.array(["cat", "dog", "Ä"]))
+    assert model.class_names == ("cat", "dog", "Ä")
     assert model.predict_classes(X).tolist() == ["Ä", "cat"]
     assert model.predict_classes(np.zeros((1, 3), np.float32)).tolist() == ["cat"]
-    assert repr(model).endswith("classes=['cat', 'dog', 'Ä'])")
+    assert repr(model).endswith("class_names=['cat', 'dog', 'Ä'])")
 
 
 @pytest.mark.parametrize(
-    ("classes", "error", "message"),
+    ("class_names", "error", "message"),
     [
-        ("abc", TypeError, "Model: classes must be a list of names, got 'abc'"),
-        ([], TypeError, "classes must be a list of names"),
-        ([1, 2, 3], TypeError, "classes must be a list of names"),
-        (["a", "b", "a"], ValueError, "classes must have different names, got 'a' twice"),
+        ("abc", TypeError, "Model: class_names must be a list of names, got 'abc'"),
+        ([], TypeError, "class_names must be a list of names"),
+        ([1, 2, 3], TypeError, "class_names must be a list of names"),
+        (["a", "b", "a"], ValueError, "class_names must have different names, got 'a' twice"),
     ],
 )
-def test_bad_names(classes: Any, error: type[Exception], message: str) -> None:
+def test_bad_names(class_names: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        fixed(classes=classes)
+        fixed(class_names=class_names)
 
 
 def test_as_many_names_as_classes() -> None:
-    with pytest.raises(ValueError, match="classes must have 3 names for 3 outputs, got 2"):
-        fixed(classes=["a", "b"]).predict_classes(X)
-    with pytest.raises(ValueError, match="classes must have 2 names for 1 outputs, got 1"):
-        fixed(k=1, classes=["a"]).predict_classes(X[:, :1])
+    with pytest.raises(ValueError, match="class_names must have 3 names for 3 outputs, got 2"):
+        fixed(class_names=["a", "b"]).predict_classes(X)
+    with pytest.raises(ValueError, match="class_names must have 2 names for 1 outputs, got 1"):
+        fixed(k=1, class_names=["a"]).predict_classes(X[:, :1])

@@ -102,11 +102,11 @@ def test_file_objects_and_the_home_folder(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_names_of_classes_come_along_but_never_over_others(tmp_path: Path) -> None:
-    net(3, classes=["a", "b", "c"]).save(tmp_path / "w")
-    assert net(3).load(tmp_path / "w").classes == ("a", "b", "c")
-    assert net(3, classes=["x", "y", "z"]).load(tmp_path / "w").classes == ("x", "y", "z")
-    assert net(4).load(tmp_path / "w", skip="4.*").classes is None
+    net(3, class_names=["a", "b", "c"]).save(tmp_path / "w")
+    assert net(3).load(tmp_path / "w").class_names == ("a", "b", "c")
+    assert net(3, class_names=["x", "y", "z"]).load(tmp_path / "w").class_names == ("x", "y", "z")
+    assert net(4).load(tmp_path / "w", skip="4.*").class_names is None
     for text in ("[1]", "[", '["a", "a"]'):
-        safetensors.save(tmp_path / "w", net(3).state(), {"classes": text})
-        with pytest.raises((TypeError, ValueError), match="classes"):
+        safetensors.save(tmp_path / "w", net(3).state(), {"class_names": text})
+        with pytest.raises((TypeError, ValueError), match="class_names"):
             net(3).load(tmp_path / "w")

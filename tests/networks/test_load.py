@@ -99,13 +99,13 @@ def full(**arguments: Any) -> minidl.Model:
 
 
 def test_what_else_is_kept(tmp_path: Path) -> None:
-    model = full(mean=0.25, std=[0.5], classes=["a", "b", "c"], multi_label=True, name="mine")
+    model = full(mean=0.25, std=[0.5], class_names=["a", "b", "c"], multi_label=True, name="mine")
     model.layers[1].freeze(statistics=True)
     model.layers[2].freeze()
     model.save(tmp_path / "m")
     other = minidl.load_model(tmp_path / "m")
     assert (other.mean, other.std, other.name) == (0.25, 0.5, "mine")
-    assert (other.classes, other.multi_label) == (("a", "b", "c"), True)
+    assert (other.class_names, other.multi_label) == (("a", "b", "c"), True)
     frozen = {name: parameter.frozen for name, parameter in other.named_parameters().items()}
     assert [name for name in frozen if frozen[name]] == ["1.gamma", "1.beta", "2.body.0.weight", "2.body.0.bias"]
     assert [layer.statistics_frozen for layer in other.layers] == [False, True, False, False, False, False]
@@ -261,5 +261,5 @@ def test_the_deepest_network_that_is_told_is_read() -> None:
 
 
 def test_the_settings_alone_make_an_equal_layer() -> None:
-    model = full(classes=["a", "b", "c"])
+    model = full(class_names=["a", "b", "c"])
     assert repr(make(minidl.Model, model.settings())) == repr(model)
