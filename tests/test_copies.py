@@ -209,6 +209,8 @@ def test_callbacks_history_and_the_rest(how: str, tmp_path: Path) -> None:
         "EarlyStopping": minidl.EarlyStopping("train_loss", 3),
         "JSONLinesLog": minidl.JSONLinesLog(tmp_path / "a.jsonl"),
         "KeepBest": minidl.KeepBest("train_loss"),
+        "ReduceLROnPlateau": minidl.ReduceLROnPlateau("train_loss"),
+        "StopAt": minidl.StopAt("train_loss", 0.0),
         "StopAtAccuracy": minidl.StopAtAccuracy(1.0, "train_accuracy"),
     }
     pytest.importorskip("PIL", reason="FeatureMaps draws with Pillow")

@@ -57,5 +57,5 @@ def _find(name: str) -> type[Layer] | None:
         from minidl.networks.capsules import CapsuleNetwork
 
         return CapsuleNetwork
-    kind = getattr(own_layers, name) if name in own_layers.__all__ else None
+    kind = None if name.startswith("_") else getattr(own_layers, name, None)
     return kind if isinstance(kind, type) and issubclass(kind, Layer) and kind is not Layer else None

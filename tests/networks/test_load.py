@@ -35,6 +35,7 @@ LAYERS: dict[str, Made] = {
     "GroupNorm": (lambda: minidl.GroupNorm(1, 2), (2, 4, 4)),
     "LayerNorm": (lambda: minidl.LayerNorm((2, 4, 4)), (2, 4, 4)),
     "Relu": (minidl.Relu, (4,)),
+    "Softplus": (minidl.Softplus, (4,)),
     "Sigmoid": (minidl.Sigmoid, (4,)),
     "Tanh": (minidl.Tanh, (4,)),
     "LeakyRelu": (lambda: minidl.LeakyRelu(0.3), (4,)),
