@@ -145,6 +145,17 @@ CALLS = {
         lambda a: F.softmax_cross_entropy(a["logits"], LABELS[: len(a["logits"])]),
         lambda a: reference.softmax_cross_entropy(a["logits"], LABELS[: len(a["logits"])]),
     ),
+    "sigmoid_cross_entropy": (
+        lambda a: F.sigmoid_cross_entropy(a["logits"], np.ones_like(a["logits"]), np.ones(len(a["logits"])), [2] * 5),
+        lambda a: reference.sigmoid_cross_entropy(
+            a["logits"], np.ones_like(a["logits"]), np.ones(len(a["logits"])), np.full(5, 2.0)
+        ),
+    ),
+    "l1_loss": (lambda a: F.l1_loss(a["x"], a["dx"]), lambda a: reference.l1_loss(a["x"], a["dx"])),
+    "huber_loss": (
+        lambda a: F.huber_loss(a["x"], a["dx"], 0.5),
+        lambda a: reference.huber_loss(a["x"], a["dx"], 0.5),
+    ),
     "mse_loss": (lambda a: F.mse_loss(a["x"], a["dx"]), lambda a: reference.mse_loss(a["x"], a["dx"])),
     "squash_forward": (
         lambda a: F.squash_forward(a["x"], 2),

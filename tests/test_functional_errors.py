@@ -122,6 +122,22 @@ VALUE = {
     "logits rank": (lambda: F.softmax_cross_entropy(X, [0, 1]), "logits must have 2 dimensions (N, K)"),
     "no class": (lambda: F.softmax_cross_entropy(np.zeros((2, 0)), [0, 1]), "at least 1 class"),
     "smoothing": (lambda: F.softmax_cross_entropy(LOGITS, [0, 1], -0.1), "smoothing must be in [0, 1], got -0.1"),
+    "weight count": (lambda: F.mse_loss(LOGITS, LOGITS, [1]), "weight must have shape (2,) (one a row), got (1,)"),
+    "weight below 0": (
+        lambda: F.l1_loss(LOGITS, LOGITS, [1, -2]),
+        "weight must be finite and at least 0, got -2.0 at 1",
+    ),
+    "class weights": (
+        lambda: F.softmax_cross_entropy(LOGITS, [0, 1], class_weight=[1, 2]),
+        "class_weight must have shape (5,) (one a class), got (2,)",
+    ),
+    "sigmoid target": (lambda: F.sigmoid_cross_entropy(LOGITS, LOGITS[:1]), "target must have shape (2, 5)"),
+    "sigmoid pos_weight": (
+        lambda: F.sigmoid_cross_entropy(LOGITS, LOGITS, pos_weight=[1, 1, np.inf, 0, 0]),
+        "pos_weight must be finite and at least 0, got inf at 2",
+    ),
+    "huber delta": (lambda: F.huber_loss(LOGITS, LOGITS, 0), "huber_loss: delta must be positive, got 0"),
+    "margin weight": (lambda: F.margin_loss(LOGITS, [0, 1], row_weight=[0, np.nan]), "row_weight must be finite"),
     "mse": (lambda: F.mse_loss(LOGITS, FEATURES), "target must have shape (2, 5)"),
     "im2col rank": (lambda: F.im2col(X[0], 3), "im2col: x must have 4 dimensions"),
     "im2col kernel": (lambda: F.im2col(X, (3, 6)), "must fit into the padded input's width 5"),

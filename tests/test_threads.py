@@ -66,8 +66,14 @@ def test_large_losses_and_updates(native, dtype):
         for name, target in (("labels", labels), ("rows", rows)):
             loss, dlogits, correct = native.softmax_cross_entropy(logits, target, 0.1)
             found[name], found[f"{name} dlogits"] = np.array([loss, correct]), native.leave(dlogits)
-        loss, dx = native.mse_loss(logits, rows)
-        found["mse"], found["mse dx"] = np.array([loss]), native.leave(dx)
+        weight = rng.random(701).astype(dtype)
+        for name, (loss, dx, *correct) in {
+            "weighted": native.softmax_cross_entropy(logits, labels, 0.1, weight, rows[0]),
+            "sigmoid": native.sigmoid_cross_entropy(logits, rows, weight, rows[0]),
+            "mse": native.mse_loss(logits, rows),
+            "huber": native.huber_loss(logits, rows, 0.5, weight),
+        }.items():
+            found[name], found[f"{name} dx"] = np.array([loss, *correct]), native.leave(dx)
         p, grad, m, v = rng.uniform(0.1, 1, (4, 100_003)).astype(dtype)
         native.sgd_update(p, grad, m, 0.1, 0.9, 0.01, True)
         native.rmsprop_update(p, grad, v, 0.1, 0.9, 1e-8, 0.01)

@@ -105,15 +105,29 @@ cdef extern from "core/kernels.h" nogil:
         void *dx
         void *dgamma
         void *dbeta
-    ctypedef struct softmax_args:
+    ctypedef struct class_loss_args:
         size n, K
         const void *logits
         const void *target
+        const void *weight
+        const void *class_weight
         const size *labels
         double smoothing
         void *dlogits
-        double loss
-        size correct
+        double loss, correct
+    ctypedef enum value_loss:
+        LOSS_SQUARED, LOSS_ABSOLUTE, LOSS_HUBER, LOSS_SIGMOID
+    ctypedef struct value_loss_args:
+        size n, F
+        value_loss which
+        int in_lanes
+        double parameter, scale
+        const void *x
+        const void *target
+        const void *weight
+        const void *pos_weight
+        void *dx
+        double loss, correct
     ctypedef struct capsules_forward_args:
         size n, I, D, J, E, routings
         const void *u
@@ -168,8 +182,9 @@ cdef extern from "core/kernels.h" nogil:
         int element_backward(int which, double parameter, size count, const void *dy, const void *y,
                              void *dx) noexcept nogil
         int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil
-        int softmax(softmax_args *) noexcept nogil
-        int mse(size n, size F, const void *x, const void *target, void *dx, double *loss) noexcept nogil
+        int softmax(class_loss_args *) noexcept nogil
+        int margin(class_loss_args *, double present, double absent, double rest) noexcept nogil
+        int value_losses(value_loss_args *) noexcept nogil
         int squash_forward(size n, size types, size D, size area, const void *x, void *y) noexcept nogil
         int squash_backward(size n, size types, size D, size area, const void *dy, const void *x,
                             void *dx) noexcept nogil
@@ -179,9 +194,6 @@ cdef extern from "core/kernels.h" nogil:
         int capsule_length_backward(size n, size J, size E, const void *dy, const void *v, const void *y,
                                     void *dv) noexcept nogil
         int capsule_mask(size n, size J, size E, const size *labels, const void *v, void *y) noexcept nogil
-        int margin(softmax_args *, double present, double absent, double weight) noexcept nogil
-        int squared_error(size n, size F, double scale, const void *x, const void *target, void *dx,
-                          double *loss) noexcept nogil
         int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
                 int nesterov, double scale) noexcept nogil
         int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps,

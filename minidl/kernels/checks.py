@@ -259,7 +259,7 @@ def same_shape(who: str, name: str, shape: tuple[int, ...], rule: tuple[int, ...
 
 
 def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np.ndarray:
-    """Targets of a classification: (N,) integers as intp, or (N, K) one-hot or probabilities as `dtype`."""
+    """Targets of a classification: (N,) integers or bools as intp, or (N, K) one-hot or probabilities as `dtype`."""
     t = np.asarray(target)
     if t.ndim == 1:
         if t.dtype.kind not in "iub":
@@ -276,3 +276,18 @@ def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np
     if t.dtype.kind in "iub":
         t = t.astype(dtype)
     return float_array(who, "target", t, dtype)
+
+
+def weights(who: str, name: str, value: Any, count: int, rule: str, dtype: Any) -> np.ndarray | None:
+    """`value` as (count,) finite numbers of at least 0, as `dtype`; `rule`: what for ("one a row"). None passes."""
+    if value is None:
+        return None
+    a = np.asarray(value)
+    if a.dtype.kind not in "fiub":
+        raise TypeError(f"{who}: {name} must be numbers, got dtype {a.dtype}")
+    same_shape(who, name, a.shape, (count,), rule)
+    a = np.require(a, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+    if not (np.isfinite(a) & (a >= 0)).all():
+        bad = int(np.argmin(np.isfinite(a) & (a >= 0)))
+        raise ValueError(f"{who}: {name} must be finite and at least 0, got {a[bad]} at {bad}")
+    return a

@@ -32,6 +32,7 @@ PLANE = rng.standard_normal((2, 4, 5))
 U, ROUTES = rng.standard_normal((2, 5, 3)), 0.7 * rng.standard_normal((5, 4, 2, 3))
 V = rng.standard_normal((3, 4, 2))
 TARGET = rng.random((4, 5))
+FACTORS, ROWS = rng.uniform(0.5, 2, 5), np.array([0.5, 0, 2, 1])
 WINDOW = (2, 1), (1, 1), (1, 2), 2
 POOL = (3, 2), (2, 1), (1, 1)
 BLOCK = True, ("max", *POOL)
@@ -136,10 +137,18 @@ CASES: dict[str, list[Case]] = {
     "softmax_cross_entropy": [
         _loss("softmax_cross_entropy", TARGET, 0.1),
         _loss("softmax_cross_entropy", np.array([4, 0, 2, 2]), 0.0),
+        _loss("softmax_cross_entropy", np.array([4, 0, 2, 2]), 0.1, ROWS, FACTORS),
+        _loss("softmax_cross_entropy", TARGET, 0.1, ROWS, FACTORS),
     ],
-    "mse_loss": [_loss("mse_loss", TARGET)],
-    "margin_loss": [_loss("margin_loss", TARGET, 0.8, 0.2, 0.7)],
-    "squared_error": [_loss("squared_error", TARGET, 0.1)],
+    "sigmoid_cross_entropy": [
+        _loss("sigmoid_cross_entropy", TARGET),
+        _loss("sigmoid_cross_entropy", TARGET, ROWS, FACTORS),
+    ],
+    "mse_loss": [_loss("mse_loss", TARGET), _loss("mse_loss", TARGET, ROWS, True)],
+    "l1_loss": [_loss("l1_loss", TARGET), _loss("l1_loss", TARGET, ROWS)],
+    "huber_loss": [_loss("huber_loss", TARGET, 0.6), _loss("huber_loss", TARGET, 0.6, ROWS)],
+    "margin_loss": [_loss("margin_loss", TARGET, 0.8, 0.2, 0.7), _loss("margin_loss", TARGET, 0.8, 0.2, 0.7, ROWS)],
+    "squared_error": [_loss("squared_error", TARGET, 0.1), _loss("squared_error", TARGET, 0.1, ROWS)],
     "conv_block_backward": [
         Case(
             (DISTINCT, W, B),

@@ -215,21 +215,31 @@ def _capsules(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Ite
     yield "margin", np.array([loss, correct])
     yield from _named("length", "y dlogits dx", (y, dy, backend.capsule_length_backward(dy, v, y)))
     yield "mask y", backend.capsule_mask(v, labels)
-    loss, dx = backend.squared_error(v, dv, 0.01)
-    yield "squared error", np.array([loss])
-    yield "squared error dx", dx
+    for kind, weight in {"": None, ", weighted": rng.random(len(x)).astype(dtype)}.items():
+        loss, dx = backend.squared_error(v, dv, 0.01, weight)
+        yield f"squared error{kind}", np.array([loss])
+        yield f"squared error{kind} dx", dx
 
 
 def _losses(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     logits = backend.global_avgpool_forward(x)
     targets = rng.random(logits.shape).astype(dtype)
-    for name, target in {"labels": rng.integers(0, CHANNELS, len(x)), "rows": targets}.items():
-        loss, dlogits, correct = backend.softmax_cross_entropy(logits, target, 0.1)
-        yield f"softmax, {name}", np.array([loss, correct])
-        yield f"softmax, {name} dlogits", dlogits
-    loss, dx = backend.mse_loss(logits, targets)
-    yield "mse", np.array([loss])
-    yield "mse dx", dx
+    labels, factors = rng.integers(0, CHANNELS, len(x)), rng.random(CHANNELS).astype(dtype)
+    weights = {"": None, ", weighted": rng.random(len(x)).astype(dtype)}
+    for kind, weight in weights.items():
+        for name, found in {
+            "softmax, labels": backend.softmax_cross_entropy(logits, labels, 0.1, weight),
+            "softmax, rows": backend.softmax_cross_entropy(logits, targets, 0.1, weight),
+            "softmax, classes": backend.softmax_cross_entropy(logits, labels, 0.1, weight, factors),
+            "sigmoid": backend.sigmoid_cross_entropy(logits, targets, weight, factors),
+            "mse": backend.mse_loss(logits, targets, weight),
+            "mse, mean": backend.mse_loss(logits, targets, weight, True),
+            "l1": backend.l1_loss(logits, targets, weight),
+            "huber": backend.huber_loss(logits, targets, 0.3, weight),
+        }.items():
+            loss, dlogits, *correct = found
+            yield name + kind, np.array([loss, *correct])
+            yield f"{name}{kind} dlogits", dlogits
 
 
 def _matrix(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

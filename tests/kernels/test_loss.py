@@ -164,6 +164,31 @@ def test_a_row_with_a_nan_is_never_correct(backend, dtype):
 
 
 @dtypes
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "margin_loss"])
+def test_infinite_scores_can_be_right(any_backend, loss, dtype):
+    """The first largest score decides, also an infinite one; only a NaN is never right."""
+    inf = np.inf
+    scores = np.array([[0, inf, 1], [-inf, -inf, -inf], [inf, inf, 0], [-inf, 3, inf], [inf, np.nan, 0]], dtype)
+    with np.errstate(invalid="ignore"):
+        for target, right in (([1, 0, 0, 2, 0], 4), ([1, 1, 1, 2, 0], 2)):
+            assert getattr(any_backend, loss)(any_backend.enter(scores), np.array(target))[2] == right
+            rows = np.eye(3, dtype=dtype)[target]
+            assert getattr(any_backend, loss)(any_backend.enter(scores), rows)[2] == right
+
+
+@dtypes
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.99999999, 1.0])
+def test_smoothing_does_not_move_the_target(any_backend, smoothing, dtype):
+    """`correct` is that of the targets as they were given: smoothed ones may be equal, or round to it."""
+    logits = np.array([[0, 1, 2], [5, 0, 0], [0, 7, 7]], dtype)
+    for target in (np.array([2, 0, 1]), np.array([[0, 0, 1], [0.34, 0.33, 0.33], [0.2, 0.4, 0.4]], dtype)):
+        assert any_backend.softmax_cross_entropy(any_backend.enter(logits), target, smoothing)[2] == 3
+    tied = np.array([[0.2, 0.4, 0.4], [0, 0.5, 0.5], [0.4, 0.4, 0.2]], dtype)  # the first of them counts
+    assert any_backend.softmax_cross_entropy(any_backend.enter(logits), tied, smoothing)[2] == 0
+    assert any_backend.softmax_cross_entropy(any_backend.enter(logits[:, ::-1].copy()), tied, smoothing)[2] == 1
+
+
+@dtypes
 @shapes
 def test_mse_loss(backend, shape, dtype, rng):
     x, target = cases.random(rng, shape, dtype), cases.random(rng, shape, dtype)

@@ -396,6 +396,44 @@ BAD = {
     "logits of images": (lambda: softmax(np.zeros(3, np.intp), logits=lanes(3, 4, 1, 1)), ValueError, "2 dimensions"),
     "mse None": (lambda: native.mse_loss(None, ones(3, 4)), TypeError, "got None"),
     "mse target": (lambda: native.mse_loss(lanes(3, 4), ones(3, 5)), ValueError, "target must have 12 elements"),
+    "weight too few": (
+        lambda: native.mse_loss(lanes(3, 4), ones(3, 4), ones(2)),
+        ValueError,
+        "weight must have 3 elements, got 2",
+    ),
+    "weight float64": (
+        lambda: native.softmax_cross_entropy(lanes(3, 4), ones(3, 4), 0.0, ones(3, dtype=D)),
+        TypeError,
+        "weight must be an array of format 'f'",
+    ),
+    "class weight": (
+        lambda: native.softmax_cross_entropy(lanes(3, 4), ones(3, 4), 0.0, None, ones(3)),
+        ValueError,
+        "class_weight must have 4 elements, got 3",
+    ),
+    "sigmoid None": (lambda: native.sigmoid_cross_entropy(None, ones(3, 4)), TypeError, "got None"),
+    "sigmoid target": (
+        lambda: native.sigmoid_cross_entropy(lanes(3, 4), ones(3, 3)),
+        ValueError,
+        "target must have 12 elements, got 9",
+    ),
+    "pos_weight": (
+        lambda: native.sigmoid_cross_entropy(lanes(3, 4), ones(3, 4), None, ones(3)),
+        ValueError,
+        "pos_weight must have 4 elements, got 3",
+    ),
+    "l1 target None": (lambda: native.l1_loss(lanes(3, 4), None), TypeError, "target must be an array"),
+    "huber entered for inference": (
+        lambda: native.huber_loss(native.enter(ones(3, 4), True), ones(3, 4)),
+        ValueError,
+        "entered for inference",
+    ),
+    "margin weight": (
+        lambda: native.margin_loss(lanes(2, 3), np.array([0, 1]), row_weight=ones(3)),
+        ValueError,
+        "weight must have 2 elements, got 3",
+    ),
+    "squared error None": (lambda: native.squared_error(lanes(2, 3), None, 1.0), TypeError, "got None"),
     # capsules
     "squash dim 0": (lambda: native.squash_forward(lanes(2, 4, 3, 3), 0), ValueError, "dim must divide the channels"),
     "squash dim 3": (lambda: native.squash_forward(lanes(2, 4, 3, 3), 3), ValueError, "dim must divide the channels"),

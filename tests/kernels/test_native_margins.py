@@ -175,8 +175,23 @@ def test_targets_and_batches(native, dtype, margin, rng):
     images, scale, shift = (cases.random(rng, shape, dtype) for shape in ((4, 7, 3, 5), (7,), (7,)))
     shifted = [guard.array for guard in placed(margin, logits, target, images, scale, shift)]
     entered = native.enter(shifted[0])
-    for loss in (native.softmax_cross_entropy, native.mse_loss):
-        assert loss(entered, shifted[1])[0] == loss(native.enter(logits), target)[0]
+    weight, factors = rng.random(19).astype(dtype), rng.random(7).astype(dtype)
+    weights = [guard.array for guard in placed(margin, weight, factors)]
+    for loss, plain in (
+        (native.softmax_cross_entropy(entered, shifted[1]), native.softmax_cross_entropy(native.enter(logits), target)),
+        (
+            native.softmax_cross_entropy(entered, shifted[1], 0.1, *weights),
+            native.softmax_cross_entropy(native.enter(logits), target, 0.1, weight, factors),
+        ),
+        (
+            native.sigmoid_cross_entropy(entered, shifted[1], *weights),
+            native.sigmoid_cross_entropy(native.enter(logits), target, weight, factors),
+        ),
+        (native.mse_loss(entered, shifted[1]), native.mse_loss(native.enter(logits), target)),
+        (native.l1_loss(entered, shifted[1], weights[0]), native.l1_loss(native.enter(logits), target, weight)),
+    ):
+        assert loss[0] == plain[0]
+        compare.check(native.leave(loss[1]), native.leave(plain[1]), exact=True)
     index = np.array([3, 0, 3, 1, 2] * 4, np.intp)
     gathered = native.leave(native.gather(shifted[2], index, *shifted[3:]))
     compare.check(gathered, native.leave(native.gather(images, index, scale, shift)), exact=True)

@@ -130,3 +130,40 @@ def test_softmax_cross_entropy(any_backend, smoothing, rng):
     loss, dlogits, _ = any_backend.softmax_cross_entropy(any_backend.enter(logits), target, smoothing)
     compare.check_number(loss, tloss.item(), 1e-13)
     compare.check(any_backend.leave(dlogits), tlogits.grad.numpy())
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("kind", ["labels", "probabilities"])
+def test_softmax_cross_entropy_with_class_weights(any_backend, kind, smoothing, rng):
+    logits, factors = 3 * rng.standard_normal((9, 6)), rng.random(6)
+    target = rng.integers(0, 6, 9).astype(np.intp) if kind == "labels" else rng.dirichlet(np.ones(6), 9)
+    tlogits = tensor(logits)
+    tloss = functional.cross_entropy(
+        tlogits, torch.tensor(target), weight=torch.tensor(factors), label_smoothing=smoothing
+    )
+    tloss.backward()
+    loss, dlogits, _ = any_backend.softmax_cross_entropy(any_backend.enter(logits), target, smoothing, None, factors)
+    compare.check_number(loss, tloss.item(), 1e-13)
+    compare.check(any_backend.leave(dlogits), tlogits.grad.numpy())
+
+
+def test_losses_of_values(any_backend, rng):
+    x, t, p = 3 * rng.standard_normal((9, 6)), rng.random((9, 6)), rng.uniform(0, 3, 6)
+    entered, wanted = any_backend.enter(x), torch.tensor(t)
+    for name, ours, theirs in (
+        ("sigmoid", any_backend.sigmoid_cross_entropy(entered, t), functional.binary_cross_entropy_with_logits),
+        (
+            "sigmoid, weighted",
+            any_backend.sigmoid_cross_entropy(entered, t, None, p),
+            lambda x, t: functional.binary_cross_entropy_with_logits(x, t, pos_weight=torch.tensor(p)),
+        ),
+        ("mse", any_backend.mse_loss(entered, t, None, True), functional.mse_loss),
+        ("l1", any_backend.l1_loss(entered, t), functional.l1_loss),
+        ("huber", any_backend.huber_loss(entered, t, 0.7), lambda x, t: functional.huber_loss(x, t, delta=0.7)),
+    ):
+        with compare.during(name):
+            tx = tensor(x)
+            tloss = theirs(tx, wanted)
+            tloss.backward()
+            compare.check_number(ours[0], tloss.item(), 1e-13)
+            compare.check(any_backend.leave(ours[1]), tx.grad.numpy())

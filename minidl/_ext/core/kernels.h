@@ -121,16 +121,34 @@ typedef struct {
 typedef enum { ELEMENTS(ELEMENT_COMMA) } element;
 #undef ELEMENT_COMMA
 
-/* Softmax cross-entropy. labels, or else target (n, K) of T. Counts the rows whose first maximum is the target's. */
+/* A loss of K scores a row. labels, or else target (n, K) of T. weight (n) of the rows and class_weight (K) may be
+   NULL; that of the classes is for softmax alone. correct: the rows whose first maximum is the target's, or their
+   weights. */
 typedef struct {
     size n, K;
-    const void *logits, *target;
+    const void *logits, *target, *weight, *class_weight;
     const size *labels;
     double smoothing;
     void *dlogits;
-    double loss;
-    size correct;
-} softmax_args;
+    double loss, correct;
+} class_loss_args;
+
+/* Losses of single values. LOSS_SQUARED is half the square; LOSS_HUBER takes a parameter, where it becomes linear;
+   LOSS_SIGMOID takes one, too, the weight of a positive target. */
+typedef enum { LOSS_SQUARED, LOSS_ABSOLUTE, LOSS_HUBER, LOSS_SIGMOID } value_loss;
+
+/* scale times the rows' sums, mean over the rows. target: rows (n, F), or as x stands if in_lanes. weight (n) may be
+   NULL; pos_weight (F), if it is not, has a parameter for each value. correct: right decisions of LOSS_SIGMOID, each
+   times its row's weight. */
+typedef struct {
+    size n, F;
+    value_loss which;
+    int in_lanes;
+    double parameter, scale;
+    const void *x, *target, *weight, *pos_weight;
+    void *dx;
+    double loss, correct;
+} value_loss_args;
 
 /* Routing by agreement of I capsules of D values to J capsules of E: w (I, J, E, D), u (I, D), v (J, E). s takes the
    sums before they are squashed, (routings, J, E); c the couplings of all passes but the first, (routings - 1, I, J),
@@ -203,8 +221,9 @@ typedef struct kernel_table {
     int (*element_forward)(element which, double parameter, size count, const void *x, void *y);
     int (*element_backward)(element which, double parameter, size count, const void *dy, const void *y, void *dx);
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
-    int (*softmax)(softmax_args *);
-    int (*mse)(size n, size F, const void *x, const void *target, void *dx, double *loss);
+    int (*softmax)(class_loss_args *);
+    int (*margin)(class_loss_args *, double present, double absent, double rest); /* logits are lengths here */
+    int (*value_losses)(value_loss_args *);
     int (*squash_forward)(size n, size types, size D, size area, const void *x,
                           void *y); /* (types, D, area) -> (types, area, D) */
     int (*squash_backward)(size n, size types, size D, size area, const void *dy, const void *x, void *dx);
@@ -213,8 +232,6 @@ typedef struct kernel_table {
     int (*capsule_length_forward)(size n, size J, size E, const void *v, void *y);
     int (*capsule_length_backward)(size n, size J, size E, const void *dy, const void *v, const void *y, void *dv);
     int (*capsule_mask)(size n, size J, size E, const size *labels, const void *v, void *y);
-    int (*margin)(softmax_args *, double present, double absent, double weight); /* logits are lengths here */
-    int (*squared_error)(size n, size F, double scale, const void *x, const void *target, void *dx, double *loss);
     int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
                int nesterov, double scale);
     int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,

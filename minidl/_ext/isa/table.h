@@ -18,6 +18,7 @@
 #include "../lanes/routing.h"
 #include "../lanes/routing_back.h"
 #include "../lanes/row_norm.h"
+#include "../lanes/value_loss.h"
 #include "../pixels/conv.h"
 #include "../pixels/layout.h"
 #include "../pixels/linear.h"
@@ -77,9 +78,8 @@ const kernel_table TABLE = {
     .element_backward = element_backward,
     .dropout = dropout,
     .softmax = softmax,
-    .mse = mse,
     .margin = margin,
-    .squared_error = squared_error,
+    .value_losses = value_losses,
     .squash_forward = squash_forward,
     .squash_backward = squash_backward,
     .capsules_forward = capsules_forward,
