@@ -37,7 +37,15 @@ from minidl.layers import (
     Softplus,
     Tanh,
 )
-from minidl.losses import Loss, MarginLoss, MSELoss, SoftmaxCrossEntropyLoss
+from minidl.losses import (
+    HuberLoss,
+    L1Loss,
+    Loss,
+    MarginLoss,
+    MSELoss,
+    SigmoidCrossEntropyLoss,
+    SoftmaxCrossEntropyLoss,
+)
 from minidl.model import Model
 from minidl.optim import SGD
 from minidl.optim.weight_average import WeightAverage
@@ -125,8 +133,10 @@ __all__ = [
     "GlobalAvgPool2D",
     "GroupNorm",
     "History",
+    "HuberLoss",
     "JSONLinesLog",
     "KeepBest",
+    "L1Loss",
     "Layer",
     "LayerNorm",
     "LeakyRelu",
@@ -149,6 +159,7 @@ __all__ = [
     "Residual",
     "Sequential",
     "Sigmoid",
+    "SigmoidCrossEntropyLoss",
     "SoftmaxCrossEntropyLoss",
     "Softplus",
     "Step",

@@ -307,12 +307,17 @@ def test_one_image_many_times_is_no_division_by_zero():
     assert np.isfinite(history.step_loss).all()
 
 
-def test_a_network_with_one_class_has_no_loss_to_learn_from(rng):
+def test_a_network_with_one_class_has_no_softmax_to_learn_from():
     model = minidl.Model(minidl.Flatten(), minidl.Linear(108, 1, rng=0))
     run = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1))
-    history = run.fit((images(), np.zeros(6, int)), epochs=2, verbose=False)
-    assert history["train_loss"] == [0.0, 0.0]
-    assert history["train_accuracy"] == [1.0, 1.0]
+    data = images(), np.zeros(6, int)
+    for call in (
+        lambda: run.fit(data, verbose=False),
+        lambda: run.evaluate(data),
+        lambda: minidl.sanity_check(model, run.loss, data),
+    ):
+        with pytest.raises(ValueError, match=r"must have K = 2 classes .*, got K = 1, .* use SigmoidCrossEntropyLoss"):
+            call()
 
 
 def test_images_of_another_size_change_nothing_wherever_they_are():

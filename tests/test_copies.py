@@ -71,6 +71,15 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Capsules": (lambda: minidl.Capsules(3, 4, 2, 5), (3, 4)),
     "CapsuleLength": (minidl.CapsuleLength, (3, 4)),
 }
+
+
+class OneOfSeveral(minidl.SigmoidCrossEntropyLoss):
+    """Takes labels for one-hot rows."""
+
+    def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        return super().prepare(np.eye(shape[1])[target], shape, dtype)
+
+
 TRAINERS: dict[str, Callable[[], minidl.Trainer]] = {
     "Trainer": trainer,
     "SGD": lambda: trainer(minidl.SGD(0.05, 0.9, nesterov=True, clip_norm=1.0)),
@@ -87,7 +96,10 @@ TRAINERS: dict[str, Callable[[], minidl.Trainer]] = {
     "WarmUp": lambda: trainer(minidl.SGD(minidl.WarmUp(minidl.Constant(0.05), 1))),
     "WeightAverage": lambda: trainer(average=minidl.WeightAverage(0.8)),
     "SoftmaxCrossEntropyLoss": lambda: trainer(loss=minidl.SoftmaxCrossEntropyLoss(0.1)),
+    "SigmoidCrossEntropyLoss": lambda: trainer(loss=OneOfSeveral(2.0)),
     "MSELoss": lambda: trainer(loss=minidl.MSELoss()),
+    "L1Loss": lambda: trainer(loss=minidl.L1Loss()),
+    "HuberLoss": lambda: trainer(loss=minidl.HuberLoss(0.5)),
     "MarginLoss": lambda: trainer(loss=minidl.MarginLoss()),
     "CapsuleLoss": capsule_trainer,
 }

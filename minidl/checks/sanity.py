@@ -115,6 +115,8 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     """
     rng = np.random.default_rng(seed)
     samples = prepare("sanity", data, model, loss)
+    if isinstance(loss, SoftmaxCrossEntropyLoss) and loss.factors is not None:
+        loss = SoftmaxCrossEntropyLoss(loss.label_smoothing, loss.factors)  # a few images may lack classes
     copied = copy.deepcopy(model)
     reseed(copied, seed)
     some = Batch(samples, rng.permutation(len(samples.images))[:BATCH])

@@ -210,9 +210,13 @@ class CapsuleLoss(MarginLoss):
             self.who, "reconstruction", reconstruction, "at least 0", lambda value: value >= 0
         )
 
-    def run(self, logits: Any, target: np.ndarray) -> float:
-        """The loss of the network's last forward, whose lengths `logits` are; sets `dlogits` and `correct`."""
-        loss = super().run(logits, target)
+    def run(self, logits: Any, target: np.ndarray, weight: Any = None) -> float:
+        """The loss of the network's last forward, whose lengths `logits` are; sets `dlogits` and `correct`.
+
+        weight: (N,) of the images.
+        """
+        weight = self._weights(weight, logits)
+        loss = super().run(logits, target, weight)
         network, head, backend = self.network, self.network.head, kernels.current()
         if head._y is not logits:
             raise RuntimeError(f"{self.who}: the lengths must be those of the network's last forward")
@@ -220,7 +224,7 @@ class CapsuleLoss(MarginLoss):
         labels = (target if target.ndim == 1 else target.argmax(axis=1)) if train else head.longest()
         drawn = head.decode(labels, train)
         images = backend.reshape(network._images, drawn.shape[1:])
-        error, ddrawing = backend.squared_error(drawn, images, self.reconstruction)
+        error, ddrawing = backend.squared_error(drawn, images, self.reconstruction, weight)
         if train:
             head.set_drawing_gradient(ddrawing)
         return loss + error

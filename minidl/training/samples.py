@@ -21,6 +21,10 @@ Shapes = dict[tuple[int, ...], tuple[int, ...]]
 """Shape of the scores by that of an image, so that the batches of a stream need not ask the model again."""
 
 
+TRAINED_ON = ("training", "sanity")
+"""Of which data a loss is told before the first step."""
+
+
 class Samples(NamedTuple):
     """Checked images and targets.
 
@@ -152,6 +156,8 @@ def prepare(
     if images.shape[1:] not in shapes:
         shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
     target = loss.prepare(y, (len(images), *shapes[images.shape[1:]]), model.dtype)
+    if whole and what in TRAINED_ON and isinstance(loss, Loss):
+        loss.observe(target, (len(images), *shapes[images.shape[1:]]))
     weight = data[2] if len(data) == 3 else weight
     if weight is not None:
         weight = as_weight(who, f"the weights of {what} data", weight, len(images), model.dtype)

@@ -1,0 +1,70 @@
+"""class_weight="balanced": known from the training labels, the same for validation, also after copies and resumes."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+
+import minidl
+
+pytestmark = pytest.mark.usefixtures("plain_backend")
+
+
+@pytest.fixture
+def data(rng):
+    """Two overlapping classes, 1900 of one and 100 of the other, in random order."""
+    y = rng.permutation(np.repeat([0, 1], [1900, 100]))
+    return rng.standard_normal((2000, 2)) + 1.5 * y[:, None], y
+
+
+def trainer(class_weight):
+    model = minidl.Model(minidl.Linear(2, 2, rng=0), dtype="float64")
+    return minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(class_weight=class_weight), minidl.SGD(0.5))
+
+
+def fit(run, data, validation=None, epochs=30):
+    return run.fit(data, validation, epochs=epochs, batch_size=2000, seed=0, verbose=False)
+
+
+def test_balanced_is_learnt_from_the_training_labels_alone(data):
+    x, y = data
+    judged = x[y == 1][:70], y[y == 1][:70]  # of other shares
+    balanced, given = trainer("balanced"), trainer([2000 / (2 * 1900), 2000 / (2 * 100)])
+    first, second = fit(balanced, data, judged), fit(given, data, judged)
+    for key in ("train_loss", "val_loss"):
+        np.testing.assert_allclose(first[key], second[key], rtol=1e-12)
+    assert balanced.evaluate(judged)["loss"] == pytest.approx(given.evaluate(judged)["loss"], rel=1e-12)
+    assert copy.deepcopy(balanced).evaluate(judged) == balanced.evaluate(judged)
+    some = np.flatnonzero((y == 1) | (np.cumsum(y == 0) <= 300))
+    fit(balanced, (x[some], y[some]), epochs=1)
+    np.testing.assert_allclose(balanced.loss.factors, [400 / 600, 400 / 200])
+
+
+def test_the_rare_class_is_seen(data):
+    """The classes' centres are 2.12 apart: the middle between them leaves Phi(1.06) = 86 % of each on its side."""
+    x, y = data
+    found = {}
+    for weight in (None, "balanced"):
+        run = trainer(weight)
+        fit(run, data, epochs=60)
+        found[weight] = np.mean(run.model.predict(x)[y == 1].argmax(axis=1))
+    assert found[None] < 0.6
+    assert found["balanced"] == pytest.approx(0.86, abs=0.1)
+
+
+def test_without_training_labels_there_is_no_balance(data):
+    with pytest.raises(RuntimeError, match="'balanced' is known from training labels"):
+        trainer("balanced").evaluate(data)
+    with pytest.raises(ValueError, match="must have a training label of each of 2 classes, got none of class 1"):
+        fit(trainer("balanced"), (data[0], 0 * data[1]))
+
+
+def test_checks_before_a_training_know_it(data):
+    run = trainer("balanced")
+    assert np.isfinite(minidl.find_lr(run, data, steps=5).losses).all()
+    x, y = data[0], np.where(np.arange(2000) == 7, 2, data[1])  # a few images will not have all three classes
+    model, loss = minidl.Model(minidl.Linear(2, 3)), minidl.SoftmaxCrossEntropyLoss(class_weight="balanced")
+    report = minidl.sanity_check(model, loss, (x.astype(np.float32), y), epochs=2)
+    assert np.isfinite(report.first_loss)
