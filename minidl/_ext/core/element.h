@@ -86,13 +86,19 @@ INLINE V gelu_slope(V x) {
 
 enum { LOG_TERMS = IS_FLOAT ? 8 : 16 };
 
-/* max(x, 0) + log(1 + e), e = exp(-|x|): log(1 + e) = 2 artanh(t / 2) with t = e / (1 + e / 2) <= 2/3, by its series.
-   e is a square, for exp_series stops at the smallest normal number and e is to go on to 0. */
-INLINE V softplus(V x) {
-    V root = exp_series((V)((VI)x | (VI)splat((T)-0.0)) / 2, 1), e = root * root;
-    V t = e / (1 + e / 2), square = t * t / 4, q = splat((T)1 / (2 * LOG_TERMS - 1));
+/* log(1 + e) for e = exp(-|x|): 2 artanh(t / 2) with t = e / (1 + e / 2) <= 2/3, by its series. e is a square, for
+   exp_series stops at the smallest normal number and e is to go on to 0. */
+INLINE V log_one_more(V x, V *e) {
+    V root = exp_series((V)((VI)x | (VI)splat((T)-0.0)) / 2, 1);
+    *e = root * root;
+    V t = *e / (1 + *e / 2), square = t * t / 4, q = splat((T)1 / (2 * LOG_TERMS - 1));
     UNROLL for (int k = LOG_TERMS - 2; k >= 0; k--) q = q * square + (T)1 / (T)(2 * k + 1);
-    return relu(x) + t * q;
+    return t * q;
+}
+
+INLINE V softplus(V x) {
+    V unused;
+    return relu(x) + log_one_more(x, &unused);
 }
 
 typedef struct {

@@ -14,18 +14,9 @@ typedef struct {
     V slope, a, b;
 } valued;
 
-enum { LOG_TERMS = IS_FLOAT ? 8 : 16 };
-
-/* log(1 + e) = 2 artanh(s), s = e / (2 + e), by its series 2 (s + s^3/3 + s^5/5 + ...): s <= 1/3 for e in [0, 1]. */
-INLINE V log_one_more(V e) {
-    V s = e / (2 + e), z = s * s, sum = splat((T)(1. / (2 * LOG_TERMS - 1)));
-    UNROLL for (int k = LOG_TERMS - 1; k > 0; k--) sum = sum * z + (T)(1. / (2 * k - 1));
-    return 2 * s * sum;
-}
-
 /* (1 - t) log(1 + exp(x)) + p t log(1 + exp(-x)); what is weighed with 0 counts nothing, even at an infinite x. */
 INLINE valued sigmoid_loss(V x, V t, T p) {
-    V e = exp_series((V)((VI)x | (VI)splat((T)-0.0)), 1), more = log_one_more(e), s = 1 / (1 + e), es = e * s;
+    V e, more = log_one_more(x, &e), s = 1 / (1 + e), es = e * s;
     V no = 1 - t, yes = p * t;
     V loss = (V)((VI)(no * (relu(x) + more)) & (no != 0)) + (V)((VI)(yes * (relu(-x) + more)) & (yes != 0));
     return (valued){no * choose(x < 0, es, s) - yes * choose(x < 0, s, es), loss, splat(1)};
