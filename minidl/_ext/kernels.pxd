@@ -152,7 +152,11 @@ cdef extern from "core/kernels.h" nogil:
         const void *scale
         const void *shift
         const size *moves
-        size columns, H, W
+        size columns, H, W, mixed
+        const double *maps
+        const double *fill
+        const uint64_t *keys
+        double deviation, top
         void *y
     ctypedef struct array_layout:
         size lanes, slack, most

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The native backend's binding of the way in and out of the lanes: `minidl.kernels.contract`'s layout."""
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, uint64_t
 from libc.string cimport memset
 
 from minidl._ext.kernels cimport (
@@ -126,7 +126,31 @@ cdef int take_moves(gather_args *args, Buffers buffers, moves, tuple shape) exce
     return 0
 
 
-def gather(images, index, scale, shift, infer=False, moves=None):
+cdef int take_colors(gather_args *args, Buffers buffers, colors) except -1:
+    """Check the colours of a batch and put them into args; n, C, kind and moves are there."""
+    args.mixed, args.top = 1, 1 if args.kind else 255
+    if args.moves == NULL:
+        raise ValueError("colors must come with moves")
+    if colors.maps is not None:
+        shape = colors.maps.shape
+        args.mixed = 3 if args.C == 3 and shape == (args.n, 3, 4) else 1
+        if args.mixed == 1 and shape != (args.n, 1, 2):
+            expected = f"({args.n}, 1, 2)" + f" or ({args.n}, 3, 4)" * (args.C == 3)
+            raise ValueError(f"colors.maps must have shape {expected} for images of {args.C} channels, got {shape}")
+        args.maps = <const double *>buffers.pointer(
+            colors.maps, "colors.maps", args.n * args.mixed * (args.mixed + 1), c'd', False
+        )
+    if colors.keys is not None:
+        args.keys = <const uint64_t *>buffers.pointer(colors.keys, "colors.keys", args.n, c'L', False)
+        args.deviation = colors.deviation
+    if colors.fill is not None:
+        if colors.fill.shape != (args.n, args.C):
+            raise ValueError(f"colors.fill must have shape ({args.n}, {args.C}), got {colors.fill.shape}")
+        args.fill = <const double *>buffers.pointer(colors.fill, "colors.fill", args.n * args.C, c'd', False)
+    return 0
+
+
+def gather(images, index, scale, shift, infer=False, moves=None, colors=None):
     cdef int kind = kind_of(scale.dtype), status
     cdef Buffers buffers = Buffers()
     cdef gather_args args
@@ -155,6 +179,8 @@ def gather(images, index, scale, shift, infer=False, moves=None):
     args.y = y.data
     if moves is not None:
         take_moves(&args, buffers, moves, shape)
+    if colors is not None:
+        take_colors(&args, buffers, colors)
     for i in range(n):
         if at[i] < 0 or at[i] >= m:
             raise ValueError(f"index must lie in [0, {m}), got {at[i]}")

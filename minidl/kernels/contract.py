@@ -24,6 +24,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from minidl.kernels.image_colors import Colors
+
 Array = Any
 Pair = tuple[int, int]
 Pool = tuple[str, Pair, Pair, Pair]
@@ -60,6 +62,7 @@ class Backend(Protocol):
         shift: np.ndarray,
         infer: bool = False,
         moves: np.ndarray | None = None,
+        colors: Colors | None = None,
     ) -> Array:
         """A batch out of a data set: y[n] = images[index[n]] * scale[c] + shift[c].
 
@@ -68,7 +71,8 @@ class Backend(Protocol):
         infer: as in `enter`. moves: (N, 8) or (N, 12) intp, for images of shape (M, C, H, W) alone: image index[n] is
         shifted or turned, flipped and cut as row n says (`minidl.kernels.image_moves`). What comes in from outside of
         the image is 0 before scaling, what is cut out 0 after it. A turned pixel is the sum of four weighted pixels of
-        the result's dtype, in double, rounded once.
+        the result's dtype, in double, rounded once. colors: with moves alone; the moved images' colours are changed
+        before scaling, as `minidl.kernels.image_colors` says, and what is cut out may be filled.
         """
 
     def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:

@@ -12,10 +12,10 @@ import numpy as np
 GOLDEN = 0x9E3779B97F4A7C15
 
 
-def mix(key: int, counter: np.ndarray) -> np.ndarray:
-    """uint64 random bits for each uint64 counter under a key (0 <= key < 2**64)."""
+def mix(key: int | np.ndarray, counter: np.ndarray) -> np.ndarray:
+    """uint64 random bits for each uint64 counter under a key (0 <= key < 2**64), or under each of an array of keys."""
     with np.errstate(over="ignore"):
-        z = np.uint64(key) + (counter.astype(np.uint64) + np.uint64(1)) * np.uint64(GOLDEN)
+        z = np.asarray(key, np.uint64) + (counter.astype(np.uint64) + np.uint64(1)) * np.uint64(GOLDEN)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))

@@ -167,7 +167,9 @@ typedef struct {
 } capsules_backward_args;
 
 /* A batch out of a data set: y = images[index[n]] * scale[c] + shift[c]. index NULL: image n; scale NULL: a plain copy.
-   kind: 0 uint8, 1 float, 2 double. moves (n, columns): as below, with images of area H x W, or NULL. */
+   kind: 0 uint8, 1 float, 2 double. moves (n, columns): as below, with images of area H x W, or NULL. With moves also
+   what minidl/kernels/image_colors.py tells: maps (n, mixed, mixed + 1) with mixed 1 or 3, keys of noise (n), fill
+   (n, C), each or NULL; in shares of the largest value `top`. */
 typedef struct {
     size n, C, area;
     const void *images;
@@ -175,7 +177,10 @@ typedef struct {
     int kind;
     const void *scale, *shift;
     const size *moves;
-    size columns, H, W;
+    size columns, H, W, mixed;
+    const double *maps, *fill;
+    const uint64_t *keys;
+    double deviation, top;
     void *y;
 } gather_args;
 

@@ -123,11 +123,14 @@ static void moved_values(const gather_args *a, size n, size c, size h0, size h1,
     }
 }
 
-/* Zeros where the image's move cuts rows [h0, h1) of a channel, which stand at y, pixels `lanes` elements apart. */
-INLINE void cut_rows(const gather_args *a, size n, size h0, size h1, size lanes, T *y) {
+/* The image's colour, scaled, or zeros where its move cuts rows [h0, h1) of channel c, which stand at y, pixels `lanes`
+   elements apart. */
+INLINE void cut_rows(const gather_args *a, size n, size c, size h0, size h1, size lanes, T *y) {
     const size *move = a->moves + n * a->columns;
+    T value = 0;
+    if (a->fill) value = (T)(a->fill[n * a->C + c] * a->top) * ((const T *)a->scale)[c] + ((const T *)a->shift)[c];
     for (size h = larger(h0, move[MOVE_TOP]); h < smaller(h1, move[MOVE_BOTTOM]); h++)
-        for (size w = move[MOVE_LEFT]; w < move[MOVE_RIGHT]; w++) y[((h - h0) * a->W + w) * lanes] = 0;
+        for (size w = move[MOVE_LEFT]; w < move[MOVE_RIGHT]; w++) y[((h - h0) * a->W + w) * lanes] = value;
 }
 
 #endif

@@ -5,17 +5,10 @@
 #include <math.h>
 #include <stdint.h>
 
+#include "../core/counter_random.h"
 #include "../core/pool.h"
 #include "../core/sizes.h"
 #include "../core/vector.h"
-
-/* The random bits of (key, counter) as in minidl/kernels/counter_random.py. */
-INLINE uint64_t mix(uint64_t key, uint64_t counter) {
-    uint64_t z = key + (counter + 1) * 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
 
 typedef struct {
     size F;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../core/colors.h"
 #include "../core/kernels.h"
 #include "../core/moves.h"
 #include "../core/pool.h"
@@ -80,16 +81,77 @@ static int moved_task(void *context, ptrdiff_t task) {
         transpose(square);
         for (size i = 0; i < some; i++) store(y + (f + i) * L, square[i] * scale + shift);
     }
-    for (size l = 0; l < lanes; l++) cut_rows(a, block * L + l, h0, h1, L, y + l);
+    for (size l = 0; l < lanes; l++) cut_rows(a, block * L + l, c, h0, h1, L, y + l);
     return 0;
+}
+
+/* The same of `mixed` channels (1 or 3), whose values go through each image's colour map and take its noise. */
+INLINE int recolored_rows(const gather_args *a, size task, size mixed) {
+    size rows = moved_rows(a), pieces = ceil_div(a->H, rows), groups = a->C / mixed, group = task / pieces,
+         block = group / groups, c = group % groups * mixed;
+    size h0 = task % pieces * rows, h1 = smaller(a->H, h0 + rows), lanes = smaller(L, a->n - block * L);
+    size count = (h1 - h0) * a->W, pitch = rows * a->W;
+    int kind = moved_kind(a);
+    size plane = L * pitch * kind_bytes(kind);
+    uint8_t *values = pool_scratch(SCRATCH_TASK, (size_t)(mixed * plane));
+    if (!values) return -1;
+    gather_args moved[3] = {{.images = values}, {.images = values + plane}, {.images = values + 2 * plane}};
+    for (size k = 0; k < mixed; k++)
+        for (size l = 0; l < lanes; l++)
+            moved_values(a, block * L + l, c + k, h0, h1, values + k * plane + l * pitch * kind_bytes(kind));
+    V map[12] = {{0}};
+    uint64_t keys[L] = {0};
+    for (size l = 0; l < lanes; l++) {
+        T own[12];
+        color_map(a, block * L + l, mixed, own);
+        for (size i = 0; i < mixed * (mixed + 1); i++) map[i][l] = own[i];
+        if (a->keys) keys[l] = a->keys[block * L + l];
+    }
+    const T *scale = (const T *)a->scale + c, *shift = (const T *)a->shift + c, unit = noise_unit(a), top = (T)a->top;
+    T *y = (T *)a->y + ((block * a->C + c) * a->area + h0 * a->W) * L;
+    for (size f = 0; f < count; f += L) {
+        V square[3][L];
+        size some = smaller(L, count - f);
+        for (size k = 0; k < mixed; k++) {
+            if (kind == 0 && some == L && lanes == L) load_square(&moved[k], 0, 0, L, pitch, f, L, square[k]);
+            else load_square(&moved[k], kind, 0, lanes, pitch, f, some, square[k]);
+            transpose(square[k]);
+        }
+        for (size k = 0; k < mixed; k++) {
+            const V *row = map + k * (mixed + 1);
+            for (size i = 0; i < some; i++) {
+                V z = row[0] * square[0][i];
+                for (size j = 1; j < mixed; j++) z += row[j] * square[j][i];
+                z += row[mixed];
+                if (a->keys) {
+                    V noise;
+                    uint64_t at = (uint64_t)((c + k) * a->area + h0 * a->W + f + i);
+                    for (size l = 0; l < L; l++) noise[l] = (T)noise_steps(keys[l], at);
+                    z += noise * unit;
+                }
+                z = choose(z < 0, splat(0), choose(z > top, splat(top), z));
+                store(y + (k * a->area + f + i) * L, z * scale[k] + shift[k]);
+            }
+        }
+    }
+    for (size k = 0; k < mixed; k++)
+        for (size l = 0; l < lanes; l++) cut_rows(a, block * L + l, c + k, h0, h1, L, y + k * a->area * L + l);
+    return 0;
+}
+
+static int recolored_task(void *context, ptrdiff_t task) {
+    const gather_args *a = context;
+    return a->mixed == 3 ? recolored_rows(a, task, 3) : recolored_rows(a, task, 1);
 }
 
 static int gather(const gather_args *a) {
     gather_args job = *a;
     size F = a->C * a->area, blocks = blocks_of(a->n);
-    if (a->moves)
-        return pool_run(moved_task, &job, blocks * a->C * ceil_div(a->H, moved_rows(a)), a->n * F > PARALLEL_FROM);
-    return pool_run(gather_task, &job, blocks * ceil_div(F, GATHER_VALUES), a->n * F > PARALLEL_FROM);
+    int parallel = a->n * F > PARALLEL_FROM;
+    if (recolors(a))
+        return pool_run(recolored_task, &job, blocks * (a->C / a->mixed) * ceil_div(a->H, moved_rows(a)), parallel);
+    if (a->moves) return pool_run(moved_task, &job, blocks * a->C * ceil_div(a->H, moved_rows(a)), parallel);
+    return pool_run(gather_task, &job, blocks * ceil_div(F, GATHER_VALUES), parallel);
 }
 
 typedef struct {

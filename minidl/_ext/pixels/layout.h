@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../core/colors.h"
 #include "../core/kernels.h"
 #include "../core/moves.h"
 #include "../core/pool.h"
@@ -23,7 +24,41 @@ static void scale_values(const void *x, int kind, size count, T scale, T shift, 
         for (size i = 0; i < count; i++) y[i] = (T)doubles[i] * scale + shift;
 }
 
+/* Moved images, through their colour maps and with their noise. */
+static int pixels_recolored(const gather_args *a) {
+    size mixed = a->mixed, area = a->area;
+    int kind = moved_kind(a);
+    T *x = pool_scratch(SCRATCH_CALL, (size_t)(mixed * area) * sizeof(T) + (size_t)(area * kind_bytes(kind)));
+    if (!x) return -1;
+    void *moved = x + mixed * area;
+    const T unit = noise_unit(a), top = (T)a->top;
+    for (size n = 0; n < a->n; n++) {
+        T map[12];
+        color_map(a, n, mixed, map);
+        for (size c = 0; c < a->C; c++) {
+            size k = c % mixed;
+            const T *row = map + k * (mixed + 1), scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
+            T *y = (T *)a->y + (n * a->C + c) * area;
+            for (size j = 0; k == 0 && j < mixed; j++) {
+                moved_values(a, n, c + j, 0, a->H, moved);
+                scale_values(moved, kind, area, 1, 0, x + j * area);
+            }
+            for (size i = 0; i < area; i++) {
+                T z = row[0] * x[i];
+                for (size j = 1; j < mixed; j++) z += row[j] * x[j * area + i];
+                z += row[mixed];
+                if (a->keys) z += (T)noise_steps(a->keys[n], (uint64_t)(c * area + i)) * unit;
+                z = z < 0 ? 0 : z > top ? top : z;
+                y[i] = z * scale + shift;
+            }
+            cut_rows(a, n, c, 0, a->H, 1, y);
+        }
+    }
+    return 0;
+}
+
 static int pixels_gather(const gather_args *a) {
+    if (recolors(a)) return pixels_recolored(a);
     size F = a->C * a->area;
     int kind = a->moves ? moved_kind(a) : a->kind;
     void *moved = a->moves ? pool_scratch(SCRATCH_CALL, (size_t)(a->area * kind_bytes(kind))) : NULL;
@@ -40,7 +75,7 @@ static int pixels_gather(const gather_args *a) {
             const void *x = moved ? moved : (const uint8_t *)a->images + at * kind_bytes(kind);
             if (moved) moved_values(a, n, c, 0, a->H, moved);
             scale_values(x, kind, a->area, scale, shift, y);
-            if (moved) cut_rows(a, n, 0, a->H, 1, y);
+            if (moved) cut_rows(a, n, c, 0, a->H, 1, y);
         }
     }
     return 0;

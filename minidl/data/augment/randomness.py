@@ -8,7 +8,7 @@ import numpy as np
 
 from minidl.kernels.counter_random import mix
 
-CROP, FLIP, CUTOUT, TURN, SHIFT = range(5)
+CROP, FLIP, CUTOUT, TURN, SHIFT, JITTER, TONE, GRAY, NOISE, ERASE, BOX, PLACE, COLOR = range(13)
 """Streams: one transform draws the same whether or not others are there."""
 
 
@@ -30,15 +30,24 @@ class Draw(NamedTuple):
         """0 or 1 (uint64) an image."""
         return self.bits(stream) >> np.uint64(63)
 
+    def chosen(self, stream: int, p: float) -> np.ndarray:
+        """True with probability p an image."""
+        return shares(self.bits(stream) >> np.uint64(32)) < p
+
     def pair(self, stream: int) -> tuple[np.ndarray, np.ndarray]:
         """Two independent random numbers in [0, 2^32) an image."""
         bits = self.bits(stream)
         return bits >> np.uint64(32), bits & np.uint64(2**32 - 1)
 
 
-def below(bits: np.ndarray, count: int) -> np.ndarray:
+def shares(bits: np.ndarray) -> np.ndarray:
+    """Numbers in (0, 1) from random numbers in [0, 2^32)."""
+    return (bits.astype(np.float64) + 0.5) * 2.0**-32
+
+
+def below(bits: np.ndarray, count: int | np.ndarray) -> np.ndarray:
     """Whole numbers in [0, count), evenly to a part in 2^32 / count, from random numbers in [0, 2^32)."""
-    return (bits * np.uint64(count) >> np.uint64(32)).astype(np.intp)
+    return (bits * np.asarray(count, np.uint64) >> np.uint64(32)).astype(np.intp)
 
 
 def spread(bits: np.ndarray) -> np.ndarray:

@@ -36,9 +36,9 @@ def _taken(images: np.ndarray, index: np.ndarray, moves: np.ndarray, h: np.ndarr
     return found
 
 
-def cut(y: np.ndarray, moves: np.ndarray) -> None:
-    """Set the boxes of the moves to 0 in y (N, C, H, W)."""
+def cut(y: np.ndarray, moves: np.ndarray, colors: np.ndarray | None = None) -> None:
+    """Set the boxes of the moves to the scaled colours (N, C), or to 0, in y (N, C, H, W)."""
     h, w = np.arange(y.shape[2])[:, None], np.arange(y.shape[3])
     top, left, bottom, right = (moves[:, i, None, None] for i in (TOP, LEFT, BOTTOM, RIGHT))
     box = (top <= h) & (h < bottom) & (left <= w) & (w < right)
-    np.copyto(y, 0, where=box[:, None])
+    np.copyto(y, 0 if colors is None else colors[:, :, None, None], where=box[:, None])

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.im2col.image_colors import recolored
 from minidl.kernels.im2col.image_moves import cut, moved
+from minidl.kernels.image_colors import Colors, top_of
+from minidl.kernels.image_colors import check as check_colors
 from minidl.kernels.image_moves import check
 
 
@@ -29,6 +32,7 @@ def gather(
     shift: np.ndarray,
     infer: bool = False,
     moves: np.ndarray | None = None,
+    colors: Colors | None = None,
 ) -> np.ndarray:
     # The data set itself is never converted.
     per_channel = (-1,) + (1,) * (images.ndim - 2)
@@ -37,10 +41,16 @@ def gather(
     else:
         check(moves, len(index), images.shape, len(scale))
         values = moved(images, index, moves, scale.dtype)
+    if colors is not None:
+        check_colors(colors, moves, len(index), images.shape[1])
+        values = recolored(values, colors, top_of(images), scale.dtype)
     y = np.multiply(values, scale.reshape(per_channel), dtype=scale.dtype)
     y += shift.reshape(per_channel)
     if moves is not None:
-        cut(y, moves)
+        filled = None
+        if colors is not None and colors.fill is not None:
+            filled = (colors.fill * top_of(images)).astype(scale.dtype) * scale + shift
+        cut(y, moves, filled)
     return y
 
 

@@ -52,6 +52,6 @@ def mirrored(i: int, size: int) -> int:
     return i if i < size else 2 * size - 2 - i
 
 
-def cut(y: np.ndarray, move: np.ndarray) -> None:
-    """Set the box of the move to 0 in y (C, H, W)."""
-    y[:, move[TOP] : move[BOTTOM], move[LEFT] : move[RIGHT]] = 0
+def cut(y: np.ndarray, move: np.ndarray, color: np.ndarray | None = None) -> None:
+    """Set the box of the move to a scaled colour (C,), or to 0, in y (C, H, W)."""
+    y[:, move[TOP] : move[BOTTOM], move[LEFT] : move[RIGHT]] = 0 if color is None else color[:, None, None]

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.image_colors import Colors, top_of
+from minidl.kernels.image_colors import check as check_colors
 from minidl.kernels.image_moves import check
+from minidl.kernels.reference.image_colors import recolored
 from minidl.kernels.reference.image_moves import cut, moved
 
 
@@ -30,18 +33,26 @@ def gather(
     shift: np.ndarray,
     infer: bool = False,
     moves: np.ndarray | None = None,
+    colors: Colors | None = None,
 ) -> np.ndarray:
     if moves is not None:
         check(moves, len(index), images.shape, len(scale))
+    filled = None
+    if colors is not None:
+        check_colors(colors, moves, len(index), images.shape[1])
+        if colors.fill is not None:
+            filled = (colors.fill * top_of(images)).astype(scale.dtype) * scale + shift
     per_channel = (-1,) + (1,) * (images.ndim - 2)
     y = np.zeros((index.shape[0], *images.shape[1:]), scale.dtype)
     for n in range(index.shape[0]):
         image = images[index[n]].astype(scale.dtype)
         if moves is not None:
             image = moved(image, moves[n])
+        if colors is not None:
+            image = recolored(image, colors, n, top_of(images))
         y[n] = image * scale.reshape(per_channel) + shift.reshape(per_channel)
         if moves is not None:
-            cut(y[n], moves[n])
+            cut(y[n], moves[n], None if filled is None else filled[n])
     return y
 
 
