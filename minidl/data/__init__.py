@@ -1,8 +1,8 @@
 """Data sets as ((x_train, y_train), (x_test, y_test)): x uint8 NCHW, y int64; and what changes images at random."""
 
-from minidl.data.augment.boxes import Cutout, Erase
 from minidl.data.augment.colors import ColorJitter, Grayscale, Noise
-from minidl.data.augment.transforms import Affine, AlternatingFlip, Crop, Flip, Shift
+from minidl.data.augment.erase import Erase
+from minidl.data.augment.transforms import Affine, AlternatingFlip, Crop, Cutout, Flip, Shift
 from minidl.data.augment.views import Views
 from minidl.data.cifar import (
     CIFAR10_CLASSES,

@@ -23,12 +23,14 @@ def augmented_images(images: np.ndarray, augment: Sequence[Transform], epochs: i
     """
     images = np.ascontiguousarray(images)
     planned = plan(augment, images.shape[1:], seed)
+    if planned is not None:
+        planned.check_range(images)
     backend, index = kernels.current(), np.arange(len(images))
     one, none = np.ones(images.shape[1], np.float32), np.zeros(images.shape[1], np.float32)
     seen = np.empty((epochs, *images.shape), np.float32)
     for epoch in range(epochs):
-        moves = None if planned is None else planned.moves(epoch, index)
-        seen[epoch] = backend.leave(backend.gather(images, index, one, none, moves=moves))
+        moves, colors = (None, None) if planned is None else planned.changes(epoch, index)
+        seen[epoch] = backend.leave(backend.gather(images, index, one, none, moves=moves, colors=colors))
     return seen
 
 

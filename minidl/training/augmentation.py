@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:  # naming numpy's generator would import it
-    from minidl.data.augment.pipeline import Plan, Transform
+    from minidl.data.augment.pipeline import Changes, Plan, Transform
 
     Function = Callable[[np.ndarray, np.random.Generator], Any]
     Augment = Function | Sequence[Transform | Function]
@@ -18,25 +18,51 @@ if TYPE_CHECKING:  # naming numpy's generator would import it
 class Augmentation(NamedTuple):
     """Functions that come first, and the transforms after them.
 
-    seed: of both. plans: the checked transforms by the shape of an image; a stream may have several.
+    seed: of both. plans: the checked transforms by the shape of an image; a stream may have several. coordinates: pairs
+    of columns (x, y) of the targets that move with the images, or None.
     """
 
     functions: tuple[Function, ...]
     transforms: tuple[Any, ...]
     seed: int
     plans: dict[tuple[int, ...], Plan | None]
+    coordinates: Any = None
 
-    def moves(self, shape: tuple[int, ...], epoch: int, index: np.ndarray) -> np.ndarray | None:
-        """How images of this shape (C, H, W) are moved, for the backend's `gather`; index (N,) are their numbers.
+    def changes(self, shape: tuple[int, ...], epoch: int, index: np.ndarray) -> Changes | None:
+        """How images of this shape (C, H, W) are changed, for the backend's `gather`; index (N,) are their numbers.
 
         Raises ValueError where the transforms do not fit the images.
         """
+        chosen = self.plan(shape)
+        return None if chosen is None else chosen.changes(epoch, index)
+
+    def plan(self, shape: tuple[int, ...]) -> Plan | None:
+        """The transforms for images of this shape. Raises ValueError where they do not fit."""
         if shape not in self.plans:
             from minidl.data.augment.pipeline import plan
 
             self.plans[shape] = plan(self.transforms, shape, self.seed)
-        chosen = self.plans[shape]
-        return None if chosen is None else chosen.moves(epoch, index)
+        return self.plans[shape]
+
+    def check_range(self, images: np.ndarray) -> None:
+        """Raise ValueError for values of float images that a change of colours would clip."""
+        chosen = self.plan(images.shape[1:])
+        if chosen is not None:
+            chosen.check_range(images)
+
+    def check_targets(self, columns: int | None) -> None:
+        """Raise ValueError where `coordinates` do not fit targets of so many numbers, or of classes: None."""
+        from minidl.data.augment.points import check_coordinates
+
+        check_coordinates(self.coordinates, self.transforms, columns)
+
+    def targets(self, changes: Changes | None, target: np.ndarray, size: tuple[int, ...]) -> np.ndarray | None:
+        """Targets (N, K) of images of this size (H, W) after their changes; None where they stay."""
+        if changes is None or not self.coordinates:
+            return None
+        from minidl.data.augment.points import moved_targets
+
+        return moved_targets(changes.moves, target, self.coordinates, (size[0], size[1]))
 
     def apply(self, images: np.ndarray, epoch: int, step: int) -> np.ndarray:
         """The functions one after the other on a copy of a batch; each batch of each epoch has a generator of its own.
@@ -55,19 +81,24 @@ class Augmentation(NamedTuple):
                 hint = "; clip and round, then .astype(np.uint8)" if dtype == np.uint8 else ""
                 raise TypeError(f"{who} must return images of the dtype it got, {dtype}, got {found.dtype}{hint}")
             images = np.require(found, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        self.check_range(images)
         return images
 
     def describe(self) -> str:
         """In words, by which the same one is known again."""
         # Only a dataclass's text is known to say everything and nothing else.
         texts = [repr(each) if is_dataclass(each) else type(each).__name__ for each in self.transforms]
+        texts += [f"coordinates={list(self.coordinates)}"] if self.coordinates else []
         return ", ".join([*map(_name, self.functions), *texts])
 
 
-def augmentation(augment: Augment, shape: tuple[int, ...] | None) -> Augmentation | None:
-    """Checked for images of this shape, where it is known; None if there is nothing to do. The seed follows later.
+def augmentation(
+    augment: Augment, images: np.ndarray | None, columns: int | None = None, coordinates: Any = None
+) -> Augmentation | None:
+    """Checked for these images, where they are known; None if there is nothing to do. The seed follows later.
 
-    Raises TypeError or ValueError for anything but functions and, after them, transforms that fit the images.
+    columns: how many numbers an image's targets are; None where they are classes. coordinates: as `fit` takes them.
+    Raises TypeError or ValueError for anything but functions and, after them, transforms that fit images and targets.
     """
     given: Any = (augment,) if _is_function(augment) else augment
     functions: list[Function] = []
@@ -80,15 +111,22 @@ def augmentation(augment: Augment, shape: tuple[int, ...] | None) -> Augmentatio
                 f"Trainer: augment must have its functions first, the transforms act on what they give, got {given!r}"
             )
     found = Augmentation(tuple(functions), transforms, 0, {})
-    if transforms != ():
+    if transforms != () or coordinates is not None:
         from minidl.data.augment.pipeline import plan
+        from minidl.data.augment.points import check_coordinates
 
-        plan(transforms, (1, 2**15, 2**15) if shape is None else shape, 0)
+        chosen = plan(transforms, None if images is None else images.shape[1:], 0)
+        if images is not None or coordinates is not None:
+            given = check_coordinates(coordinates, found.transforms, 2**31 if images is None else columns)
+            found = found._replace(coordinates=given)
+        if chosen is not None and images is not None and not functions:
+            # The pages of a file are not all read for this.
+            chosen.check_range(images[:: len(images) // 256 + 1] if isinstance(images, np.memmap) else images)
     return found if functions or len(transforms) else None
 
 
 def _is_function(value: Any) -> bool:
-    return callable(value) and not isinstance(value, type) and not hasattr(value, "write")
+    return callable(value) and not (isinstance(value, type) or hasattr(value, "write") or hasattr(value, "paint"))
 
 
 def _name(function: Any) -> str:

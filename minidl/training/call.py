@@ -11,7 +11,7 @@ from minidl.training.augmentation import Augmentation, augmentation
 from minidl.training.callbacks.autosave import in_order
 from minidl.training.callbacks.base import Callback
 from minidl.training.position import Position, as_seed
-from minidl.training.samples import Batch, fingerprint, training_batches
+from minidl.training.samples import Batch, fingerprint, number_columns, training_batches
 from minidl.training.settings import settings
 from minidl.training.state import Training
 from minidl.training.stream import Data, Stream, stream_batches, take
@@ -56,6 +56,7 @@ def call(
     callbacks: Callback | Iterable[Callback],
     augment: Augment,
     sample_weight: Any,
+    coordinates: Any,
 ) -> Call:
     """The arguments of `Trainer.fit`, checked; raises as it says."""
     epochs = checks.integer("Trainer", "epochs", epochs, 1)
@@ -63,7 +64,10 @@ def call(
     seed = None if seed is None else as_seed("Trainer", seed)
     train = take("training", data, training.model, training.loss, sample_weight)
     judged = None if validation is None else take("validation", validation, training.model, training.loss)
-    change = augmentation(augment, None if isinstance(train, Stream) else train.images.shape[1:])
+    images, columns = None, None
+    if not isinstance(train, Stream):
+        images, columns = train.images, number_columns(train, training.loss)
+    change = augmentation(augment, images, columns, coordinates)
     words = "" if change is None else change.describe()
     if isinstance(train, Stream):
         position = Position(0, batch_size, epochs, seed, 0, words, train.batches)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import inspect
 import zlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.losses import Loss
+from minidl.losses import Loss, MarginLoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model, as_images
 from minidl.training.arrays import as_array, as_weight, check_finite
 from minidl.training.augmentation import Augmentation
 from minidl.training.position import Position
+
+CLASS_LOSSES = SoftmaxCrossEntropyLoss, MarginLoss
+"""Their targets are classes, also where they are rows of floats."""
+
+if TYPE_CHECKING:
+    from minidl.data.augment.pipeline import Changes
 
 Shapes = dict[tuple[int, ...], tuple[int, ...]]
 """Shape of the scores by that of an image, so that the batches of a stream need not ask the model again."""
@@ -47,11 +53,15 @@ class Samples(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """`rows` (N,) of `Samples`, by their numbers; moves: how each of their images is changed, for `gather`, or None."""
+    """`rows` (N,) of `Samples`, by their numbers.
+
+    changes: what happens to each of their images, or None. moved: their targets, where coordinates moved with them.
+    """
 
     samples: Samples
     rows: np.ndarray
-    moves: np.ndarray | None = None
+    changes: Changes | None = None
+    moved: np.ndarray | None = None
 
     def images(self) -> np.ndarray:
         """As they are in the samples, neither scaled nor moved."""
@@ -59,7 +69,7 @@ class Batch(NamedTuple):
 
     def target(self) -> np.ndarray:
         """As the loss's `run` takes it."""
-        return self.samples.target[self.rows]
+        return self.samples.target[self.rows] if self.moved is None else self.moved
 
     def labels(self) -> np.ndarray | None:
         """Class indices where the target is one-hot, else None."""
@@ -75,9 +85,10 @@ class Batch(NamedTuple):
         return len(self.rows) if weight is None else float(weight.sum(dtype=np.float64))
 
     def enter(self) -> Any:
-        """The images as the backend's array, scaled and moved, in one pass."""
-        data = self.samples
-        return kernels.current().gather(data.images, self.rows, data.scale, data.shift, moves=self.moves)
+        """The images as the backend's array, scaled and changed, in one pass."""
+        data, gather = self.samples, kernels.current().gather
+        moves, colors = (None, None) if self.changes is None else self.changes
+        return gather(data.images, self.rows, data.scale, data.shift, moves=moves, colors=colors)
 
 
 def training_batches(
@@ -88,14 +99,14 @@ def training_batches(
     What `position` says is read at once; the batches are made when they are asked for.
     """
     order = position.order()
-    moves = None if augment is None else augment.moves(samples.images.shape[1:], epoch, order)
-    return _in_order(samples, order, moves, position.done, position.batch_size, epoch, augment)
+    changes = None if augment is None else augment.changes(samples.images.shape[1:], epoch, order)
+    return _in_order(samples, order, changes, position.done, position.batch_size, epoch, augment)
 
 
 def _in_order(
     samples: Samples,
     order: np.ndarray,
-    moves: np.ndarray | None,
+    changes: Changes | None,
     done: int,
     batch_size: int,
     epoch: int,
@@ -103,14 +114,17 @@ def _in_order(
 ) -> Iterator[Batch]:
     for start in range(done, len(order), batch_size):
         part = slice(start, start + batch_size)
-        batch = Batch(samples, order[part], None if moves is None else moves[part])
+        batch = Batch(samples, order[part], None if changes is None else changes.part(part))
+        if augment is not None:
+            target = batch.target() if augment.coordinates else samples.target
+            batch = batch._replace(moved=augment.targets(batch.changes, target, samples.images.shape[2:]))
         if augment is not None and augment.functions:
             rows, labels = batch.rows, batch.labels()
             images = augment.apply(batch.images(), epoch, start // batch_size)
             changed = samples._replace(
                 images=images, target=batch.target(), labels=labels, y=samples.y[rows], weight=batch.weight()
             )
-            batch = Batch(changed, np.arange(len(rows)), batch.moves)
+            batch = Batch(changed, np.arange(len(rows)), batch.changes)
         yield batch
 
 
@@ -188,6 +202,13 @@ def _check_takes_weights(loss: Loss) -> None:
             f"Trainer: the loss {type(loss).__name__} takes no sample weights: its run(scores, target) must have a"
             " third argument weight"
         )
+
+
+def number_columns(samples: Samples, loss: Loss) -> int | None:
+    """How many numbers a regression's targets are for each image, 0 where they are no rows; None for classes."""
+    if samples.labels is not None or samples.target.dtype.kind != "f" or isinstance(loss, CLASS_LOSSES):
+        return None
+    return samples.target.shape[1] if samples.target.ndim == 2 else 0
 
 
 def fingerprint(samples: Samples) -> int:

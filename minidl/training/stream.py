@@ -12,7 +12,7 @@ from minidl.losses import Loss
 from minidl.model import Model
 from minidl.training.augmentation import Augmentation
 from minidl.training.position import Position
-from minidl.training.samples import Batch, Samples, Shapes, batches, is_batch, prepare
+from minidl.training.samples import Batch, Samples, Shapes, batches, is_batch, number_columns, prepare
 
 WHO = "Trainer"
 
@@ -99,9 +99,12 @@ def _batches(stream: Stream, epoch: int, step: int, done: int, augment: Augmenta
     for samples in stream.samples(epoch, step):
         batch = samples.all()
         if augment is not None:
-            moves = augment.moves(samples.images.shape[1:], epoch, done + batch.rows)
+            changes = augment.changes(samples.images.shape[1:], epoch, done + batch.rows)
             images = augment.apply(samples.images, epoch, step) if augment.functions else samples.images
-            batch = Batch(samples._replace(images=images), batch.rows, moves)
+            augment.check_range(images)
+            augment.check_targets(number_columns(samples, stream.loss))
+            moved = augment.targets(changes, samples.target, images.shape[2:])
+            batch = Batch(samples._replace(images=images), batch.rows, changes, moved)
         step, done = step + 1, done + len(batch.rows)
         yield batch
 

@@ -107,6 +107,7 @@ class Trainer:
         resume: bool | str | os.PathLike[str] = False,
         augment: Augment = (),
         sample_weight: Any = None,
+        coordinates: Any = None,
     ) -> History:
         """Train for `epochs` passes over the data, each in a new order, the last batch of a pass as small as it comes.
 
@@ -129,7 +130,9 @@ class Trainer:
         augment: how the training images are changed at random, drawn from the seed: transforms (see
         `minidl.data.augment.transforms`), before them functions (images, generator) -> images on a copy of each batch,
         of the same shape and dtype, with a generator of its own for each batch of each epoch; or one function. They run
-        in a thread, too. sample_weight: (M,) of at least 0, in place of a triple's.
+        in a thread, too. sample_weight: (M,) of at least 0, in place of a triple's. coordinates: for targets that are
+        numbers, which of their columns are positions (`minidl.data.augment.points`), and move with the images: a list
+        of pairs (x, y) of columns, () for none. Without an answer transforms that move or flip the images are refused.
 
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. So does SIGTERM, where nobody else handles it, and then ends the process. Raises
@@ -143,7 +146,7 @@ class Trainer:
                 "Trainer: fit must not be called while it runs, got a call from a callback or another thread;"
                 " a callback goes back to a checkpoint by trainer.load, and ends the run by returning True"
             )
-        asked = call(self, data, validation, epochs, batch_size, seed, callbacks, augment, sample_weight)
+        asked = call(self, data, validation, epochs, batch_size, seed, callbacks, augment, sample_weight, coordinates)
         interrupt = Interrupt()
         self._line = progress(verbose)
         try:

@@ -7,9 +7,9 @@ import colorsys
 import numpy as np
 import pytest
 
-from minidl import kernels
+from minidl import SGD, Conv2D, Flatten, Linear, Model, SoftmaxCrossEntropyLoss, Trainer, kernels
 from minidl.data import Affine, ColorJitter, Crop, Cutout, Erase, Flip, Grayscale, Noise
-from minidl.data.augment.pipeline import plan
+from minidl.data.augment.pipeline import Changes, plan
 from minidl.kernels.image_colors import Colors
 from minidl.kernels.image_moves import BOTTOM, SHIFTED, SOURCE, TOP
 
@@ -241,6 +241,72 @@ def test_backends_see_the_same_images(any_backend, shape, kind, rng):
     expected = seen(images, *full, dtype=np.float32, backend="reference")
     got = seen(images, *full, dtype=np.float32, backend=kernels.current().name)
     np.testing.assert_allclose(got, expected, atol=3e-6 * (255 if kind == np.uint8 else 1))
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+def trained(augment, epochs=2, resume_after=None, streamed=False, source=np.uint8):
+    """Weights after a training, and the trainer."""
+    rng = np.random.default_rng(5)
+    x, y = rng.integers(0, 256, (70, 3, 8, 8)).astype(np.uint8), rng.integers(0, 3, 70)
+    x = x if source == np.uint8 else (x / 255).astype(source)
+    model = Model(Conv2D(3, 2, 3, rng=1), Flatten(), Linear(72, 3, rng=2), mean=0.5, std=0.25)
+    run = Trainer(model, SoftmaxCrossEntropyLoss(), SGD(lr=0.1))
+    data = [(x[:30], y[:30]), (x[30:], y[30:])] if streamed else (x, y)
+    options = {"batch_size": 20, "seed": 7, "verbose": False, "augment": augment}
+    for count, resume in ((resume_after, False), (epochs, resume_after is not None)):
+        if count is not None:
+            run.fit(data, epochs=count, resume=resume, **options)
+    return np.concatenate([p.data.ravel() for p in run.model.parameters()]), run
+
+
+def test_backends_train_alike(backend):
+    got, _ = trained(EVERYTHING)
+    with kernels.use("reference"):
+        expected, _ = trained(EVERYTHING)
+    np.testing.assert_allclose(got, expected, atol=5e-6)
+    assert np.abs(got - trained(EVERYTHING[:2])[0]).max() > 1e-3
+
+
+def test_a_training_sees_what_the_plan_says():
+    seen, gather = [], kernels.current().gather
+
+    def spy(*args, moves=None, colors=None, **rest):
+        seen.append(Changes(moves, colors))
+        return gather(*args, moves=moves, colors=colors, **rest)
+
+    for streamed in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(kernels.current(), "gather", spy)
+            trained(EVERYTHING, epochs=1, streamed=streamed)
+    planned = plan(EVERYTHING, (3, 8, 8), 7)
+    order = np.random.default_rng(7).permutation(70)
+    for step, start in enumerate(range(0, 70, 20)):
+        equal(seen[step], planned.changes(0, order[start : start + 20]))
+    equal(seen[4], planned.changes(0, np.arange(30)))
+    equal(seen[5], planned.changes(0, np.arange(30, 70)))
+
+
+def test_a_resumed_run_goes_on_with_the_same_colors_and_refuses_others():
+    whole, _ = trained(EVERYTHING, epochs=3)
+    got, run = trained(EVERYTHING, epochs=3, resume_after=1)
+    np.testing.assert_array_equal(got, whole)
+    rng = np.random.default_rng(5)
+    data = rng.integers(0, 256, (70, 3, 8, 8)).astype(np.uint8), rng.integers(0, 3, 70)
+    for other in ((*EVERYTHING[:-1], Erase(0.7, color="mean")), EVERYTHING[:-1]):
+        with pytest.raises(ValueError, match=r"augment must be Crop.*Erase\(p=0.7.*color='random'\), as in the run"):
+            run.fit(data, epochs=4, batch_size=20, seed=7, verbose=False, augment=other, resume=True)
+
+
+def test_fit_names_float_images_outside_of_the_range():
+    trained((ColorJitter(0.1),), source=np.float32)
+    x, y = np.full((4, 3, 8, 8), 2, np.float32), np.zeros(4, int)
+    model = Model(Conv2D(3, 2, 3, rng=1), Flatten(), Linear(72, 3, rng=2))
+    for data in ((x, y), [(x, y)]):
+        run = Trainer(model, SoftmaxCrossEntropyLoss(), SGD(lr=0.1))
+        with pytest.raises(ValueError, match=r"Trainer: augment: Noise needs uint8 images, or floats in \[0, 1\]"):
+            run.fit(data, verbose=False, augment=(Noise(0.1),))
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
 def test_every_block_of_the_page_runs(home):
     namespace = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), namespace)
     assert namespace["names"] == ["cat", "dog"]

@@ -2,10 +2,10 @@
 
 What happens to an image depends on (seed, epoch, place of the image in the data set) alone: not on batches, threads,
 backend or where a run was resumed. Whatever the order in the tuple, an image is first moved (`Crop`, `Shift` or
-`Affine`), then flipped, then its colours are changed (`minidl.data.augment.colors`), then it is cut
-(`minidl.data.augment.boxes`); of each kind there may be one. The pixels are moved by the backend's `gather`
+`Affine`), then flipped, then its colours are changed (`minidl.data.augment.colors`), then it is cut (`Cutout`, or
+`minidl.data.augment.erase`); of each kind there may be one. The pixels are moved by the backend's `gather`
 (`minidl.kernels.image_moves`), in the same pass that makes the batch. What comes in from outside of an image is black,
-the value 0 of the images before they are scaled.
+the value 0 of the images before they are scaled; `Cutout` sets 0 after scaling, the mean colour of a scaled data set.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl.data.augment.randomness import CROP, FLIP, SHIFT, TURN, Draw, below, spread
+from minidl.data.augment.randomness import CROP, CUTOUT, FLIP, SHIFT, TURN, Draw, below, spread
 from minidl.kernels import checks, image_moves
 
 Pair = tuple[int, int]
@@ -128,6 +128,36 @@ class AlternatingFlip:
     def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
         """One random bit an image, changed from epoch to epoch."""
         rows[:, image_moves.FLIP] = draw._replace(epoch=0).coin(FLIP) ^ np.uint64(draw.epoch % 2)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Set a box of `size` pixels, an int or an (h, w) pair, to 0: DeVries and Taylor 2017, arXiv 1708.04552.
+
+    The centre may be any pixel, so that a box near the edge lies partly outside of the image. An even size reaches one
+    pixel farther up and left of the centre.
+    """
+
+    size: int | Pair
+    kind = "cut"
+    columns = image_moves.SHIFTED
+
+    def __post_init__(self) -> None:
+        checks.pair("Cutout", "size", self.size, 1)
+
+    def check(self, size: Pair) -> None:
+        """Refuse a box larger than the image."""
+        box = checks.pair("Cutout", "size", self.size, 1)
+        if box[0] > size[0] or box[1] > size[1]:
+            raise ValueError(f"{self}: size must be at most the images' size {size}")
+
+    def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
+        """The box around a random centre, as far as it lies in the image."""
+        box = checks.pair("Cutout", "size", self.size, 1)
+        for axis, bits in enumerate(draw.pair(CUTOUT)):
+            first = below(bits, size[axis]) - box[axis] // 2
+            rows[:, image_moves.TOP + axis] = np.maximum(first, 0)
+            rows[:, image_moves.BOTTOM + axis] = np.minimum(first + box[axis], size[axis])
 
 
 def _mode(who: str, mode: str) -> None:

@@ -1,4 +1,4 @@
-"""Boxes cut out of training images, the last thing that happens to them; what they are filled with."""
+"""Boxes of training images filled with a colour, the last thing that happens to an image."""
 
 from __future__ import annotations
 
@@ -8,42 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from minidl.data.augment.colors import bounds, probability
-from minidl.data.augment.randomness import BOX, COLOR, CUTOUT, ERASE, PLACE, Draw, below, shares
+from minidl.data.augment.randomness import BOX, COLOR, ERASE, PLACE, Draw, below, shares
 from minidl.kernels import checks, image_moves
 from minidl.kernels.counter_random import mix
 from minidl.kernels.image_colors import Colors
 
 Pair = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Cutout:
-    """Set a box of `size` pixels, an int or an (h, w) pair, to 0: DeVries and Taylor 2017, arXiv 1708.04552.
-
-    The centre may be any pixel, so that a box near the edge lies partly outside of the image. An even size reaches one
-    pixel farther up and left of the centre.
-    """
-
-    size: int | Pair
-    kind = "cut"
-    columns = image_moves.SHIFTED
-
-    def __post_init__(self) -> None:
-        checks.pair("Cutout", "size", self.size, 1)
-
-    def check(self, size: Pair) -> None:
-        """Refuse a box larger than the image."""
-        box = checks.pair("Cutout", "size", self.size, 1)
-        if box[0] > size[0] or box[1] > size[1]:
-            raise ValueError(f"{self}: size must be at most the images' size {size}")
-
-    def write(self, draw: Draw, size: Pair, rows: np.ndarray) -> None:
-        """The box around a random centre, as far as it lies in the image."""
-        box = checks.pair("Cutout", "size", self.size, 1)
-        for axis, bits in enumerate(draw.pair(CUTOUT)):
-            first = below(bits, size[axis]) - box[axis] // 2
-            rows[:, image_moves.TOP + axis] = np.maximum(first, 0)
-            rows[:, image_moves.BOTTOM + axis] = np.minimum(first + box[axis], size[axis])
 
 
 @dataclass(frozen=True)
