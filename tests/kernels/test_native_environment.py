@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 pytest.importorskip("minidl._ext.lanearray", exc_type=ImportError)
 from minidl.kernels import native
+from minidl.support.processors import usable_processors
 
 SHOW = "import minidl; minidl.show_config()"
 
@@ -69,25 +69,12 @@ def test_a_bad_number_of_threads_is_an_error(threads):
 class TestProcessors:
     def test_the_affinity_mask_decides(self):
         one = f"import os; os.sched_setaffinity(0, [{min(os.sched_getaffinity(0))}]); {SHOW}"
-        assert rows(one)["threads"] == "1"
+        assert rows(one, OMP_NUM_THREADS="")["threads"] == "1"
         assert rows(one, MINIDL_NUM_THREADS="3")["threads"] == "3"
 
+    def test_openmp_s_wish_counts_where_there_is_no_other(self):
+        assert rows(OMP_NUM_THREADS="5,2")["threads"] == "5"
+        assert rows(OMP_NUM_THREADS="5", MINIDL_NUM_THREADS="3")["threads"] == "3"
+
     def test_all_processors_are_used(self):
-        assert int(rows()["threads"]) == native._usable_processors()
-
-    @pytest.mark.parametrize(
-        ("quota", "threads"),
-        [("max 100000", 8), ("300000 100000", 3), ("40000 100000", 1), ("1600000 100000", 8), ("", 8), ("a b", 8)],
-    )
-    def test_a_quota_of_the_control_group_is_a_limit(self, monkeypatch, quota, threads):
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-        monkeypatch.setattr("builtins.open", lambda path, **how: io.StringIO(quota))
-        assert native._usable_processors() == threads
-
-    def test_a_system_without_masks_and_groups_counts_its_processors(self, monkeypatch):
-        def missing(*args, **how):
-            raise FileNotFoundError(args)
-
-        monkeypatch.delattr(os, "sched_getaffinity")
-        monkeypatch.setattr("builtins.open", missing)
-        assert native._usable_processors() == os.cpu_count()
+        assert int(rows(OMP_NUM_THREADS="")["threads"]) == usable_processors()
