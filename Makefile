@@ -23,8 +23,11 @@ help:
 	@echo "make clean        remove what these targets made, except .venv"
 
 mnist: .venv/stamp-plot
-	@$(BIN)/python examples/train_mnist.py --out out
-	@echo "Pictures: $(CURDIR)/out"
+	@$(BIN)/python examples/train_mnist.py --recipe digits --out out
+	@echo "Look at $(CURDIR)/out/overview.png first. Then try"
+	@echo "  $(BIN)/python examples/train_mnist.py --recipe seed                 the network and the training of the article"
+	@echo "  $(BIN)/python examples/train_mnist.py --recipe best --data FOLDER   99.65 % right; FOLDER has MNIST's four files"
+	@echo "  docs/tutorial.md                                                the same by hand, in Python, step by step"
 
 test: .venv/stamp-test
 	@$(BIN)/pytest

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from minidl import data, kernels
 Data = tuple[np.ndarray, np.ndarray]
 DIGITS_HELP = "folder with the four MNIST files (default: the 5,000 digits inside the package)"
 LIMIT_HELP = "use only so many training and test images"
+NEEDS = "needs matplotlib, which the extra 'plot' brings: pip install '.[plot]' in the checkout"
 
 
 def parser(
@@ -25,7 +28,7 @@ def parser(
     doc: the example's docstring, shown by --help. name: its folder below ./out. epochs: the default number of epochs;
     None if that is a recipe's.
     """
-    p = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(description=doc, epilog=NEEDS, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--data", type=Path, help=data_help)
     default = "the recipe's" if epochs is None else epochs
     p.add_argument("--epochs", type=int, default=epochs, help=f"{epochs_help} (default: {default})")
@@ -36,8 +39,10 @@ def parser(
 
 
 def start(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line, select the backend, seed the default generator."""
+    """Parse the command line, select the backend, seed the default generator; end in one line without matplotlib."""
     args = p.parse_args(argv)
+    if importlib.util.find_spec("matplotlib") is None:  # before the training, not after it
+        sys.exit(f"{p.prog}: {NEEDS}")
     if args.epochs is not None and args.epochs < 1:
         p.error(f"--epochs must be at least 1, got {args.epochs}")
     if args.backend:

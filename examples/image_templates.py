@@ -6,11 +6,14 @@ convolution with random weights is trained to turn the picture into its edges: i
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from common import parser, save, start
 
 import minidl
 from minidl import functional, plots
+from minidl.data import read_image
 
 BOX = np.full((3, 3), 1 / 9)
 LOW = np.outer([1, 2, 1], [1, 2, 1]) / 16
@@ -20,14 +23,16 @@ GREY = np.array([0.3, 0.6, 0.1])
 """Shares of red, green and blue in a grey value."""
 
 
-def load(path) -> np.ndarray:
-    """A picture as (1, 3, H, W) floats in [0, 1]: the file `path`, or scikit-image's sample of a cat."""
-    from skimage import data, io
+def load(path: Path | None) -> np.ndarray:
+    """A picture as (1, 3, H, W) floats in [0, 1]: the file `path`, or matplotlib's sample."""
+    if path is None:
+        from matplotlib.cbook import get_sample_data
 
-    picture = io.imread(path) if path else data.chelsea()
-    if picture.ndim != 3 or picture.shape[2] < 3:
-        raise SystemExit(f"a colour picture is needed, got shape {picture.shape}")
-    return picture[None, :, :, :3].transpose(0, 3, 1, 2) / 255.0
+        path = Path(str(get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    try:
+        return read_image(path)[None] / 255.0
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"{error}: name a picture by --data") from error
 
 
 def learn(x: np.ndarray, target: np.ndarray, epochs: int) -> np.ndarray:
@@ -44,7 +49,7 @@ def learn(x: np.ndarray, target: np.ndarray, epochs: int) -> np.ndarray:
 
 def main(argv: list[str] | None = None) -> None:
     """Filter, learn the edge template from the result, draw."""
-    help_text = "a colour picture (default: scikit-image's sample)"
+    help_text = "a picture, PNG, JPEG, ... (default: matplotlib's sample, a portrait of Grace Hopper)"
     args = start(parser(__doc__, "image_templates", 300, help_text, "steps of learning the edge template"), argv)
     x = load(args.data)
     two = np.stack([np.zeros((3, 3, 3)), HORIZONTAL * GREY[:, None, None]])

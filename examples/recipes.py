@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from common import Data, parser, start
+from table import Table
 
 import minidl
 from minidl import data, kernels, plots
@@ -25,7 +26,8 @@ class Recipe:
 
     build: the network, from the training images. optimizer, average: a fresh one for each run. smoothing: of the
     labels. augment: what `fit` does to the images. views: what the final prediction averages over. winograd: the tile
-    of the native backend's 3x3 convolutions, 2 or 4.
+    of the native backend's 3x3 convolutions, 2 or 4. table: whether both sets are judged after each epoch, for the
+    article's table; the time of training is without it.
     """
 
     build: Callable[[np.ndarray], minidl.Model]
@@ -37,6 +39,7 @@ class Recipe:
     average: Callable[[], Any] = lambda: None
     views: data.Views | None = None
     winograd: int = 2
+    table: bool = False
 
 
 def arguments(
@@ -67,18 +70,17 @@ def run(
     train: Data,
     test: Data,
     names: Sequence[str] | None = None,
-    callbacks: Callable[[Data, Data], list[minidl.Callback]] = lambda train, judged: [],
 ) -> None:
     """Train --runs networks, each with a seed of its own; print the mean accuracy, leave a folder of each.
 
-    names: of the classes. callbacks: makes more callbacks from what is trained on and judged on.
+    names: of the classes.
     """
     train, judged = halves(train, test, args.validate)
     print(f"{len(train[1])} training and {len(judged[1])} {'validation' if args.validate else 'test'} images")
     results = []
     for seed in range(args.seed, args.seed + args.runs):
         out = args.out if args.runs == 1 else args.out / f"seed-{seed}"
-        results.append(train_one(recipe, args, seed, train, judged, out, names, callbacks(train, judged)))
+        results.append(train_one(recipe, args, seed, train, judged, out, names))
     if len(results) > 1:
         accuracies, seconds = ([result[key] for result in results] for key in ("accuracy", "seconds"))
         print(f"mean of {len(results)}: accuracy {np.mean(accuracies):.2%}, training {np.mean(seconds):.2f} s")
@@ -92,7 +94,6 @@ def train_one(
     judged: Data,
     out: Path,
     names: Sequence[str] | None,
-    callbacks: list[minidl.Callback],
 ) -> dict[str, Any]:
     """Train one network; print and write its accuracy and training time; returns what result.json holds."""
     out.mkdir(parents=True, exist_ok=True)
@@ -103,6 +104,8 @@ def train_one(
     model = recipe.build(train[0])
     if seed == args.seed:
         print(model.summary(train[0].shape[1:]))
+    kind = "validation" if args.validate else "test"
+    table = Table(train, judged, kind) if recipe.table else None
     loss = minidl.SoftmaxCrossEntropyLoss(recipe.smoothing)
     trainer = minidl.Trainer(model, loss, recipe.optimizer(), average=recipe.average())
     history = trainer.fit(
@@ -111,16 +114,14 @@ def train_one(
         args.epochs or recipe.epochs,
         recipe.batch_size,
         seed,
-        [minidl.JSONLinesLog(out / "log.jsonl"), *callbacks],
+        [minidl.JSONLinesLog(out / "log.jsonl"), *([table] if table else [])],
+        verbose=table is None,
         augment=recipe.augment,
     )
     logits = model.predict(judged[0], views=recipe.views)
     accuracy = float((logits.argmax(axis=1) == judged[1]).mean())
     seconds = sum(history["seconds"])
-    print(
-        f"{'validation' if args.validate else 'test'} accuracy {accuracy:.2%} after {seconds:.2f} s of training",
-        flush=True,
-    )
+    print(f"{kind} accuracy {accuracy:.2%} after {seconds:.2f} s of training", flush=True)
     result = {
         "recipe": args.recipe,
         "library": f"minidl {minidl.__version__}",
@@ -137,6 +138,7 @@ def train_one(
     }
     (out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     model.save(out / "model.safetensors")
-    pictures = plots.save_report(model, history, judged, out, names, views=recipe.views, loss=loss)
+    curves = {**history, **table.lists} if table else history
+    pictures = plots.save_report(model, curves, judged, out, names, views=recipe.views, loss=loss)
     print(f"{len(pictures)} pictures, weights, log and result: {out}")
     return result

@@ -1,17 +1,21 @@
-"""Train a network on MNIST by one of three recipes.
+"""Train a network on MNIST by one of four recipes.
 
-seed   the article's network and parameters: two convolutions with average pooling, two linear layers, a Relu after each
-       of them, also after the last; SGD with momentum 0.9, weight decay 0.0001, learning rate 0.01, batches of 100.
-       Prints the article's table.
-fast   99 % in a second or two: a small network with batch normalisation, Adam, one cycle of two epochs.
-best   the highest accuracy in a minute and a half: more channels, digits turned, scaled and moved at random, averaged
-       weights, and a prediction that averages over moved digits.
+seed    the article's network and parameters: two convolutions with average pooling, two linear layers, a Relu after
+        each of them, also after the last; SGD with momentum 0.9, weight decay 0.0001, learning rate 0.01, batches of
+        100. Prints the article's table. Made for 60,000 digits; of a few thousand it learns each by heart.
+digits  what the 4,000 digits inside the package deserve, 99 of 100 right in a few seconds; `make mnist` runs it. Two
+        convolutions as in `seed`, with twice the channels; the rest is not the article's: batch normalisation, max
+        pooling, no hidden layer, AdamW over one cycle of 40 epochs, digits turned, scaled and moved at random. Prints
+        the article's table.
+fast    99 % of all digits in a second or two: a small network with batch normalisation, Adam, one cycle of two epochs.
+best    the highest accuracy in a minute and a half: more channels, digits turned, scaled and moved at random, averaged
+        weights, and a prediction that averages over moved digits.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from common import DIGITS_HELP, Data, load_digits
+from common import DIGITS_HELP, load_digits
 from recipes import Recipe, arguments, run
 
 import minidl
@@ -73,6 +77,18 @@ def fast_network(images: np.ndarray) -> minidl.Model:
     )
 
 
+def digits_network(images: np.ndarray) -> minidl.Model:
+    """Two convolutions: 16 x 12 x 12 and 32 x 6 x 6 numbers, then the classes."""
+    return minidl.Model(
+        *conv(1, 16, kernel=5, padding=0, pool=True),
+        *conv(16, 32, pool=True),
+        minidl.Flatten(),
+        minidl.Linear(32 * 6 * 6, 10, init=0.01),
+        mean=MEAN,
+        std=STD,
+    )
+
+
 def best_network(images: np.ndarray) -> minidl.Model:
     """Five convolutions: 16 x 12 x 12, 32 x 12 x 12, 32 x 6 x 6, 64 x 6 x 6, 64 x 6 x 6 numbers, then the classes."""
     return minidl.Model(
@@ -88,29 +104,25 @@ def best_network(images: np.ndarray) -> minidl.Model:
     )
 
 
-class Table(minidl.Callback):
-    """Prints the article's table: both sets evaluated after each epoch (epoch 1 here is epoch 0 there)."""
-
-    def __init__(self, train: Data, test: Data) -> None:
-        self.train = train
-        self.test = test
-
-    def on_fit_begin(self, trainer: minidl.Trainer) -> None:
-        """Print the head."""
-        print("epoch  train loss  test loss  train acc  test acc  seconds")
-
-    def on_epoch_end(self, trainer: minidl.Trainer, history: minidl.History) -> None:
-        """Print one row."""
-        train, test = trainer.evaluate(self.train), trainer.evaluate(self.test)
-        print(
-            f"{history.epochs:5}  {train['loss']:10.4f}  {test['loss']:9.4f}  {100 * train['accuracy']:9.2f}"
-            f"  {100 * test['accuracy']:8.2f}  {history['seconds'][-1]:7.2f}",
-            flush=True,
-        )
-
+MOVED = data.Affine(rotation=12, scale=0.12, shift=2)
+"""Degrees, share of the size, pixels: at most so much is each digit turned, scaled and moved, anew in each epoch."""
 
 RECIPES = {
-    "seed": Recipe(seed_network, lambda: minidl.SGD(0.01, momentum=0.9, weight_decay=1e-4), epochs=100, batch_size=100),
+    "seed": Recipe(
+        seed_network,
+        lambda: minidl.SGD(0.01, momentum=0.9, weight_decay=1e-4),
+        epochs=100,
+        batch_size=100,
+        table=True,
+    ),
+    "digits": Recipe(
+        digits_network,
+        lambda: minidl.AdamW(minidl.OneCycle(0.01, warmup=0.2), weight_decay=0.05),
+        epochs=40,
+        batch_size=64,
+        augment=(MOVED,),
+        table=True,
+    ),
     "fast": Recipe(
         fast_network,
         lambda: minidl.Adam(minidl.OneCycle(0.01, warmup=0.2, start=0.1, end=0.0)),
@@ -123,7 +135,7 @@ RECIPES = {
         epochs=12,
         batch_size=64,
         smoothing=0.05,
-        augment=(data.Affine(rotation=12, scale=0.12, shift=2),),
+        augment=(MOVED,),
         average=lambda: minidl.WeightAverage(0.995),
         views=data.Views(mirror=False, shifts=((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))),
         winograd=4,
@@ -135,8 +147,7 @@ def main(argv: list[str] | None = None) -> None:
     """Train by the chosen recipe; leave pictures, log, weights and result."""
     args = arguments(__doc__, "mnist", RECIPES, DIGITS_HELP, argv)
     train, test = load_digits(args.data, args.limit)
-    table = (lambda *data: [Table(*data)]) if args.recipe == "seed" else (lambda *data: [])
-    run(RECIPES[args.recipe], args, train, test, callbacks=table)
+    run(RECIPES[args.recipe], args, train, test)
 
 
 if __name__ == "__main__":

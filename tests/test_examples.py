@@ -17,7 +17,7 @@ import minidl
 from minidl import data, kernels
 
 FOLDER = Path(__file__).parent.parent / "examples"
-SHARED = ("common", "recipes")
+SHARED = ("common", "recipes", "table")
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem not in SHARED)
 PICTURES = [
     f"{key}.png" for key in ("confusion", "curves", "feature_maps", "filters", "histograms", "mistakes", "overview")
@@ -74,17 +74,57 @@ def test_examples_start_as_programs_from_any_folder(tmp_path):
     assert "--epochs must be at least 1, got 0" in done.stderr
 
 
-def test_train_mnist_prints_the_table_and_leaves_six_pictures(run):
-    text, files = run("train_mnist", "--epochs", "2", "--limit", "300", "--backend", "im2col")
-    rows = [line.split() for line in text.splitlines() if re.match(r" +\d+  +\d\.\d{4}", line)]
-    assert [row[0] for row in rows] == ["1", "2"]
-    assert "300 training and 300 test images" in text
-    losses = [float(value) for row in rows for value in row[1:3]]
-    assert all(0.5 < loss < 3.5 for loss in losses)
-    assert losses[2] < losses[0]  # the second epoch's training loss
-    assert all(5 < float(value) <= 100 for row in rows for value in row[3:5])
+@pytest.mark.parametrize("name", NAMES)
+def test_without_matplotlib_one_line_says_what_is_missing(run, monkeypatch, name):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+    with pytest.raises(SystemExit, match=r"^\S+: needs matplotlib, which the extra 'plot' brings: pip install"):
+        run(name, "--epochs", "1")
+
+
+EPOCH = re.compile(
+    r"epoch +(\d+)  train loss (\d\.\d{4})  acc +(\S+)%  test loss (\d\.\d{4})  acc +(\S+)%  \d+\.\d\d s"
+)
+
+
+@pytest.mark.parametrize(("recipe", "start"), [("seed", 1.5), ("digits", 0.5)])
+def test_train_mnist_prints_a_line_an_epoch_and_the_article_s_table(run, tmp_path, recipe, start):
+    options = ("--recipe", recipe, "--epochs", "11", "--limit", "300", "--backend", "im2col", "--seed", "1")
+    text, files = run("train_mnist", *options)
+    lines = text.splitlines()
+    assert lines[0] == "300 training and 300 test images"
+    epochs = [found.groups() for line in lines if (found := EPOCH.fullmatch(line))]
+    assert [int(epoch[0]) for epoch in epochs] == list(range(1, 12))
+    assert [line for line in lines if line.startswith("epoch ")][11].split() == ["epoch", *HEAD, *HEAD]
+    rows = [line.split() for line in lines if re.match(r" +\d+  +\d\.\d{4}", line)]
+    assert [row[0] for row in rows] == ["1", "10", "11"]
+    assert [row[5:] for row in rows] == [
+        ["0.1224", "0.1495", "96.23", "95.14"],
+        ["0.0341", "0.0400", "98.89", "98.54"],
+        [],
+    ]
+    for row in rows:  # the table's order: both losses, both accuracies
+        _, train_loss, train_accuracy, test_loss, test_accuracy = epochs[int(row[0]) - 1]
+        assert row[1:5] == [train_loss, test_loss, train_accuracy, test_accuracy]
+    assert float(epochs[-1][1]) < start < float(epochs[0][1]) < 3.5
+    assert f"test accuracy {epochs[-1][4]}% after" in text
     assert files == LEFT
-    assert f"test accuracy {float(rows[-1][4]):.2f}%" in text
+    (_, _), (x, y) = data.load_digits_mini()
+    with minidl.kernels.use("im2col"):
+        model = importlib.import_module("train_mnist").RECIPES[recipe].build(x)
+        logits = model.load(tmp_path / "out/model.safetensors").predict(x[:300])
+    assert epochs[-1][4] == f"{100 * (logits.argmax(axis=1) == y[:300]).mean():.2f}"
+
+
+HEAD = ["train", "loss", "test", "loss", "train", "acc", "test", "acc"]
+
+
+def test_the_table_draws_both_curves(run, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(minidl.plots, "save_report", lambda model, history, *rest, **how: drawn.append(history) or [])
+    run("train_mnist", "--epochs", "2", "--limit", "100")
+    assert all(len(drawn[0][f"{part}_{key}"]) == 2 for part in ("train", "val") for key in ("loss", "accuracy"))
+    assert np.isfinite(drawn[0]["val_loss"]).all()
+    assert 0 <= min(drawn[0]["val_accuracy"]) <= max(drawn[0]["val_accuracy"]) <= 1
 
 
 def test_train_mnist_has_the_article_s_network_with_every_class_alive(run, monkeypatch):
@@ -175,13 +215,23 @@ def test_softmax_regression_agrees_with_the_logistic_function(run):
 
 
 def test_image_templates_learn_the_edge_filter(run, tmp_path):
-    skimage = pytest.importorskip("skimage")
-    picture = (np.random.default_rng(0).random((20, 24, 3)) * 255).astype(np.uint8)
-    skimage.io.imsave(tmp_path / "picture.png", picture, check_contrast=False)
+    image = pytest.importorskip("matplotlib.image")
+    image.imsave(tmp_path / "picture.png", np.random.default_rng(0).random((20, 24, 3)))
     text, files = run("image_templates", "--data", str(tmp_path / "picture.png"), "--epochs", "300")
     learnt = np.array(re.findall(r"-?\d+\.?\d*", text.split("learnt one:")[1].split("picture:")[0]), float)
     np.testing.assert_allclose(learnt[:9], learnt[9:], atol=0.05)
     assert files == ["learnt.png", "templates.png"]
+
+
+def test_image_templates_have_a_picture_without_any_option(run):
+    text, files = run("image_templates", "--epochs", "2")
+    assert text.startswith("grey 0.0")
+    assert files == ["learnt.png", "templates.png"]
+
+
+def test_image_templates_say_in_one_line_that_there_is_no_picture(run, tmp_path):
+    with pytest.raises(SystemExit, match=r"No such file.*: name a picture by --data$"):
+        run("image_templates", "--data", str(tmp_path / "none.png"))
 
 
 def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_path):
