@@ -25,9 +25,9 @@ help:
 mnist: .venv/stamp-plot
 	@$(BIN)/python examples/train_mnist.py --recipe digits --out out
 	@echo "Look at $(CURDIR)/out/overview.png first. Then try"
-	@echo "  $(BIN)/python examples/train_mnist.py --recipe seed                 the network and the training of the article"
-	@echo "  $(BIN)/python examples/train_mnist.py --recipe best --data FOLDER   99.65 % right; FOLDER has MNIST's four files"
-	@echo "  docs/tutorial.md                                                the same by hand, in Python, step by step"
+	@printf "  %-68s %s\n" "$(BIN)/python examples/train_mnist.py --recipe seed" "the article's network and training" \
+		"$(BIN)/python examples/train_mnist.py --recipe best --data FOLDER" "99.65 % of all digits, from MNIST's four files" \
+		"docs/tutorial.md" "the same by hand, step by step"
 
 test: .venv/stamp-test
 	@$(BIN)/pytest

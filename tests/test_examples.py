@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import os
@@ -276,3 +277,51 @@ def test_the_python_of_the_documentation_runs(page, monkeypatch, tmp_path):
     for block in blocks:
         exec(compile(block, page, "exec"), namespace)
     assert namespace.get("report", True)  # the last gradient or sanity check of the page passed
+
+
+def test_the_opening_example_of_the_training_methods_learns(monkeypatch, tmp_path):
+    block = re.findall(r"```python\n(.*?)```", (FOLDER.parent / "docs/training.md").read_text("utf-8"), re.DOTALL)[0]
+    namespace: dict[str, object] = {}
+    exec(compile(block, "training.md", "exec"), namespace)
+    trainer = namespace["trainer"]
+    assert isinstance(trainer, minidl.Trainer)
+    assert trainer.history["val_accuracy"][-1] > 0.95
+
+
+COMMAND = re.compile(r"python (?:examples/(\w+)\.py|-m (benchmarks\.?\w*))((?: [-\w./]+)*)")
+COMMANDS = sorted(
+    {
+        found
+        for page in ("README.md", "Makefile", *(f"docs/{path.name}" for path in (FOLDER.parent / "docs").glob("*.md")))
+        for found in COMMAND.findall((FOLDER.parent / page).read_text(encoding="utf-8"))
+    }
+)
+
+
+class Understood(Exception):
+    """The command line was parsed."""
+
+
+@pytest.mark.parametrize(("example", "module", "options"), COMMANDS, ids=["".join(parts) for parts in COMMANDS])
+def test_printed_commands_are_understood(run, monkeypatch, example, module, options):
+    """Every command of the pages up to its options; what it then does has tests of its own."""
+    monkeypatch.syspath_prepend(str(FOLDER.parent))
+    monkeypatch.syspath_prepend(str(FOLDER))
+    parse = argparse.ArgumentParser.parse_args
+
+    def parse_and_stop(self, *args, **how):
+        parse(self, *args, **how)
+        raise Understood
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
+    if module == "benchmarks.torch_recipes":
+        pytest.importorskip("torch")
+    name = example or (f"{module}.__main__" if module == "benchmarks" else module)
+    with pytest.raises(Understood):
+        importlib.import_module(name).main(options.split())
+
+
+def test_the_pages_have_commands():
+    assert len(COMMANDS) > 15
+    assert {name for name, _, _ in COMMANDS} >= {"train_mnist", "train_cifar", "capsules"}
+    assert ("", "benchmarks", " --quick") in COMMANDS
