@@ -27,9 +27,14 @@ def colours(images: np.ndarray) -> dict[str, list[float]]:
 
 
 def three_layer(images: np.ndarray) -> minidl.Model:
-    """32 filters of 7x7, 500 hidden units."""
+    """32 filters of 7x7, 500 hidden units.
+
+    The filters start at a quarter of He's deviation (0.12). One epoch adds about as much to a weight whatever it was at
+    first; upon He's it cannot be seen (filters.png is noise), upon these it can: edges, bars, blobs of colour. That
+    costs about half a point of accuracy; at 0.01 the filters are clearer still, for two points.
+    """
     return minidl.Model(
-        minidl.Conv2D(3, 32, 7, padding=3),
+        minidl.Conv2D(3, 32, 7, padding=3, init=0.03),
         minidl.Relu(),
         minidl.MaxPool2D(2),
         minidl.Flatten(),
