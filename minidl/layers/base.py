@@ -264,8 +264,9 @@ class Layer(Tree):
         """`run` outside of training that leaves alone what an earlier one remembers, here and in the layers inside."""
         shape, dtype = self._inferred
         if x.shape[1:] != shape or x.dtype != dtype:
-            names = [name for name in vars(self) if name not in self._hidden]
-            self._holding = tuple(name for name in names if held({name: vars(self)[name]}, Layer))
+            found = vars(self).copy()
+            names = found.keys() - set(self._hidden)
+            self._holding = tuple(name for name in names if held({name: found[name]}, Layer))
             self._accept(x)
             self._inferred = tuple(x.shape[1:]), x.dtype
         copy = shallow(self)

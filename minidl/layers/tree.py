@@ -31,7 +31,7 @@ class Tree(Settings):
         return f"layer {self._path} ({self.name})" if self._path else self.name
 
     def _held(self, kind: type[Thing]) -> list[tuple[Keys, Thing]]:
-        attributes = vars(self)
+        attributes = vars(self).copy()  # another thread may set one meanwhile
         if self._hidden:
             attributes = {name: value for name, value in attributes.items() if name not in self._hidden}
         return held(attributes, kind)
@@ -62,9 +62,9 @@ class Tree(Settings):
         """A copy that shares everything but the layers inside, which are `part` of them."""
         other = shallow(self)
         layers = {id(layer): part(layer) for _, layer in self._held(Tree)}
-        for name, value in vars(self).items() if layers else ():
+        for name in vars(other) if layers else ():
             if name not in self._hidden:
-                vars(other)[name] = swapped(value, layers)
+                vars(other)[name] = swapped(vars(other)[name], layers)
         return other
 
     def named_parameters(self) -> dict[str, Parameter]:

@@ -23,7 +23,7 @@ def net(k: int, seed: int = 0, **arguments: Any) -> minidl.Model:
 
 
 def images(n: int = 6) -> np.ndarray:
-    return np.random.default_rng(0).random((n, 1, 4, 4), np.float32)
+    return np.random.default_rng(0).standard_normal((n, 1, 4, 4)).astype(np.float32)
 
 
 @pytest.mark.parametrize("skip", ["4.*", ["4.*"], ("4.weight", "4.bias"), ["4.weight", "?.bias"]])
