@@ -88,7 +88,7 @@ def range_doubt(images: np.ndarray, scaled: bool) -> str:
     low, high = float(some.min()), float(some.max())
     if low >= 0 and PIXEL < high <= 255:
         remedy = "give uint8, which the model scales, or divide by 255"
-        return f"floats from {low:g} to {high:g} are taken as they are; if they are pixels, {remedy}"
+        return f"floats from {low:g} to {high:g} are taken as they are; if they are pixels: {remedy}"
     if scaled and low >= 0 and low < high <= 1:
         remedy = "give (x - mean) / std, or pixels as uint8"
         return f"floats from {low:g} to {high:g} are taken as they are, mean and std are for uint8: {remedy}"

@@ -126,7 +126,7 @@ class Model(Sequential):
             self._warn(f"{what}: {doubt}", 4)
 
     def _warn(self, text: str, level: int) -> None:
-        kind = text.rpartition(":")[2]
+        kind = text.rpartition(":")[2]  # the remedy
         if kind not in self._warned:
             self._warned = (*self._warned, kind)
             warnings.warn(f"{self.who}: {text}", UserWarning, stacklevel=level)

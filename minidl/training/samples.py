@@ -168,6 +168,7 @@ def prepare(
     check_finite(who, f"{what} y", y)
     whole, shapes = shapes is None, {} if shapes is None else shapes
     if images.shape[1:] not in shapes:
+        model.warn_of_range(images, f"{what} x")
         shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
     target = loss.prepare(y, (len(images), *shapes[images.shape[1:]]), model.dtype)
     if whole and what in TRAINED_ON and isinstance(loss, Loss):

@@ -105,11 +105,11 @@ class TestRanges:
         x[0, 0, 0, :2] = 0, 255
         model = network()
         assert warned(model, x.astype(np.uint8)) == []
-        text = "Model: input: floats from 0 to 255 are taken as they are; if they are pixels, give uint8, which the"
+        text = "Model: input: floats from 0 to 255 are taken as they are; if they are pixels: give uint8, which the"
         (message,) = warned(model, x)
         assert message == text + " model scales, or divide by 255"
         assert warned(model, x) == []
-        assert warned(model, x[:, :, 1:]) == []
+        assert warned(model, x[:, :, 1:] - x[:, :, 1:].min() + 1) == []  # another range
         assert warned(copy.deepcopy(model), x) == []
 
     def test_floats_from_0_to_1_where_the_model_has_mean_and_std(self, rng: np.random.Generator) -> None:
@@ -139,3 +139,19 @@ class TestRanges:
         assert network().range_doubt(np.array([[0.0, 33.0]])).startswith("floats from 0 to 33")
         assert network().range_doubt(np.array([[0.0, 32.0]])) == ""
         assert network().range_doubt(np.array([[0, 255]], np.uint8)) == ""
+
+    def test_training_warns_once_and_evaluation_too(self, rng: np.random.Generator) -> None:
+        x, y = rng.integers(0, 256, (6, 3, 6, 7)).astype(np.float32), np.arange(6) % 4
+        for method in ("fit", "evaluate"):
+            model = network()
+            trainer = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(1e-9))
+            with pytest.warns(UserWarning, match=r"(training|evaluation) x: floats from .* give uint8"):
+                getattr(trainer, method)((x, y))
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                trainer.fit((x, y), (x, y), epochs=2, verbose=False)
+                model.predict(x)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            trainer = minidl.Trainer(network(), minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(1e-9))
+            trainer.fit((x.astype(np.uint8), y), (x / 255, y), verbose=False)
