@@ -168,6 +168,13 @@ cdef int kind_of(dtype) except -1:
     raise TypeError(f"dtype must be float32 or float64, got {dtype}")
 
 
+cdef no_arithmetic():
+    raise TypeError(
+        "a LaneArray has no arithmetic of its own: write compute and gradient of a layer on numpy arrays (see "
+        "minidl.Layer), or convert by the backend's leave(x) and enter(a)"
+    )
+
+
 @cython.no_gc  # a collector would clear `owner` before __dealloc__ reads it; no cycle runs through an array
 cdef class LaneArray:
     """A batch in lanes, made by `enter` and `gather`: (blocks, *shape of one image, L), a block's images side by side.
@@ -194,6 +201,51 @@ cdef class LaneArray:
     def __repr__(self):
         lanes = self.table.layout.lanes if self.table != NULL else 0
         return f"LaneArray(shape={self.shape}, dtype={self.dtype}, lanes={lanes})"
+
+    # Arithmetic is the kernels': what a reader of `x * y` would expect has a name in the contract, or is numpy's.
+    __array_ufunc__ = None
+
+    def __array__(self, dtype=None, copy=None):
+        no_arithmetic()
+
+    def __neg__(self):
+        no_arithmetic()
+
+    def __add__(self, other):
+        no_arithmetic()
+
+    def __radd__(self, other):
+        no_arithmetic()
+
+    def __sub__(self, other):
+        no_arithmetic()
+
+    def __rsub__(self, other):
+        no_arithmetic()
+
+    def __mul__(self, other):
+        no_arithmetic()
+
+    def __rmul__(self, other):
+        no_arithmetic()
+
+    def __truediv__(self, other):
+        no_arithmetic()
+
+    def __rtruediv__(self, other):
+        no_arithmetic()
+
+    def __pow__(self, other, modulo=None):
+        no_arithmetic()
+
+    def __rpow__(self, other, modulo=None):
+        no_arithmetic()
+
+    def __matmul__(self, other):
+        no_arithmetic()
+
+    def __rmatmul__(self, other):
+        no_arithmetic()
 
 
 cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, object dtype):
