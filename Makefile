@@ -30,7 +30,7 @@ mnist: .venv/stamp-plot
 		"docs/tutorial.md" "the same by hand, step by step"
 
 test: .venv/stamp-test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto
 
 lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
@@ -51,7 +51,7 @@ sanitize: .venv/stamp-dev
 		>build/sanitize/log 2>&1 || { cat build/sanitize/log; exit 1; }
 	@MINIDL_SANITIZE=1 PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		$(BIN)/pytest -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k 'not TestReference' tests/kernels
+		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k 'not TestReference' tests/kernels
 
 sdist-check: .venv/stamp-dev
 	@$(BIN)/python .ci/check_dist.py
