@@ -10,7 +10,7 @@ import os
 
 from minidl._ext.lanearray import config, get_num_threads, isa, isas, set_num_threads, use_isa, use_winograd
 from minidl.kernels import assemble
-from minidl.support.processors import wanted_threads
+from minidl.support import processors
 
 name = "native"
 fuses = True
@@ -18,6 +18,6 @@ fuses = True
 _bound = [f"minidl._ext.{family}" for family in assemble.FAMILIES if family != "matrix"]
 assemble.collect(__name__, ["minidl._ext.lanearray", *_bound, "minidl.kernels.im2col.matrix"])
 
-set_num_threads(wanted_threads(os.environ))
+set_num_threads(processors.wanted_threads(os.environ))
 if os.environ.get("MINIDL_ISA"):
     use_isa(os.environ["MINIDL_ISA"])
