@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from minidl import kernels
 from minidl.layers import fused
 from minidl.layers.base import Call, Layer, Shape
+from minidl.layers.parameter import Parameter
 from minidl.support.held import Keys
 
 __all__ = ["Residual", "Sequential"]
@@ -40,7 +41,7 @@ class Sequential(Layer):
     """
 
     _unnamed = ("layers",)
-    _hidden = ("_known", "_nodes", "_plans")
+    _hidden = ("_known", "_learning", "_nodes", "_plans")
 
     def __init__(self, *layers: Layer, name: str | None = None) -> None:
         super().__init__(name)
@@ -48,6 +49,7 @@ class Sequential(Layer):
         self._known: list[Layer] | None = None
         self._nodes: list[Layer] | None = None  # of the last `run`
         self._plans: dict[Any, Plan] = {}  # by backend
+        self._learning: tuple[list[Layer], list[list[Parameter]]] | None = None  # parameters of each node
         self._refresh()
 
     def _refresh(self) -> None:
@@ -66,6 +68,7 @@ class Sequential(Layer):
 
     def _places(self) -> list[tuple[Keys, Any]]:
         self._refresh()
+        self._learning = None
         return super()._places()
 
     def flow(self, call: Call, x: Any) -> Any:
@@ -116,7 +119,7 @@ class Sequential(Layer):
 
     def _copy(self, part: Callable[[Any], Any]) -> Any:
         other = super()._copy(part)
-        other._known, other._nodes, other._plans = list(other.layers), None, {}
+        other._known, other._nodes, other._plans, other._learning = list(other.layers), None, {}, None
         return other
 
     def _check(self, x_shape: Shape) -> Shape:
@@ -136,13 +139,19 @@ class Sequential(Layer):
             raise self._unready()
         first = -1
         if not self.need_dx:  # then the backward pass ends at the first node that learns
-            learning = (i for i, node in enumerate(nodes) if any(not p.frozen for p in node._each_parameter()))
-            first = next(learning, len(nodes))
+            first = self._first_learning(nodes)
         for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
             node = nodes[i]
             node.need_dx = i != first
             dy = node._backward(dy)
         return dy if self.need_dx else None
+
+    def _first_learning(self, nodes: list[Layer]) -> int:
+        """Index of the first node with a parameter that is not frozen; the nodes are searched through once."""
+        if self._learning is None or self._learning[0] is not nodes:
+            self._learning = nodes, [list(node._each_parameter()) for node in nodes]
+        learning = (i for i, own in enumerate(self._learning[1]) if any(not parameter.frozen for parameter in own))
+        return next(learning, len(nodes))
 
     def release(self) -> None:
         """Forget what the last forward remembered, in every layer; `backward` then needs a new forward."""
@@ -170,7 +179,7 @@ class Sequential(Layer):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the plan as well."""
-        return {**super().__getstate__(), "_nodes": None, "_plans": {}}
+        return {**super().__getstate__(), "_learning": None, "_nodes": None, "_plans": {}}
 
 
 class Residual(Layer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 Keys = tuple[Any, ...]
@@ -30,30 +30,40 @@ def held(attributes: Mapping[str, Any], kind: type[Thing]) -> list[tuple[Keys, T
 
 
 def _inside(nest: Any, kind: type[Thing], keys: Keys) -> Iterator[tuple[Keys, Thing]]:
-    items = nest.items() if isinstance(nest, dict) else enumerate(nest)
-    for i, (key, item) in enumerate(items):
+    if _numbers(nest):
+        return
+    for key, item in _items(nest):
         if isinstance(item, kind):
             yield (*keys, key), item
         elif isinstance(item, NESTS):
             yield from _inside(item, kind, (*keys, key))
-        elif not i and isinstance(item, (int, float, str)):
-            return  # sizes, or a log of numbers that may be long
+
+
+def _items(nest: Any) -> Iterable[tuple[Any, Any]]:
+    return nest.items() if isinstance(nest, dict) else enumerate(nest)
+
+
+def _numbers(nest: Any) -> bool:
+    """Whether this is a list of numbers from end to end, such as a log, which may be too long to be looked through."""
+    return isinstance(nest, list) and bool(nest) and all(isinstance(end, (int, float)) for end in (nest[0], nest[-1]))
 
 
 def swapped(value: Any, others: Mapping[int, Any]) -> Any:
     """`value` with other things in place of those in `others`, by their `id`; the same object if it has none."""
     if id(value) in others:
         return others[id(value)]
-    if not isinstance(value, NESTS) or not value:
+    if not isinstance(value, NESTS) or not value or _numbers(value):
         return value
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    if isinstance(next(iter(items))[1], (int, float, str)):
+    made = {key: swapped(item, others) for key, item in _items(value)}
+    if all(made[key] is item for key, item in _items(value)):
         return value
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    made = {key: swapped(item, others) for key, item in items}
-    if all(made[key] is item for key, item in (value.items() if isinstance(value, dict) else enumerate(value))):
-        return value
-    return made if isinstance(value, dict) else type(value)(made.values())
+    return made if isinstance(value, dict) else _sequence(value, made.values())
+
+
+def _sequence(like: Any, items: Iterable[Any]) -> Any:
+    """A list or tuple of the same kind, named tuples included."""
+    make = getattr(like, "_make", type(like))
+    return make(items)
 
 
 def put(attributes: dict[str, Any], keys: Keys, thing: Any) -> None:
@@ -66,6 +76,6 @@ def _with(value: Any, keys: Keys, thing: Any) -> Any:
         return thing
     inner = _with(value[keys[0]], keys[1:], thing)
     if isinstance(value, tuple):
-        return (*value[: keys[0]], inner, *value[keys[0] + 1 :])
+        return _sequence(value, (*value[: keys[0]], inner, *value[keys[0] + 1 :]))
     value[keys[0]] = inner
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import copy
 from pathlib import Path
 from typing import Any
@@ -394,3 +395,57 @@ class TestFrozenStatistics:
             assert all(np.array_equal(before[name], array) for name, array in net.buffers().items()) == stay
             assert all(p.frozen == frozen for p in net.parameters())
         assert Dropout().freeze(statistics=True).statistics_frozen
+
+
+class Nests(minidl.Layer):
+    """Layers beside numbers and texts, in every kind of nest."""
+
+    Pair = collections.namedtuple("Pair", ("first", "second"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pairs = [("a", minidl.Linear(2, 2, rng=0)), ("b", minidl.Linear(2, 2, rng=1))]
+        self.table = {"factor": 2.0, "a": minidl.Linear(2, 2, rng=2)}
+        self.named = self.Pair(minidl.Linear(2, 2, rng=3), minidl.Linear(2, 2, rng=4))
+        self.mixed = [1.5, minidl.Linear(2, 2, rng=5)]
+        self.numbers = [0.5] * 1000
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        for layer in (self.pairs[0][1], self.pairs[1][1], self.table["a"], *self.named, self.mixed[1]):
+            x = layer.run(x, train)
+        return x
+
+    def _backward(self, dy: Any) -> Any:
+        for layer in (self.mixed[1], *self.named[::-1], self.table["a"], self.pairs[1][1], self.pairs[0][1]):
+            dy = layer._backward(dy)
+        return dy
+
+
+def test_layers_beside_numbers_and_texts_are_found() -> None:
+    names = ["pairs.0.1", "pairs.1.1", "table.a", "named.0", "named.1", "mixed.1"]
+    model = minidl.Model(Nests())
+    assert list(model.named_parameters()) == [f"0.{name}.{kind}" for name in names for kind in ("weight", "bias")]
+    x = np.random.default_rng(0).standard_normal((3, 2)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(x), model.forward(x), rtol=1e-5)
+    assert minidl.gradcheck(model, x.astype(np.float64))
+    assert type(model.twin().layers[0].named) is Nests.Pair
+
+
+def test_a_frozen_beginning_is_searched_once_and_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = minidl.Model(*(minidl.Linear(2, 2) for _ in range(4)))
+    parameters = model.parameters()
+    for parameter in parameters[:4]:
+        parameter.frozen = True
+    searched, search = [], minidl.Linear._each_parameter
+    monkeypatch.setattr(minidl.Linear, "_each_parameter", lambda self: searched.append(self) or search(self))
+    x, untouched = np.ones((1, 2), np.float32), []
+    for step in range(3):
+        if step == 2:
+            parameters[2].frozen = False
+        model.forward(x, train=True)
+        for parameter in parameters:
+            parameter.grad[...] = np.nan
+        model.run_backward(kernels.current().enter(x))
+        untouched.append([bool(np.isnan(parameter.grad).all()) for parameter in parameters[::2]])
+    assert untouched == [[True, True, False, False], [True, True, False, False], [True, False, False, False]]
+    assert len(searched) <= 8  # when the parameters were listed, and in the first backward pass
