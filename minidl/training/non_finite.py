@@ -11,8 +11,9 @@ from minidl.training.state import Training
 
 
 def non_finite_parameter(model: Model) -> str:
-    """The name of the first parameter that holds a NaN or an infinity; "" if there is none."""
-    return next((p.name for p in model.parameters() if not np.isfinite(p.data).all()), "")
+    """The name of the first parameter, or running statistic, that holds a NaN or an infinity; "" if there is none."""
+    arrays = {name: parameter.data for name, parameter in model.named_parameters().items()} | model.buffers()
+    return next((name for name, array in arrays.items() if not np.isfinite(array).all()), "")
 
 
 def first_non_finite(model: Model, x: Any) -> str:

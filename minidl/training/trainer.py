@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from minidl import safetensors
+from minidl import kernels, safetensors
 from minidl.kernels import checks
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
@@ -137,7 +137,7 @@ class Trainer:
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. So does SIGTERM, where nobody else handles it, and then ends the process. Raises
         FloatingPointError that names the layer where the first NaN or infinity stands when the loss is no finite
-        number, before the step changes anything, or the parameter that is no longer finite after an epoch's last step.
+        number, before the step changes a weight, or the parameter that is no longer finite after an epoch's last step.
         Raises TypeError or ValueError that names the fault before the first step for data that do not fit, or a run
         that cannot be resumed with them; everything is then as it was. Raises RuntimeError inside of a callback.
         """
@@ -191,7 +191,9 @@ class Trainer:
                         self._end_epoch()
                     interrupt.check()
         except NonFiniteLoss as error:
-            raise overflow(self, error.loss, error.batch.images()) from None
+            # As the step saw it: what happens to an image on its way in may be the cause.
+            entered = kernels.current().leave(error.batch.enter())
+            raise overflow(self, error.loss, entered) from None
         except KeyboardInterrupt as stop:
             if not self._going_on():
                 raise

@@ -277,6 +277,39 @@ def test_fit_works_outside_the_main_thread(data):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+class Doubling(minidl.Layer):
+    """Infinite where an image is white on the left."""
+
+    def compute(self, x):
+        with np.errstate(over="ignore"):
+            return x * np.where(x[:, :1] > 0.5, np.float32(3e38), np.float32(1)) * 4
+
+    def gradient(self, dy, x, y):
+        return dy
+
+
+class Mirror:
+    """Turns every image round."""
+
+    kind = "flip"
+    columns = 8
+
+    def check(self, size):
+        pass
+
+    def write(self, draw, size, rows):
+        rows[:, 0] = 1
+
+
+def test_the_images_of_the_message_are_those_of_the_step():
+    x = np.zeros((4, 1, 2, 2), np.uint8)
+    x[:, :, :, 1] = 255
+    model = minidl.Model(minidl.Flatten(), Doubling(), minidl.Linear(4, 2, rng=0))
+    trainer = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1))
+    with pytest.raises(FloatingPointError, match="first output that is not finite is that of layer 1 Doubling"):
+        trainer.fit((x, np.array([0, 1, 0, 1])), augment=(Mirror(),), batch_size=4, verbose=False)
+
+
 def test_a_loss_that_overflows_names_the_layer(data):
     with pytest.raises(FloatingPointError) as caught:
         fit(trainer(lr=1e30), data, epochs=5)
