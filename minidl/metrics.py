@@ -82,6 +82,10 @@ def _classes(who: str, scores: Any, targets: Any) -> tuple[np.ndarray, np.ndarra
     scores, rows = np.asarray(scores, np.float64), np.asarray(targets)
     if scores.ndim != 2 or not len(scores):
         raise ValueError(f"{who}: scores must have shape (N, K), N at least 1, got {scores.shape}")
+    if scores.shape[1] == 1:  # a single decision: the second class where the score is positive
+        scores = np.hstack([np.zeros_like(scores), scores])
+        rows = rows.reshape(len(rows), -1)[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
+        rows = rows.astype(np.intp) if np.isin(rows, (0, 1)).all() else rows
     if rows.ndim == 2:
         checks.same_shape(who, "targets", rows.shape, scores.shape, "one row a row of scores")
         if not np.allclose(rows.sum(axis=1), 1, atol=1e-3):

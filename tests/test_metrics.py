@@ -68,3 +68,11 @@ def test_what_does_not_fit_is_named(call, message):
 def test_metrics_are_equal_by_value_and_can_be_pickled():
     for metric in (TopKAccuracy(3), MacroF1(), MeanAbsoluteError()):
         assert pickle.loads(pickle.dumps(metric)) == metric
+
+
+@pytest.mark.parametrize("targets", [[0, 1, 1, 0], [[0.0], [1.0], [1.0], [0.0]], [False, True, True, False]])
+def test_a_single_score_is_a_decision_between_two_classes(targets):
+    scores = [[-1.0], [2.0], [-0.5], [3.0]]  # right, right, wrong, wrong
+    assert MacroF1()(scores, targets) == 0.5
+    assert TopKAccuracy(1)(scores, targets) == 0.5
+    assert MacroF1()(scores, [0, 0, 0, 0]) == pytest.approx((2 * 2 / (2 * 2 + 2)) / 2)

@@ -80,7 +80,7 @@ class Augmentation(NamedTuple):
             if found.dtype != dtype and not found.dtype.kind == dtype.kind == "f":
                 hint = "; clip and round, then .astype(np.uint8)" if dtype == np.uint8 else ""
                 raise TypeError(f"{who} must return images of the dtype it got, {dtype}, got {found.dtype}{hint}")
-            images = np.require(found, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+            images = np.array(found, dtype, order="C")  # a copy: the function may use its array again
         self.check_range(images)
         return images
 

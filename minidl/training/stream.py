@@ -46,10 +46,16 @@ class Stream:
                 if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                     kind = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
                     raise TypeError(f"{WHO}: {what} must be (x, y) or (x, y, weight), got {kind}")
-                yield prepare(what, tuple(batch), self.model, self.loss, shapes=self._shapes)
+                yield prepare(what, self._kept(batch), self.model, self.loss, shapes=self._shapes)
         if number < max(skip, 1):
             rule = f"at least the {skip} batches that are done" if skip else "at least one batch in each pass"
             raise ValueError(f"{WHO}: {self.what} data must have {rule}, got {number} in pass {epoch + 1}")
+
+    def _kept(self, batch: Any) -> tuple[Any, ...]:
+        """Arrays of the batch's own: the next ones are made while it waits, perhaps in the same memory."""
+        if isinstance(self.source, list):
+            return tuple(batch)
+        return tuple(np.array(part) if hasattr(part, "__array__") else part for part in batch)
 
     def _begin(self) -> Iterator[Any]:
         if isinstance(self.source, Iterable):

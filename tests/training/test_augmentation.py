@@ -126,3 +126,20 @@ def test_a_resumed_run_has_the_same_functions(data, tmp_path):
     np.testing.assert_array_equal(again.model.parameters()[0].data, run.model.parameters()[0].data)
     with pytest.raises(ValueError, match="augment must be brighter, as in the run to resume, got invert"):
         fit(run, data, augment=invert, epochs=3, resume=True)
+
+
+def test_a_function_that_returns_one_array_again_and_again(rng):
+    x, y = rng.random((40, 1, 4, 4)).astype(np.float32), rng.integers(0, 3, 40)
+    buffer = np.empty((10, 1, 4, 4), np.float32)
+
+    def reused(images, generator):
+        buffer[:] = images[:, :, ::-1]
+        return buffer
+
+    states = []
+    for function in (lambda images, generator: images[:, :, ::-1].copy(), reused):
+        model = minidl.Model(minidl.Flatten(), minidl.Linear(16, 3, rng=0))
+        trainer = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1))
+        trainer.fit((x, y), epochs=2, batch_size=10, seed=0, augment=function, verbose=False)
+        states.append(model.state()["1.weight"])
+    np.testing.assert_array_equal(*states)

@@ -447,3 +447,24 @@ def test_the_modules_are_imported_when_they_are_needed():
     text = "import sys, minidl; print('minidl.training.ahead' in sys.modules, 'minidl.metrics' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["False", "False"]
+
+
+def test_a_loader_that_fills_one_array_again_and_again(rng):
+    x, y = rng.standard_normal((60, 4)).astype(np.float32), rng.integers(0, 3, 60)
+
+    def refilled():
+        images, labels = np.empty((10, 4), np.float32), np.empty(10, int)
+        for start in range(0, 60, 10):
+            images[:], labels[:] = x[start : start + 10], y[start : start + 10]
+            yield images, labels
+
+    listed = [(x[start : start + 10], y[start : start + 10]) for start in range(0, 60, 10)]
+    weights, losses = [], []
+    for source in (listed, refilled):
+        model = minidl.Model(minidl.Linear(4, 3, rng=0))
+        trainer = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1))
+        losses.append(trainer.fit(source, epochs=2, verbose=False).step_loss)
+        weights.append(model.state()["0.weight"])
+        losses[-1].append(trainer.evaluate(source)["loss"])
+    np.testing.assert_array_equal(*weights)
+    assert losses[0] == losses[1]
