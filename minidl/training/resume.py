@@ -72,6 +72,8 @@ def take_up(training: Training, call: Call) -> None:
 def hand_out(states: list[CallbackState], callbacks: Sequence[Stateful]) -> None:
     """Give each callback the first state that is left for its class; states of classes that are gone are dropped.
 
+    {} is the state of a callback that keeps nothing: it takes its turn, and nothing is loaded.
+
     Raises ValueError for a state that the callback cannot take.
     """
     left = list(states)
@@ -79,7 +81,8 @@ def hand_out(states: list[CallbackState], callbacks: Sequence[Stateful]) -> None
         for item in left:
             if item[0] == type(callback).__name__:
                 try:
-                    callback.load_state(item[1])
+                    if item[1]:
+                        callback.load_state(item[1])
                 except (LookupError, TypeError) as error:
                     raise ValueError(f"{item[0]}: the state to resume is damaged: {error!r}") from error
                 left.remove(item)

@@ -48,9 +48,9 @@ class State:
     rate: float | None = None
 
     def callback_states(self) -> list[CallbackState]:
-        """Class name and state of each callback that has one, or what a file held."""
+        """Class name and state of each callback, {} included: they go back by order; or what a file held."""
         if self.callbacks:
-            return [(type(callback).__name__, state) for callback in self.callbacks if (state := callback.state())]
+            return [(type(callback).__name__, callback.state()) for callback in self.callbacks]
         return self.waiting
 
 

@@ -196,3 +196,37 @@ def test_fields_and_monitors_are_known_before_the_first_step(data, tmp_path):
 
 def test_braces_that_are_meant():
     assert FileNames("x", Path("a{{b}}{epoch}"), None).name(3, {}) == "a{b}3"
+
+
+def test_of_two_checkpoints_each_goes_on_with_its_own_state(data, tmp_path):
+    last, best = tmp_path / "last", tmp_path / "best"
+
+    def both():  # in the order in which the first is written before the second has seen the epoch
+        return [minidl.Checkpoint(last), minidl.Checkpoint(best, best_only=True, monitor="val_m", mode="max")]
+
+    fit(trainer([0.5, 0.9]), data, epochs=2, callbacks=both())
+    assert trainer([0]).load(best).history["val_m"] == [0.5, 0.9]
+    written = best.read_bytes()
+    resumed = both()
+    fit(trainer([0.7, 0.8]), data, callbacks=resumed, resume=last)
+    assert best.read_bytes() == written
+    assert trainer([0]).load(last).history["val_m"] == [0.5, 0.9, 0.7, 0.8]
+    assert [each.state() for each in resumed] == [{}, {"files": ["best"], "monitor": "val_m", "best": 0.9}]
+
+
+def test_an_empty_state_takes_its_turn_and_is_not_loaded(data, tmp_path):
+    class Keeps(minidl.Callback):
+        def __init__(self, kept):
+            self.kept, self.loaded = kept, []
+
+        def state(self):
+            return self.kept
+
+        def load_state(self, state):
+            self.loaded.append(state["n"])
+
+    path = tmp_path / "f"
+    fit(trainer(), data, callbacks=[Keeps({}), Keeps({"n": 2}), minidl.Checkpoint(path)])
+    resumed = [Keeps({}), Keeps({})]
+    fit(trainer(), data, epochs=5, callbacks=resumed, resume=path)
+    assert [callback.loaded for callback in resumed] == [[], [2]]

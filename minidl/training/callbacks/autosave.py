@@ -144,6 +144,8 @@ class Checkpoint(Callback):
 def in_order(callbacks: Callback | Iterable[Callback]) -> list[Callback]:
     """One callback or several, checked, every `Checkpoint` last: it must hold what all others made of the epoch.
 
+    Those of `best_only` come before the others, whose files go on with the best number.
+
     Raises TypeError for anything else.
     """
     if isinstance(callbacks, Callback):
@@ -154,4 +156,4 @@ def in_order(callbacks: Callback | Iterable[Callback]) -> list[Callback]:
     for callback in listed:
         if isinstance(callback, type) or not hasattr(callback, "on_epoch_end"):
             raise TypeError(f"Trainer: callbacks must hold objects such as minidl.KeepBest(), got {callback!r}")
-    return sorted(listed, key=lambda callback: isinstance(callback, Checkpoint))
+    return sorted(listed, key=lambda each: 2 - each.best_only if isinstance(each, Checkpoint) else 0)
