@@ -286,3 +286,15 @@ def test_a_gif_is_a_gif(data, tmp_path):
     with image.open(io.BytesIO(callback.gif())) as gif:
         assert gif.format == "GIF"
         assert gif.info["loop"] == 0
+
+
+def test_what_is_no_callback_is_refused_by_name(data):
+    class Like:
+        def on_epoch_end(self, trainer, history):
+            return None
+
+        def __repr__(self):
+            return "Like()"
+
+    with pytest.raises(TypeError, match=r"callbacks must hold objects such as minidl.KeepBest\(\), got Like\(\)"):
+        trainer().fit(data, callbacks=[minidl.KeepBest(), Like()], verbose=False)

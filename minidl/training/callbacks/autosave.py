@@ -154,6 +154,6 @@ def in_order(callbacks: Callback | Iterable[Callback]) -> list[Callback]:
         raise TypeError(f"Trainer: callbacks must be a Callback or a list of them, got {callbacks!r}")
     listed = list(callbacks)
     for callback in listed:
-        if isinstance(callback, type) or not hasattr(callback, "on_epoch_end"):
+        if not isinstance(callback, Callback):
             raise TypeError(f"Trainer: callbacks must hold objects such as minidl.KeepBest(), got {callback!r}")
     return sorted(listed, key=lambda each: 2 - each.best_only if isinstance(each, Checkpoint) else 0)
