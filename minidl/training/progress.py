@@ -112,20 +112,24 @@ class TqdmLine(Progress):
     def start(self, epoch: int, epochs: int, images: int, done: int = 0, unit: str = "images") -> None:
         """Open a bar for the epoch."""
         self.close()
+        self._images = images
         head = f"epoch {epoch:{len(str(epochs))}}/{epochs}"
         self._bar = self._tqdm(
             total=images or None, initial=done, desc=head, unit=f" {unit}", leave=False, file=self.stream
         )
 
     def update(self, images: int, loss: float, accuracy: float) -> None:
-        """Move the bar."""
-        if self._bar.update(images - self._bar.n):
+        """Move the bar, if it is still there."""
+        if self._bar is not None and self._bar.update(images - self._bar.n):
             self._bar.set_postfix_str(numbers("", loss, accuracy).strip(), refresh=False)
 
     def line(self, text: str) -> None:
-        """Close the bar and print a line that stays."""
-        self.close()
-        super().line(text)
+        """Print a line that stays: above the bar within an epoch, in its place once it is full or has no end."""
+        if self._bar is not None and self._bar.n < self._images:
+            self._bar.write(text, file=self.stream)
+        else:
+            self.close()
+            super().line(text)
 
     def close(self) -> None:
         """Close the bar."""

@@ -121,6 +121,49 @@ def test_a_terminal_with_tqdm_uses_it(monkeypatch):
     assert text.count("done\n") == 2
 
 
+class Bar:
+    """Stands in for tqdm: writes down what is asked of it."""
+
+    def __init__(self, calls, **arguments):
+        self.calls, self.n = calls, arguments["initial"]
+        calls.append(f"open {arguments['total']}")
+
+    def update(self, n):
+        self.n += n
+        self.calls.append(f"at {self.n}")
+        return True
+
+    def set_postfix_str(self, text, refresh):
+        pass
+
+    def write(self, text, file):
+        file.write(text + "\n")
+        self.calls.append("write")
+
+    def close(self):
+        self.calls.append("close")
+
+
+@pytest.mark.parametrize(
+    ("images", "calls"),
+    [
+        (200, ["open 200", "at 100", "write", "at 200", "close"]),
+        (0, ["open None", "at 100", "close"]),
+    ],
+)
+def test_a_line_within_an_epoch_leaves_tqdms_bar_alone(images, calls):
+    made, stream = [], io.StringIO()
+    line = TqdmLine(stream, lambda **arguments: Bar(made, **arguments))
+    line.start(1, 1, images)
+    line.update(100, 2.5, 0.25)
+    line.line("said")
+    line.update(200, 1.5, 0.5)
+    line.line("done")
+    line.close()
+    assert made == calls
+    assert stream.getvalue() == "said\ndone\n"
+
+
 def test_a_notebooks_output_counts_as_live():
     kernel_stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
     assert module.interactive(kernel_stream())
