@@ -59,6 +59,8 @@ class Ahead:
                 if not self._ready:
                     self._check()
             batch, error = self._ready.popleft()
+            if batch is None:
+                self._ready.append((None, None))  # the end stays the end, whoever asks again
             self._changed.notify_all()
         if error is not None:
             raise error

@@ -379,6 +379,25 @@ def test_batches_are_made_ahead_and_never_many(data):
     assert len(made) <= 4 + WAITING + 1
 
 
+def test_after_the_end_or_an_error_the_batches_stay_at_their_end():
+    def broken():
+        raise LookupError("gone")
+        yield
+
+    waited = []
+
+    def check():
+        waited.append(1)
+        if len(waited) > 100:
+            raise TimeoutError("still waiting")
+
+    for source, first in ((iter(()), StopIteration), (broken(), LookupError)):
+        with Ahead(source, check) as ahead:
+            for error in (first, StopIteration, StopIteration):
+                with pytest.raises(error):
+                    next(ahead)
+
+
 def test_a_source_is_closed_when_the_run_ends(data):
     closed = []
 
