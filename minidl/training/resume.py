@@ -20,7 +20,8 @@ def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str])
     if not isinstance(resume, (bool, str, os.PathLike)):
         raise TypeError(f"Trainer: resume must be True, False or a path, got {resume!r}")
     path = None if isinstance(resume, bool) else os.fspath(resume)
-    with unchanged_on_error(training, deep=path is not None):
+    # A callback may load another training, which then does not fit.
+    with unchanged_on_error(training, deep=path is not None or bool(call.callbacks)):
         if path is not None and os.path.exists(path):
             training.load(path)
             training.say(f"going on from {path}: {training.history.epochs} epochs are done")

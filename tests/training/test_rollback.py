@@ -199,3 +199,24 @@ def test_fit_can_be_called_again_after_an_error(data):
     assert run.history.epochs == 0
     assert run.validation is None
     assert fit(run, data, epochs=1).epochs == 1
+
+
+@pytest.mark.parametrize("average", [None, lambda: minidl.WeightAverage(0.9)])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_of_another_run_loaded_at_the_beginning_changes_nothing(data, tmp_path, average, resume):
+    other = trainer(average=average and average())
+    fit(other, (data[0][::-1], data[1]), epochs=1)
+    other.save(tmp_path / "other")
+
+    class Wrong(minidl.Callback):
+        def on_fit_begin(self, trainer):
+            trainer.load(tmp_path / "other")
+
+    run = trainer(average=average and average())
+    fit(run, data, epochs=2)
+    before, state, rate = bits(run), run.state, run.optimizer.lr
+    with pytest.raises(ValueError, match="training data must be those"):
+        fit(run, data, callbacks=[Wrong()], resume=resume)
+    assert bits(run) == before
+    assert run.state is state
+    assert run.optimizer.lr == rate
