@@ -37,8 +37,8 @@ EXAMPLES = {"loss": "SoftmaxCrossEntropyLoss()", "optimizer": "SGD(lr=0.01)"}
 class Trainer:
     """Fits a model to data with a loss and an optimiser.
 
-    model: a `Model`. loss: `SoftmaxCrossEntropyLoss` or `MSELoss`. optimizer: see `minidl.optim`; it keeps its state
-    from one `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `state` is where
+    model: a `Model`. loss: any `Loss`, see `minidl.losses`. optimizer: see `minidl.optim`; it keeps its state from one
+    `fit` to the next. average: a `WeightAverage`, with which the model validates and ends. `state` is where
     the last `fit` stands (`minidl.training.state`); `history`, `run` (the position), `callbacks` and `validation` are
     parts of it. metrics: functions f(scores, targets) -> float by name, such as {"f1": minidl.metrics.MacroF1()}, over
     all scores (N, ...) and targets of a set: the validation data after each epoch, as "val_f1" in history, logs and
