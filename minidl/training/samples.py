@@ -11,13 +11,13 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.losses import Loss, MarginLoss, SoftmaxCrossEntropyLoss
+from minidl.losses import Loss, MarginLoss, SigmoidCrossEntropyLoss, SoftmaxCrossEntropyLoss
 from minidl.model import Model, as_images
 from minidl.training.arrays import as_array, as_weight, check_finite
 from minidl.training.augmentation import Augmentation
 from minidl.training.position import Position
 
-CLASS_LOSSES = SoftmaxCrossEntropyLoss, MarginLoss
+CLASS_LOSSES = SoftmaxCrossEntropyLoss, SigmoidCrossEntropyLoss, MarginLoss
 """Their targets are classes, also where they are rows of floats."""
 
 if TYPE_CHECKING:

@@ -5,7 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from minidl import SGD, Conv2D, Flatten, Linear, Model, MSELoss, SoftmaxCrossEntropyLoss, Trainer
+from minidl import (
+    SGD,
+    Conv2D,
+    Flatten,
+    Linear,
+    MarginLoss,
+    Model,
+    MSELoss,
+    SigmoidCrossEntropyLoss,
+    SoftmaxCrossEntropyLoss,
+    Trainer,
+)
 from minidl.data import Affine, ColorJitter, Crop, Cutout, Erase, Flip, Noise, Shift
 from minidl.data.augment.pipeline import plan
 from minidl.data.augment.points import moved_points, moved_targets
@@ -178,7 +189,9 @@ def test_only_moves_of_numbers_need_an_answer(data):
     fit(trainer(), [data], (Erase(),))
     labels = np.arange(50) % 3
     soft = np.full((50, 3), 1 / 3, np.float32)
-    for loss, y in ((SoftmaxCrossEntropyLoss(), labels), (SoftmaxCrossEntropyLoss(), soft), (MSELoss(), labels)):
+    several = np.ones((50, 3), np.float32)
+    classes = (SoftmaxCrossEntropyLoss(), labels), (SoftmaxCrossEntropyLoss(), soft), (MSELoss(), labels)
+    for loss, y in (*classes, (SigmoidCrossEntropyLoss(), several), (MarginLoss(), several)):
         fit(trainer(loss=loss), (data[0], y), (Flip(),))
         fit(trainer(loss=loss), [(data[0], y)], (Flip(),))
         with pytest.raises(ValueError, match="coordinates must be None for class labels"):

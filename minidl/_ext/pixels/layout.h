@@ -9,6 +9,7 @@
 #include "../core/kernels.h"
 #include "../core/moves.h"
 #include "../core/pool.h"
+#include "../core/sizes.h"
 #include "../core/vector.h"
 
 /* y = x scale + shift of one kind of values. */
@@ -28,9 +29,10 @@ static void scale_values(const void *x, int kind, size count, T scale, T shift, 
 static int pixels_recolored(const gather_args *a) {
     size mixed = a->mixed, area = a->area;
     int kind = moved_kind(a);
-    T *x = pool_scratch(SCRATCH_CALL, (size_t)(mixed * area) * sizeof(T) + (size_t)(area * kind_bytes(kind)));
-    if (!x) return -1;
-    void *moved = x + mixed * area;
+    size bytes = 64 * ceil_div(area * kind_bytes(kind), 64); /* keeps what follows aligned */
+    uint8_t *moved = pool_scratch(SCRATCH_CALL, (size_t)bytes + (size_t)(mixed * area) * sizeof(T));
+    if (!moved) return -1;
+    T *x = (T *)(moved + bytes);
     const T unit = noise_unit(a), top = (T)a->top;
     for (size n = 0; n < a->n; n++) {
         T map[12];

@@ -97,7 +97,7 @@ class Plan:
         if low < 0 or high > 1:
             raise ValueError(
                 f"Trainer: augment: {type(colored[0]).__name__} needs uint8 images, or floats in [0, 1], got values"
-                f" from {low:g} to {high:g}; scale them by Model(..., mean=, std=) instead of beforehand"
+                f" from {low:g} to {high:g}; give the pixels as uint8, which Model(..., mean=, std=) scales afterwards"
             )
 
 
