@@ -37,6 +37,8 @@ class Loss(Settings):
         """Gradient of the last loss, as the backend's array; None before the first."""
         self.correct: float | None = None
         """Rows of the last batch with the right class in front, with weights the sum of theirs; None: no such thing."""
+        self.mass: float | None = None
+        """What the last loss was divided by, to join batches by; None: the number of rows, or their weights' sum."""
         self._kernels: Any = None
 
     def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:

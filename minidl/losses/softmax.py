@@ -75,7 +75,7 @@ class SoftmaxCrossEntropyLoss(Loss):
         self.factors = counts.sum() / (shape[1] * counts)
 
     def run(self, logits: Any, target: np.ndarray, weight: Any = None) -> float:
-        """The loss of the backend's array `logits` and a prepared target; sets `dlogits` and `correct`.
+        """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, `correct` and `mass`.
 
         RuntimeError for class_weight="balanced" before the training labels were seen.
         """
@@ -83,13 +83,15 @@ class SoftmaxCrossEntropyLoss(Loss):
             raise RuntimeError(
                 f"{self.who}: class_weight='balanced' is known from training labels: call Trainer.fit, or observe"
             )
+        weight = self._weights(weight, logits)
+        factors = None if self.factors is None else self.factors.astype(logits.dtype)
         loss, self.dlogits, self.correct = kernels.current().softmax_cross_entropy(
-            logits,
-            target,
-            self.label_smoothing,
-            self._weights(weight, logits),
-            None if self.factors is None else self.factors.astype(logits.dtype),
+            logits, target, self.label_smoothing, weight, factors
         )
+        self.mass = None
+        if factors is not None and target.ndim == 1:
+            each = factors[target].astype(np.float64)
+            self.mass = float(each.sum() if weight is None else each @ weight.astype(np.float64))
         return loss
 
     def _check_rows(self, rows: np.ndarray) -> None:

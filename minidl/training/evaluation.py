@@ -30,8 +30,9 @@ def measure(
 ) -> dict[str, float]:
     """{"loss": mean loss, "accuracy": share of right answers, NaN without classes}, `batch_size` images at a time.
 
-    With sample weights both are weighted means. interrupt: is granted between two batches. views: as `Model.predict`
-    takes them. metrics: are computed over all scores, and have their names beside the two.
+    With sample weights both are weighted means; the loss is one with weights of classes, too, whatever the batches.
+    interrupt: is granted between two batches. views: as `Model.predict` takes them. metrics: are computed over all
+    scores, and have their names beside the two.
     """
     backend = kernels.current()
     parts: list[tuple[Any, ...]] = []
@@ -46,20 +47,23 @@ def measure(
         return found
 
     step = Step(model, loss)
-    total = right = mass = 0.0
+    total = right = mass = weights = 0.0
     with making(passes(data, batch_size)(), isinstance(data, Stream), interrupt.check) as batches:
         for batch in batches:
             value, correct = step.forward(batch, scores=scores if metrics or views is not None else None)
             weight = batch.mass()
             if weight:
-                total += value * weight
+                divisor = step.mass(batch)
+                total += value * divisor
                 right += correct
-                mass += weight
+                mass += divisor
+                weights += weight
             interrupt.check()
     model.release()
-    if not mass:
+    if not weights:
         raise ValueError("Trainer: at least one weight of the data must be positive")
-    return {"loss": total / mass, "accuracy": right / mass, **(compute(metrics, parts) if metrics else {})}
+    loss_mean = total / mass if mass else 0.0  # classes without weight cost nothing
+    return {"loss": loss_mean, "accuracy": right / weights, **(compute(metrics, parts) if metrics else {})}
 
 
 @contextmanager

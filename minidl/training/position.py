@@ -12,10 +12,10 @@ import numpy as np
 from minidl.support import random
 
 COUNTS = ("images", "batch_size", "epochs", "data", "done", "steps")
-SUMS = ("total", "right", "weight", "seconds")
+SUMS = ("total", "mass", "right", "weight", "seconds")
 OTHERS = ("batches", "seed", "draw", "augment", "stopped")
-NEW = {"steps", "weight", "batches"}
-"""What files of 0.1.0 lack."""
+NEW = {"steps", "mass", "weight", "batches"}
+"""What older files may lack."""
 
 
 class Position:
@@ -50,7 +50,9 @@ class Position:
         self.steps = 0
         """Batches of the running epoch that are through."""
         self.total = 0.0
-        """Sum of their losses, times their weights."""
+        """Sum of their losses, times what each was divided by."""
+        self.mass = 0.0
+        """Sum of what they were divided by; `weight` but for a loss that weights classes."""
         self.right = 0.0
         """How many of them were answered rightly, or the sum of their weights; NaN without classes."""
         self.weight = 0.0
@@ -80,7 +82,9 @@ class Position:
     @property
     def means(self) -> tuple[float, float]:
         """Loss and accuracy over the images of the running epoch that are through."""
-        return (self.total / self.weight, self.right / self.weight) if self.weight else (float("nan"), float("nan"))
+        if not self.weight:
+            return float("nan"), float("nan")
+        return self.total / self.mass if self.mass else 0.0, self.right / self.weight
 
     def begin(self) -> Position:
         """A new one at the beginning of the same run, which has drawn what a run draws once."""
@@ -101,16 +105,21 @@ class Position:
         """The clock runs."""
         self._ticked = time.perf_counter()
 
-    def add(self, images: int, loss: float, right: float, weight: float | None = None) -> None:
+    def add(
+        self, images: int, loss: float, right: float, weight: float | None = None, mass: float | None = None
+    ) -> None:
         """A step over so many images is done: its mean loss, and how many of its answers were right.
 
         weight: the sum of the images' weights, `right` is then that of the right ones; None where they have none.
+        mass: what the loss was divided by, None for the weight.
         """
         weight = images if weight is None else weight
         self.done += images
         self.steps += 1
         if weight:  # the mean of a batch without weight says nothing
-            self.total += loss * weight
+            mass = weight if mass is None else mass
+            self.total += loss * mass
+            self.mass += mass
             self.right += right
             self.weight += weight
         self.tick()
@@ -126,7 +135,7 @@ class Position:
         if self.batches is not None:
             self.images, self.batches = self.done, self.steps
         self.done, self.steps, self._drawn_from = 0, 0, None
-        self.total, self.right, self.weight, self.seconds = 0.0, 0.0, 0.0, 0.0
+        self.total, self.mass, self.right, self.weight, self.seconds = 0.0, 0.0, 0.0, 0.0, 0.0
 
     def check(self, call: Position) -> None:
         """Whether the new call of `fit` can resume this run.
@@ -173,6 +182,7 @@ class Position:
         if not isinstance(values, dict) or set(values) | NEW != set(run.to_json()):
             raise ValueError(f"a run must have exactly {', '.join(run.to_json())}")
         values = {"steps": 0, "weight": 0.0, "batches": None, **values}
+        values = {"mass": values["weight"], **values}
         counts = [values[name] for name in COUNTS]
         counts += [values[name] for name in ("seed", "draw", "batches") if values[name] is not None]
         if not all(type(value) is int and value >= 0 for value in counts) or values["batch_size"] < 1:
@@ -194,7 +204,7 @@ class Position:
         for name in (*COUNTS, *SUMS, *OTHERS):
             setattr(run, name, values[name])
         if inside and not run.steps:
-            run.steps, run.weight = -(-run.done // run.batch_size), float(run.done)
+            run.steps, run.weight, run.mass = -(-run.done // run.batch_size), float(run.done), float(run.done)
         if values["order"] is not None:
             random.from_state(values["order"])
             run._drawn_from = values["order"]

@@ -69,6 +69,11 @@ class Step:
         right = self.loss.correct
         return loss, self._right(found, batch) if right is None else right
 
+    def mass(self, batch: Batch) -> float:
+        """What the loss of the last `forward` was divided by; means of batches are joined by it."""
+        mass = getattr(self.loss, "mass", None)
+        return batch.mass() if mass is None else mass
+
     def backward(self) -> None:
         """Set the gradients of all parameters, from the last `forward`."""
         self.model.run_backward(self.loss.dlogits)

@@ -230,7 +230,7 @@ class Trainer:
             for batch in batches:
                 self.optimizer.progress(epoch + position.share, epochs)
                 loss, right = step.train(batch)
-                position.add(len(batch.rows), loss, right, batch.mass())
+                position.add(len(batch.rows), loss, right, batch.mass(), step.mass(batch))
                 history.step_loss.append(loss)
                 self._line.update(position.counted[1], *position.means)
                 for hook in hooks:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.training.position import Position
 
 pytestmark = pytest.mark.usefixtures("plain_backend")
 
@@ -68,3 +69,42 @@ def test_checks_before_a_training_know_it(data):
     model, loss = minidl.Model(minidl.Linear(2, 3)), minidl.SoftmaxCrossEntropyLoss(class_weight="balanced")
     report = minidl.sanity_check(model, loss, (x.astype(np.float32), y), epochs=2)
     assert np.isfinite(report.first_loss)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["labels", "shares"])
+def test_the_loss_does_not_depend_on_the_batch_size(rng, kind, weighted):
+    """Labels: sum w c[y] l / sum w c[y]; rows of probabilities: sum w l / sum w (as PyTorch's cross_entropy)."""
+    x, y, c = rng.standard_normal((60, 2)), np.arange(60) // 45, np.array([1.0, 9.0])
+    t = np.eye(2)[y] if kind == "labels" else rng.dirichlet([1, 1], 60)
+    w = rng.integers(0, 4, 60).astype(float) if weighted else np.ones(60)
+    run = trainer(c)
+    scores = run.model.predict(x)
+    log_softmax = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    divisor = (w * c[y]).sum() if kind == "labels" else w.sum()
+    wanted = -(w[:, None] * c * t * log_softmax).sum() / divisor
+    right = (w * (scores.argmax(axis=1) == t.argmax(axis=1))).sum() / w.sum()
+    data = (x, y if kind == "labels" else t, *([w] if weighted else []))
+    for size in (1, 7, 25, 60):
+        found = run.evaluate(data, batch_size=size)
+        assert found["loss"] == pytest.approx(wanted, rel=1e-6)
+        if kind == "labels":
+            assert found["accuracy"] == pytest.approx(right, rel=1e-12)
+        still = minidl.Trainer(run.model, run.loss, minidl.SGD(1e-12))
+        history = still.fit(data, batch_size=size, seed=0, verbose=False)
+        assert history["train_loss"][0] == pytest.approx(wanted, rel=1e-6)
+        if kind == "labels":
+            assert history["train_accuracy"][0] == pytest.approx(right, rel=1e-12)
+
+
+def test_an_epoch_resumed_within_keeps_the_mass_of_its_loss():
+    run = Position(8, 4, 1, 0, 0)
+    run.order()
+    run.add(4, 0.5, 3, 4, 12.0)
+    values = run.to_json()
+    again = Position.from_json(values)
+    again.add(4, 2.0, 1, 4, 4.0)
+    assert again.means == (14 / 16, 4 / 8)
+    del values["mass"]  # older files have none, and a total by the weights
+    values["total"] = 2.0
+    assert Position.from_json(values).means == (0.5, 3 / 4)
