@@ -12,7 +12,7 @@ import numpy as np
 from minidl import plots
 from minidl.kernels import checks
 from minidl.training.position import as_seed
-from minidl.training.samples import Batch, Samples, prepare
+from minidl.training.samples import Batch, Samples, observe, prepare
 from minidl.training.snapshot import Snapshot
 from minidl.training.state import Training
 from minidl.training.step import NonFiniteLoss, Step
@@ -116,6 +116,7 @@ def find_lr(
     steps = checks.integer(who, "steps", steps, 2)
     batch_size = checks.integer(who, "batch_size", batch_size, 1)
     train = prepare("training", data, trainer.model, trainer.loss)
+    observe(train, trainer.model, trainer.loss)
     rng = np.random.default_rng(as_seed(who, seed))
     rates = np.geomspace(start, end, steps)
     before = Snapshot(trainer.model, trainer.optimizer)

@@ -19,7 +19,7 @@ from minidl.losses import Loss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import Adam
 from minidl.support.table import Table, table
-from minidl.training.samples import Batch, prepare
+from minidl.training.samples import Batch, observe, prepare
 from minidl.training.step import Step
 from minidl.training.trainer import Trainer
 
@@ -115,6 +115,7 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     """
     rng = np.random.default_rng(seed)
     samples = prepare("sanity", data, model, loss)
+    observe(samples, model, loss)
     if isinstance(loss, SoftmaxCrossEntropyLoss) and loss.factors is not None:
         loss = SoftmaxCrossEntropyLoss(loss.label_smoothing, loss.factors)  # a few images may lack classes
     copied = copy.deepcopy(model)

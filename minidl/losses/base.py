@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,8 +55,16 @@ class Loss(Settings):
     def observe(self, target: Any, shape: tuple[int, ...]) -> None:
         """Is told the targets of the training set, and the shape of their predictions, before the first step.
 
-        Here nothing comes of it. What a loss learns from them, validation uses too.
+        Here nothing comes of it. What a loss learns from them, validation uses too. They come from arrays, not from
+        data in batches, which nobody has seen whole.
         """
+
+    def observed(self) -> dict[str, Any]:
+        """What `observe` has learnt, as JSON can hold it, for checkpoints; here nothing."""
+        return {}
+
+    def load_observed(self, values: Mapping[str, Any]) -> None:
+        """Take back what `observed` gave. Raises ValueError that names the loss for anything else."""
 
     def compute(self, predictions: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray]:
         """The loss, and its gradient with respect to the predictions (their shape), for a prepared target."""

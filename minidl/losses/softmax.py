@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,21 @@ class SoftmaxCrossEntropyLoss(Loss):
             )
         self.factors = counts.sum() / (shape[1] * counts)
 
+    def observed(self) -> dict[str, Any]:
+        """The factors of class_weight="balanced", once the training labels were seen."""
+        if self.class_weight != "balanced" or self.factors is None:
+            return {}
+        return {"factors": self.factors.tolist()}
+
+    def load_observed(self, values: Mapping[str, Any]) -> None:
+        """Take them back; numbers given as class_weight stay. ValueError for what are no factors."""
+        if self.class_weight != "balanced" or "factors" not in values:
+            return
+        try:
+            self.factors = np.array(self._constants("the factors of class_weight", values["factors"]))
+        except TypeError as error:
+            raise ValueError(str(error)) from error
+
     def run(self, logits: Any, target: np.ndarray, weight: Any = None) -> float:
         """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, `correct` and `mass`.
 
@@ -81,7 +97,8 @@ class SoftmaxCrossEntropyLoss(Loss):
         """
         if self.factors is None and self.class_weight is not None:
             raise RuntimeError(
-                f"{self.who}: class_weight='balanced' is known from training labels: call Trainer.fit, or observe"
+                f"{self.who}: class_weight='balanced' is known from training labels: call Trainer.fit with arrays;"
+                " for data in batches give numbers, or call loss.observe(labels, (N, K)) before"
             )
         weight = self._weights(weight, logits)
         factors = None if self.factors is None else self.factors.astype(logits.dtype)

@@ -2,7 +2,8 @@
 
 tensors    model.<parameter or buffer>, optimizer.<slot>, history.<list>, callback.<number>.<array>
 metadata   format, producer, mean, std, and state: a JSON object with run (the position), optimizer (kind, slots, lr),
-           generators (minidl's default one, and each layer's own), callbacks (what is no array) and settings
+           generators (minidl's default one, and each layer's own), callbacks (what is no array), loss
+           (what it has learnt of the training targets, where it has) and settings
            (`minidl.training.settings`, of the script that wrote the file; files of 0.1.0 may lack them)
 """
 
@@ -15,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from minidl.losses import Loss
 from minidl.support import random
 from minidl.training.history import History
 from minidl.training.position import Position
 from minidl.training.settings import settings
-from minidl.training.snapshot import Snapshot, random_layers
+from minidl.training.snapshot import Snapshot, random_layers, unchanged_on_error
 from minidl.training.state import State, Training
 
 FORMAT = "minidl checkpoint 1"
@@ -59,6 +61,9 @@ def pack(training: Training) -> Content:
         "callbacks": callbacks,
         "settings": training.state.settings,
     }
+    learnt = training.loss.observed() if isinstance(training.loss, Loss) else {}
+    if learnt:
+        state["loss"] = learnt
     return tensors, {**training.model.metadata(), "format": FORMAT, "state": json.dumps(state)}
 
 
@@ -85,6 +90,7 @@ def unpack(training: Training, content: Content) -> None:
         kind = {name: state["optimizer"][name] for name in ("kind", "slots")}
         lr = float(state["optimizer"]["lr"])
         was = {str(name): str(text) for name, text in dict(state.get("settings", {})).items()}
+        learnt = dict(state.get("loss", {}))
         states = [(str(entry["kind"]), dict(entry["values"])) for entry in state["callbacks"]]
         for name, array in parts["callback"].items():
             number, _, rest = name.partition(".")
@@ -99,7 +105,10 @@ def unpack(training: Training, content: Content) -> None:
         _check_generator(f"the generator of {layer.who}", layer.rng, layers[path])
     _check_generator("minidl's default generator", random.generator(), default)
     rate = settings(training)["lr"]
-    _load(training, kind, parts)
+    with unchanged_on_error(training, deep=False):
+        if isinstance(training.loss, Loss):
+            training.loss.load_observed(learnt)
+        _load(training, kind, parts)
     # From here on nothing can fail.
     training.model.mean, training.model.std = mean, std
     # A rate that the script has changed since the file was written holds, as all its settings do.

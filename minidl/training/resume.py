@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from minidl.training.call import Call
+from minidl.training.samples import Samples, observe
 from minidl.training.settings import differences
 from minidl.training.snapshot import unchanged_on_error
 from minidl.training.state import CallbackState, State, Stateful, Training
@@ -34,6 +35,8 @@ def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str])
             training.state = replace(old, validation=call.validation, waiting=waiting)
         else:
             training.state = State(position=call.position.begin(), validation=call.validation, waiting=waiting)
+        if isinstance(call.data, Samples):
+            observe(call.data, training.model, training.loss)
         begun = training.state
         for callback in call.callbacks:
             callback.on_fit_begin(training)

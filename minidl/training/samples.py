@@ -27,10 +27,6 @@ Shapes = dict[tuple[int, ...], tuple[int, ...]]
 """Shape of the scores by that of an image, so that the batches of a stream need not ask the model again."""
 
 
-TRAINED_ON = ("training", "sanity")
-"""Of which data a loss is told before the first step."""
-
-
 class Samples(NamedTuple):
     """Checked images and targets.
 
@@ -171,8 +167,6 @@ def prepare(
         model.warn_of_range(images, f"{what} x")
         shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
     target = loss.prepare(y, (len(images), *shapes[images.shape[1:]]), model.dtype)
-    if whole and what in TRAINED_ON and isinstance(loss, Loss):
-        loss.observe(target, (len(images), *shapes[images.shape[1:]]))
     weight = data[2] if len(data) == 3 else weight
     if weight is not None:
         weight = as_weight(who, f"the weights of {what} data", weight, len(images), model.dtype)
@@ -185,6 +179,12 @@ def prepare(
     else:
         images = checks.float_array(who, f"{what} x", images)
     return Samples(images, target, _one_hot_labels(target), scale, shift, y, weight)
+
+
+def observe(samples: Samples, model: Model, loss: Any) -> None:
+    """Tell a loss what it is to be trained on."""
+    if isinstance(loss, Loss):
+        loss.observe(samples.target, (len(samples.images), *model.output_shape(samples.images.shape[1:])))
 
 
 def is_batch(value: Any) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from minidl.layers.base import Layer
 from minidl.layers.walk import places
+from minidl.losses import Loss
 from minidl.model import Model
 from minidl.support import random
 from minidl.training.state import Training
@@ -46,12 +47,13 @@ def random_layers(model: Layer) -> dict[str, Any]:
 def unchanged_on_error(training: Training, deep: bool = True) -> Iterator[None]:
     """While this is open, an error puts a training back to what it was before.
 
-    deep: whether model, optimiser, average and generators may be changed, or its state alone.
+    deep: whether model, optimiser, average and generators may be changed, or its state and its loss alone.
     """
     state, average = training.state, training.average
     snapshot = Snapshot(training.model, training.optimizer) if deep else None
     # Its arrays are replaced by `load_state`, never written; its attributes also say which weights it follows.
     averages = dict(vars(average)) if deep and average is not None else {}
+    loss = dict(vars(training.loss)) if isinstance(training.loss, Loss) else {}
     try:
         yield
     except BaseException:
@@ -59,5 +61,7 @@ def unchanged_on_error(training: Training, deep: bool = True) -> Iterator[None]:
             snapshot.restore()
         if averages:
             vars(average).update(averages)
+        if loss:
+            vars(training.loss).update(loss)
         training.state = state
         raise

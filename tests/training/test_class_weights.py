@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -108,3 +109,59 @@ def test_an_epoch_resumed_within_keeps_the_mass_of_its_loss():
     del values["mass"]  # older files have none, and a total by the weights
     values["total"] = 2.0
     assert Position.from_json(values).means == (0.5, 3 / 4)
+
+
+def test_a_checkpoint_has_the_factors(data, tmp_path):
+    run = trainer("balanced")
+    fit(run, data, epochs=1)
+    run.save(tmp_path / "run.safetensors")
+    new = trainer("balanced").load(tmp_path / "run.safetensors")
+    np.testing.assert_array_equal(new.loss.factors, run.loss.factors)
+    assert new.evaluate(data) == run.evaluate(data)
+    given = trainer([1, 2]).load(tmp_path / "run.safetensors")
+    np.testing.assert_array_equal(given.loss.factors, [1, 2])
+
+
+@pytest.mark.parametrize("factors", [3, "ab", [1, -1], [1, None]])
+def test_a_damaged_checkpoint_leaves_the_factors(data, tmp_path, factors):
+    path = tmp_path / "run.safetensors"
+    run = trainer("balanced")
+    fit(run, data, epochs=1)
+    run.save(path)
+    tensors, metadata = minidl.safetensors.load(path)
+    state = json.loads(metadata["state"])
+    state["loss"] = {"factors": factors}
+    minidl.safetensors.save(path, tensors, {**metadata, "state": json.dumps(state)})
+    before = run.loss.factors.copy()
+    with pytest.raises(ValueError, match="factors of class_weight"):
+        run.load(path)
+    np.testing.assert_array_equal(run.loss.factors, before)
+
+
+def test_batches_need_numbers_or_observed_labels(data):
+    x, y = data
+    batches = [(x[:1000], y[:1000]), (x[1000:], y[1000:])]
+    run = trainer("balanced")
+    with pytest.raises(RuntimeError, match=r"for data in batches give numbers, or call loss.observe\(labels, \(N, K\)"):
+        fit(run, batches, epochs=1)
+    run.loss.observe(y, (2000, 2))
+    fit(run, batches, epochs=1)
+    np.testing.assert_allclose(run.loss.factors, [2000 / 3800, 2000 / 200])
+
+
+def test_a_run_that_is_refused_leaves_the_factors(data):
+    x, y = data
+    run = trainer("balanced")
+    fit(run, data, epochs=1)
+    before = run.loss.factors.copy()
+    with pytest.raises(ValueError, match="must be those of the run to resume"):
+        run.fit((x, 1 - y), epochs=2, batch_size=2000, seed=0, resume=True, verbose=False)
+    np.testing.assert_array_equal(run.loss.factors, before)
+
+    class Refusing(minidl.Callback):
+        def on_fit_begin(self, trainer):
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        run.fit((x, 1 - y), batch_size=2000, seed=0, callbacks=Refusing(), verbose=False)
+    np.testing.assert_array_equal(run.loss.factors, before)
