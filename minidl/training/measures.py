@@ -40,7 +40,11 @@ def compute(metrics: Mapping[str, Metric], parts: list[tuple[Any, ...]]) -> dict
     parts: (scores, targets, sample weights or None) of each batch. Raises TypeError for a metric that gives no number.
     """
     scores, targets = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-    weight = None if parts[0][2] is None else np.concatenate([part[2] for part in parts])
+    weight = None
+    if any(part[2] is not None for part in parts):  # an image without a weight counts as one
+        weight = np.concatenate(
+            [np.ones(len(part[0]), part[0].dtype) if part[2] is None else part[2] for part in parts]
+        )
     found = {}
     for name, metric in metrics.items():
         weighted = {"weight": weight} if weight is not None and _weighs(metric) else {}

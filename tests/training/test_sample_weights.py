@@ -167,3 +167,19 @@ def test_what_takes_no_weights_is_named(data):
         fit(trainer(), (x, y, w), sample_weight=w)
     with pytest.raises(ValueError, match="sample_weight must be None for data in batches"):
         fit(trainer(), [(x, y)], sample_weight=w)
+
+
+def test_batches_with_and_without_weights_share_their_metrics(data):
+    """An image of a batch without weights counts as one, in either order."""
+    x, y, w = data
+    run = trainer(metrics={"mae": minidl.metrics.MeanAbsoluteError()})
+    whole = np.concatenate([w[:12], np.ones(18)])
+    errors = np.abs(run.model.predict(x)[:, 0] - y)
+    wanted = (whole * errors).sum() / whole.sum()
+    y = y.reshape(-1, 1)
+    parts = [(x[:12], y[:12], w[:12]), (x[12:], y[12:])]
+    alone = run.evaluate((x, y, whole))
+    for batches in (parts, parts[::-1]):
+        found = run.evaluate(batches)
+        assert found["mae"] == pytest.approx(wanted, rel=1e-12)
+        assert found == pytest.approx(alone, rel=1e-12)
