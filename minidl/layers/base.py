@@ -170,6 +170,10 @@ class Layer(Tree):
 
     # ---- parameters and buffers ------------------------------------------------------------------------------------
 
+    def learns(self) -> bool:
+        """Whether a parameter, here or in the layers inside, is not frozen."""
+        return any(not parameter.frozen for parameter in self._each_parameter())
+
     def freeze(self: LayerT, frozen: bool = True, statistics: bool = False) -> LayerT:
         """Keep optimisers from changing the parameters, here and in the layers inside; False lets them; returns self.
 

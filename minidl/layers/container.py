@@ -49,7 +49,7 @@ class Sequential(Layer):
         self._known: list[Layer] | None = None
         self._nodes: list[Layer] | None = None  # of the last `run`
         self._plans: dict[Any, Plan] = {}  # by backend
-        self._learning: tuple[list[Layer], list[list[Parameter]]] | None = None  # parameters of each node
+        self._learning: tuple[list[Layer], list[list[Parameter] | None]] | None = None  # parameters of each node
         self._refresh()
 
     def _refresh(self) -> None:
@@ -146,12 +146,20 @@ class Sequential(Layer):
             dy = node._backward(dy)
         return dy if self.need_dx else None
 
+    def learns(self) -> bool:
+        """Whether a parameter is not frozen."""
+        nodes = self._plan().nodes
+        return self._first_learning(nodes) < len(nodes)
+
     def _first_learning(self, nodes: list[Layer]) -> int:
-        """Index of the first node with a parameter that is not frozen; the nodes are searched through once."""
+        """Index of the first node that learns. Nodes are searched once, but for those whose layers may change."""
         if self._learning is None or self._learning[0] is not nodes:
-            self._learning = nodes, [list(node._each_parameter()) for node in nodes]
-        learning = (i for i, own in enumerate(self._learning[1]) if any(not parameter.frozen for parameter in own))
-        return next(learning, len(nodes))
+            fixed = [isinstance(node, fused.Block) or not node.children() for node in nodes]
+            self._learning = nodes, [list(node._each_parameter()) if f else None for node, f in zip(nodes, fixed)]
+        for i, (node, own) in enumerate(zip(nodes, self._learning[1])):
+            if node.learns() if own is None else any(not parameter.frozen for parameter in own):
+                return i
+        return len(nodes)
 
     def release(self) -> None:
         """Forget what the last forward remembered, in every layer; `backward` then needs a new forward."""
