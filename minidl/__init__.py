@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from minidl import kernels
-from minidl.checks.gradcheck import gradcheck
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.layers import (
     AvgPool2D,
@@ -58,6 +57,7 @@ from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl import data, functional, metrics, plots, safetensors
+    from minidl.checks.gradcheck import gradcheck
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
     from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
@@ -79,6 +79,7 @@ if TYPE_CHECKING:
 __getattr__ = lazy.importer(
     __name__,
     {
+        "checks.gradcheck": ("gradcheck",),
         "checks.lr_range": ("RangeTest", "find_lr"),
         "checks.sanity": ("sanity_check",),
         "data": ("data",),
