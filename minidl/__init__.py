@@ -47,12 +47,8 @@ from minidl.losses import (
 )
 from minidl.model import Model
 from minidl.optim import SGD
-from minidl.optim.weight_average import WeightAverage
 from minidl.support import lazy
 from minidl.support.random import seed
-from minidl.training.callbacks import Callback, Checkpoint
-from minidl.training.history import History
-from minidl.training.trainer import Trainer
 from minidl.version import __version__
 
 if TYPE_CHECKING:
@@ -65,7 +61,10 @@ if TYPE_CHECKING:
     from minidl.networks.load import load_model
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
     from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
+    from minidl.optim.weight_average import WeightAverage
     from minidl.training.callbacks import (
+        Callback,
+        Checkpoint,
         CSVLog,
         EarlyStopping,
         FeatureMaps,
@@ -75,6 +74,8 @@ if TYPE_CHECKING:
         StopAt,
         StopAtAccuracy,
     )
+    from minidl.training.history import History
+    from minidl.training.trainer import Trainer
 
 __getattr__ = lazy.importer(
     __name__,
@@ -91,10 +92,15 @@ __getattr__ = lazy.importer(
         "networks.load": ("load_model",),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
         "optim.schedules": ("schedules", "Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
+        "optim.weight_average": ("WeightAverage",),
         "plots": ("plots",),
         "safetensors": ("safetensors",),
+        "training.history": ("History",),
+        "training.trainer": ("Trainer",),
         "training.callbacks": (
             "callbacks",
+            "Callback",
+            "Checkpoint",
             "CSVLog",
             "EarlyStopping",
             "FeatureMaps",
