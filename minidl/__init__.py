@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from minidl import kernels
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.layers import (
+    Add,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -21,7 +22,9 @@ from minidl.layers import (
     Flatten,
     Gelu,
     GlobalAvgPool2D,
+    Graph,
     GroupNorm,
+    Input,
     Layer,
     LayerNorm,
     LeakyRelu,
@@ -117,6 +120,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "Add",
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
@@ -138,9 +142,11 @@ __all__ = [
     "Flatten",
     "Gelu",
     "GlobalAvgPool2D",
+    "Graph",
     "GroupNorm",
     "History",
     "HuberLoss",
+    "Input",
     "JSONLinesLog",
     "KeepBest",
     "L1Loss",

@@ -1,10 +1,10 @@
-"""Neighbours that run as one backend operation; `plan` finds them.
+"""Neighbours that run as one backend operation; `merged` finds them.
 
     Conv2D [+ Relu] [+ pooling]        conv_block
     BatchNorm [+ Relu] [+ pooling]     norm_block
     Linear + Relu                      linear_block
 
-A block stands in a `Sequential`'s plan in place of its layers. It reads and writes their Parameters and remembers for
+A block stands in a `Plan` in place of its layers. It reads and writes their Parameters and remembers for
 itself, so the layers stay what the user sees, and one layer object may stand in several places of one plan.
 """
 
@@ -173,24 +173,34 @@ def _pool(layer: Layer) -> Pool | None:
 
 
 _HEADS = {Conv2D: ConvBlock, BatchNorm2D: NormBlock, BatchNorm1D: NormBlock, Linear: LinearBlock}
+_IMAGES, _ROWS = ((Relu,), (MaxPool2D, AvgPool2D)), ((Relu,),)
+_TAILS = {Conv2D: _IMAGES, BatchNorm2D: _IMAGES, BatchNorm1D: _ROWS, Linear: _ROWS}
+"""What may follow in a block, in this order, each or not."""
 
 
-def plan(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers in order, neighbours merged into blocks where a *_block operation of the contract computes the same.
+def merged(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
+    """The steps of a plan in order, chains of them merged into blocks where a *_block operation computes the same.
 
-    Only minidl's own classes merge: a subclass may compute something else.
+    kept: values that somebody needs besides the steps. make: (node, read, write) -> step. A chain ends at a value that
+    is kept or has several readers. Only minidl's own classes merge: a subclass may compute something else.
     """
-    nodes: list[Layer] = []
-    i = 0
-    while i < len(layers):
-        head = type(layers[i])
-        end = i + 1
-        if head in _HEADS:
-            if end < len(layers) and type(layers[end]) is Relu:
-                end += 1
-            images = head is Conv2D or head is BatchNorm2D
-            if images and end < len(layers) and type(layers[end]) in (MaxPool2D, AvgPool2D):
-                end += 1
-        nodes.append(_HEADS[head](layers[i:end]) if end > i + 1 else layers[i])
-        i = end
-    return nodes
+    readers: dict[int, list[Any]] = {value: [None] for value in kept}
+    for step in steps:
+        for value in (step.read,) if isinstance(step.read, int) else step.read:
+            readers.setdefault(value, []).append(step)
+    found: list[Any] = []
+    taken: set[int] = set()
+    for step in steps:
+        if id(step) in taken:
+            continue
+        chain = [step]
+        head = type(step.node)
+        for kinds in _TAILS.get(head, ()):
+            after = readers.get(chain[-1].write, ())
+            if len(after) == 1 and after[0] is not None and type(after[0].node) in kinds:
+                chain.append(after[0])
+        taken.update(map(id, chain))
+        if len(chain) > 1:
+            step = make(_HEADS[head]([part.node for part in chain]), step.read, chain[-1].write)
+        found.append(step)
+    return found
