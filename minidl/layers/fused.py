@@ -3,6 +3,7 @@
     Conv2D [+ Relu] [+ pooling]        conv_block
     BatchNorm [+ Relu] [+ pooling]     norm_block
     Linear + Relu                      linear_block
+    Add of two inputs + Relu           add_block
 
 A block stands in a `Plan` in place of its layers. It reads and writes their Parameters and remembers for
 itself, so the layers stay what the user sees, and one layer object may stand in several places of one plan.
@@ -18,6 +19,7 @@ from minidl.layers.activation import Relu
 from minidl.layers.base import Layer, Shape
 from minidl.layers.conv import Conv2D
 from minidl.layers.linear import Linear
+from minidl.layers.merge import Add
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
 from minidl.layers.pooling import AvgPool2D, MaxPool2D
 
@@ -164,6 +166,26 @@ class LinearBlock(Block):
         return dx
 
 
+class AddBlock(Block):
+    """The sum of two inputs, then Relu."""
+
+    merges = True
+    _remembered = ("_y",)
+    _y: Any
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.add_block_forward(*x)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._y = y = self._infer(x)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._y is None:
+            raise self._unready()
+        return (self.kernels.relu_backward(dy, self._y),) * 2
+
+
 def _pool(layer: Layer) -> Pool | None:
     """The pooling of a block that ends with `layer`, as the contract writes it."""
     if isinstance(layer, (MaxPool2D, AvgPool2D)):
@@ -172,9 +194,9 @@ def _pool(layer: Layer) -> Pool | None:
     return None
 
 
-_HEADS = {Conv2D: ConvBlock, BatchNorm2D: NormBlock, BatchNorm1D: NormBlock, Linear: LinearBlock}
+_HEADS = {Add: AddBlock, Conv2D: ConvBlock, BatchNorm2D: NormBlock, BatchNorm1D: NormBlock, Linear: LinearBlock}
 _IMAGES, _ROWS = ((Relu,), (MaxPool2D, AvgPool2D)), ((Relu,),)
-_TAILS = {Conv2D: _IMAGES, BatchNorm2D: _IMAGES, BatchNorm1D: _ROWS, Linear: _ROWS}
+_TAILS = {Add: _ROWS, Conv2D: _IMAGES, BatchNorm2D: _IMAGES, BatchNorm1D: _ROWS, Linear: _ROWS}
 """What may follow in a block, in this order, each or not."""
 
 
@@ -195,6 +217,8 @@ def merged(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
             continue
         chain = [step]
         head = type(step.node)
+        if head is Add and len(step.read) != 2:
+            head = None
         for kinds in _TAILS.get(head, ()):
             after = readers.get(chain[-1].write, ())
             if len(after) == 1 and after[0] is not None and type(after[0].node) in kinds:
