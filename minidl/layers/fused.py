@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels.contract import Pool
 from minidl.layers.activation import Relu
 from minidl.layers.base import Layer, Shape
@@ -137,6 +139,42 @@ class NormBlock(Block):
         return dx
 
 
+class FoldedBlock(Block):
+    """Convolution, then normalisation with its tail, in a prediction: the norm is part of the weights.
+
+    gamma (conv(x) + b - mean) inv_std + beta is a convolution, too, with w gamma inv_std for its weights. They are made
+    anew each time, so that they are always those of the parameters; where that is more work than the pass over the
+    output that it saves, the two run one after the other.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__(layers)
+        self._conv: Any = layers[0]
+        self._norm: Any = layers[1]
+        self._pool = _pool(layers[-1])
+        self._known: tuple[Shape, bool] = (), False
+        """Shape of the last input, and whether folding pays for it."""
+        self._after: Any = NormBlock(layers[1:]) if len(layers) > 2 else layers[1]
+
+    def _infer(self, x: Any) -> Any:
+        c, n = self._conv, self._norm
+        w = c.weight.data
+        shape, pays = self._known  # read once: another thread may write
+        if shape != x.shape:
+            _, _, oh, ow = c._check(x.shape)
+            pays = w.size < x.shape[0] * oh * ow * c.out_channels
+            self._known = x.shape, pays
+        if not pays:
+            c.kernels = self._after.kernels = self.kernels
+            return self._after._infer(c._infer(x))
+        scale = n.gamma.data / np.sqrt(n.running_var + n.eps)
+        shift = n.beta.data - (n.running_mean if c.bias is None else n.running_mean - c.bias.data) * scale
+        w = w * scale[:, None, None, None]
+        return self.kernels.conv_block_forward(
+            x, w, shift, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
+        )[0]
+
+
 class LinearBlock(Block):
     """Linear, then Relu."""
 
@@ -206,6 +244,35 @@ def merged(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
     kept: values that somebody needs besides the steps. make: (node, read, write) -> step. A chain ends at a value that
     is kept or has several readers. Only minidl's own classes merge: a subclass may compute something else.
     """
+
+    def block(chain: list[Any]) -> Block | None:
+        head = type(chain[0].node)
+        return _HEADS[head]([step.node for step in chain]) if len(chain) > 1 else None
+
+    def tails(step: Any) -> Any:
+        head = type(step.node)
+        return () if head is Add and len(step.read) != 2 else _TAILS.get(head, ())
+
+    return _chained(steps, kept, make, tails, block)
+
+
+def folded(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
+    """The steps for a prediction: those of `merged`, each normalisation behind a convolution in one block with it."""
+
+    def block(chain: list[Any]) -> Block | None:
+        if len(chain) < 2:
+            return None
+        after = chain[1].node
+        return FoldedBlock([chain[0].node, *(after.layers if isinstance(after, NormBlock) else [after])])
+
+    def tails(step: Any) -> Any:
+        return ((BatchNorm2D, NormBlock),) if type(step.node) is Conv2D else ()
+
+    return _chained(steps, kept, make, tails, block)
+
+
+def _chained(steps: Sequence[Any], kept: Sequence[int], make: Any, tails: Any, block: Any) -> list[Any]:
+    """The steps, chains replaced by the `block` of each. tails: the kinds that may follow a step, each or not."""
     readers: dict[int, list[Any]] = {value: [None] for value in kept}
     for step in steps:
         for value in (step.read,) if isinstance(step.read, int) else step.read:
@@ -216,15 +283,11 @@ def merged(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
         if id(step) in taken:
             continue
         chain = [step]
-        head = type(step.node)
-        if head is Add and len(step.read) != 2:
-            head = None
-        for kinds in _TAILS.get(head, ()):
+        for kinds in tails(step):
             after = readers.get(chain[-1].write, ())
             if len(after) == 1 and after[0] is not None and type(after[0].node) in kinds:
                 chain.append(after[0])
         taken.update(map(id, chain))
-        if len(chain) > 1:
-            step = make(_HEADS[head]([part.node for part in chain]), step.read, chain[-1].write)
-        found.append(step)
+        node = block(chain)
+        found.append(step if node is None else make(node, step.read, chain[-1].write))
     return found

@@ -10,7 +10,7 @@ from collections import Counter
 from typing import Any
 
 from minidl.layers.base import Layer
-from minidl.layers.fused import Block, merged
+from minidl.layers.fused import Block, folded, merged
 from minidl.layers.parameter import Parameter
 from minidl.layers.several import Several
 
@@ -65,7 +65,10 @@ class Plan:
         self._slots = inputs
         found = self._follow(container, tuple(range(inputs)))
         self.output: Slots = found
-        self.steps = merged(self._steps, numbers(found), Step) if backend.fuses else self._steps
+        self.steps = self.predictions = self._steps
+        if backend.fuses:
+            self.steps = merged(self._steps, numbers(found), Step)
+            self.predictions = folded(self.steps, numbers(found), Step)
         self.blocks = [step.node for step in self.steps if isinstance(step.node, Block)]
         self.nodes = [step.node for step in self.steps]
         self._mark()
@@ -92,11 +95,12 @@ class Plan:
 
     def _mark(self) -> None:
         """What is free after which step, and what several steps have in common."""
-        kept = set(numbers(self.output))
-        for step in reversed(self.steps):
-            touched = dict.fromkeys((*numbers(step.read), *numbers(step.write)))
-            step.free = tuple(value for value in touched if value not in kept)
-            kept |= touched.keys()
+        for steps in (self.steps, self.predictions):
+            kept = set(numbers(self.output))
+            for step in reversed(steps):
+                touched = dict.fromkeys((*numbers(step.read), *numbers(step.write)))
+                step.free = tuple(value for value in touched if value not in kept)
+                kept |= touched.keys()
         seen: set[int] = set()
         owners = Counter(id(parameter) for step in self.steps for parameter in step.parameters())
         for step in self.steps:
@@ -123,7 +127,7 @@ class Plan:
     def infer(self, x: Any) -> Any:
         """The outputs; nothing is remembered, here or in a layer."""
         values = self._values(x)
-        for step in self.steps:
+        for step in self.predictions:
             step.node.kernels = self.backend
             self._put(values, step, step.infer(_at(values, step.read)))
         return _at(values, self.output)

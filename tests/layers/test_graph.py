@@ -151,7 +151,18 @@ class TestPlan:
     def test_blocks_are_found_on_the_graph(self) -> None:
         kernels.use("native")
         names = [node.name for node in branches().plan()]
-        assert names == ["Conv2D", "side", "Add", "Relu", "shared+Relu", "shared", "Add", "Relu", "MaxPool2D", *names[9:]]
+        assert names == [
+            "Conv2D",
+            "side",
+            "Add",
+            "Relu",
+            "shared+Relu",
+            "shared",
+            "Add",
+            "Relu",
+            "MaxPool2D",
+            *names[9:],
+        ]
         x = Input((2, 8, 8))
         s = Residual(Sequential(Conv2D(2, 2, 3, padding=1), BatchNorm2D(2)))(x)
         assert [node.name for node in Graph(x, Relu()(s)).plan()] == ["Conv2D", "BatchNorm2D", "Residual+Relu"]
@@ -174,11 +185,15 @@ class TestBuilding:
     def test_errors_name_the_node(self) -> None:
         x = Input((3, 8, 8), "photo")
         a = Conv2D(3, 4, 1, name="stem")(x)
-        with pytest.raises(ValueError, match=r"odd: input must have 5 channels.* \(node odd, which reads stem \(4, 8, 8\)"):
+        with pytest.raises(
+            ValueError, match=r"odd: input must have 5 channels.* \(node odd, which reads stem \(4, 8, 8\)"
+        ):
             Conv2D(5, 4, 3, name="odd")(a)
         with pytest.raises(ValueError, match=r"same shape, got \(1, 4, 8, 8\) and \(1, 3, 8, 8\) \(node Add"):
             Add()(a, x)
-        with pytest.raises(TypeError, match="Relu: a layer is called on nodes.*got ndarray; for arrays there is forward"):
+        with pytest.raises(
+            TypeError, match=r"Relu: a layer is called on nodes.*got ndarray; for arrays there is forward"
+        ):
             Relu()(np.ones((1, 2)))  # type: ignore[arg-type]
         with pytest.raises(TypeError, match="Relu: it takes one node, got 2"):
             Relu()(x, a)
@@ -280,7 +295,7 @@ class TestKeeping:
 
         whole = trainer()
         history = whole.fit((x, y), epochs=4, seed=0, verbose=False)
-        assert history.loss[-1] < 0.5 * history.loss[0]
+        assert history["loss"][-1] < 0.5 * history["loss"][0]
         first = trainer()
         first.fit((x, y), epochs=2, seed=0, verbose=False)
         first.save(tmp_path / "run.safetensors")
