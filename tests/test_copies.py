@@ -70,6 +70,7 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Dropout": (lambda: minidl.Dropout(0.5, rng=3), (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape(-1), (2, 4, 4)),
     "Residual": (lambda: minidl.Residual(minidl.Conv2D(2, 2, 1)), (2, 4, 4)),
+    "Add": (graph, (2, 4, 4)),
     "Graph": (graph, (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Conv2D(2, 2, 1), minidl.Relu()), (2, 4, 4)),
     "Model": (network, (1, 6, 6)),

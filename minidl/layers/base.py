@@ -164,8 +164,8 @@ class Layer(Tree):
         """A layer that computes `join`, and back."""
         return self
 
-    def blocks(self) -> list[Any]:
-        """What the current backend runs as one operation, each with the merged `.layers`."""
+    def blocks(self) -> list[tuple[str, list[str]]]:
+        """What the current backend runs as one operation: its kind, and the places of the merged layers inside."""
         return []
 
     def join_shape(self, *shapes: Shape) -> Shape:

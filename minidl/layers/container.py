@@ -67,9 +67,11 @@ class Container(Layer):
     def _inputs(self) -> int:
         return 1
 
-    def blocks(self) -> list[Block]:
-        """The merged neighbours of `plan`."""
-        return self._plan().blocks
+    def blocks(self) -> list[tuple[str, list[str]]]:
+        """The merged neighbours of `plan`: the kind of block, and the places of its layers."""
+        plan = self._plan()
+        blocks = [node for node in plan.nodes if isinstance(node, Block)]
+        return [(type(block).__name__, [plan.places[id(layer)] for layer in block.layers]) for block in blocks]
 
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""

@@ -63,30 +63,32 @@ class Plan:
         self.opened: list[tuple[Any, list[Layer]]] = []
         self._steps: list[Step] = []
         self._slots = inputs
-        found = self._follow(container, tuple(range(inputs)))
+        self.places: dict[int, str] = {}  # of each layer, by its id
+        found = self._follow(container, tuple(range(inputs)), "")
         self.output: Slots = found
         self.steps = self.predictions = self._steps
         if backend.fuses:
             self.steps = merged(self._steps, numbers(found), Step)
             self.predictions = folded(self.steps, numbers(found), Step)
-        self.blocks = [step.node for step in self.steps if isinstance(step.node, Block)]
         self.nodes = [step.node for step in self.steps]
         self._mark()
         self._ran: list[Layer] = []  # node of each step in the last `run`
 
     # ---- how it is made ----------------------------------------------------------------------------------------------
 
-    def _follow(self, container: Any, values: tuple[int, ...]) -> Slots:
+    def _follow(self, container: Any, values: tuple[int, ...], place: str) -> Slots:
         self.opened.append((container, container.contents()))
 
         def call(name: str, part: Layer, *inputs: int) -> Any:
-            if part is not container and getattr(part, "opens", False):
-                return self._follow(part, inputs)
-            return self._add(container.joiner() if part is container else part, inputs)
+            if part is container:
+                return self._add(container.joiner(), inputs, place)
+            inside = f"{place}.{name}" if place else name
+            return self._follow(part, inputs, inside) if opens(part) else self._add(part, inputs, inside)
 
         return container.flow(call, *values)
 
-    def _add(self, node: Layer, inputs: tuple[int, ...]) -> Slots:
+    def _add(self, node: Layer, inputs: tuple[int, ...], place: str) -> Slots:
+        self.places.setdefault(id(node), place)
         read: Slots = tuple(inputs) if node.merges else inputs[0]
         first, self._slots = self._slots, self._slots + node.outputs
         write: Slots = first if node.outputs == 1 else Several(range(first, self._slots))
@@ -210,6 +212,11 @@ class Plan:
         self._ran = []
         for node in self.nodes:
             node.release()
+
+
+def opens(layer: Layer) -> bool:
+    """Whether a layer's inside is known by its `flow`."""
+    return getattr(layer, "opens", False)
 
 
 def numbers(slots: Slots) -> tuple[int, ...]:

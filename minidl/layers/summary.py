@@ -52,12 +52,11 @@ def _row(layer: Layer, place: str, shape: Shape | None, after: Shape | None, mer
 def _merged(model: Layer) -> dict[str, str]:
     """By place of each layer that the backend merges with neighbours: the operation and the places it covers."""
     found: dict[str, str] = {}
-    names = {id(layer): place for place, layer in places(model).items()}
-    for layer in places(model).values():
-        for block in layer.blocks():
-            parts = [names[id(part)] for part in block.layers]
-            text = f"{type(block).__name__} {parts[0]}-{parts[-1].rpartition('.')[2]}"
-            found.update(dict.fromkeys(parts, text))
+    for place, layer in places(model).items():
+        for kind, parts in layer.blocks():
+            parts = [below(place, part) if part else place for part in parts]
+            text = f"{kind} {parts[0]}-{parts[-1].rpartition('.')[2]}"
+            found = dict.fromkeys(parts, text) | found  # the containers around have come first
     return found
 
 
