@@ -87,6 +87,10 @@ class Optimizer(Settings):
             rate = float(self.schedule(epoch, epochs))
             self.lr = checks.real(self.who, f"the schedule's rate in epoch {epoch:.4g}", rate, "at least 0", _is_rate)
 
+    def rated(self) -> list[Optimizer]:
+        """The optimisers with a rate of their own: this one, and after it those inside."""
+        return [self]
+
     def step(self, parameters: Given) -> None:
         """Change the `data` of every parameter that is not frozen by its `grad`.
 
@@ -197,6 +201,11 @@ class Optimizer(Settings):
         settings = self.groups.settings(name)
         decay = settings.get("weight_decay", None if self.decay_all or parameter.decay else 0.0)
         return name, parameter, p, grad, slots, settings.get("lr", 1.0), decay
+
+
+def rated(optimizer: Any) -> list[Any]:
+    """`Optimizer.rated`, also of an optimiser of one's own that has no more than a rate and a step."""
+    return list(optimizer.rated()) if hasattr(optimizer, "rated") else [optimizer]
 
 
 def as_seen(parameters: Given) -> Given:

@@ -68,6 +68,10 @@ class Lookahead(Settings):
         """Set `lr` from the schedule, if there is one, for the step that starts after `epoch` (a float) of `epochs`."""
         self.optimizer.progress(epoch, epochs)
 
+    def rated(self) -> list[Optimizer]:
+        """Those of the optimiser; see `Optimizer.rated`."""
+        return self.optimizer.rated()
+
     def step(self, parameters: Given) -> None:
         """A step of the optimiser, then perhaps one of the slow weights. Takes and raises as `Optimizer.step`."""
         if parameters != self._seen:

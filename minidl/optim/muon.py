@@ -77,6 +77,10 @@ class Muon(Optimizer):
         super().progress(epoch, epochs)
         self.optimizer.progress(epoch, epochs)
 
+    def rated(self) -> list[Optimizer]:
+        """This one and the other; see `Optimizer.rated`."""
+        return [self, *self.optimizer.rated()]
+
     def step(self, parameters: Given) -> None:
         """A step of all parameters, each by its optimiser. Raises as `Optimizer.step`."""
         if parameters != self._all:

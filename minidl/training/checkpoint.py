@@ -1,7 +1,7 @@
 """A training as one safetensors file: all that its next steps depend on, so that they end in the same bits.
 
 tensors    model.<parameter or buffer>, optimizer.<slot>, history.<list>, callback.<number>.<array>
-metadata   format, producer, mean, std, and state: a JSON object with run (the position), optimizer (kind, slots, lr),
+metadata   format, producer, mean, std, and state: a JSON object with run (the position), optimizer (kind, slots, lr and those inside),
            generators (minidl's default one, and each layer's own), callbacks (what is no array), loss
            (what it has learnt of the training targets, where it has) and settings
            (`minidl.training.settings`, of the script that wrote the file; files of 0.1.0 may lack them)
@@ -20,7 +20,7 @@ from minidl.losses import Loss
 from minidl.support import random
 from minidl.training.history import History
 from minidl.training.position import Position
-from minidl.training.settings import settings
+from minidl.training.settings import rates, settings
 from minidl.training.snapshot import Snapshot, random_layers, unchanged_on_error
 from minidl.training.state import State, Training
 
@@ -53,7 +53,10 @@ def pack(training: Training) -> Content:
             raise TypeError(f"Trainer: the state of {callback['kind']} must be arrays and JSON: {error}") from error
     state = {
         "run": None if training.run is None else training.run.to_json(),
-        "optimizer": {**_kind(training.optimizer), "lr": training.optimizer.lr},
+        "optimizer": {
+            **_kind(training.optimizer),
+            **{name: optimizer.lr for name, optimizer in rates(training.optimizer).items()},
+        },
         "generators": {
             "default": random.state(random.generator()),
             "layers": {path: random.state(layer.rng) for path, layer in random_layers(training.model).items()},
@@ -88,7 +91,8 @@ def unpack(training: Training, content: Content) -> None:
         default = random.from_state(state["generators"]["default"])
         layers = {str(path): random.from_state(value) for path, value in state["generators"]["layers"].items()}
         kind = {name: state["optimizer"][name] for name in ("kind", "slots")}
-        lr = float(state["optimizer"]["lr"])
+        inner = [name for name in rates(training.optimizer) if name in state["optimizer"]]  # 0.1.0 has none of those
+        saved = {name: float(state["optimizer"][name]) for name in {"lr", *inner}}
         was = {str(name): str(text) for name, text in dict(state.get("settings", {})).items()}
         learnt = dict(state.get("loss", {}))
         states = [(str(entry["kind"]), dict(entry["values"])) for entry in state["callbacks"]]
@@ -104,7 +108,7 @@ def unpack(training: Training, content: Content) -> None:
     for path, layer in mine.items():
         _check_generator(f"the generator of {layer.who}", layer.rng, layers[path])
     _check_generator("minidl's default generator", random.generator(), default)
-    rate = settings(training)["lr"]
+    mine_now = settings(training)
     with unchanged_on_error(training, deep=False):
         if isinstance(training.loss, Loss):
             training.loss.load_observed(learnt)
@@ -112,11 +116,13 @@ def unpack(training: Training, content: Content) -> None:
     # From here on nothing can fail.
     training.model.mean, training.model.std = mean, std
     # A rate that the script has changed since the file was written holds, as all its settings do.
-    same = was.get("lr", rate) == rate
-    if same:
-        training.optimizer.lr = lr
-    left = training.optimizer.lr if same else math.nan
-    training.state = State(history, position, training.validation, waiting=states, settings=was, rate=left)
+    left = []
+    for name, optimizer in rates(training.optimizer).items():
+        same = name in saved and was.get(name, mine_now[name]) == mine_now[name]
+        if same:
+            optimizer.lr = saved[name]
+        left.append(optimizer.lr if same else math.nan)
+    training.state = State(history, position, training.validation, waiting=states, settings=was, rates=tuple(left))
     # In place: layers may share one generator.
     random.generator().bit_generator.state = default.bit_generator.state
     for path, layer in mine.items():

@@ -70,7 +70,7 @@ def take_up(training: Training, call: Call) -> None:
     state.position.go_on(call.position.epochs, [type(callback).__name__ for callback in call.callbacks])
     state.history.interrupted = False
     state.callbacks, state.waiting = call.callbacks, []
-    state.settings, state.rate = call.settings, None
+    state.settings, state.rates = call.settings, None
 
 
 def hand_out(states: list[CallbackState], callbacks: Sequence[Stateful]) -> None:

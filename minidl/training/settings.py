@@ -8,6 +8,7 @@ from dataclasses import is_dataclass
 from typing import Any
 
 from minidl.layers.walk import label, places
+from minidl.optim.base import rated
 from minidl.training.state import Training
 
 PLAIN = (bool, int, float, str, type(None))
@@ -16,18 +17,25 @@ PLAIN = (bool, int, float, str, type(None))
 def settings(training: Training, callbacks: Iterable[Any] = ()) -> dict[str, str]:
     """Every setting of optimiser, loss, average, layers and callbacks that can be told in words, by its name.
 
-    "lr" is the schedule, or the constant rate; a rate that only the run itself has changed counts as what it was.
+    "lr" is the schedule, or the constant rate, "SGD.lr" that of an optimiser inside; a rate that only the run itself has changed counts as what it was.
     """
     named = [("optimizer", training.optimizer), ("loss", training.loss), ("average", training.average)]
     named += [(label(place, layer), layer) for place, layer in places(training.model).items()]
     named += [(type(callback).__name__, callback) for callback in callbacks]
     found = {f"{name}.{key}": text for name, value in named for key, text in _told(value)}
-    schedule, rate = getattr(training.optimizer, "schedule", None), training.optimizer.lr
-    found["lr"] = repr(rate) if schedule is None else _words(schedule) or type(schedule).__name__
     run = training.state
-    if schedule is None and run.rate in (None, rate):
-        found["lr"] = run.settings.get("lr", found["lr"])
+    for i, (name, optimizer) in enumerate(rates(training.optimizer).items()):
+        schedule = getattr(optimizer, "schedule", None)
+        text = repr(optimizer.lr) if schedule is None else _words(schedule) or type(schedule).__name__
+        if schedule is None and (run.rates is None or run.rates[i : i + 1] == (optimizer.lr,)):
+            text = run.settings.get(name, text)
+        found[name] = text
     return found
+
+
+def rates(optimizer: Any) -> dict[str, Any]:
+    """The optimisers with a rate of their own by its name: "lr", and "SGD.lr" for one inside."""
+    return {f"{type(each).__name__}.lr" if i else "lr": each for i, each in enumerate(rated(optimizer))}
 
 
 def differences(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -12,18 +12,19 @@ from minidl.layers.base import Layer
 from minidl.layers.walk import places
 from minidl.losses import Loss
 from minidl.model import Model
+from minidl.optim.base import rated
 from minidl.support import random
 from minidl.training.state import Training
 
 
 class Snapshot:
-    """Weights, buffers, mean and std of a model, state and rate of an optimiser, the generators, as they are now."""
+    """Weights, buffers, mean and std of a model, state and rates of an optimiser, the generators, as they are now."""
 
     def __init__(self, model: Model, optimizer: Any) -> None:
         self.model = model
         self.optimizer = optimizer
         self._weights, self._statistics = model.state(), (model.mean, model.std)
-        self._slots, self._rate = optimizer.state(), optimizer.lr
+        self._slots, self._rates = optimizer.state(), [(each, each.lr) for each in rated(optimizer)]
         rngs = [random.generator(), *(layer.rng for layer in random_layers(model).values())]
         self._generators = [(rng, rng.bit_generator.state) for rng in rngs]
 
@@ -32,7 +33,8 @@ class Snapshot:
         self.model.load_state(self._weights)
         self.model.mean, self.model.std = self._statistics
         self.optimizer.load_state(self._slots)
-        self.optimizer.lr = self._rate
+        for each, rate in self._rates:
+            each.lr = rate
         for rng, state in self._generators:
             rng.bit_generator.state = state
 

@@ -34,9 +34,9 @@ class State:
 
     history: of the run. position: in the run; None before the first. validation: data of the last `fit`. callbacks:
     of the last `fit`. waiting: states of callbacks that a file held, until a `fit` hands them out. settings: what the
-    script that began or resumed the run had set, in words, by name (see `minidl.training.settings`). rate: the
-    learning rate that the run has left in the optimiser, by which one that the script has set since is known; None
-    while it runs, NaN where it has left none.
+    script that began or resumed the run had set, in words, by name (see `minidl.training.settings`). rates: the
+    learning rates that the run has left in the optimiser and those inside, by which one that the script has set since
+    is known; None while it runs, NaN where it has left none.
     """
 
     history: History = field(default_factory=History)
@@ -45,7 +45,7 @@ class State:
     callbacks: Sequence[Stateful] = ()
     waiting: list[CallbackState] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
-    rate: float | None = None
+    rates: tuple[float, ...] | None = None
 
     def callback_states(self) -> list[CallbackState]:
         """Class name and state of each callback, {} included: they go back by order; or what a file held."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from minidl import kernels, safetensors
 from minidl.kernels import checks
 from minidl.model import Model
+from minidl.optim.base import rated
 from minidl.optim.weight_average import WeightAverage
 from minidl.training import checkpoint
 from minidl.training.beside import beside
@@ -200,7 +201,7 @@ class Trainer:
             self._interrupted(isinstance(stop, Interrupted))
         finally:
             if self._going_on():
-                self.state.rate = self.optimizer.lr
+                self.state.rates = tuple(each.lr for each in rated(self.optimizer))
             self._call = None
             self._line.close()
             self.model.release()

@@ -308,3 +308,71 @@ def test_a_schedule_that_gives_no_rate_is_named(data):
         with pytest.raises(ValueError, match="SGD: the schedule's rate in epoch 1 must be at least 0, got"):
             fit(run, data, epochs=2)
         assert run.history.epochs == 1
+
+
+def around(kind):
+    """The optimiser of a two-layer network around an `SGD` of rate 0.4; its own rate is 0.8, where it has one."""
+    inner = minidl.SGD(0.4)
+    return {
+        "muon": lambda: minidl.Muon(inner, ["0.weight"], lr=0.8),
+        "lookahead": lambda: minidl.Lookahead(inner),
+        "both": lambda: minidl.Lookahead(minidl.Muon(inner, ["0.weight"], lr=0.8)),
+    }[kind](), inner
+
+
+@pytest.mark.parametrize(("kind", "own"), [("muon", 0.8), ("lookahead", 0.4), ("both", 0.8)])
+def test_the_rate_of_an_optimiser_inside_falls_too(data, kind, own, capsys):
+    optimizer, inner = around(kind)
+    run = trainer({"m": Script(1.0, 0.9, 0.9, 0.9)})
+    run.optimizer = optimizer
+    callback = minidl.ReduceLROnPlateau("val_m", factor=0.5, patience=2, min_lr=0.15)
+    history = fit(run, data, validation=data, epochs=4, callbacks=callback, verbose=True)
+    assert history["lr"] == [own, own, own, own / 2]
+    assert (optimizer.lr, inner.lr) == (own / 2, 0.2)
+    assert ("lr 0.4, 0.2 from" if own == 0.8 else "lr 0.2 from") in capsys.readouterr().out
+
+
+def test_each_rate_falls_to_the_least_one_by_itself(data):
+    optimizer, inner = around("muon")
+    run = trainer({"m": Script(*[1.0] + [0.9] * 5)})
+    run.optimizer = optimizer
+    callback = minidl.ReduceLROnPlateau("val_m", factor=0.5, patience=1, min_lr=0.15)
+    fit(run, data, validation=data, epochs=6, callbacks=callback)
+    assert (optimizer.lr, inner.lr) == (0.15, 0.15)
+
+
+def test_a_schedule_inside_is_refused_beside_a_plateau(data):
+    run = trainer()
+    run.optimizer = minidl.Muon(minidl.SGD(minidl.Cosine(0.1)), ["0.weight"])
+    with pytest.raises(ValueError, match="lr must be a number, got Cosine"):
+        fit(run, data, validation=data, callbacks=minidl.ReduceLROnPlateau())
+
+
+@pytest.mark.parametrize("kind", ["muon", "lookahead", "both"])
+def test_the_rates_inside_come_back_with_a_file(data, kind, tmp_path):
+    """Cut off after the reduction, a run ends in the same bits and rates; a script's new rate inside holds."""
+
+    def make(inside=0.4):
+        optimizer, inner = around(kind)
+        inner.lr = inside
+        run = trainer({"m": lambda scores, targets: 0.5})
+        run.optimizer = optimizer
+        return run, inner
+
+    def go(run, epochs, **arguments):
+        callbacks = [minidl.ReduceLROnPlateau("val_m", factor=0.5, patience=2), minidl.Checkpoint(tmp_path / "f")]
+        fit(run, data, validation=data, epochs=epochs, callbacks=callbacks, **arguments)
+
+    whole, rate = make()
+    go(whole, 6)
+    go(make()[0], 4)
+    second, inner = make()
+    go(second, 6, resume=tmp_path / "f")
+    assert inner.lr == rate.lr == 0.1
+    for name, array in whole.model.state().items():
+        np.testing.assert_array_equal(second.model.state()[name], array)
+    go(make()[0], 4)
+    if kind != "lookahead":
+        third, inner = make(0.3)
+        third.load(tmp_path / "f")
+        assert (third.optimizer.lr, inner.lr) == (0.4, 0.3)

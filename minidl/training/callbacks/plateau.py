@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from minidl.kernels import checks
+from minidl.optim.base import rated
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History
 from minidl.training.monitor import Monitor
@@ -14,6 +15,8 @@ from minidl.training.state import Training
 
 class ReduceLROnPlateau(Callback):
     """Multiply the learning rate by `factor` when `monitor` has not improved for `patience` epochs.
+
+    Of an optimiser around another one, such as `Muon`, the rates of both, each down to `min_lr` by itself.
 
     monitor, mode: as in `KeepBest`; None for the one that fits the loss. factor: in (0, 1). patience: epochs without
     improvement to wait, an int of at least 1. min_delta: an improvement must be larger than this, in the unit of
@@ -47,12 +50,13 @@ class ReduceLROnPlateau(Callback):
 
     def on_fit_begin(self, trainer: Training) -> None:
         """Forget an earlier run; refuse schedules."""
-        schedule = getattr(trainer.optimizer, "schedule", None)
-        if schedule is not None:
-            raise ValueError(
-                f"{type(self).__name__}: the optimizer's lr must be a number, got {schedule!r},"
-                " which sets the rate anew at each step"
-            )
+        for optimizer in rated(trainer.optimizer):
+            schedule = getattr(optimizer, "schedule", None)
+            if schedule is not None:
+                raise ValueError(
+                    f"{type(self).__name__}: the optimizer's lr must be a number, got {schedule!r},"
+                    " which sets the rate anew at each step"
+                )
         self._watch.begin(trainer)
         self._best, self._waited, self._cooling = float("nan"), 0, 0
 
@@ -70,11 +74,15 @@ class ReduceLROnPlateau(Callback):
         return None
 
     def _reduce(self, trainer: Training, history: History) -> None:
-        rate = max(trainer.optimizer.lr * self.factor, self.min_lr)
-        if rate < trainer.optimizer.lr:
-            trainer.optimizer.lr = rate
+        changed = False
+        for optimizer in rated(trainer.optimizer):
+            rate = max(optimizer.lr * self.factor, self.min_lr)
+            if rate < optimizer.lr:
+                optimizer.lr, changed = rate, True
+        if changed:
+            rates = ", ".join(f"{optimizer.lr:.3g}" for optimizer in rated(trainer.optimizer))
             trainer.say(
-                f"{type(self).__name__}: lr {rate:.3g} from epoch {history.epochs + 1} on ({self._watch.name} has not"
+                f"{type(self).__name__}: lr {rates} from epoch {history.epochs + 1} on ({self._watch.name} has not"
                 f" improved for {self._waited} epoch{'s' * (self._waited > 1)})"
             )
         self._waited, self._cooling = 0, self.cooldown
