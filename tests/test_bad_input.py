@@ -348,3 +348,31 @@ def test_seeds_are_ints(seed, error):
 def test_resume_is_a_flag_or_a_path(resume):
     with pytest.raises(TypeError, match="Trainer: resume must be True, False or a path, got"):
         trainer().fit((images(), np.zeros(6, int)), resume=resume)
+
+
+class Forgetful(minidl.Layer):
+    """A layer of one's own that forgets the constructor of its base."""
+
+    def __init__(self):
+        self.factor = 2.0
+
+    def compute(self, x):
+        return self.factor * x
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, minidl.Sequential, lambda x: minidl.Residual(minidl.Sequential(x))])
+def test_a_layer_that_forgot_its_base_is_told(wrap):
+    rule = r"Forgetful: __init__ must call super\(\).__init__\(\) before it sets attributes"
+    with pytest.raises(TypeError, match=rule):
+        minidl.Model(minidl.Relu(), wrap(Forgetful()))
+
+
+def test_mean_and_std_of_another_scale_are_told():
+    for what in ("mean", "std"):
+        rule = f"Model: {what} 255 must be on the scale from 0 to 1, so it seems to be 255 times too large"
+        with pytest.warns(UserWarning, match=rule) as found:
+            network(**{what: 255})
+        assert len(found) == 1
+    with pytest.warns(UserWarning) as found:
+        network(mean=[120, 0.5, 0], std=[60, 60, 60])
+    assert len(found) == 2

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.support.ragged import first_difference
+
 FEW = 16
 """So many images of a batch are looked at for their range."""
 PIXEL = 32
@@ -38,43 +40,44 @@ def as_images(who: str, name: str, x: Any, single: bool = False) -> np.ndarray:
 
 
 def _ragged(x: Any) -> str:
-    """What a list of arrays of different shapes is, and what to do about it."""
-    shapes = [np.shape(each) for each in x if hasattr(each, "shape")] if isinstance(x, (list, tuple)) else []
-    if not shapes:
+    """What a list of arrays of different shapes is."""
+    if not isinstance(x, (list, tuple)):
         return "rows of different length"
-    first = shapes[0]
-    other = next((shape for shape in shapes if shape != first), first)
-    batches = len(first) in (2, 4) and all(shape[1:] == first[1:] for shape in shapes)
-    remedy = (
-        "join the batches by np.concatenate(x)" if batches else "bring all images to one size, or give one at a time"
-    )
-    return f"a list of {len(shapes)} arrays of shapes {first}, {other}, ...: {remedy}"
+    arrays = any(hasattr(each, "shape") for each in x)
+    return f"{f'a list of {len(x)} arrays' if arrays else 'rows of different length'}, {first_difference(x)}"
 
 
-def as_batch(who: str, images: np.ndarray, accepts: Accepts) -> tuple[np.ndarray, bool]:
-    """(N, C, H, W) or (N, F), and whether `images` was one image: (C, H, W), (H, W, C) or (H, W).
+def layout(who: str, shape: tuple[int, ...], accepts: Accepts) -> str:
+    """What an array of this shape is: "NCHW" for a batch, also (N, F), else one image, "CHW", "HWC" or "HW".
 
     accepts: what the model can take says which one it is. Raises ValueError where that says nothing.
     """
-    shape = images.shape
-    if images.ndim == 2 and not accepts(shape[1:]) and accepts((1, *shape)):
-        return images[None, None], True
-    if images.ndim != 3:
-        return images, False
-    last = (shape[2], *shape[:2])
-    fits = {"x[None]": accepts(shape), "x.transpose(2, 0, 1)[None]": accepts(last)}
+    if len(shape) == 2 and not accepts(shape[1:]) and accepts((1, *shape)):
+        return "HW"
+    if len(shape) != 3:
+        return "NCHW"
+    fits = {"CHW": accepts(shape), "HWC": accepts((shape[2], *shape[:2]))}
     if all(fits.values()):  # then the usual numbers of channels decide
         fits = dict(zip(fits, (shape[0] in (1, 3), shape[2] in (1, 3))))
         if all(fits.values()) or not any(fits.values()):
-            first, second = fits
             raise ValueError(
-                f"{who}: an image of shape {shape} may be (C, H, W) or (H, W, C): give {first}, or {second}"
+                f"{who}: an image of shape {shape} may be (C, H, W) or (H, W, C): give x[None],"
+                " or x.transpose(2, 0, 1)[None]"
             )
     if not any(fits.values()):
         hint = "; images without channels: x[:, None]" if accepts((1, *shape[1:])) else ""
         rule = "(N, C, H, W), (N, F), or that of one image (C, H, W), (H, W, C) or (H, W) that the model can take"
         raise ValueError(f"{who}: input must have shape {rule}, got {shape}{hint}")
-    return (images[None] if fits["x[None]"] else images.transpose(2, 0, 1)[None]), True
+    return "CHW" if fits["CHW"] else "HWC"
+
+
+def as_batch(images: np.ndarray, layout: str) -> np.ndarray:
+    """(N, C, H, W) or (N, F) of an array that is laid out so."""
+    if layout == "HW":
+        return images[None, None]
+    if layout == "HWC":
+        return images.transpose(2, 0, 1)[None]
+    return images[None] if layout == "CHW" else images
 
 
 def range_doubt(images: np.ndarray, scaled: bool) -> str:

@@ -21,12 +21,15 @@ from minidl.model import images as given
 from minidl.model import scores as judged
 from minidl.model import weights
 from minidl.model.images import as_images
+from minidl.model.made import check_made
 from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
 
 UINT8 = np.dtype(np.uint8)
+Single = tuple[Shape, np.dtype, str, list[Layer]]
+"""Shape, dtype and layout of one image, and the layers that said so."""
 File = str | os.PathLike[str] | BinaryIO
 """A path, "~" being the home folder, or a binary file object."""
 
@@ -40,12 +43,14 @@ class Model(Sequential):
     converted to the model's dtype. Input is (N, C, H, W) or (N, F), any N, also 0. class_names: in the order of the
     scores, two for a network with one score; kept in the model's file. multi_label: whether each class is there or not
     by itself, for `predict_proba` and `predict_classes`.
-    Raises TypeError or ValueError that names what is wrong; warns of a mean above 1.
+    Raises TypeError or ValueError that names what is wrong; warns of a mean or std above 1.
 
     `predict` and its kin only read the model: they may run in several threads, and beside a `Trainer.fit` in another.
     `forward` and `backward`, loading, changing layers or dtype, and the choice of a backend are for one thread at a
     time.
     """
+
+    _hidden = (*Sequential._hidden, "_one")
 
     def __init__(
         self,
@@ -57,13 +62,17 @@ class Model(Sequential):
         multi_label: bool = False,
         name: str | None = None,
     ) -> None:
+        check_made(layers)
         super().__init__(*layers, name=name)
         self._shape: Shape | None = None  # of an image, the last one that was new
         self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at
+        self._one: Single | None = None  # what the last single image was
         self._warned: tuple[str, ...] = ()
         self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
-        if self.mean.max() > 1:
-            self._warn(f"mean {mean} must be on the scale from 0 to 1, so it seems to be 255 times too large", 3)
+        for what, array, value in (("mean", self.mean, mean), ("std", self.std, std)):
+            if array.max() > 1:
+                text = f"{what} {value} must be on the scale from 0 to 1, so it seems to be 255 times too large"
+                self.warn_once(text, 3)
         self.class_names = judged.class_names(self.who, class_names)
         self.multi_label = bool(multi_label)
         self.astype(dtype)
@@ -124,9 +133,10 @@ class Model(Sequential):
         """
         doubt = self.range_doubt(images)
         if doubt:
-            self._warn(f"{what}: {doubt}", 4)
+            self.warn_once(f"{what}: {doubt}", 4)
 
-    def _warn(self, text: str, level: int) -> None:
+    def warn_once(self, text: str, level: int) -> None:
+        """A UserWarning, `level` frames up, unless the model has given one with the same remedy (after the last ":")."""
         kind = text.rpartition(":")[2]  # the remedy
         if kind not in self._warned:
             self._warned = (*self._warned, kind)
@@ -185,13 +195,30 @@ class Model(Sequential):
         """
         if type(x) is np.ndarray and x.dtype is self._dtype and x.shape[1:] == self._looked:
             return self._scores(x, batch_size, views)
-        images = as_images(self.who, "input", x, single=True)
-        images, single = given.as_batch(self.who, images, self._accepts)
+        known = self._known_layout(x)
+        if known:
+            try:
+                return self._scores(given.as_batch(x, known), batch_size, views)[0]
+            except ValueError:  # a layer inside may be another one now
+                self._one = None
+        array = as_images(self.who, "input", x, single=True)
+        layout = given.layout(self.who, array.shape, self._accepts)
+        images = given.as_batch(array, layout)
         scores = self._scores(images, batch_size, views)
         if images.dtype != UINT8:
             self.warn_of_range(images)
             self._looked = images.shape[1:]
-        return scores[0] if single else scores
+        if layout == "NCHW":
+            return scores
+        self._one = array.shape, array.dtype, layout, list(self.layers)
+        return scores[0]
+
+    def _known_layout(self, x: Any) -> str:
+        """The layout of an image that is like the last single one; "" for all others."""
+        if self._one is None or type(x) is not np.ndarray:
+            return ""
+        shape, dtype, layout, layers = self._one
+        return layout if x.shape == shape and x.dtype == dtype and self.layers == layers else ""
 
     def __call__(self, *x: Any, **options: Any) -> Any:
         """`predict` of images; called on nodes, the model is a layer of a larger network (see `Layer`)."""
@@ -209,15 +236,30 @@ class Model(Sequential):
         """The most probable class of each image, (N,), by name if the model has `class_names`, else by number.
 
         Of two equal ones the first. With `multi_label` bools (N, K): whether a class is more probable than not. One
-        image gives one answer. Raises ValueError if there are more or fewer names than classes.
+        image gives one answer. Scores that are NaN, as those of an image with a NaN, belong to no class: a UserWarning
+        names the first such row; its answer is numpy's, the first NaN's class, or no. Raises ValueError if there are
+        more or fewer names than classes.
         """
-        return judged.decide(self.who, self.predict_proba(x, batch_size, views), self.class_names, self.multi_label)
+        probabilities = self.predict_proba(x, batch_size, views)
+        self.check_names(probabilities.shape[-1])
+        doubt = judged.nan_doubt(probabilities)
+        if doubt:
+            warnings.warn(f"{self.who}: {doubt}", UserWarning, stacklevel=2)
+        return judged.decide(probabilities, self.class_names, self.multi_label)
 
-    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+    def ends_with_sigmoid(self) -> bool:
+        """Whether the last layer is a `Sigmoid`, so that the scores are probabilities themselves."""
         last: Layer = self
         while isinstance(last, Sequential) and last.layers:
             last = last.layers[-1]
-        if type(last) is Sigmoid:
+        return type(last) is Sigmoid
+
+    def check_names(self, outputs: int) -> None:
+        """Raise ValueError where `class_names` are more or fewer than so many scores have classes."""
+        judged.check_names(self.who, self.class_names, outputs, self.multi_label)
+
+    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+        if self.ends_with_sigmoid():
             return scores
         return judged.sigmoid(scores) if self.multi_label or scores.shape[-1] == 1 else judged.softmax(scores)
 

@@ -35,15 +35,29 @@ def class_names(who: str, given: Any) -> tuple[str, ...] | None:
     return names
 
 
-def decide(who: str, probabilities: np.ndarray, names: Sequence[str] | None, multi_label: bool) -> np.ndarray:
-    """The decisions that probabilities (..., K) stand for, see `Model.predict_classes`."""
+def check_names(who: str, names: Sequence[str] | None, outputs: int, multi_label: bool) -> None:
+    """Refuse more or fewer names than classes of so many outputs: ValueError. One output stands for two classes."""
+    expected = 2 if outputs == 1 else outputs
+    single = multi_label and outputs == 1  # which may have a name for its yes alone
+    if names is not None and len(names) != expected and not (single and len(names) == 1):
+        raise ValueError(f"{who}: class_names must have {expected} names for {outputs} outputs, got {len(names)}")
+
+
+def nan_doubt(probabilities: np.ndarray) -> str:
+    """Which of (N, K), or of one image's (K,), are NaN; "" if none is."""
+    bad = np.flatnonzero(np.isnan(probabilities.reshape(-1, probabilities.shape[-1])).any(axis=1))
+    if not len(bad):
+        return ""
+    where = "" if probabilities.ndim == 1 else f" in {len(bad)} of {len(probabilities)} rows, the first is row {bad[0]}"
+    return f"the scores are NaN{where}, so no class is the most probable: look for NaN in the input, or in the weights"
+
+
+def decide(probabilities: np.ndarray, names: Sequence[str] | None, multi_label: bool) -> np.ndarray:
+    """The decisions that probabilities (..., K) stand for, see `Model.predict_classes`; the names are checked."""
     outputs = probabilities.shape[-1]
     if multi_label:
         return probabilities > 0.5
     number = (probabilities[..., 0] > 0.5).astype(np.intp) if outputs == 1 else probabilities.argmax(axis=-1)
     if names is None:
         return number
-    expected = 2 if outputs == 1 else outputs
-    if len(names) != expected:
-        raise ValueError(f"{who}: class_names must have {expected} names for {outputs} outputs, got {len(names)}")
     return np.array(names)[number]

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from minidl.support.ragged import first_difference
+
 CHUNK = 2**24
 """Values that are looked through at a time."""
 
@@ -15,9 +17,9 @@ def as_array(who: str, name: str, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ValueError(f"{who}: {name} must have one shape for all entries{_ragged(value)}") from error
+        raise ValueError(f"{who}: {name} must have one shape for all entries, got {first_difference(value)}") from error
     if array.dtype == object and array.ndim and array.size and isinstance(array.flat[0], (np.ndarray, list, tuple)):
-        raise ValueError(f"{who}: {name} must have one shape for all entries{_ragged(value)}")
+        raise ValueError(f"{who}: {name} must have one shape for all entries, got {first_difference(value)}")
     return array
 
 
@@ -52,17 +54,3 @@ def as_weight(who: str, name: str, value: Any, n: int, dtype: Any) -> np.ndarray
         row = int(array.argmin())
         raise ValueError(f"{who}: {name} must be at least 0, got {array[row]} in row {row}")
     return array
-
-
-def _ragged(value: Any) -> str:
-    """Where the shapes begin to differ, as the end of a sentence."""
-    shapes: list[tuple[int, ...]] = []
-    for entry in value:
-        try:
-            shapes.append(np.shape(entry))
-        except ValueError:
-            return f", got a row {len(shapes)} that is ragged itself"
-        if shapes[-1] != shapes[0]:
-            what = f", got {shapes[0]} in row 0 and {shapes[-1]} in row {len(shapes) - 1}"
-            return what + ("; resize the images, or crop them" if len(shapes[0]) > 1 else "")
-    return ""

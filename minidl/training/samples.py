@@ -11,14 +11,12 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.losses import Loss, MarginLoss, SigmoidCrossEntropyLoss, SoftmaxCrossEntropyLoss
+from minidl.losses import Loss
 from minidl.model import Model, as_images
 from minidl.training.arrays import as_array, as_weight, check_finite
 from minidl.training.augmentation import Augmentation
+from minidl.training.outputs import are_classes, check_outputs
 from minidl.training.position import Position
-
-CLASS_LOSSES = SoftmaxCrossEntropyLoss, SigmoidCrossEntropyLoss, MarginLoss
-"""Their targets are classes, also where they are rows of floats."""
 
 if TYPE_CHECKING:
     from minidl.data.augment.pipeline import Changes
@@ -163,10 +161,15 @@ def prepare(
         check_finite(who, f"{what} x", images)
     check_finite(who, f"{what} y", y)
     whole, shapes = shapes is None, {} if shapes is None else shapes
-    if images.shape[1:] not in shapes:
+    new = images.shape[1:] not in shapes
+    if new:
         model.warn_of_range(images, f"{what} x")
         shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
-    target = loss.prepare(y, (len(images), *shapes[images.shape[1:]]), model.dtype)
+    outputs = shapes[images.shape[1:]]
+    target = loss.prepare(y, (len(images), *outputs), model.dtype)
+    labels = _one_hot_labels(target)
+    if new:
+        check_outputs(what, model, loss, target, labels, outputs)
     weight = data[2] if len(data) == 3 else weight
     if weight is not None:
         weight = as_weight(who, f"the weights of {what} data", weight, len(images), model.dtype)
@@ -178,7 +181,7 @@ def prepare(
         images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
     else:
         images = checks.float_array(who, f"{what} x", images)
-    return Samples(images, target, _one_hot_labels(target), scale, shift, y, weight)
+    return Samples(images, target, labels, scale, shift, y, weight)
 
 
 def observe(samples: Samples, model: Model, loss: Any) -> None:
@@ -207,7 +210,7 @@ def _check_takes_weights(loss: Loss) -> None:
 
 def number_columns(samples: Samples, loss: Loss) -> int | None:
     """How many numbers a regression's targets are for each image, 0 where they are no rows; None for classes."""
-    if samples.labels is not None or samples.target.dtype.kind != "f" or isinstance(loss, CLASS_LOSSES):
+    if are_classes(loss, samples.target, samples.labels):
         return None
     return samples.target.shape[1] if samples.target.ndim == 2 else 0
 

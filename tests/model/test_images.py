@@ -70,22 +70,48 @@ class TestOneImage:
         np.testing.assert_allclose(model.predict(x[0, 0]), scores[0], rtol=1e-6)
 
 
+    def test_the_layout_of_an_image_is_looked_for_once(self, rng: np.random.Generator) -> None:
+        """And again after another shape, dtype, or another layer."""
+        model, x = network(), rng.random((1, 3, 6, 7), np.float32)
+        scores, asked = model.predict(x)[0], []
+        real = model.output_shape
+        model.output_shape = lambda shape: asked.append(shape) or real(shape)  # type: ignore[method-assign]
+        for image in (x[0], np.ascontiguousarray(x[0].transpose(1, 2, 0))):
+            for again in range(3):
+                np.testing.assert_array_equal(model.predict(image), scores)
+                assert len(asked) == (0 if again else 2)
+                asked.clear()
+        pixels = rng.integers(0, 256, (3, 6, 7)).astype(np.uint8)
+        np.testing.assert_array_equal(model.predict(pixels), model.predict(pixels[None])[0])
+        np.testing.assert_array_equal(model.predict(x[0]), scores)
+
+    def test_another_layer_takes_another_layout(self, rng: np.random.Generator) -> None:
+        inner = minidl.Sequential(minidl.Conv2D(3, 2, 3, rng=0))
+        model = minidl.Model(inner, minidl.GlobalAvgPool2D())
+        x = rng.random((3, 7, 5), np.float32)
+        assert model.predict(x).shape == (2,)
+        inner.layers[0] = minidl.Conv2D(5, 2, 3, rng=0)  # now it is (H, W, C)
+        np.testing.assert_array_equal(model.predict(x), model.predict(x.transpose(2, 0, 1)[None])[0])
+        model.layers[0] = minidl.Conv2D(3, 4, 3, rng=0)
+        np.testing.assert_array_equal(model.predict(x), model.predict(x[None])[0])
+
+
 class TestLists:
     def test_ragged_images_are_named_with_their_shapes(self) -> None:
         ragged = [np.ones((3, 6, 7)), np.ones((3, 6, 7)), np.ones((3, 5, 7))]
-        rule = r"input must be .*a list of 3 arrays of shapes \(3, 6, 7\), \(3, 5, 7\), \.\.\.: bring all images"
+        rule = r"input must be .*a list of 3 arrays, \(3, 6, 7\) in row 0 and \(3, 5, 7\) in row 2; bring all images"
         objects = np.empty(3, object)
         objects[:] = ragged
         for given in (ragged, objects):
             for method in (network().predict, network().forward, network().activations):
                 with pytest.raises((ValueError, TypeError), match=rule):
                     method(given)
-        with pytest.raises(ValueError, match="got rows of different length"):
+        with pytest.raises(ValueError, match=r"got rows of different length, \(2,\) in row 0 and \(1,\) in row 1"):
             network().predict([[1.0, 2.0], [1.0]])
 
     def test_lists_of_batches_are_to_be_joined(self) -> None:
         batches = [np.ones((4, 3, 6, 7)), np.ones((2, 3, 6, 7))]
-        with pytest.raises(ValueError, match=r"\(2, 3, 6, 7\), \.\.\.: join the batches by np\.concatenate\(x\)"):
+        with pytest.raises(ValueError, match=r"\(2, 3, 6, 7\) in row 1; join the batches by np\.concatenate\(x\)"):
             network().predict(batches)
         with pytest.raises(ValueError, match=r"got \(2, 4, 3, 6, 7\); batches: np\.concatenate\(x\)"):
             network().predict([batches[0], batches[0]])

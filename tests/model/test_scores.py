@@ -91,3 +91,16 @@ def test_as_many_names_as_classes() -> None:
         fixed(class_names=["a", "b"]).predict_classes(X)
     with pytest.raises(ValueError, match="class_names must have 2 names for 1 outputs, got 1"):
         fixed(k=1, class_names=["a"]).predict_classes(X[:, :1])
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_scores_that_are_nan_are_told_by_their_first_row(multi_label: bool) -> None:
+    model = fixed(multi_label=multi_label)
+    x = np.array([[0, 1, 0], [0, 0, np.nan], [1, 0, 0], [np.nan, 0, 0]], np.float32)
+    with pytest.warns(UserWarning, match="Model: the scores are NaN in 2 of 4 rows, the first is row 1, so no class") as found:
+        classes = model.predict_classes(x)
+    assert [each.filename for each in found] == [__file__]
+    assert classes[[0, 2]].tolist() == ([[False, True, False], [True, False, False]] if multi_label else [1, 0])
+    assert not multi_label or not classes[[1, 3]].any()
+    with pytest.warns(UserWarning, match="Model: the scores are NaN, so no class"):
+        minidl.Model(minidl.Flatten(), minidl.Linear(4, 2, rng=0)).predict_classes(np.full((1, 2, 2), np.nan, np.float32))
