@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minidl.model import Model, as_images
+from minidl.training.moving import Moving
 from minidl.training.state import Training
 
 
@@ -19,18 +20,19 @@ def non_finite_parameter(model: Model) -> str:
 def first_non_finite(model: Model, x: Any) -> str:
     """One clause that names the input, or the first layer whose output of batch x holds a NaN or an infinity.
 
-    The batch runs as a training step does, without fusion; the running statistics are put back.
+    The batch runs as a training step does, without fusion; running statistics and generators are put back.
     """
     images = as_images(model.who, "input", x)
     if images.dtype != np.uint8 and not np.isfinite(images).all():
         bad = np.flatnonzero(~np.isfinite(images.reshape(len(images), -1)).all(axis=1))
         return f"the input itself is not finite ({len(bad)} of the batch's {len(images)} images)"
-    state = model.state()
+    moving = Moving(model)
+    moving.keep()
     try:
         with np.errstate(all="ignore"):
             activations = model.activations(images, train=True)
     finally:
-        model.load_state(state)
+        moving.restore()
     for name, y in activations:
         if not np.isfinite(y).all():
             path = name.split(" ")[0]

@@ -12,6 +12,7 @@ from minidl import kernels
 from minidl.losses import Loss
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
+from minidl.training.moving import Moving
 from minidl.training.samples import Batch
 
 NAN = float("nan")
@@ -24,7 +25,7 @@ With sample weights w the mean is sum(w l) / sum(w), and instead of their number
 
 
 class NonFiniteLoss(FloatingPointError):
-    """The `loss` of a `batch` that is no finite number, found before anything was changed by it."""
+    """The `loss` of a `batch` that is no finite number, found before the backward pass; all is as before the step."""
 
     def __init__(self, loss: float, batch: Batch) -> None:
         super().__init__(f"the loss became {loss}")
@@ -44,15 +45,27 @@ class Step:
         self.optimizer = optimizer
         self.average = average
         self.parameters = model.parameters()
+        self._moving: Moving | None = None
 
     def train(self, batch: Batch) -> Measured:
-        """One whole step. Raises NonFiniteLoss before the backward pass, and as the optimiser's `step`."""
-        measured = self.forward(batch, True)
-        if not math.isfinite(measured[0]):
-            raise NonFiniteLoss(measured[0], batch)
-        self.backward()
-        # Here every parameter's grad is that of this batch; what other machines found is to be added before the update.
-        self.update()
+        """One whole step. Raises NonFiniteLoss before the backward pass, and as the optimiser's `step`.
+
+        After both FloatingPointErrors, of the loss and of gradients that cannot be clipped, weights, running statistics
+        and generators are as they were before the step.
+        """
+        if self._moving is None:
+            self._moving = Moving(self.model)
+        self._moving.keep()
+        try:
+            measured = self.forward(batch, True)
+            if not math.isfinite(measured[0]):
+                raise NonFiniteLoss(measured[0], batch)
+            self.backward()
+            # Here every parameter's grad is that of this batch; what other machines found is to be added before this.
+            self.update()
+        except FloatingPointError:
+            self._moving.restore()
+            raise
         return measured
 
     def forward(self, batch: Batch, train: bool = False, scores: Callable[[Batch], Any] | None = None) -> Measured:

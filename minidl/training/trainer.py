@@ -138,9 +138,10 @@ class Trainer:
         Ctrl-C ends the run between two steps; the weights stay, and the history of the completed epochs comes back with
         `interrupted` True. So does SIGTERM, where nobody else handles it, and then ends the process. Raises
         FloatingPointError that names the layer where the first NaN or infinity stands when the loss is no finite
-        number, before the step changes a weight, or the parameter that is no longer finite after an epoch's last step.
-        Raises TypeError or ValueError that names the fault before the first step for data that do not fit, or a run
-        that cannot be resumed with them; everything is then as it was. Raises RuntimeError inside of a callback.
+        number; weights, running statistics and generators are then as before that step. It names the parameter that is
+        no longer finite after an epoch's last step. Raises TypeError or ValueError that names the fault before the first
+        step for data that do not fit, or a run that cannot be resumed with them; everything is then as it was. Raises
+        RuntimeError inside of a callback.
         """
         if self._call is not None:
             raise RuntimeError(

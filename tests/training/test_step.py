@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.support.random import generator as default_generator
 from minidl.training.samples import Batch, batches, prepare
 from minidl.training.step import NonFiniteLoss, Step
 
@@ -70,6 +71,78 @@ def test_a_loss_that_is_no_number_changes_nothing(data):
     assert not math.isfinite(caught.value.loss)
     for name, array in model.state().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+class Breaks(minidl.SoftmaxCrossEntropyLoss):
+    """A loss that is NaN in its third step, after everything else was computed."""
+
+    calls = 0
+
+    def run(self, *arguments):
+        self.calls += 1
+        loss = super().run(*arguments)
+        return math.nan if self.calls == 3 else loss
+
+
+def three_steps(images, fault):
+    """Weights, statistics and the generators' next numbers after two good steps and a third one with a fault, or none.
+
+    One generator is shared by two layers, one layer draws from minidl's own.
+    """
+    minidl.seed(5)
+    shared = np.random.default_rng(7)
+    model = minidl.Model(
+        *(minidl.Conv2D(1, 3, 3, rng=1), minidl.BatchNorm2D(3), minidl.Relu(), minidl.Dropout(0.3)),
+        *(minidl.Sequential(minidl.BatchNorm2D(3, momentum=0.0), minidl.Flatten()), minidl.Dropout(0.3, rng=shared)),
+        *(minidl.Linear(48, 3, rng=2), minidl.Dropout(0.1, rng=shared)),
+    )
+    step = Step(model, Breaks() if fault == "loss" else minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1, clip_norm=1))
+    samples = prepare("training", (images, np.arange(8) % 3), model, step.loss)
+    for _ in range(2):
+        step.train(Batch(samples, np.arange(8)))
+    if fault == "gradients":
+        step.backward = lambda: model.parameters()[0].grad.fill(np.nan)
+    if fault:
+        with pytest.raises(FloatingPointError):
+            step.train(Batch(samples, np.arange(5)))
+    return model.state(), (default_generator().integers(2**60), shared.integers(2**60))
+
+
+@pytest.mark.parametrize("fault", ["loss", "gradients"])
+@pytest.mark.parametrize("backend", minidl.kernels.available())
+def test_a_broken_step_has_not_moved_statistics_and_generators(backend, fault, rng):
+    images = rng.standard_normal((8, 1, 6, 6)).astype(np.float32)
+    with minidl.kernels.use(backend):
+        (state, draws), (expected, same) = three_steps(images, fault), three_steps(images, "")
+    assert draws == same
+    assert {name for name in expected if "running" in name} == {
+        f"{place}.running_{kind}" for place in ("1", "4.0") for kind in ("mean", "var")
+    }
+    for name, array in expected.items():
+        np.testing.assert_array_equal(state[name], array)
+
+
+@pytest.mark.usefixtures("plain_backend")
+def test_a_fit_that_breaks_leaves_the_model_of_the_step_before(rng):
+    """Looking for the layer that is to blame draws and moves nothing either."""
+
+    def fit(loss, epochs):
+        minidl.seed(5)
+        model = minidl.Model(
+            minidl.Linear(3, 4, rng=1), minidl.BatchNorm1D(4), minidl.Dropout(0.2), minidl.Linear(4, 3, rng=2)
+        )
+        trainer = minidl.Trainer(model, loss, minidl.SGD(0.1))
+        try:
+            trainer.fit((x, y), epochs=epochs, batch_size=10, seed=0, verbose=False)
+        except FloatingPointError as error:
+            assert "epoch 3, step 1" in str(error)
+        return model.state(), default_generator().integers(2**60)
+
+    x, y = rng.standard_normal((10, 3)).astype(np.float32), np.arange(10) % 3
+    (state, draw), (expected, same) = fit(Breaks(), 5), fit(minidl.SoftmaxCrossEntropyLoss(), 2)
+    assert draw == same
+    for name, array in expected.items():
+        np.testing.assert_array_equal(state[name], array)
 
 
 def test_batches_have_all_rows_once(data):
