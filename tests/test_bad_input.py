@@ -373,6 +373,6 @@ def test_mean_and_std_of_another_scale_are_told():
         with pytest.warns(UserWarning, match=rule) as found:
             network(**{what: 255})
         assert len(found) == 1
-    with pytest.warns(UserWarning) as found:
+    with pytest.warns(UserWarning, match="must be on the scale from 0 to 1") as found:
         network(mean=[120, 0.5, 0], std=[60, 60, 60])
     assert len(found) == 2

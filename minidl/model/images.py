@@ -71,6 +71,18 @@ def layout(who: str, shape: tuple[int, ...], accepts: Accepts) -> str:
     return "CHW" if fits["CHW"] else "HWC"
 
 
+class Single:
+    """How one image was laid out, and the layers that took it so."""
+
+    def __init__(self, image: np.ndarray, layout: str, layers: list[Any]) -> None:
+        self.layout = layout
+        self._shape, self._dtype, self._layers = image.shape, image.dtype, list(layers)
+
+    def is_like(self, image: np.ndarray, layers: list[Any]) -> bool:
+        """Whether another image is laid out so, too: it has the same shape and dtype, and is for the same layers."""
+        return image.shape == self._shape and image.dtype == self._dtype and layers == self._layers
+
+
 def as_batch(images: np.ndarray, layout: str) -> np.ndarray:
     """(N, C, H, W) or (N, F) of an array that is laid out so."""
     if layout == "HW":

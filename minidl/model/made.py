@@ -15,5 +15,5 @@ def check_made(layers: Iterable[Any]) -> None:
             continue  # which containers refuse
         if "_y_shape" not in vars(layer):
             kind = type(layer).__name__
-            raise TypeError(f"{kind}: __init__ must call super().__init__() before it sets attributes, which it did not")
+            raise TypeError(f"{kind}: __init__ must call super().__init__() before it sets attributes, got none")
         check_made(layer.children())

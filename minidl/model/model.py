@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from minidl.data.augment.views import Views
 
 UINT8 = np.dtype(np.uint8)
-Single = tuple[Shape, np.dtype, str, list[Layer]]
-"""Shape, dtype and layout of one image, and the layers that said so."""
 File = str | os.PathLike[str] | BinaryIO
 """A path, "~" being the home folder, or a binary file object."""
 
@@ -50,8 +48,6 @@ class Model(Sequential):
     time.
     """
 
-    _hidden = (*Sequential._hidden, "_one")
-
     def __init__(
         self,
         *layers: Layer,
@@ -66,7 +62,7 @@ class Model(Sequential):
         super().__init__(*layers, name=name)
         self._shape: Shape | None = None  # of an image, the last one that was new
         self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at
-        self._one: Single | None = None  # what the last single image was
+        self._one: given.Single | None = None  # what the last single image was
         self._warned: tuple[str, ...] = ()
         self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
         for what, array, value in (("mean", self.mean, mean), ("std", self.std, std)):
@@ -136,7 +132,7 @@ class Model(Sequential):
             self.warn_once(f"{what}: {doubt}", 4)
 
     def warn_once(self, text: str, level: int) -> None:
-        """A UserWarning, `level` frames up, unless the model has given one with the same remedy (after the last ":")."""
+        """A UserWarning, `level` frames up, unless there was one with the same remedy, after the last ":"."""
         kind = text.rpartition(":")[2]  # the remedy
         if kind not in self._warned:
             self._warned = (*self._warned, kind)
@@ -210,15 +206,13 @@ class Model(Sequential):
             self._looked = images.shape[1:]
         if layout == "NCHW":
             return scores
-        self._one = array.shape, array.dtype, layout, list(self.layers)
+        self._one = given.Single(array, layout, self.layers)
         return scores[0]
 
     def _known_layout(self, x: Any) -> str:
         """The layout of an image that is like the last single one; "" for all others."""
-        if self._one is None or type(x) is not np.ndarray:
-            return ""
-        shape, dtype, layout, layers = self._one
-        return layout if x.shape == shape and x.dtype == dtype and self.layers == layers else ""
+        one = self._one
+        return one.layout if one is not None and type(x) is np.ndarray and one.is_like(x, self.layers) else ""
 
     def __call__(self, *x: Any, **options: Any) -> Any:
         """`predict` of images; called on nodes, the model is a layer of a larger network (see `Layer`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,20 @@ class Call:
         if isinstance(self.data, Stream):
             return stream_batches(self.data, position, epoch, augment)
         return training_batches(self.data, position, epoch, augment)
+
+    def compared(self, batches: Iterator[Batch], position: Position) -> Iterator[Batch]:
+        """`batches` as they are; warns (UserWarning) where a run that goes on seems to have got another stream."""
+        if isinstance(self.data, Stream):
+            return _compared(batches, self.data, position)
+        return batches
+
+
+def _compared(batches: Iterator[Batch], stream: Stream, position: Position) -> Iterator[Batch]:
+    for i, batch in enumerate(batches):
+        doubt = "" if i else position.begins_with(stream.first, stream.orders)
+        if doubt:
+            warnings.warn(f"Trainer: training data: {doubt}", UserWarning, stacklevel=5)
+        yield batch
 
 
 def call(

@@ -1,8 +1,8 @@
 """A training as one safetensors file: all that its next steps depend on, so that they end in the same bits.
 
 tensors    model.<parameter or buffer>, optimizer.<slot>, history.<list>, callback.<number>.<array>
-metadata   format, producer, mean, std, and state: a JSON object with run (the position), optimizer (kind, slots, lr and those inside),
-           generators (minidl's default one, and each layer's own), callbacks (what is no array), loss
+metadata   format, producer, mean, std, and state: a JSON object with run (the position), optimizer (kind, slots, lr,
+           those inside), generators (minidl's default one, and each layer's own), callbacks (what is no array), loss
            (what it has learnt of the training targets, where it has) and settings
            (`minidl.training.settings`, of the script that wrote the file; files of 0.1.0 may lack them)
 """

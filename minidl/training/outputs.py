@@ -21,8 +21,8 @@ def check_outputs(
 ) -> None:
     """Look at the targets of `what` data ("training") for scores of shape `outputs` an image.
 
-    Raises ValueError for `class_names` of another number than there are classes. Warns (UserWarning), once a model, of a
-    `Sigmoid` before a loss that has its own, and of several classes an image where the model is not `multi_label`.
+    Raises ValueError for `class_names` of another number than there are classes. Warns (UserWarning), once a model, of
+    a `Sigmoid` before a loss that has its own, and of several classes an image where the model is not `multi_label`.
     """
     if len(outputs) == 1 and are_classes(loss, target, labels):
         model.check_names(outputs[0])

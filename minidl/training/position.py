@@ -13,15 +13,16 @@ from minidl.support import random
 
 COUNTS = ("images", "batch_size", "epochs", "data", "done", "steps")
 SUMS = ("total", "mass", "right", "weight", "seconds")
-OTHERS = ("batches", "seed", "draw", "augment", "stopped")
-NEW = {"steps", "mass", "weight", "batches"}
+OTHERS = ("batches", "seed", "draw", "augment", "stopped", "shuffled")
+NEW = {"steps", "mass", "weight", "batches", "shuffled"}
 """What older files may lack."""
 
 
 class Position:
     """The place of a training in its data: one call of `fit`, and those that resume it.
 
-    images: number of training images. batch_size, epochs, seed: as given to `fit`. data: `samples.fingerprint`.
+    images: number of training images. batch_size, epochs, seed: as given to `fit`. data: `samples.fingerprint`;
+    for a stream that of the first batch of the pass that began last, 0 before.
     augment: what `Augmentation.describe` says. batches: None for arrays; for a stream the number of its batches in a
     pass, 0 until it is known, as `images` then is.
     """
@@ -61,6 +62,9 @@ class Position:
         """Wall time of the running epoch up to the last `tick`."""
         self.stopped = ""
         """Class name of the callback that has ended the run."""
+        self.shuffled = False
+        """Whether the passes of a stream have begun with different batches."""
+        self._resumed = False  # and no batch has come since
         self._rng = random.generator(seed)
         self._drawn_from: dict[str, Any] | None = None  # state of _rng before it drew the running epoch's order
         self._ticked = 0.0
@@ -137,11 +141,34 @@ class Position:
         self.done, self.steps, self._drawn_from = 0, 0, None
         self.total, self.mass, self.right, self.weight, self.seconds = 0.0, 0.0, 0.0, 0.0, 0.0
 
+    def begins_with(self, first: int, orders: bool) -> str:
+        """Take the fingerprint of a pass's first batch; what is doubtful about it where a run goes on, else "".
+
+        orders: whether the stream gets the number of the pass, so that each may begin with another batch.
+        """
+        was, self.data = self.data, first
+        resumed, self._resumed = self._resumed, False
+        if was in (0, first):
+            return ""
+        if not resumed:
+            self.shuffled = True
+        elif self.steps:
+            return (
+                "the epoch to resume began with another first batch: these are other data, or a source that shuffles"
+                " without a seed, so that the rest of the epoch is not the one that was left"
+            )
+        elif not (self.shuffled or orders):
+            return (
+                "the first batch is another one than in the run to resume: these are other data, unless the source"
+                " shuffles by itself"
+            )
+        return ""
+
     def check(self, call: Position) -> None:
         """Whether the new call of `fit` can resume this run.
 
         Raises ValueError that names what differs: number of images, images or targets, batch size, augmentation, a seed
-        that is not None. Of a stream only the augmentation and the seed can be compared.
+        that is not None. Of a stream only the augmentation and the seed can be compared; see `begins_with`.
         """
         if (self.batches is None) != (call.batches is None):
             was, given = ("arrays" if each.batches is None else "batches" for each in (self, call))
@@ -153,7 +180,7 @@ class Position:
             was, given = getattr(self, name), getattr(call, name)
             if was != given:
                 raise ValueError(f"Trainer: {what} must be {was or '()'}, as in the run to resume, got {given or '()'}")
-        if self.data != call.data:
+        if self.batches is None and self.data != call.data:
             raise ValueError("Trainer: training data must be those of the run to resume, got other images or targets")
         if call.seed is not None and call.seed != self.seed:
             raise ValueError(f"Trainer: seed must be {self.seed}, as in the run to resume, or None, got {call.seed}")
@@ -166,6 +193,7 @@ class Position:
         if epochs > self.epochs or self.stopped not in callbacks:
             self.stopped = ""
         self.epochs = epochs
+        self._resumed = True
 
     # ---- on disk -----------------------------------------------------------------------------------------------------
 
@@ -181,7 +209,7 @@ class Position:
         run = cls(0, 1, 1, None, 0)
         if not isinstance(values, dict) or set(values) | NEW != set(run.to_json()):
             raise ValueError(f"a run must have exactly {', '.join(run.to_json())}")
-        values = {"steps": 0, "weight": 0.0, "batches": None, **values}
+        values = {"steps": 0, "weight": 0.0, "batches": None, "shuffled": False, **values}
         values = {"mass": values["weight"], **values}
         counts = [values[name] for name in COUNTS]
         counts += [values[name] for name in ("seed", "draw", "batches") if values[name] is not None]
@@ -191,6 +219,8 @@ class Position:
             )
         if not all(type(values[name]) is float for name in SUMS) or type(values["stopped"]) is not str:
             raise ValueError(f"{', '.join(SUMS)} of a run must be floats, and stopped a text")
+        if type(values["shuffled"]) is not bool:
+            raise ValueError(f"shuffled of a run must be true or false, got {values['shuffled']!r}")
         if type(values["augment"]) is not str or (values["augment"] and values["draw"] is None):
             raise ValueError("a run must have a text for augment, and draw if that is not empty")
         inside = values["done"] > 0

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from minidl.training.call import Call
+from minidl.training.callbacks.file_names import FileNames
 from minidl.training.samples import Samples, observe
 from minidl.training.settings import differences
 from minidl.training.snapshot import unchanged_on_error
@@ -20,10 +22,10 @@ def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str])
     """
     if not isinstance(resume, (bool, str, os.PathLike)):
         raise TypeError(f"Trainer: resume must be True, False or a path, got {resume!r}")
-    path = None if isinstance(resume, bool) else os.fspath(resume)
+    path = None if isinstance(resume, bool) else newest(os.fspath(resume))
     # A callback may load another training, which then does not fit.
     with unchanged_on_error(training, deep=path is not None or bool(call.callbacks)):
-        if path is not None and os.path.exists(path):
+        if path is not None and _is_there(path):
             training.load(path)
             training.say(f"going on from {path}: {training.history.epochs} epochs are done")
         elif path is not None:
@@ -44,6 +46,21 @@ def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str])
             take_up(training, call)
         else:  # a callback has loaded another one
             go_on_from_loaded(training, call)
+
+
+def newest(path: str) -> str:
+    """The newest of the files that `Checkpoint(path)` writes, where the path has fields such as {epoch}; else path.
+
+    Raises ValueError for fields that a `Checkpoint` would not take.
+    """
+    if "{" not in path or _is_there(path):
+        return path
+    found = FileNames("Trainer: resume", Path(path), None).newest()
+    return path if found is None else os.fspath(found)
+
+
+def _is_there(path: str) -> bool:
+    return os.path.exists(os.path.expanduser(path))
 
 
 def go_on_from_loaded(training: Training, call: Call) -> None:

@@ -17,7 +17,8 @@ PLAIN = (bool, int, float, str, type(None))
 def settings(training: Training, callbacks: Iterable[Any] = ()) -> dict[str, str]:
     """Every setting of optimiser, loss, average, layers and callbacks that can be told in words, by its name.
 
-    "lr" is the schedule, or the constant rate, "SGD.lr" that of an optimiser inside; a rate that only the run itself has changed counts as what it was.
+    "lr" is the schedule, or the constant rate, "SGD.lr" that of an optimiser inside; a rate that only the run itself
+    has changed counts as what it was.
     """
     named = [("optimizer", training.optimizer), ("loss", training.loss), ("average", training.average)]
     named += [(label(place, layer), layer) for place, layer in places(training.model).items()]

@@ -12,7 +12,7 @@ from minidl.losses import Loss
 from minidl.model import Model
 from minidl.training.augmentation import Augmentation
 from minidl.training.position import Position
-from minidl.training.samples import Batch, Samples, Shapes, batches, is_batch, number_columns, prepare
+from minidl.training.samples import Batch, Samples, Shapes, batches, fingerprint, is_batch, number_columns, prepare
 
 WHO = "Trainer"
 
@@ -29,24 +29,34 @@ class Stream:
         self.batches = 0
         with contextlib.suppress(TypeError):  # no length, or one that is not known
             self.batches = len(source)
+        self.first = 0
+        """`fingerprint` of the first batch of the last pass."""
         self._shapes: Shapes = {}
+
+    @property
+    def orders(self) -> bool:
+        """Whether the source is told the number of each pass."""
+        return callable(getattr(self.source, "set_epoch", None))
 
     def samples(self, epoch: int = 0, skip: int = 0) -> Iterator[Samples]:
         """One pass; the first `skip` batches are drawn, and left out. Raises as `prepare`, naming the batch.
 
         A source with a method `set_epoch` is told the number of the pass first, as PyTorch's samplers are.
         """
-        set_epoch = getattr(self.source, "set_epoch", None)
-        if callable(set_epoch):
-            set_epoch(epoch)
+        if self.orders:
+            self.source.set_epoch(epoch)
         number = 0
         for number, batch in enumerate(self._begin(), 1):
-            if number > skip:
+            if number == 1 or number > skip:
                 what = f"{self.what} batch {number}:"
                 if not isinstance(batch, (tuple, list)) or len(batch) not in (2, 3):
                     kind = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
                     raise TypeError(f"{WHO}: {what} must be (x, y) or (x, y, weight), got {kind}")
-                yield prepare(what, self._kept(batch), self.model, self.loss, shapes=self._shapes)
+                samples = prepare(what, self._kept(batch), self.model, self.loss, shapes=self._shapes)
+                if number == 1:
+                    self.first = fingerprint(samples) or 1
+                if number > skip:
+                    yield samples
         if number < max(skip, 1):
             rule = f"at least the {skip} batches that are done" if skip else "at least one batch in each pass"
             raise ValueError(f"{WHO}: {self.what} data must have {rule}, got {number} in pass {epoch + 1}")

@@ -121,12 +121,14 @@ class Trainer:
         (`minidl.training.progress`).
 
         resume: True goes on where the last `fit` of this trainer ended or was cut off, or where the file of the last
-        `load` stands; a path does `load` first if there is such a file, and starts anew if there is none. A run goes on
-        exactly, within an epoch too: weights and history (its seconds apart) end as those of an unbroken run. `epochs`
-        counts the epochs already done. Training data, `batch_size` and `augment` must be the same, `seed` too or None;
-        of all other settings those of this script hold, the learning rate included, and a line names the ones that
-        differ. Callbacks get their states back by their class and order. A run that a callback has ended stays ended if
-        a callback of that class is there and `epochs` has not grown.
+        `load` stands; a path does `load` first if there is such a file, and starts anew if there is none. A name as
+        `Checkpoint` takes it, "e{epoch:03}.safetensors", stands for that of its files which was written last. A run
+        goes on exactly, within an epoch too: weights and history (its seconds apart) end as those of an unbroken run.
+        `epochs` counts the epochs already done. Training data, `batch_size` and `augment` must be the same, `seed` too
+        or None; of all other settings those of this script hold, the learning rate included, and a line names the ones
+        that differ. Of data in batches the first one is compared, and a UserWarning tells where it is another.
+        Callbacks get their states back by their class and order. A run that a callback has ended stays ended if a
+        callback of that class is there and `epochs` has not grown.
 
         augment: how the training images are changed at random, drawn from the seed: transforms (see
         `minidl.data.augment.transforms`), before them functions (images, generator) -> images on a copy of each batch,
@@ -139,9 +141,9 @@ class Trainer:
         `interrupted` True. So does SIGTERM, where nobody else handles it, and then ends the process. Raises
         FloatingPointError that names the layer where the first NaN or infinity stands when the loss is no finite
         number; weights, running statistics and generators are then as before that step. It names the parameter that is
-        no longer finite after an epoch's last step. Raises TypeError or ValueError that names the fault before the first
-        step for data that do not fit, or a run that cannot be resumed with them; everything is then as it was. Raises
-        RuntimeError inside of a callback.
+        no longer finite after an epoch's last step. Raises TypeError or ValueError that names the fault before the
+        first step for data that do not fit, or a run that cannot be resumed with them; everything is then as it was.
+        Raises RuntimeError inside of a callback.
         """
         if self._call is not None:
             raise RuntimeError(
@@ -229,7 +231,7 @@ class Trainer:
         hooks = self._step_hooks()
         self._line.start(epoch + 1, epochs, *position.counted)
         with making(asked.batches(position, epoch), asked.ahead, interrupt.check) as batches:
-            for batch in batches:
+            for batch in asked.compared(batches, position):
                 self.optimizer.progress(epoch + position.share, epochs)
                 loss, right = step.train(batch)
                 position.add(len(batch.rows), loss, right, batch.mass(), step.mass(batch))

@@ -97,10 +97,12 @@ def test_as_many_names_as_classes() -> None:
 def test_scores_that_are_nan_are_told_by_their_first_row(multi_label: bool) -> None:
     model = fixed(multi_label=multi_label)
     x = np.array([[0, 1, 0], [0, 0, np.nan], [1, 0, 0], [np.nan, 0, 0]], np.float32)
-    with pytest.warns(UserWarning, match="Model: the scores are NaN in 2 of 4 rows, the first is row 1, so no class") as found:
+    text = "Model: the scores are NaN in 2 of 4 rows, the first is row 1, so no class"
+    with pytest.warns(UserWarning, match=text) as found:
         classes = model.predict_classes(x)
     assert [each.filename for each in found] == [__file__]
     assert classes[[0, 2]].tolist() == ([[False, True, False], [True, False, False]] if multi_label else [1, 0])
     assert not multi_label or not classes[[1, 3]].any()
+    model = minidl.Model(minidl.Flatten(), minidl.Linear(4, 2, rng=0))
     with pytest.warns(UserWarning, match="Model: the scores are NaN, so no class"):
-        minidl.Model(minidl.Flatten(), minidl.Linear(4, 2, rng=0)).predict_classes(np.full((1, 2, 2), np.nan, np.float32))
+        model.predict_classes(np.full((1, 2, 2), np.nan, np.float32))

@@ -230,3 +230,44 @@ def test_an_empty_state_takes_its_turn_and_is_not_loaded(data, tmp_path):
     resumed = [Keeps({}), Keeps({})]
     fit(trainer(), data, epochs=5, callbacks=resumed, resume=path)
     assert [callback.loaded for callback in resumed] == [[], [2]]
+
+
+def test_resume_takes_the_newest_file_of_a_pattern(data, tmp_path, capsys):
+    whole = trainer()
+    fit(whole, data, epochs=5)
+    for pattern in (PATTERN, "{val_loss:.2f}-{epoch}-{lr:.1e}.st"):
+        path = tmp_path / pattern
+        fit(trainer(), data, epochs=2, callbacks=minidl.Checkpoint(path))
+        for name in ("e999x.safetensors", "earlier.safetensors", "nearly-9-1e-1.st"):
+            (tmp_path / name).write_bytes(b"of somebody else")
+        (tmp_path / "e998.safetensors").mkdir(exist_ok=True)
+        capsys.readouterr()
+        run = trainer()
+        fit(run, data, epochs=5, resume=path, verbose=True)
+        assert re.search("going on from .*2.*: 2 epochs are done", capsys.readouterr().out)
+        assert len(run.history.step_loss) == 15
+        for name, array in whole.model.state().items():
+            np.testing.assert_array_equal(run.model.state()[name], array)
+
+
+def test_the_newest_is_the_one_written_last(data, tmp_path):
+    for epoch in (1, 2, 10):
+        (tmp_path / f"e{epoch}").touch()
+        os.utime(tmp_path / f"e{epoch}", ns=(0, 100 - epoch))
+    assert FileNames("Test", tmp_path / "e{epoch}", None).newest() == tmp_path / "e1"
+    assert FileNames("Test", tmp_path / "f{epoch}", None).newest() is None
+    assert FileNames("Test", tmp_path / "none" / "e{epoch}", None).newest() is None
+
+
+def test_a_pattern_without_files_begins_anew_and_a_wrong_one_is_refused(data, tmp_path, monkeypatch, capsys):
+    assert fit(trainer(), data, epochs=1, resume=tmp_path / PATTERN).epochs == 1
+    with pytest.raises(ValueError, match=r"Trainer: resume: the name 'e\{seed\}' must be one such as e\{epoch:03\}"):
+        fit(trainer(), data, resume=tmp_path / "e{seed}")
+    fit(trainer(), data, epochs=1, callbacks=minidl.Checkpoint(tmp_path / "plain"))
+    os.rename(tmp_path / "plain", tmp_path / "{odd}")  # what is there has the name
+    assert len(fit(trainer(), data, epochs=2, resume=tmp_path / "{odd}").step_loss) == 6
+    monkeypatch.setenv("HOME", str(tmp_path))
+    os.rename(tmp_path / "{odd}", tmp_path / "e7.st")
+    for home in ("~/e7.st", "~/e{epoch}.st"):
+        fit(trainer(), data, epochs=2, resume=home, verbose=True)
+        assert "e7.st: 1 epochs are done" in capsys.readouterr().out

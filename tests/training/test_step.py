@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -126,20 +127,19 @@ def test_a_broken_step_has_not_moved_statistics_and_generators(backend, fault, r
 def test_a_fit_that_breaks_leaves_the_model_of_the_step_before(rng):
     """Looking for the layer that is to blame draws and moves nothing either."""
 
-    def fit(loss, epochs):
+    def fit(loss, epochs, ends):
         minidl.seed(5)
         model = minidl.Model(
             minidl.Linear(3, 4, rng=1), minidl.BatchNorm1D(4), minidl.Dropout(0.2), minidl.Linear(4, 3, rng=2)
         )
         trainer = minidl.Trainer(model, loss, minidl.SGD(0.1))
-        try:
+        with ends:
             trainer.fit((x, y), epochs=epochs, batch_size=10, seed=0, verbose=False)
-        except FloatingPointError as error:
-            assert "epoch 3, step 1" in str(error)
         return model.state(), default_generator().integers(2**60)
 
     x, y = rng.standard_normal((10, 3)).astype(np.float32), np.arange(10) % 3
-    (state, draw), (expected, same) = fit(Breaks(), 5), fit(minidl.SoftmaxCrossEntropyLoss(), 2)
+    state, draw = fit(Breaks(), 5, pytest.raises(FloatingPointError, match="epoch 3, step 1"))
+    expected, same = fit(minidl.SoftmaxCrossEntropyLoss(), 2, contextlib.nullcontext())
     assert draw == same
     for name, array in expected.items():
         np.testing.assert_array_equal(state[name], array)

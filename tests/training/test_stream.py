@@ -8,12 +8,14 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 
 import numpy as np
 import pytest
 
 import minidl
 from minidl.training.ahead import WAITING, Ahead
+from minidl.training.position import Position
 from minidl.training.samples import batches, prepare
 
 pytestmark = pytest.mark.usefixtures("plain_backend")
@@ -266,6 +268,72 @@ def test_a_stream_and_arrays_do_not_go_on_with_each_other(data, tmp_path):
     fit(run, data)
     with pytest.raises(ValueError, match="training data must be arrays, as in the run to resume, got batches"):
         fit(run, Loader(data), epochs=2, resume=True)
+
+
+def parts(x, y, size=8):
+    return [(x[i : i + size], y[i : i + size]) for i in range(0, len(x), size)]
+
+
+def resumed(first, second, tmp_path, epochs=1, step=None, load=True):
+    """The warnings of a run over `first` that goes on over `second`, after so many epochs or at a step."""
+    callbacks = [minidl.Checkpoint(tmp_path / "f", every_seconds=0)]
+    run = trainer()
+    if step is None:
+        fit(run, first, epochs=epochs, callbacks=callbacks)
+    else:
+        with pytest.raises(Killed):
+            fit(run, first, epochs=9, callbacks=[*callbacks, KillAt(step)])
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        fit(trainer() if load else run, second, epochs=epochs + 2, resume=tmp_path / "f" if load else True)
+    return [str(each.message) for each in found]
+
+
+@pytest.mark.parametrize("load", [True, False])
+def test_other_data_in_batches_are_told(data, tmp_path, load):
+    x, y = data
+    mine, other, targets = parts(x, y), parts(x + 1, y), parts(x, (y + 1) % 3)
+    begun = "Trainer: training data: the epoch to resume began with another first batch: these are other data"
+    between = "Trainer: training data: the first batch is another one than in the run to resume: these are other data"
+    for source in (other, lambda: iter(targets), [(x, y, np.ones(len(x))) for x, y in mine], parts(x, y, 9)):
+        for arguments, text in (({"step": 3}, begun), ({"epochs": 1}, between), ({"epochs": 2}, between)):
+            (message,) = resumed(mine, source, tmp_path, load=load, **arguments)
+            assert message.startswith(text)
+    for arguments in ({"step": 3}, {"epochs": 1}, {"epochs": 2}, {"step": STEPS + 3}):
+        assert resumed(mine, lambda: iter(mine), tmp_path, load=load, **arguments) == []
+
+
+def test_sources_that_order_their_batches_are_not_doubted(data, tmp_path):
+    for arguments in ({"step": 3}, {"step": STEPS + 3}, {"epochs": 1}, {"epochs": 2}):
+        assert resumed(Loader(data), Loader(data), tmp_path, **arguments) == []
+    (message,) = resumed(Loader(data), Loader((data[0] + 1, data[1])), tmp_path, step=STEPS + 3)
+    assert "the epoch to resume began with another first batch" in message
+
+    class Shuffles:
+        """Without a seed, and without being told the pass."""
+
+        rng = np.random.default_rng(0)
+
+        def __iter__(self):
+            order = self.rng.permutation(len(data[0]))
+            return iter(parts(data[0][order], data[1][order]))
+
+    assert resumed(Shuffles(), Shuffles(), tmp_path, epochs=2) == []
+    (message,) = resumed(Shuffles(), Shuffles(), tmp_path, step=3)
+    assert "a source that shuffles without a seed" in message
+
+
+def test_files_of_older_versions_know_no_first_batch(data, tmp_path):
+    """Position as they wrote it: 0 for the data of a stream, and nothing about its order."""
+    run = trainer()
+    fit(run, parts(*data), epochs=2)
+    values = {**run.run.to_json(), "data": 0}
+    assert values.pop("shuffled") is False
+    old = Position.from_json(values)
+    old.go_on(3, [])
+    assert old.begins_with(5, False) == ""
+    with pytest.raises(ValueError, match="shuffled of a run must be true or false, got 1"):
+        Position.from_json({**run.run.to_json(), "shuffled": 1})
 
 
 def test_a_stream_that_is_shorter_than_what_is_done(data):

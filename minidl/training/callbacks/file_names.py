@@ -13,6 +13,9 @@ from minidl.training.history import KEYS, History
 
 KNOWN = re.compile(r"epoch|train_\w+|val_\w+|lr")
 
+NUMBER = r" *(?:[-+]?[\d_,.]*\d%?(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf)) *"
+"""What a field becomes."""
+
 
 class FileNames:
     """The files of a pattern, in the order in which they were written.
@@ -41,8 +44,8 @@ class FileNames:
             raise ValueError(f"{who}: only the last part of the path must have fields, got {str(path)!r}")
         if keep is not None and not self.fields:
             raise ValueError(f"{who}: keep needs a name with a field such as {{epoch}}, got {path.name!r}")
-        pattern = "".join(re.escape(text) + ("" if field is None else r"[^/\\]+") for text, field, _, _ in parts)
-        self._pattern = re.compile(pattern)
+        self._pattern = _pattern(parts, r"[^/\\]+")
+        self._numbered = _pattern(parts, NUMBER)
 
     def check(self, metrics: Collection[str]) -> None:
         """Raise ValueError for a field that is neither of the history nor one of the `metrics`."""
@@ -70,6 +73,17 @@ class FileNames:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.expanduser(self.path.with_name(self.written.pop(0))))
 
+    def newest(self) -> Path | None:
+        """Of the files that are there, with numbers in place of the fields, the one that was written last, or None."""
+        folder = Path(os.path.expanduser(self.path)).parent
+        found = [path for path in folder.glob("*") if self._numbered.fullmatch(path.name) and path.is_file()]
+        return max(found, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
+
     def load(self, names: Iterable[object]) -> None:
         """Go on with the files of a run that is resumed; a name that the pattern cannot give is none of them."""
         self.written = [str(name) for name in names if self._pattern.fullmatch(str(name))]
+
+
+def _pattern(parts: Iterable[tuple[str, str | None, str | None, str | None]], field: str) -> re.Pattern[str]:
+    """The names that `string.Formatter.parse` has taken apart, with `field` for each of their fields."""
+    return re.compile("".join(re.escape(text) + ("" if name is None else field) for text, name, _, _ in parts))
