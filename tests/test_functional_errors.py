@@ -125,7 +125,7 @@ VALUE = {
     "weight count": (lambda: F.mse_loss(LOGITS, LOGITS, [1]), "weight must have shape (2,) (one a row), got (1,)"),
     "weight below 0": (
         lambda: F.l1_loss(LOGITS, LOGITS, [1, -2]),
-        "weight must be finite and at least 0, got -2.0 at 1",
+        "weight must be finite and at least 0, got -2 in row 1",
     ),
     "class weights": (
         lambda: F.softmax_cross_entropy(LOGITS, [0, 1], class_weight=[1, 2]),
@@ -134,7 +134,7 @@ VALUE = {
     "sigmoid target": (lambda: F.sigmoid_cross_entropy(LOGITS, LOGITS[:1]), "target must have shape (2, 5)"),
     "sigmoid pos_weight": (
         lambda: F.sigmoid_cross_entropy(LOGITS, LOGITS, pos_weight=[1, 1, np.inf, 0, 0]),
-        "pos_weight must be finite and at least 0, got inf at 2",
+        "pos_weight must be finite and at least 0, got inf in column 2",
     ),
     "huber delta": (lambda: F.huber_loss(LOGITS, LOGITS, 0), "huber_loss: delta must be positive, got 0"),
     "margin weight": (lambda: F.margin_loss(LOGITS, [0, 1], row_weight=[0, np.nan]), "row_weight must be finite"),

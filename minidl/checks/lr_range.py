@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ def find_lr(
     several powers of ten. It ends early where the loss is no longer finite, or its average four times the least one.
 
     trainer: its model and optimiser are those to be tested; weights, running statistics, optimiser, averages,
-    generators and history come back to the bit, gradients do not. data: as for `Trainer.fit`. start, end: positive,
-    start below end. steps: at least 2. batch_size, seed: as for `fit`; the data begin anew where they end.
+    generators, loss and history come back to the bit, gradients do not. data: as for `Trainer.fit`. start, end:
+    positive, start below end. steps: at least 2. batch_size, seed: as for `fit`; the data begin anew where they end.
     Warns (UserWarning) where the curve gives no answer, as for a model that is trained already; see `RangeTest.doubt`.
     Raises TypeError or ValueError for other arguments, FloatingPointError if the first loss is not finite.
     """
@@ -116,13 +117,14 @@ def find_lr(
     steps = checks.integer(who, "steps", steps, 2)
     batch_size = checks.integer(who, "batch_size", batch_size, 1)
     train = prepare("training", data, trainer.model, trainer.loss)
-    observe(train, trainer.model, trainer.loss)
+    loss = copy.copy(trainer.loss)  # which learns from the data, and remembers the steps
+    observe(train, trainer.model, loss)
     rng = np.random.default_rng(as_seed(who, seed))
     rates = np.geomspace(start, end, steps)
     before = Snapshot(trainer.model, trainer.optimizer)
     try:
         with np.errstate(all="ignore"):
-            losses, smoothed = _measure(trainer, train, rates, batch_size, rng)
+            losses, smoothed = _measure(trainer, loss, train, rates, batch_size, rng)
     finally:
         before.restore()
         trainer.model.release()
@@ -140,12 +142,12 @@ def _variance(number: int) -> float:
 
 
 def _measure(
-    trainer: Training, train: Samples, rates: np.ndarray, batch_size: int, rng: np.random.Generator
+    trainer: Training, loss: Any, train: Samples, rates: np.ndarray, batch_size: int, rng: np.random.Generator
 ) -> tuple[list[float], list[float]]:
     """Losses and their averages, step by step."""
     losses: list[float] = []
     smoothed: list[float] = []
-    step = Step(trainer.model, trainer.loss, trainer.optimizer)
+    step = Step(trainer.model, loss, trainer.optimizer)
     order = np.empty(0, np.intp)
     average = 0.0
     for number, rate in enumerate(rates, 1):
@@ -154,17 +156,17 @@ def _measure(
         index, order = order[:batch_size], order[batch_size:]
         trainer.optimizer.lr = float(rate)
         try:
-            loss, _ = step.train(Batch(train, index))
+            value, _ = step.train(Batch(train, index))
         except NonFiniteLoss:
             break
         except FloatingPointError:  # gradients too large to be clipped
             if not losses:
                 raise
             break
-        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        average = SMOOTHING * average + (1 - SMOOTHING) * value
         mean = average / (1 - SMOOTHING**number)
         if smoothed and mean > DIVERGED * min(smoothed):
             break
-        losses.append(loss)
+        losses.append(value)
         smoothed.append(mean)
     return losses, smoothed

@@ -19,6 +19,7 @@ from minidl.losses import Loss, SoftmaxCrossEntropyLoss
 from minidl.model import Model
 from minidl.optim import Adam
 from minidl.support.table import Table, table
+from minidl.training.beside import of_model
 from minidl.training.samples import Batch, observe, prepare
 from minidl.training.step import Step
 from minidl.training.trainer import Trainer
@@ -96,7 +97,7 @@ class Report:
 
 
 def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int = 60, seed: int = 0) -> Report:
-    """Look at a fresh model before it is trained in earnest; it stays as it is, to the bit.
+    """Look at a fresh model before it is trained in earnest; it stays as it is, to the bit, as does the loss.
 
     data: (x, y) as `Trainer.fit` takes them; drawn from it by `seed`: BATCH images to measure on, SUBSET to overfit.
     epochs: of Adam on the subset, in batches of 20.
@@ -115,10 +116,11 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     """
     rng = np.random.default_rng(seed)
     samples = prepare("sanity", data, model, loss)
-    observe(samples, model, loss)
+    copied = copy.deepcopy(model)
+    loss = of_model(copy.copy(loss), model, copied)
+    observe(samples, copied, loss)
     if isinstance(loss, SoftmaxCrossEntropyLoss) and loss.factors is not None:
         loss = SoftmaxCrossEntropyLoss(loss.label_smoothing, loss.factors)  # a few images may lack classes
-    copied = copy.deepcopy(model)
     reseed(copied, seed)
     some = Batch(samples, rng.permutation(len(samples.images))[:BATCH])
 

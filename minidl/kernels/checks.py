@@ -279,15 +279,24 @@ def class_targets(who: str, target: Any, n: int, classes: int, dtype: Any) -> np
 
 
 def weights(who: str, name: str, value: Any, count: int, rule: str, dtype: Any) -> np.ndarray | None:
-    """`value` as (count,) finite numbers of at least 0, as `dtype`; `rule`: what for ("one a row"). None passes."""
+    """`value` as (count,) numbers of at least 0 that `dtype` can hold; `rule`: what for ("one a row"). None passes."""
     if value is None:
         return None
-    a = np.asarray(value)
-    if a.dtype.kind not in "fiub":
-        raise TypeError(f"{who}: {name} must be numbers, got dtype {a.dtype}")
-    same_shape(who, name, a.shape, (count,), rule)
-    a = np.require(a, dtype, ["C_CONTIGUOUS", "ALIGNED"])
-    if not (np.isfinite(a) & (a >= 0)).all():
-        bad = int(np.argmin(np.isfinite(a) & (a >= 0)))
-        raise ValueError(f"{who}: {name} must be finite and at least 0, got {a[bad]} at {bad}")
+    given = np.asarray(value)
+    if given.dtype.kind not in "fiub":
+        raise TypeError(f"{who}: {name} must be numbers, got dtype {given.dtype}")
+    hint = "; a column: .ravel()" if given.shape == (count, 1) else ""
+    same_shape(who, name, given.shape, (count,), rule + hint)
+    with np.errstate(over="ignore", under="ignore"):
+        a = np.require(given, dtype, ["C_CONTIGUOUS", "ALIGNED"])
+    good = np.isfinite(a) & (a >= 0)
+    if a.dtype != given.dtype:
+        good &= (a != 0) | (given == 0)
+    if not good.all():
+        bad = int(np.argmin(good))
+        place = f"{rule.rpartition(' ')[2]} {bad}"
+        if np.isfinite(given[bad]) and given[bad] >= 0:
+            becomes = f"which becomes {a[bad]}"
+            raise ValueError(f"{who}: {name} must fit into {a.dtype}, got {given[bad]} in {place}, {becomes}")
+        raise ValueError(f"{who}: {name} must be finite and at least 0, got {given[bad]} in {place}")
     return a

@@ -59,6 +59,9 @@ class Loss(Settings):
         data in batches, which nobody has seen whole.
         """
 
+    def ready(self) -> None:
+        """Raise RuntimeError where a training cannot begin before `observe` was told the targets; here nothing."""
+
     def observed(self) -> dict[str, Any]:
         """What `observe` has learnt, as JSON can hold it, for checkpoints; here nothing."""
         return {}

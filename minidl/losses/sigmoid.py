@@ -31,8 +31,9 @@ class SigmoidCrossEntropyLoss(Loss):
     def prepare(self, target: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         """Rows (N, K) as `dtype`; ValueError or TypeError where they do not fit logits (N, K)."""
         self._two_dimensions("logits", shape)
-        if isinstance(self.pos_weight, tuple):
-            checks.same_shape(self.who, "pos_weight", (len(self.pos_weight),), shape[1:], "one number a column")
+        if self.pos_weight is not None:
+            each = self.pos_weight if isinstance(self.pos_weight, tuple) else np.full(shape[1], self.pos_weight)
+            checks.weights(self.who, "pos_weight", each, shape[1], "one a column", dtype)
         t = np.asarray(target)
         if t.ndim == 1 and shape[1] == 1:
             t = t[:, np.newaxis]

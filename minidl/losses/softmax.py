@@ -36,7 +36,10 @@ class SoftmaxCrossEntropyLoss(Loss):
         balanced = isinstance(class_weight, str) and class_weight == "balanced"
         if isinstance(class_weight, str) and not balanced:
             raise ValueError(f"{self.who}: class_weight must be numbers or 'balanced', got {class_weight!r}")
-        self.class_weight = class_weight if balanced else self._constants("class_weight", class_weight)
+        constants = None if balanced else self._constants("class_weight", class_weight)
+        self.class_weight = class_weight if balanced else constants
+        if constants is not None and not any(constants):
+            raise ValueError(f"{self.who}: class_weight must have a number above 0, got {class_weight!r}")
         self.factors: np.ndarray | None = None if balanced or class_weight is None else np.array(self.class_weight)
         """The weights of the classes, (K,), those of "balanced" once the training labels were seen; else None."""
         self._warned = False
@@ -52,8 +55,7 @@ class SoftmaxCrossEntropyLoss(Loss):
                 f"{self.who}: logits must have K = 2 classes or more, got K = 1, whose softmax is always 1;"
                 " for one output use SigmoidCrossEntropyLoss"
             )
-        if self.factors is not None:
-            checks.same_shape(self.who, "class_weight", self.factors.shape, shape[1:], "one number a class")
+        checks.weights(self.who, "class_weight", self.factors, shape[1], "one a class", dtype)
         found = checks.class_targets(self.who, target, shape[0], shape[1], dtype)
         if found.ndim == 2:
             self._check_rows(found)
@@ -90,16 +92,20 @@ class SoftmaxCrossEntropyLoss(Loss):
         except TypeError as error:
             raise ValueError(str(error)) from error
 
-    def run(self, logits: Any, target: np.ndarray, weight: Any = None) -> float:
-        """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, `correct` and `mass`.
-
-        RuntimeError for class_weight="balanced" before the training labels were seen.
-        """
+    def ready(self) -> None:
+        """RuntimeError for class_weight="balanced" before the training labels were seen."""
         if self.factors is None and self.class_weight is not None:
             raise RuntimeError(
                 f"{self.who}: class_weight='balanced' is known from training labels: call Trainer.fit with arrays;"
                 " for data in batches give numbers, or call loss.observe(labels, (N, K)) before"
             )
+
+    def run(self, logits: Any, target: np.ndarray, weight: Any = None) -> float:
+        """The loss of the backend's array `logits` and a prepared target; sets `dlogits`, `correct` and `mass`.
+
+        RuntimeError for class_weight="balanced" before the training labels were seen.
+        """
+        self.ready()
         weight = self._weights(weight, logits)
         factors = None if self.factors is None else self.factors.astype(logits.dtype)
         loss, self.dlogits, self.correct = kernels.current().softmax_cross_entropy(

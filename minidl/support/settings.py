@@ -42,6 +42,21 @@ def make(kind: type, settings: Mapping[str, Any]) -> Any:
     return kind(*positional, **named)
 
 
+def kept(owner: Any) -> dict[str, Any]:
+    """What any object has kept of its constructor's arguments, as `Settings.settings` tells it."""
+    untold, stored = getattr(owner, "_untold", ()), getattr(owner, "_stored", {})
+    found: dict[str, Any] = {}
+    for name, argument in arguments(type(owner)).items():
+        attribute = stored.get(name, name)
+        if name in untold or not hasattr(owner, attribute):
+            continue
+        value = getattr(owner, attribute)
+        if isinstance(argument.default, bool) and not isinstance(value, bool):
+            value = value is not None
+        found[name] = tuple(value) if argument.kind is Argument.VAR_POSITIONAL else value
+    return found
+
+
 class Settings:
     """Base of all objects that are known by their constructor's arguments: layers, losses, optimisers, schedules."""
 
@@ -60,16 +75,7 @@ class Settings:
         An argument without an attribute of its name is left out, as is a random generator. A yes or no is True where
         the attribute has what was asked for (`bias`).
         """
-        found: dict[str, Any] = {}
-        for name, argument in arguments(type(self)).items():
-            attribute = self._stored.get(name, name)
-            if name in self._untold or not hasattr(self, attribute):
-                continue
-            value = getattr(self, attribute)
-            if isinstance(argument.default, bool) and not isinstance(value, bool):
-                value = value is not None
-            found[name] = tuple(value) if argument.kind is Argument.VAR_POSITIONAL else value
-        return found
+        return kept(self)
 
     def describe(self) -> str:
         """The settings as they stand in the constructor's call; those that have their default are left out."""

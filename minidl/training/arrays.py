@@ -38,19 +38,3 @@ def check_finite(who: str, name: str, array: np.ndarray) -> None:
             row = start + int(bad[0])
             values = array[row][~np.isfinite(array[row])] if array.ndim > 1 else array[row : row + 1]
             raise ValueError(f"{who}: {name} must be finite, got {values[0]} in row {row} of {len(array)}")
-
-
-def as_weight(who: str, name: str, value: Any, n: int, dtype: Any) -> np.ndarray:
-    """Sample weights (n,) of at least 0. Raises TypeError or ValueError for anything else."""
-    array = as_array(who, name, value)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{who}: {name} must be numbers, got dtype {array.dtype}")
-    if array.shape != (n,):
-        hint = "; a column: .ravel()" if array.shape == (n, 1) else ""
-        raise ValueError(f"{who}: {name} must have shape {(n,)}, one number an image, got {array.shape}{hint}")
-    array = np.require(array, dtype, ["C_CONTIGUOUS", "ALIGNED"])
-    check_finite(who, name, array)
-    if n and array.min() < 0:
-        row = int(array.argmin())
-        raise ValueError(f"{who}: {name} must be at least 0, got {array[row]} in row {row}")
-    return array

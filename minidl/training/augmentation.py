@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,16 +101,18 @@ def augmentation(
     columns: how many numbers an image's targets are; None where they are classes. coordinates: as `fit` takes them.
     Raises TypeError or ValueError for anything but functions and, after them, transforms that fit images and targets.
     """
-    given: Any = (augment,) if _is_function(augment) else augment
+    given: Any = (augment,) if is_function(augment) else augment
     functions: list[Function] = []
     transforms = given
     if isinstance(given, (tuple, list)):
-        functions = [each for each in given if _is_function(each)]
-        transforms = tuple(each for each in given if not _is_function(each))
+        functions = [each for each in given if is_function(each)]
+        transforms = tuple(each for each in given if not is_function(each))
         if functions != list(given[: len(functions)]):
             raise ValueError(
                 f"Trainer: augment must have its functions first, the transforms act on what they give, got {given!r}"
             )
+    for function in functions:
+        _check_arguments(function)
     found = Augmentation(tuple(functions), transforms, 0, {})
     if transforms != () or coordinates is not None:
         from minidl.data.augment.pipeline import plan
@@ -125,8 +128,24 @@ def augmentation(
     return found if functions or len(transforms) else None
 
 
-def _is_function(value: Any) -> bool:
+def is_function(value: Any) -> bool:
+    """Whether it is to be called, and neither a class nor a transform."""
     return callable(value) and not (isinstance(value, type) or hasattr(value, "write") or hasattr(value, "paint"))
+
+
+def _check_arguments(function: Function) -> None:
+    """Refuse a function that cannot be called with images and a generator."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C may not tell
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError:
+        raise TypeError(
+            f"Trainer: augment: {_name(function)} must take two arguments, images and a numpy Generator,"
+            f" got {_name(function)}{signature}"
+        ) from None
 
 
 def _name(function: Any) -> str:

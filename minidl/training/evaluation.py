@@ -13,7 +13,7 @@ from minidl.training.interrupt import Interrupt
 from minidl.training.measures import Metric, compute
 from minidl.training.samples import Batch
 from minidl.training.step import Step
-from minidl.training.stream import Data, Stream, passes
+from minidl.training.stream import Data, Stream, one_pass
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
@@ -48,16 +48,14 @@ def measure(
 
     step = Step(model, loss)
     total = right = mass = weights = 0.0
-    with making(passes(data, batch_size)(), isinstance(data, Stream), interrupt.check) as batches:
+    with making(one_pass(data, batch_size), isinstance(data, Stream), interrupt.check) as batches:
         for batch in batches:
             value, correct = step.forward(batch, scores=scores if metrics or views is not None else None)
-            weight = batch.mass()
-            if weight:
-                divisor = step.mass(batch)
-                total += value * divisor
+            if step.weight:
+                total += value * step.mass
                 right += correct
-                mass += divisor
-                weights += weight
+                mass += step.mass
+                weights += step.weight
             interrupt.check()
     model.release()
     if not weights:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from minidl.losses import Loss
 from minidl.training.call import Call
 from minidl.training.callbacks.file_names import FileNames
 from minidl.training.samples import Samples, observe
@@ -39,6 +40,8 @@ def begin(training: Training, call: Call, resume: bool | str | os.PathLike[str])
             training.state = State(position=call.position.begin(), validation=call.validation, waiting=waiting)
         if isinstance(call.data, Samples):
             observe(call.data, training.model, training.loss)
+        elif isinstance(training.loss, Loss):
+            training.loss.ready()
         begun = training.state
         for callback in call.callbacks:
             callback.on_fit_begin(training)

@@ -13,7 +13,7 @@ from minidl import kernels
 from minidl.kernels import checks
 from minidl.losses import Loss
 from minidl.model import Model, as_images
-from minidl.training.arrays import as_array, as_weight, check_finite
+from minidl.training.arrays import as_array, check_finite
 from minidl.training.augmentation import Augmentation
 from minidl.training.outputs import are_classes, check_outputs
 from minidl.training.position import Position
@@ -72,11 +72,6 @@ class Batch(NamedTuple):
     def weight(self) -> np.ndarray | None:
         """Sample weights (N,), or None."""
         return None if self.samples.weight is None else self.samples.weight[self.rows]
-
-    def mass(self) -> float:
-        """Sum of the weights; the number of images without them."""
-        weight = self.weight()
-        return len(self.rows) if weight is None else float(weight.sum(dtype=np.float64))
 
     def enter(self) -> Any:
         """The images as the backend's array, scaled and changed, in one pass."""
@@ -172,9 +167,10 @@ def prepare(
         check_outputs(what, model, loss, target, labels, outputs)
     weight = data[2] if len(data) == 3 else weight
     if weight is not None:
-        weight = as_weight(who, f"the weights of {what} data", weight, len(images), model.dtype)
+        name = f"the weights of {what} data"
+        weight = checks.weights(who, name, as_array(who, name, weight), len(images), "one a row", model.dtype)
         if whole and not weight.any():
-            raise ValueError(f"{who}: at least one of the weights of {what} data must be positive")
+            raise ValueError(f"{who}: at least one of {name} must be positive")
         _check_takes_weights(loss)
     scale, shift = model.scaling(images)
     if images.dtype == np.uint8:

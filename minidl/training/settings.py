@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any
 
 from minidl.layers.walk import label, places
 from minidl.optim.base import rated
+from minidl.support.settings import kept
 from minidl.training.state import Training
 
 PLAIN = (bool, int, float, str, type(None))
@@ -46,18 +46,10 @@ def differences(was: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 def _told(owner: Any) -> Iterator[tuple[str, str]]:
     """The constructor's arguments that the object has kept under their names, lr apart, as texts."""
-    if owner is None:
-        return
-    kept = vars(owner) if hasattr(owner, "__dict__") else {}
-    try:
-        names = inspect.signature(type(owner)).parameters
-    except (TypeError, ValueError):  # a class that does not tell
-        return
-    for name in names:
-        if name == "optimizer" and name in kept:
-            yield from _told(kept[name])
-        elif name in kept and name not in ("lr", "name"):
-            value = kept[name]
+    for name, value in ({} if owner is None else kept(owner)).items():
+        if name == "optimizer":
+            yield from _told(value)
+        elif name not in ("lr", "name"):
             text = _words(getattr(value, "groups", value))
             if text:
                 yield name, text

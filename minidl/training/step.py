@@ -45,6 +45,10 @@ class Step:
         self.optimizer = optimizer
         self.average = average
         self.parameters = model.parameters()
+        self.weight = 0.0
+        """Sum of the weights of the last `forward`'s images; without weights their number."""
+        self.mass = 0.0
+        """What its loss was divided by, `weight` but for a loss that weights classes: means of batches are joined by it."""
         self._moving: Moving | None = None
 
     def train(self, batch: Batch) -> Measured:
@@ -79,13 +83,11 @@ class Step:
         weight = batch.weight()
         weights = () if weight is None else (weight,)
         loss = self.loss.run(found, batch.target(), *weights)
-        right = self.loss.correct
-        return loss, self._right(found, batch) if right is None else right
-
-    def mass(self, batch: Batch) -> float:
-        """What the loss of the last `forward` was divided by; means of batches are joined by it."""
+        self.weight = len(batch.rows) if weight is None else float(weight.sum(dtype=np.float64))
         mass = getattr(self.loss, "mass", None)
-        return batch.mass() if mass is None else mass
+        self.mass = self.weight if mass is None else mass
+        right = self.loss.correct
+        return loss, self._right(found, batch, weight) if right is None else right
 
     def backward(self) -> None:
         """Set the gradients of all parameters, from the last `forward`."""
@@ -97,11 +99,10 @@ class Step:
         if self.average is not None:
             self.average.step()
 
-    def _right(self, scores: Any, batch: Batch) -> float:
+    def _right(self, scores: Any, batch: Batch, weight: np.ndarray | None) -> float:
         """For a loss that does not count them."""
         labels = batch.labels()
         if labels is None:
             return NAN
         right = kernels.current().leave(scores).argmax(axis=1) == labels
-        weight = batch.weight()
         return float(np.count_nonzero(right) if weight is None else weight[right].sum(dtype=np.float64))

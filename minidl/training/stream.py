@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from minidl.losses import Loss
 from minidl.model import Model
-from minidl.training.augmentation import Augmentation
+from minidl.training.augmentation import Augmentation, is_function
 from minidl.training.position import Position
 from minidl.training.samples import Batch, Samples, Shapes, batches, fingerprint, is_batch, number_columns, prepare
 
@@ -88,7 +88,7 @@ def take(what: str, data: Any, model: Model, loss: Loss, weight: Any = None) -> 
     listed = isinstance(data, list) and len(data) > 0 and all(map(is_batch, data))
     if isinstance(data, (tuple, list)) and not listed:
         return prepare(what, data, model, loss, weight)
-    if isinstance(data, (np.ndarray, str, bytes, dict)) or not (isinstance(data, Iterable) or _is_function(data)):
+    if isinstance(data, (np.ndarray, str, bytes, dict)) or not (isinstance(data, Iterable) or is_function(data)):
         rule = "or a triple with weights, or what gives batches of either each time it is iterated"
         raise TypeError(f"{WHO}: {what} data must be a pair (x, y), got {type(data).__name__}; {rule}")
     if isinstance(data, Iterator):
@@ -99,10 +99,6 @@ def take(what: str, data: Any, model: Model, loss: Loss, weight: Any = None) -> 
     if weight is not None:
         raise ValueError(f"{WHO}: sample_weight must be None for data in batches, which are (x, y, weight) themselves")
     return Stream(what, data, model, loss)
-
-
-def _is_function(data: Any) -> bool:
-    return callable(data) and not isinstance(data, type)
 
 
 def stream_batches(stream: Stream, position: Position, epoch: int, augment: Augmentation | None) -> Iterator[Batch]:
@@ -125,8 +121,8 @@ def _batches(stream: Stream, epoch: int, step: int, done: int, augment: Augmenta
         yield batch
 
 
-def passes(data: Data, batch_size: int) -> Callable[[], Iterator[Batch]]:
+def one_pass(data: Data, batch_size: int) -> Iterator[Batch]:
     """All samples as they stand, `batch_size` at a time where they are not in batches already."""
     if isinstance(data, Stream):
-        return lambda: (samples.all() for samples in data.samples())
-    return lambda: batches(data, batch_size)
+        return (samples.all() for samples in data.samples())
+    return batches(data, batch_size)

@@ -143,7 +143,7 @@ class Trainer:
         number; weights, running statistics and generators are then as before that step. It names the parameter that is
         no longer finite after an epoch's last step. Raises TypeError or ValueError that names the fault before the
         first step for data that do not fit, or a run that cannot be resumed with them; everything is then as it was.
-        Raises RuntimeError inside of a callback.
+        Raises RuntimeError inside of a callback, and for data in batches where the loss must have seen all targets.
         """
         if self._call is not None:
             raise RuntimeError(
@@ -234,7 +234,7 @@ class Trainer:
             for batch in asked.compared(batches, position):
                 self.optimizer.progress(epoch + position.share, epochs)
                 loss, right = step.train(batch)
-                position.add(len(batch.rows), loss, right, batch.mass(), step.mass(batch))
+                position.add(len(batch.rows), loss, right, step.weight, step.mass)
                 history.step_loss.append(loss)
                 self._line.update(position.counted[1], *position.means)
                 for hook in hooks:

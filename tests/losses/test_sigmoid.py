@@ -12,6 +12,7 @@ from minidl.losses import SigmoidCrossEntropyLoss
 
 X = np.log([[3.0, 1 / 3], [1, 3]])  # sigmoid: 3/4 1/4 and 1/2 3/4
 T = np.array([[1.0, 0], [0.5, 1]])
+X32 = X.astype(np.float32)
 
 
 @pytest.mark.usefixtures("any_backend")
@@ -69,6 +70,12 @@ def test_a_training_on_several_labels(rng: np.random.Generator) -> None:
         (lambda: SigmoidCrossEntropyLoss(-1), ValueError, "pos_weight must be at least 0, got -1"),
         (lambda: SigmoidCrossEntropyLoss("a"), TypeError, "pos_weight must be a number, got 'a'"),
         (lambda: SigmoidCrossEntropyLoss([1, np.nan]), ValueError, "pos_weight must be finite"),
+        (lambda: SigmoidCrossEntropyLoss([1, 1e60]).forward(X32, T > 0), ValueError, "float32, got 1e.60 in column 1"),
+        (
+            lambda: SigmoidCrossEntropyLoss(1e-60).forward(X32, T > 0),
+            ValueError,
+            "pos_weight must fit into float32, got",
+        ),
         (lambda: SigmoidCrossEntropyLoss([[1]]), TypeError, "pos_weight must have one number a class"),
         (lambda: SigmoidCrossEntropyLoss([1]).forward(X, T), ValueError, r"pos_weight must have shape \(2,\)"),
         (

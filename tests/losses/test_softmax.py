@@ -166,6 +166,11 @@ def test_rows_that_do_not_sum_to_1_are_told_once() -> None:
         SoftmaxCrossEntropyLoss().forward(X[:0], np.zeros((0, 3)))
 
 
+def weighted(class_weight: Any) -> float:
+    loss = SoftmaxCrossEntropyLoss(class_weight=class_weight)
+    return loss.forward(np.zeros((2, 3), np.float32), np.array([0, 1]))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -225,7 +230,20 @@ def test_rows_that_do_not_sum_to_1_are_told_once() -> None:
         ),
         (lambda: SoftmaxCrossEntropyLoss(class_weight={0: 1}), TypeError, "class_weight must have one number a class"),
         (lambda: SoftmaxCrossEntropyLoss(class_weight=["a"]), TypeError, "class_weight must be numbers, got dtype <U1"),
-        (lambda: SoftmaxCrossEntropyLoss(class_weight=[1, -1]), ValueError, "finite and at least 0, got -1.0 at 1"),
+        (
+            lambda: SoftmaxCrossEntropyLoss(class_weight=[0, 0, 0]),
+            ValueError,
+            r"class_weight must have a number above 0",
+        ),
+        (lambda: SoftmaxCrossEntropyLoss(class_weight=[1, np.nan]), ValueError, "at least 0, got nan in class 1"),
+        (lambda: weighted([1, 1e-60, 1]), ValueError, "class_weight must fit into float32, got 1e-60 in class 1, wh"),
+        (lambda: weighted([1, 2, 1e60]), ValueError, r"float32, got 1e\+60 in class 2, which becomes inf"),
+        (lambda: weighted([1, 2]), ValueError, r"class_weight must have shape \(3,\) \(one a class\), got \(2,\)"),
+        (
+            lambda: SoftmaxCrossEntropyLoss(class_weight=[1, -1]),
+            ValueError,
+            "class_weight must be finite and at least 0, got -1 in class 1",
+        ),
         (
             lambda: SoftmaxCrossEntropyLoss(class_weight=[1, 1]).forward(X, [0, 1]),
             ValueError,
@@ -241,8 +259,8 @@ def test_rows_that_do_not_sum_to_1_are_told_once() -> None:
             ValueError,
             r"SoftmaxCrossEntropyLoss: weight must have shape \(2,\) \(one a row\), got \(3,\)",
         ),
-        (lambda: SoftmaxCrossEntropyLoss().forward(X, [0, 1], [1, -2]), ValueError, "at least 0, got -2.0 at 1"),
-        (lambda: SoftmaxCrossEntropyLoss().forward(X, [0, 1], [1, np.inf]), ValueError, "finite .*got inf at 1"),
+        (lambda: SoftmaxCrossEntropyLoss().forward(X, [0, 1], [1, -2]), ValueError, "at least 0, got -2 in row 1"),
+        (lambda: SoftmaxCrossEntropyLoss().forward(X, [0, 1], [1, np.inf]), ValueError, "finite .*got inf in row 1"),
         (lambda: SoftmaxCrossEntropyLoss().forward(X, [0, 1], ["a", "b"]), TypeError, "weight must be numbers"),
     ],
 )

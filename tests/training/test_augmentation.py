@@ -117,6 +117,36 @@ def test_what_is_no_augmentation(data, augment):
             fit(trainer(), source, augment=augment)
 
 
+def one(images):
+    return images
+
+
+class Three:
+    def __call__(self, images, rng, more):
+        return images
+
+
+@pytest.mark.parametrize(("function", "name"), [(one, "one"), (Three(), "Three"), (lambda: 0, ".*lambda.")])
+@pytest.mark.parametrize("batches", [False, True])
+def test_a_function_of_other_arguments_is_named_before_the_first_step(data, function, name, batches):
+    run = trainer()
+    given = {"one": r"\(images\)", "Three": r"\(images, rng, more\)"}.get(name, r"\(\)")
+    rule = f"Trainer: augment: {name} must take two arguments, images and a numpy Generator, got {name}{given}$"
+    for augment in (function, [brighter, function]):
+        with pytest.raises(TypeError, match=rule):
+            fit(run, [data] if batches else data, augment=augment)
+    assert run.run is None
+
+
+def test_functions_whose_two_arguments_are_not_all(data):
+    for function in (lambda *both: both[0], lambda images, rng, factor=1: images, lambda *, x=1, **_: 0):
+        if "x" in function.__code__.co_varnames:
+            with pytest.raises(TypeError, match="must take two arguments"):
+                fit(trainer(), data, augment=function)
+        else:
+            assert fit(trainer(), data, augment=function).epochs == 1
+
+
 def test_a_resumed_run_has_the_same_functions(data, tmp_path):
     run = trainer()
     fit(run, data, augment=brighter, callbacks=minidl.Checkpoint(tmp_path / "f"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -142,8 +143,16 @@ def test_batches_need_numbers_or_observed_labels(data):
     x, y = data
     batches = [(x[:1000], y[:1000]), (x[1000:], y[1000:])]
     run = trainer("balanced")
+    before, asked = run.state, []
+
+    class Begin(minidl.Callback):
+        def on_fit_begin(self, trainer):
+            asked.append(trainer)
+
     with pytest.raises(RuntimeError, match=r"for data in batches give numbers, or call loss.observe\(labels, \(N, K\)"):
-        fit(run, batches, epochs=1)
+        run.fit(lambda: asked.append("batch") or iter(batches), epochs=1, callbacks=Begin(), verbose=False)
+    assert asked == []  # before the first batch is made
+    assert run.state is before
     run.loss.observe(y, (2000, 2))
     fit(run, batches, epochs=1)
     np.testing.assert_allclose(run.loss.factors, [2000 / 3800, 2000 / 200])
@@ -165,3 +174,19 @@ def test_a_run_that_is_refused_leaves_the_factors(data):
     with pytest.raises(ValueError, match="no"):
         run.fit((x, 1 - y), batch_size=2000, seed=0, callbacks=Refusing(), verbose=False)
     np.testing.assert_array_equal(run.loss.factors, before)
+
+
+def test_looking_at_a_model_leaves_the_loss_alone(data):
+    """The range test and the sanity check learn the weights of the classes, and steps, on a copy."""
+    x, y = data
+    run = trainer("balanced")
+    was = dict(vars(run.loss))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        minidl.find_lr(run, (x, y), steps=4)
+        minidl.sanity_check(run.model, run.loss, (x, y), epochs=1)
+    assert vars(run.loss) == was
+    assert run.loss.factors is None
+    run.loss.observe(np.array([0, 1, 1, 1]), (4, 2))
+    minidl.find_lr(run, (x, y), steps=2)
+    np.testing.assert_allclose(run.loss.factors, [2, 2 / 3])

@@ -138,10 +138,10 @@ def test_a_resumed_run_has_the_same_weights(data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda w: w[:-1], ValueError, r"weights of training data must have shape \(30,\), .* got \(29,\)"),
-        (lambda w: w[:, None], ValueError, r"got \(30, 1\); a column: .ravel\(\)"),
-        (lambda w: w - 1, ValueError, r"must be at least 0, got -1\.0 in row"),
-        (lambda w: w * np.nan, ValueError, "must be finite, got nan in row 0 of 30"),
+        (lambda w: w[:-1], ValueError, r"weights of training data must have shape \(30,\) \(one a row\), got \(29,\)"),
+        (lambda w: w[:, None], ValueError, r"\(30,\) \(one a row; a column: .ravel\(\)\), got \(30, 1\)"),
+        (lambda w: w - 1, ValueError, r"must be finite and at least 0, got -1\.0 in row"),
+        (lambda w: w * np.nan, ValueError, "must be finite and at least 0, got nan in row 0"),
         (lambda w: ["a"] * 30, TypeError, "weights of training data must be numbers"),
         (lambda w: w * 0, ValueError, "at least one of the weights of training data must be positive"),
     ],
@@ -183,3 +183,15 @@ def test_batches_with_and_without_weights_share_their_metrics(data):
         found = run.evaluate(batches)
         assert found["mae"] == pytest.approx(wanted, rel=1e-12)
         assert found == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.parametrize(("value", "becomes"), [(1e60, "inf"), (1e-60, "0.0")])
+def test_weights_that_single_precision_cannot_hold_are_named_by_their_row(data, value, becomes):
+    x, y, w = data
+    w[7], w[9] = value, 0.0
+    assert fit(trainer(), (x, y, w)).epochs == 1  # in double precision
+    single = minidl.Trainer(minidl.Model(minidl.Linear(2, 1, rng=1)), minidl.MSELoss(), minidl.SGD(0.1))
+    rule = f"must fit into float32, got {value} in row 7, which becomes {becomes}".replace("+", ".")
+    for batches in (False, True):
+        with pytest.raises(ValueError, match=rule):
+            fit(single, [(x, y[:, None], w)] if batches else (x, y[:, None], w))
