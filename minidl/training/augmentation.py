@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from minidl.model.images import range_doubt
 
 if TYPE_CHECKING:  # naming numpy's generator would import it
     from minidl.data.augment.pipeline import Changes, Plan, Transform
@@ -19,14 +22,15 @@ if TYPE_CHECKING:  # naming numpy's generator would import it
 class Augmentation(NamedTuple):
     """Functions that come first, and the transforms after them.
 
-    seed: of both. plans: the checked transforms by the shape of an image; a stream may have several. coordinates: pairs
-    of columns (x, y) of the targets that move with the images, or None.
+    seed: of both. plans: the checked transforms by the shape of an image; a stream may have several. told: of which
+    transforms a doubt was told. coordinates: pairs of columns (x, y) of the targets that move with the images, or None.
     """
 
     functions: tuple[Function, ...]
     transforms: tuple[Any, ...]
     seed: int
     plans: dict[tuple[int, ...], Plan | None]
+    told: set[str]
     coordinates: Any = None
 
     def changes(self, shape: tuple[int, ...], epoch: int, index: np.ndarray) -> Changes | None:
@@ -46,10 +50,23 @@ class Augmentation(NamedTuple):
         return self.plans[shape]
 
     def check_range(self, images: np.ndarray) -> None:
-        """Raise ValueError for values of float images that a change of colours would clip."""
+        """Raise ValueError for values of float images that a change of colours would clip.
+
+        Warn (UserWarning), once, of boxes of colour among floats that seem to reach up to 255.
+        """
         chosen = self.plan(images.shape[1:])
-        if chosen is not None:
-            chosen.check_range(images)
+        if chosen is None:
+            return
+        chosen.check_range(images)
+        filling = [type(each).__name__ for each in self.transforms if getattr(each, "color", "mean") != "mean"]
+        if filling and filling[0] not in self.told and range_doubt(images, False):
+            self.told.add(filling[0])
+            warnings.warn(
+                f"Trainer: augment: {filling[0]} fills boxes of float images with colours from 0 to 1, which are black"
+                " where white is 255: give uint8, or divide by 255",
+                UserWarning,
+                stacklevel=5,
+            )
 
     def check_targets(self, columns: int | None) -> None:
         """Raise ValueError where `coordinates` do not fit targets of so many numbers, or of classes: None."""
@@ -113,7 +130,7 @@ def augmentation(
             )
     for function in functions:
         _check_arguments(function)
-    found = Augmentation(tuple(functions), transforms, 0, {})
+    found = Augmentation(tuple(functions), transforms, 0, {}, set())
     if transforms != () or coordinates is not None:
         from minidl.data.augment.pipeline import plan
         from minidl.data.augment.points import check_coordinates
@@ -124,7 +141,7 @@ def augmentation(
             found = found._replace(coordinates=given)
         if chosen is not None and images is not None and not functions:
             # The pages of a file are not all read for this.
-            chosen.check_range(images[:: len(images) // 256 + 1] if isinstance(images, np.memmap) else images)
+            found.check_range(images[:: len(images) // 256 + 1] if isinstance(images, np.memmap) else images)
     return found if functions or len(transforms) else None
 
 

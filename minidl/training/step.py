@@ -48,7 +48,7 @@ class Step:
         self.weight = 0.0
         """Sum of the weights of the last `forward`'s images; without weights their number."""
         self.mass = 0.0
-        """What its loss was divided by, `weight` but for a loss that weights classes: means of batches are joined by it."""
+        """What its loss was divided by, `weight` but for weights of classes: means of batches are joined by it."""
         self._moving: Moving | None = None
 
     def train(self, batch: Batch) -> Measured:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import warnings
 
 import numpy as np
 import pytest
@@ -307,6 +308,32 @@ def test_fit_names_float_images_outside_of_the_range():
         run = Trainer(model, SoftmaxCrossEntropyLoss(), SGD(lr=0.1))
         with pytest.raises(ValueError, match=r"Trainer: augment: Noise needs uint8 images, or floats in \[0, 1\]"):
             run.fit(data, verbose=False, augment=(Noise(0.1),))
+
+
+def test_fit_tells_of_boxes_among_floats_up_to_255():
+    """Colours in [0, 1] are black there. Standardised images are all right: 0 to 1 lies in the midst of them."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (8, 3, 8, 8))
+    y = np.arange(8) % 3
+
+    def told(x, augment, batches):
+        run = Trainer(
+            Model(Conv2D(3, 2, 3, rng=1), Flatten(), Linear(72, 3, rng=2)), SoftmaxCrossEntropyLoss(), SGD(1e-4)
+        )
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            run.fit([(x, y)] * 3 if batches else (x, y), epochs=2, verbose=False, augment=augment)
+        return [str(each.message) for each in found if "augment" in str(each.message)]
+
+    for batches in (False, True):
+        for augment in ((Erase(),), (Flip(), Erase(color=0.5)), (lambda images, rng: images, Erase(color=(0, 1, 0)))):
+            (message,) = told(pixels.astype(np.float32), augment, batches)
+            assert message.startswith("Trainer: augment: Erase fills boxes of float images with colours from 0 to 1")
+            assert message.endswith("give uint8, or divide by 255")
+        for x in (pixels.astype(np.uint8), pixels / 255, pixels / 64 - 2):
+            assert told(x, (Erase(),), batches) == []
+        for augment in ((Erase(color="mean"),), (Cutout(2),), ()):
+            assert told(pixels.astype(np.float32), augment, batches) == []
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------

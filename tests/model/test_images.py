@@ -69,7 +69,6 @@ class TestOneImage:
         np.testing.assert_allclose(model.predict(x[0]), scores[0], rtol=1e-6)
         np.testing.assert_allclose(model.predict(x[0, 0]), scores[0], rtol=1e-6)
 
-
     def test_the_layout_of_an_image_is_looked_for_once(self, rng: np.random.Generator) -> None:
         """And again after another shape, dtype, or another layer."""
         model, x = network(), rng.random((1, 3, 6, 7), np.float32)

@@ -23,8 +23,8 @@ class Erase:
     scale: least and most share of the image's area that the box takes, evenly drawn, above 0 and at most 1. ratio:
     least and most of its height by its width, evenly drawn on a logarithmic scale. Sides are rounded to whole pixels
     and no longer than the image's; the box lies anywhere inside. color: "random", one for each box, every channel
-    evenly from the whole range of values; "mean", 0 after scaling as in `Cutout`; a number, or one a channel, in
-    [0, 1], 1 being the largest value.
+    evenly from the whole range of values, 0 to 1 for floats; "mean", 0 after scaling as in `Cutout`; a number, or one a
+    channel, in [0, 1], 1 being the largest value. Float pixels up to 255 get dark boxes, and `fit` a UserWarning.
     """
 
     p: float = 0.5
