@@ -15,6 +15,9 @@ FOLDERS = (".ci", "benchmarks", "docs", "examples", PACKAGE.name, "tests", "tool
 FILE = re.compile(r"(?<![\w/.*>}-])[\w./-]*\w\.(?:pyx|pxd|py|c|h|md)(?![\w(.*/])")
 """A file of the project, by its path or the end of it. What a reader makes in examples has other endings."""
 
+MODULES = {"pillow": "PIL"}
+"""Packages that are imported by another name."""
+
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -100,3 +103,18 @@ def test_every_room_has_its_line():
     rooms = {f"{file.parent.as_posix()}/" for file in files if file.parent != Path()}
     rooms |= {file.name for file in files if file.parent == Path() and file.name != "__init__.py"}
     assert sorted(words[0] for words in blocks()[0]) == sorted(rooms)
+
+
+def test_the_extras_of_the_readme_are_those_that_the_package_uses():
+    """Each is in the table with what it brings, and each of its packages is imported somewhere."""
+    text, readme = ((ROOT / name).read_text("utf-8") for name in ("pyproject.toml", "README.md"))
+    part = re.search(r"(?s)\[project.optional-dependencies\]\n(.*?)\n\[", text)[1]
+    extras = {name: re.findall(r'"([\w-]+)', packages) for name, packages in re.findall(r"(?m)^(\w+) = (\[.*\])", part)}
+    assert extras.pop("test")
+    table = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", readme))
+    assert {"plot", "image", "progress"} == set(extras)
+    source = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
+    for name, packages in extras.items():
+        for package in packages:
+            assert package in table[name].lower()
+            assert re.search(rf"(import|from) {MODULES.get(package, package)}\b", source)
