@@ -73,6 +73,20 @@ def test_runs_are_kept_and_written_between_their_marks(results, tmp_path, capsys
     assert results.PAGE.read_text() == written
 
 
+def test_a_run_beside_other_work_stays_one_when_it_is_added_again(results, tmp_path, capsys):
+    path = write(tmp_path / "a.json")
+    kept = tmp_path / "docs" / "results" / "fast-minidl-1-test-1.json"
+    assert results.main(["add", "--busy", str(path)]) == 0
+    assert results.main(["add", str(path)]) == 0
+    assert json.loads(kept.read_text()) == run(busy=True)
+    assert "without its time" in capsys.readouterr().out
+    assert results.table([results.load(kept)]).endswith("| fast | minidl 1 |  | 2 | 1 | 99.00 | 99.00 |  |")
+    assert results.main(["add", str(write(path, seconds=1.5))]) == 0  # another run of this seed
+    assert json.loads(kept.read_text()) == run(seconds=1.5)
+    assert results.main(["add", str(path)]) == 0
+    assert json.loads(kept.read_text()) == run(seconds=1.5)
+
+
 def test_a_recipe_without_runs_has_an_empty_place(results):
     page = "<!-- results: vgg -->\nold\n<!-- end -->\n"
     assert results.page(page, [run()]) == "<!-- results: vgg -->\n<!-- end -->\n"

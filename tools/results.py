@@ -56,12 +56,18 @@ def file_name(run: Run) -> str:
 
 
 def add(paths: list[Path], busy: bool = False) -> None:
-    """Copy runs into docs/results. busy: the machine had other work, so that their times and threads say nothing."""
+    """Copy runs into docs/results. busy: the machine had other work, so that their times and threads say nothing.
+
+    A run that is kept as a busy one stays one when it is added again: its result.json does not know what else ran.
+    """
     RUNS.mkdir(exist_ok=True)
     for path in paths:
-        run = load(path) | ({"busy": True} if busy else {})
-        (RUNS / file_name(run)).write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
-        print(f"{path} -> {RUNS / file_name(run)}")
+        run = load(path)
+        kept = RUNS / file_name(run)
+        known = kept.exists() and load(kept) == run | {"busy": True}
+        run |= {"busy": True} if busy or known else {}
+        kept.write_text(json.dumps(run, indent=1) + "\n", encoding="utf-8")
+        print(f"{path} -> {kept}" + ", without its time: it is kept as a run beside other work" * (known and not busy))
 
 
 def pictures(folder: Path, name: str) -> None:
