@@ -7,6 +7,7 @@ import pytest
 from kernels import cases, compare, numeric
 
 import minidl.functional as F  # noqa: N812 - as everyone calls such a module
+from minidl import kernels
 from minidl.kernels import reference
 
 DTYPES = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
@@ -444,3 +445,33 @@ def test_image_filters_as_in_cs231n(any_backend):
     y = F.conv2d_forward(image, w, np.array([0.0, 128]), padding=1)
     compare.check(y[:, 0], np.einsum("nchw,c->nhw", image, [0.3, 0.6, 0.1]))
     compare.check(y[:, 1, 1:-1, 1:-1], np.full((2, 3, 2), 128 - 8 * 4.0), exact=True)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "dilation", "pair"), [((3, 5), 1, (1, 2)), ((3, 3), (2, 1), (2, 1)), ((1, 1), 1, 0)]
+)
+@pytest.mark.parametrize("backend", kernels.available())
+def test_sandwiches_take_paddings_by_name(backend, kernel, dilation, pair, rng):
+    """The bits of the same numbers, forward and backward; refused where a layer refuses them."""
+    x, w = rng.standard_normal((2, 3, 8, 9)), rng.standard_normal((4, 3, *kernel))
+    b, ones = rng.standard_normal(4), np.ones(4)
+    calls = {
+        "conv_relu": lambda padding, **more: F.conv_relu_forward(x, w, b, 1, padding, dilation, **more),
+        "conv_relu_pool": lambda padding, **more: F.conv_relu_pool_forward(x, w, b, 1, padding, dilation, **more),
+        "conv_batchnorm_relu": lambda padding: F.conv_batchnorm_relu_forward(
+            x, w, b, ones, ones, np.zeros(4), np.ones(4), 1, padding, dilation
+        ),
+    }
+    with kernels.use(backend):
+        for name, call in calls.items():
+            for words, numbers in (("same", pair), ("valid", 0)):
+                (y, cache), (expected, other) = call(words), call(numbers)
+                np.testing.assert_array_equal(y, expected)
+                assert words == "valid" or name == "conv_relu_pool" or y.shape == (2, 4, 8, 9)
+                back = getattr(F, f"{name}_backward")
+                for found, gradient in zip(back(y, cache), back(y, other), strict=True):
+                    np.testing.assert_array_equal(found, gradient)
+            with pytest.raises(ValueError, match=f'{name}_forward: padding must be .*"same" or "valid", got \'full\''):
+                call("full")
+        with pytest.raises(ValueError, match='conv_relu_forward: padding "same" needs stride 1, got 2'):
+            F.conv_relu_forward(x, w, b, 2, "same")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minidl.support.table import table
+from minidl.support.table import Table, table
 
 Difference = Callable[[np.ndarray, int, float], "float | None"]
 """(tensor as a vector, i, h) -> sum(dy * (f(t + h) - f(t - h))) for its entry i, None if a kink lies between."""
@@ -50,6 +50,16 @@ class Report:
         return self.passed
 
     def __str__(self) -> str:
+        return f"{self._verdict()}\n{self.table()}"
+
+    def _repr_html_(self) -> str:
+        return self.table(self._verdict())._repr_html_()
+
+    def _verdict(self) -> str:
+        return f"gradcheck of {self.what}: {'passed' if self.passed else 'FAILED'}, tolerance {self.tolerance:g}"
+
+    def table(self, caption: str = "") -> Table:
+        """The tensors, one a line."""
         head = ("tensor", "shape", "checked", "at kinks", "largest error", "at", "analytic", "numeric", "")
         rows = [
             (
@@ -65,8 +75,7 @@ class Report:
             )
             for row in self.rows
         ]
-        verdict = "passed" if self.passed else "FAILED"
-        return f"gradcheck of {self.what}: {verdict}, tolerance {self.tolerance:g}\n" + table(head, rows, (0, 1, 5, 8))
+        return table(head, rows, (0, 1, 5, 8), caption=caption)
 
 
 def rows_of(

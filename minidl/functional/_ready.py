@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels import checks
-from minidl.kernels.checks import Pair
+from minidl.kernels.checks import Pair, Size
+
+
+def conv_window(
+    who: str, w: Any, stride: Size, padding: Size | str, dilation: Size, groups: int
+) -> tuple[Pair, Pair, Pair, int]:
+    """The settings of a convolution by weights w; padding may be "same" or "valid"."""
+    shape = np.shape(w)
+    if isinstance(padding, str) and len(shape) == 4:
+        padding = checks.conv_padding(who, padding, (shape[2], shape[3]), stride, dilation)
+    return checks.conv_window(who, stride, padding, dilation, groups)  # type: ignore[arg-type]
 
 
 def conv(

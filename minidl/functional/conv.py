@@ -9,7 +9,7 @@ import numpy as np
 from minidl.functional import _ready
 from minidl.functional._call import call
 from minidl.kernels import checks
-from minidl.kernels.checks import Pair, Size
+from minidl.kernels.checks import Size
 
 
 def conv2d_forward(
@@ -23,7 +23,7 @@ def conv2d_forward(
     TypeError for dtypes.
     """
     who = "conv2d_forward"
-    window = _window(who, w, stride, padding, dilation, groups)
+    window = _ready.conv_window(who, w, stride, padding, dilation, groups)
     (x, w, b), _ = _ready.conv(who, x, w, b, window)
     return call(who, x, w, b, *window)
 
@@ -33,17 +33,8 @@ def conv2d_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `conv2d_forward` for the output gradient dy (N, O, OH, OW) -> dx, dw, db, shaped like x, w, b."""
     who = "conv2d_backward"
-    window = _window(who, w, stride, padding, dilation, groups)
+    window = _ready.conv_window(who, w, stride, padding, dilation, groups)
     dy, x, w = checks.floats(who, dy=dy, x=x, w=w)
     shape = checks.conv2d_output(who, x.shape, w.shape, *window)
     checks.same_shape(who, "dy", dy.shape, shape, "the output's")
     return call(who, dy, x, w, *window)
-
-
-def _window(
-    who: str, w: Any, stride: Size, padding: Size | str, dilation: Size, groups: int
-) -> tuple[Pair, Pair, Pair, int]:
-    shape = np.shape(w)
-    if isinstance(padding, str) and len(shape) == 4:
-        padding = checks.conv_padding(who, padding, (shape[2], shape[3]), stride, dilation)
-    return checks.conv_window(who, stride, padding, dilation, groups)  # type: ignore[arg-type]

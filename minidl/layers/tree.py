@@ -51,7 +51,9 @@ class Tree(Settings):
         places = self._places()
         found = {self._name(keys): layer for keys, layer in places}
         if len(found) < len(places):
-            raise ValueError(f"{self.who}: each layer inside must have a name of its own, got {', '.join(found)} twice")
+            names = [self._name(keys) for keys, _ in places]
+            twice = ", ".join(name for name in found if names.count(name) > 1)
+            raise ValueError(f"{self.who}: each layer inside must have a name of its own, got {twice} twice")
         return found
 
     def children(self) -> list[Any]:

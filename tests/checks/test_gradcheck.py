@@ -228,3 +228,14 @@ class TestFunctions:
             minidl.gradcheck((np.tanh, lambda dy, x: dy[0]), x)
         with pytest.raises(TypeError, match=r"x\[0\] must be an array of float32"):
             minidl.gradcheck((np.tanh, np.tanh), x.astype(int))
+
+
+def test_a_report_is_a_table_in_notebooks(rng):
+    report = minidl.gradcheck(minidl.Linear(3, 2, rng=1), rng.standard_normal((4, 3)))
+    page = report._repr_html_()
+    assert "gradcheck of Linear(3, 2): passed, tolerance 1e-06</caption>" in page
+    assert [page.count(f">{name}</td>") for name in ("input", "weight", "bias", "ok")] == [1, 1, 1, 3]
+    assert str(report) == f"gradcheck of Linear(3, 2): passed, tolerance 1e-06\n{report.table()}"
+    wrong = minidl.gradcheck((np.square, lambda dy, x: dy * x), rng.standard_normal((2, 3)))
+    assert "FAILED" in wrong._repr_html_()
+    assert ">WRONG</td>" in wrong._repr_html_()

@@ -10,6 +10,7 @@ import numpy as np
 from kernels import cases
 
 from minidl.kernels import image_moves
+from minidl.kernels.image_colors import Colors
 
 CHANNELS, OUT = 8, 12
 WINOGRAD = (OUT, CHANNELS, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
@@ -164,6 +165,18 @@ def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> 
     turned = image_moves.blank(len(x), image_moves.TURNED)
     turned[:, image_moves.SOURCE :] += rng.integers(-9999, 9999, (len(x), 6))
     yield "gather, turned", backend.gather(images, index, scale, shift, moves=turned)
+    for name, moves in (("moved", rows), ("turned", turned)):
+        yield (
+            f"gather, {name}, coloured",
+            backend.gather(images, index, scale, shift, moves=moves, colors=_colors(len(x))),
+        )
+
+
+def _colors(n: int) -> Colors:
+    """Brightness, noise and colours of boxes, of generators of their own: the other operations keep their numbers."""
+    rng = np.random.default_rng(n)
+    maps = np.stack([rng.uniform(0.5, 1.5, n), rng.uniform(-0.2, 0.2, n)], axis=-1)[:, None]
+    return Colors(maps, rng.integers(0, 2**64, n, dtype=np.uint64), 0.1, rng.random((n, CHANNELS)))
 
 
 def _norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

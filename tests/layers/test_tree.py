@@ -250,8 +250,8 @@ class TestLayersInAttributes:
         layer = minidl.Layer()
         layer.parts = {"a": Relu(), "a.b": Relu()}  # type: ignore[attr-defined]
         assert list(layer.named_children()) == ["parts.a", "parts.a.b"]
-        layer.parts = {1: Relu(), "1": Relu()}  # type: ignore[attr-defined]
-        with pytest.raises(ValueError, match="each layer inside must have a name of its own"):
+        layer.parts = {0: Relu(), 1: Relu(), "1": Relu(), 2: Relu()}  # type: ignore[attr-defined]
+        with pytest.raises(ValueError, match=r"each layer inside must have a name of its own, got parts\.1 twice"):
             layer.named_children()
 
     def test_a_models_attribute_belongs_to_it(self) -> None:
