@@ -8,7 +8,7 @@ import numpy as np
 
 
 def first_difference(entries: Any) -> str:
-    """Where the shapes begin to differ, and what to do: "(1, 8, 8) in row 0 and (1, 9, 8) in row 3; ..."; or ""."""
+    """Where the shapes begin to differ, and what to do: "(1, 8, 8) in row 0 and (1, 9, 8) in row 3; ..."."""
     shapes: list[tuple[int, ...]] = []
     for entry in entries:
         try:
@@ -24,4 +24,4 @@ def first_difference(entries: Any) -> str:
         elif len(first) > 1:
             remedy = "; bring all images to one size, or give one at a time"
         return f"{first} in row 0 and {last} in row {len(shapes) - 1}{remedy}"
-    return ""
+    return "entries of one shape as objects; join them by np.stack(x)"

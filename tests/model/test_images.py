@@ -108,6 +108,16 @@ class TestLists:
         with pytest.raises(ValueError, match=r"got rows of different length, \(2,\) in row 0 and \(1,\) in row 1"):
             network().predict([[1.0, 2.0], [1.0]])
 
+    def test_objects_of_one_shape_are_to_be_stacked(self) -> None:
+        objects = np.empty(2, object)
+        objects[:] = [np.ones((3, 6, 7)), np.zeros((3, 6, 7))]
+        rule = r"entries of one shape as objects; join them by np\.stack\(x\)"
+        with pytest.raises(TypeError, match=rule):
+            network().predict(objects)
+        trainer = minidl.Trainer(network(), minidl.SoftmaxCrossEntropyLoss(), minidl.SGD())
+        with pytest.raises(ValueError, match=f"training x must have one shape for all entries, got {rule}"):
+            trainer.fit((objects, [0, 1]))
+
     def test_lists_of_batches_are_to_be_joined(self) -> None:
         batches = [np.ones((4, 3, 6, 7)), np.ones((2, 3, 6, 7))]
         with pytest.raises(ValueError, match=r"\(2, 3, 6, 7\) in row 1; join the batches by np\.concatenate\(x\)"):
