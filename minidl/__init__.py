@@ -45,6 +45,7 @@ from minidl.losses import (
     Loss,
     MarginLoss,
     MSELoss,
+    MultiLoss,
     SigmoidCrossEntropyLoss,
     SoftmaxCrossEntropyLoss,
 )
@@ -160,6 +161,7 @@ __all__ = [
     "MarginLoss",
     "MaxPool2D",
     "Model",
+    "MultiLoss",
     "Muon",
     "OneCycle",
     "Parameter",

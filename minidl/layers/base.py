@@ -12,9 +12,9 @@ from minidl.kernels import checks
 from minidl.layers.node import Call as Use
 from minidl.layers.node import Node
 from minidl.layers.parameter import Parameter, aligned
-from minidl.layers.several import Several, Shape, each, joined, side_by_side
 from minidl.layers.tree import Tree, shallow
 from minidl.support.held import held, swapped
+from minidl.support.several import Several, Shape, each, joined, side_by_side
 
 __all__ = ["Layer"]
 

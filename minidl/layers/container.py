@@ -17,7 +17,7 @@ from minidl.layers.base import Call, Layer
 from minidl.layers.fused import Block
 from minidl.layers.merge import Add
 from minidl.layers.plan import Plan
-from minidl.layers.several import Several, Shape, joined, parted, side_by_side
+from minidl.support.several import Several, Shape, joined, parted, side_by_side
 
 __all__ = ["Residual", "Sequential"]
 

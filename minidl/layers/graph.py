@@ -21,7 +21,7 @@ from minidl.layers.container import Container
 from minidl.layers.node import Call as Use
 from minidl.layers.node import Node
 from minidl.layers.parameter import Parameter
-from minidl.layers.several import Several, Shape
+from minidl.support.several import Several, Shape
 
 __all__ = ["Graph", "Input"]
 

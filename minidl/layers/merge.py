@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from minidl.layers.base import Layer
-from minidl.layers.several import Shape, parted
+from minidl.support.several import Shape, parted
 
 __all__ = ["Add"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from minidl.layers.several import Shape
+from minidl.support.several import Shape
 
 _count = itertools.count()
 

@@ -12,7 +12,7 @@ from typing import Any
 from minidl.layers.base import Layer
 from minidl.layers.fused import Block, folded, merged
 from minidl.layers.parameter import Parameter
-from minidl.layers.several import Several
+from minidl.support.several import Several
 
 Slots = int | tuple[int, ...]
 """Number of a value; several where a layer has several inputs or outputs."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from minidl.layers.base import Layer
-from minidl.layers.several import Several, Shape, side_by_side
 from minidl.layers.walk import below, places
+from minidl.support.several import Several, Shape, side_by_side
 from minidl.support.table import table
 
 HEAD = ("", "layer", "output", "parameters", "multiply-adds", "runs as")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.layers.base import Layer
-from minidl.layers.several import Several, side_by_side
+from minidl.support.several import Several, side_by_side
 
 Visit = Callable[[str, Layer, Any], None]
 """(place, layer, output), the place as in "3.body.0"."""

@@ -22,6 +22,7 @@ from minidl.model import scores as judged
 from minidl.model import weights
 from minidl.model.images import as_images
 from minidl.model.made import check_made
+from minidl.support.several import Rows, Several, each
 from minidl.version import __version__
 
 if TYPE_CHECKING:
@@ -167,7 +168,27 @@ class Model(Sequential):
         train: whether this is a training step (dropout, batch statistics). Raises TypeError or ValueError that names
         the layer for an input that it cannot take.
         """
-        return kernels.current().leave(self.run(self._enter(as_images(self.who, "input", x)), train))
+        y = self.run(self._enter_several(x) if self.merges else self._enter(as_images(self.who, "input", x)), train)
+        return each(kernels.current().leave, y)
+
+    def _enter_several(self, x: Any, infer: bool = False) -> Several:
+        """The images of each input as the backend's arrays."""
+        return Several(self._enter(images, infer) for images in self._several(x).arrays)
+
+    def _several(self, x: Any) -> Rows:
+        """The images of each input, checked, of one number."""
+        count = self._inputs()
+        if isinstance(x, Rows):
+            return x
+        if not isinstance(x, (list, tuple)) or len(x) != count:
+            got = f"{len(x)}" if isinstance(x, (list, tuple)) else type(x).__name__
+            raise TypeError(f"{self.who}: input must be a list of {count} arrays, one for each input, got {got}")
+        images = [as_images(self.who, f"input {i}", array) for i, array in enumerate(x)]
+        if len(set(map(len, images))) > 1:
+            raise ValueError(
+                f"{self.who}: all inputs must have the same number of images, got {list(map(len, images))}"
+            )
+        return Rows(images)
 
     def run_backward(self, dy: Any) -> None:
         """`backward` on the backend's array, for the trainer: all parameters' gradients, no input gradient."""
@@ -177,8 +198,10 @@ class Model(Sequential):
         finally:
             self.need_dx = True
 
-    def predict(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
+    def predict(self, x: Any, batch_size: int = 256, views: Views | None = None) -> Any:
         """Scores (N, K) for any number of images, computed `batch_size` at a time; nothing is remembered or forgotten.
+
+        A model with several outputs gives a list of arrays, one with several inputs takes one.
 
         x: as in `forward`; it may be memory-mapped and of any size, only one batch of it is converted at a time. Or one
         image, (C, H, W), (H, W, C) or (H, W), whose scores (K,) come back. Rows (N, F) go before (H, W).
@@ -191,6 +214,11 @@ class Model(Sequential):
         """
         if type(x) is np.ndarray and x.dtype is self._dtype and x.shape[1:] == self._looked:
             return self._scores(x, batch_size, views)
+        if self.merges:
+            several = self._several(x)
+            for array in several.arrays:
+                self.warn_of_range(array)
+            return self._scores(several, batch_size, views)
         known = self._known_layout(x)
         if known:
             try:
@@ -206,6 +234,8 @@ class Model(Sequential):
             self._looked = images.shape[1:]
         if layout == "NCHW":
             return scores
+        if isinstance(scores, list):
+            return [output[0] for output in scores]
         self._one = given.Single(array, layout, self.layers)
         return scores[0]
 
@@ -218,13 +248,16 @@ class Model(Sequential):
         """`predict` of images; called on nodes, the model is a layer of a larger network (see `Layer`)."""
         return super().__call__(*x) if x and isinstance(x[0], Node) else self.predict(*x, **options)
 
-    def predict_proba(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
+    def predict_proba(self, x: Any, batch_size: int = 256, views: Views | None = None) -> Any:
         """Probabilities in the shape of `predict`'s scores.
 
         softmax(scores), or sigmoid(scores) where there is one score or `multi_label` is set; the scores themselves
         where the network ends with a `Sigmoid`. One score gives the probability of the second of two classes.
         """
-        return self._probabilities(self.predict(x, batch_size, views))
+        scores = self.predict(x, batch_size, views)
+        return (
+            [self._probabilities(each) for each in scores] if isinstance(scores, list) else self._probabilities(scores)
+        )
 
     def predict_classes(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
         """The most probable class of each image, (N,), by name if the model has `class_names`, else by number.
@@ -235,6 +268,8 @@ class Model(Sequential):
         more or fewer names than classes.
         """
         probabilities = self.predict_proba(x, batch_size, views)
+        if isinstance(probabilities, list):
+            raise ValueError(f"{self.who}: predict_classes is for a model with one output, got {len(probabilities)}")
         self.check_names(probabilities.shape[-1])
         doubt = judged.nan_doubt(probabilities)
         if doubt:
@@ -263,35 +298,43 @@ class Model(Sequential):
         except (TypeError, ValueError, IndexError):
             return False
 
-    def _scores(self, images: np.ndarray, batch_size: int, views: Views | None) -> np.ndarray:
+    def _scores(self, images: Any, batch_size: int, views: Views | None) -> Any:
         batch_size = checks.integer(self.who, "batch_size", batch_size, 1)
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
             return self._predict(images, views)
-        parts = np.split(images, np.cumsum(sizes[:-1]))
-        return np.concatenate([self._predict(part, views) for part in parts])
+        ends = np.cumsum(sizes)
+        found = [self._predict(images[end - size : end], views) for size, end in zip(sizes, ends)]
+        if isinstance(found[0], list):
+            return [np.concatenate(output) for output in zip(*found)]
+        return np.concatenate(found)
 
-    def _predict(self, images: np.ndarray, views: Views | None) -> np.ndarray:
+    def _predict(self, images: Any, views: Views | None) -> Any:
         leave = kernels.current().leave
         if views is None:
-            return leave(self.infer(self._enter(images, True)))
-        each = views.moves(images.shape)
-        return np.sum([share * leave(self.infer(self._enter(images, True, moves))) for share, moves in each], axis=0)
+            entered = self._enter_several(images, True) if isinstance(images, Rows) else self._enter(images, True)
+            return each(leave, self.infer(entered))
+        if self.merges or self.outputs > 1:
+            raise ValueError(f"{self.who}: views are for a model with one input and one output")
+        moved = views.moves(images.shape)
+        return np.sum([share * leave(self.infer(self._enter(images, True, moves))) for share, moves in moved], axis=0)
 
     def activations(self, x: Any, train: bool = False) -> list[tuple[str, np.ndarray]]:
         """Every layer's output for one batch, as ("0 Conv2D", array) in the order of computation, never fused.
 
         Layers inside others come one by one ("3.body.0 Conv2D"), a `Residual` itself after its parts with its sum.
         """
-        images = as_images(self.who, "input", x)
+        images = self._several(x) if self.merges else as_images(self.who, "input", x)
         self.output_shape(images.shape[1:])
         backend = kernels.current()
         found: list[tuple[str, np.ndarray]] = []
 
         def visit(place: str, layer: Layer, y: Any) -> None:
-            found.append((label(place, layer), backend.leave(y)))
+            outputs = y if isinstance(y, Several) else [y]
+            found.extend((label(place, layer), backend.leave(output)) for output in outputs)
 
-        trace(self.twin(), self._enter(images), train, visit)
+        entered = self._enter_several(images) if isinstance(images, Rows) else self._enter(images)
+        trace(self.twin(), entered, train, visit)
         return found
 
     def summary(self, input_shape: Shape | None = None) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from minidl.kernels import checks
+from minidl.support.several import Rows
 from minidl.training.augmentation import Augmentation, augmentation
 from minidl.training.callbacks.autosave import in_order
 from minidl.training.callbacks.base import Callback
@@ -82,6 +83,8 @@ def call(
     images, columns = None, None
     if not isinstance(train, Stream):
         images, columns = train.images, number_columns(train, training.loss)
+        if isinstance(images, Rows) and augment not in ((), []):
+            raise ValueError("Trainer: augment must be () for a model of several inputs: change the images beforehand")
     change = augmentation(augment, images, columns, coordinates)
     words = "" if change is None else change.describe()
     if isinstance(train, Stream):

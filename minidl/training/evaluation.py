@@ -35,6 +35,8 @@ def measure(
     scores, and have their names beside the two.
     """
     backend = kernels.current()
+    if model.outputs > 1 and (metrics or views is not None):
+        raise ValueError(f"Trainer: metrics and views are for a model with one output, got {model.outputs}")
     parts: list[tuple[Any, ...]] = []
 
     def scores(batch: Batch) -> Any:

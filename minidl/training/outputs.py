@@ -24,7 +24,7 @@ def check_outputs(
     Raises ValueError for `class_names` of another number than there are classes. Warns (UserWarning), once a model, of
     a `Sigmoid` before a loss that has its own, and of several classes an image where the model is not `multi_label`.
     """
-    if len(outputs) == 1 and are_classes(loss, target, labels):
+    if len(outputs) == 1 and not isinstance(outputs[0], tuple) and are_classes(loss, target, labels):
         model.check_names(outputs[0])
     if not isinstance(loss, SigmoidCrossEntropyLoss):
         return

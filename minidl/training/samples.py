@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
-from minidl.losses import Loss
+from minidl.losses import Loss, MultiLoss
 from minidl.model import Model, as_images
+from minidl.support.several import Rows, Several, alike, parts
 from minidl.training.arrays import as_array, check_finite
 from minidl.training.augmentation import Augmentation
 from minidl.training.outputs import are_classes, check_outputs
@@ -28,17 +29,18 @@ Shapes = dict[tuple[int, ...], tuple[int, ...]]
 class Samples(NamedTuple):
     """Checked images and targets.
 
-    images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64. target: as the loss's `run` takes its rows.
+    images: (M, C, H, W) or (M, F), C-contiguous, uint8, float32 or float64; `Rows` of them for a model of several
+    inputs, and of targets for one of several outputs. target: as the loss's `run` takes its rows.
     labels: (M,) class indices where target is one-hot, else None. scale, shift: for the backend's `gather`. y: the
     targets as they were given. weight: (M,) of the model's dtype, or None.
     """
 
-    images: np.ndarray
-    target: np.ndarray
+    images: Any
+    target: Any
     labels: np.ndarray | None
-    scale: np.ndarray
-    shift: np.ndarray
-    y: np.ndarray
+    scale: Any
+    shift: Any
+    y: Any
     weight: np.ndarray | None = None
 
     def all(self) -> Batch:
@@ -76,6 +78,9 @@ class Batch(NamedTuple):
     def enter(self) -> Any:
         """The images as the backend's array, scaled and changed, in one pass."""
         data, gather = self.samples, kernels.current().gather
+        if isinstance(data.images, Rows):
+            inputs = zip(data.images.arrays, parts(data.scale), parts(data.shift))
+            return Several(gather(images, self.rows, scale, shift) for images, scale, shift in inputs)
         moves, colors = (None, None) if self.changes is None else self.changes
         return gather(data.images, self.rows, data.scale, data.shift, moves=moves, colors=colors)
 
@@ -137,28 +142,33 @@ def prepare(
     through for that. Raises TypeError or ValueError that names data, layer or loss for everything else.
     """
     who = "Trainer"
+    if model.outputs > 1 and not isinstance(loss, MultiLoss):
+        raise TypeError(f"{who}: a model with {model.outputs} outputs needs a MultiLoss, got {loss!r}")
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         length = f" of {len(data)}" if isinstance(data, (tuple, list)) else ""
         rule = "or a triple with weights, or a list of batches of either"
         raise TypeError(f"{who}: {what} data must be a pair (x, y), got {type(data).__name__}{length}; {rule}")
-    if len(data) == 2 and all(map(is_batch, data)):
+    if len(data) == 2 and not model.merges and all(map(is_batch, data)):
         raise TypeError(f"{who}: {what} data must be a pair (x, y), got two pairs; batches must be a list of them")
     if len(data) == 3 and weight is not None:
         raise ValueError(f"{who}: sample_weight must be None for {what} data that are (x, y, weight)")
-    images = as_images(who, f"{what} x", as_array(who, f"{what} x", data[0]))
-    y = as_array(who, f"{what} y", data[1])
+    images = _taken(f"{what} x", data[0], model._inputs() if model.merges else 0, _as_images)
+    y = _taken(f"{what} y", data[1], model.outputs if model.outputs > 1 else 0, as_array)
     if y.ndim == 0 or len(y) != len(images):
         length = "a single value" if y.ndim == 0 else str(len(y))
         raise ValueError(f"{who}: {what} x and y must have the same length, got {len(images)} and {length}")
     if not len(images):
         raise ValueError(f"{who}: {what} data must have at least one image, got x of shape {images.shape}")
     if not isinstance(data[0], np.memmap):
-        check_finite(who, f"{what} x", images)
-    check_finite(who, f"{what} y", y)
+        for array in parts(images):
+            check_finite(who, f"{what} x", array)
+    for array in parts(y):
+        check_finite(who, f"{what} y", array)
     whole, shapes = shapes is None, {} if shapes is None else shapes
     new = images.shape[1:] not in shapes
     if new:
-        model.warn_of_range(images, f"{what} x")
+        for array in parts(images):
+            model.warn_of_range(array, f"{what} x")
         shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
     outputs = shapes[images.shape[1:]]
     target = loss.prepare(y, (len(images), *outputs), model.dtype)
@@ -172,12 +182,34 @@ def prepare(
         if whole and not weight.any():
             raise ValueError(f"{who}: at least one of {name} must be positive")
         _check_takes_weights(loss)
-    scale, shift = model.scaling(images)
-    if images.dtype == np.uint8:
-        images = np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
-    else:
-        images = checks.float_array(who, f"{what} x", images)
+    scaled = [model.scaling(array) for array in parts(images)]
+    images = alike(images, [_usable(f"{what} x", array) for array in parts(images)])
+    scale, shift = (Rows(each) if len(scaled) > 1 else each[0] for each in zip(*scaled))
     return Samples(images, target, labels, scale, shift, y, weight)
+
+
+def _as_images(who: str, name: str, x: Any) -> np.ndarray:
+    return as_images(who, name, as_array(who, name, x))
+
+
+def _taken(name: str, value: Any, count: int, take: Callable[[str, str, Any], np.ndarray]) -> Any:
+    """One array, or `Rows` of as many as the model has inputs or outputs; count 0: one array."""
+    if not count:
+        return take("Trainer", name, value)
+    if not isinstance(value, (list, tuple)) or len(value) != count:
+        got = f"{len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
+        raise TypeError(f"Trainer: {name} must be a list of {count} arrays, as the model has so many, got {got}")
+    arrays = [take("Trainer", f"{name} {i}", each) for i, each in enumerate(value)]
+    if len({array.shape[:1] for array in arrays}) > 1:
+        raise ValueError(f"Trainer: {name} must have the same length, got {[array.shape for array in arrays]}")
+    return Rows(arrays)
+
+
+def _usable(name: str, images: np.ndarray) -> np.ndarray:
+    """As the backend's `gather` takes them."""
+    if images.dtype == np.uint8:
+        return np.require(images, requirements=["C_CONTIGUOUS", "ALIGNED"])
+    return checks.float_array("Trainer", name, images)
 
 
 def observe(samples: Samples, model: Model, loss: Any) -> None:
@@ -214,7 +246,7 @@ def number_columns(samples: Samples, loss: Loss) -> int | None:
 def fingerprint(samples: Samples) -> int:
     """A number that other images or targets hardly share: the CRC-32 of shapes, dtypes and 256 rows of both."""
     number = 0
-    for array in (samples.images, samples.target, samples.weight):
+    for array in (*parts(samples.images), *parts(samples.target), samples.weight):
         if array is None:
             continue
         rows = np.linspace(0, len(array) - 1, min(len(array), 256)).astype(np.intp)

@@ -68,6 +68,9 @@ OTHERS = {
     "SoftmaxCrossEntropyLoss(0.1)": lambda: minidl.SoftmaxCrossEntropyLoss(0.1),
     "MSELoss()": minidl.MSELoss,
     "MarginLoss(0.8, weight=0.3)": lambda: minidl.MarginLoss(0.8, weight=0.3),
+    "MultiLoss([MSELoss(), L1Loss()], weights=(1.0, 0.5))": lambda: minidl.MultiLoss(
+        [minidl.MSELoss(), minidl.L1Loss()], [1, 0.5]
+    ),
     "SGD(0.01)": SGD,
     "SGD(0.1, momentum=0.9, nesterov=True, groups={'*.bias': {'lr': 2.0}})": lambda: SGD(
         0.1, 0.9, nesterov=True, groups={"*.bias": {"lr": 2}}

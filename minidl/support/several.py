@@ -48,3 +48,41 @@ def side_by_side(several: bool, things: Sequence[Any]) -> Any:
 def each(function: Callable[[Any], Any], arrays: Any) -> Any:
     """`function` of an array, or of each of several, which then come as a list."""
     return [function(array) for array in arrays] if isinstance(arrays, Several) else function(arrays)
+
+
+class Rows:
+    """Numpy arrays with one row for each image, in the place of one array: what has several inputs or targets.
+
+    It has of an array what a training asks of one: length, rows by their numbers, shape (as `Several`), dtype.
+    """
+
+    ndim = 1
+
+    def __init__(self, arrays: Iterable[np.ndarray]) -> None:
+        self.arrays = tuple(arrays)
+
+    @property
+    def shape(self) -> Shape:
+        """(N, shape of an image, ...); N is the first one's."""
+        return joined(array.shape for array in self.arrays)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """No one dtype."""
+        return np.dtype(object)
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, rows: Any) -> Rows:
+        return Rows(array[rows] for array in self.arrays)
+
+
+def parts(arrays: Any) -> tuple[np.ndarray, ...]:
+    """The arrays, one or several, as a tuple."""
+    return arrays.arrays if isinstance(arrays, Rows) else (arrays,)
+
+
+def alike(arrays: Any, changed: Sequence[Any]) -> Any:
+    """Other arrays in the place of `arrays`, one or several."""
+    return Rows(changed) if isinstance(arrays, Rows) else changed[0]

@@ -1,0 +1,142 @@
+"""Models with several inputs and outputs: prediction in batches, training, losses of each output."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minidl
+
+
+def network(seed: int = 0) -> minidl.Model:
+    """A picture and two numbers in; a class and a number out."""
+    image, numbers = minidl.Input((1, 6, 6), "image"), minidl.Input(2, "numbers")
+    maps = minidl.Relu()(minidl.Conv2D(1, 3, 3, rng=seed)(image))
+    rows = minidl.Add()(
+        minidl.Linear(48, 8, rng=seed + 1)(minidl.Flatten()(maps)), minidl.Linear(2, 8, rng=seed + 2)(numbers)
+    )
+    rows = minidl.Tanh()(rows)
+    heads = [minidl.Linear(8, 4, rng=seed + 3)(rows), minidl.Linear(8, 1, rng=seed + 4)(rows)]
+    return minidl.Model(minidl.Graph([image, numbers], heads))
+
+
+def data(n: int = 60) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    rng = np.random.default_rng(3)
+    images, numbers = rng.integers(0, 256, (n, 1, 6, 6), np.uint8), rng.standard_normal((n, 2)).astype(np.float32)
+    classes = 2 * (images[:, 0, :3].mean((1, 2)) > 127).astype(int) + (numbers[:, 0] > 0)
+    return [images, numbers], [classes, (images.mean((1, 2, 3)) / 255 + numbers[:, 1])[:, None].astype(np.float32)]
+
+
+def loss(weights: Any = (1.0, 0.5)) -> minidl.MultiLoss:
+    return minidl.MultiLoss([minidl.SoftmaxCrossEntropyLoss(), minidl.MSELoss()], weights)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_prediction_in_batches() -> None:
+    model, (x, _) = network(), data(23)
+    scores, number = model.predict(x)
+    assert (scores.shape, number.shape) == ((23, 4), (23, 1))
+    parts = model.predict(x, batch_size=5)
+    np.testing.assert_allclose(parts[0], scores, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(parts[1], number, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.forward(x)[0], scores, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(x)[0].sum(axis=1), 1, rtol=1e-5)
+    names = [name for name, _ in model.activations(x)]
+    assert len(names) == 9
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_the_loss_is_the_weighted_sum_and_its_gradients_are_those_of_differences() -> None:
+    rng = np.random.default_rng(0)
+    x, t = [rng.standard_normal((5, 4)), rng.standard_normal((5, 1))], [[0, 1, 2, 3, 0], rng.standard_normal((5, 1))]
+    multi = loss()
+    expected = minidl.SoftmaxCrossEntropyLoss().forward(x[0], t[0]) + 0.5 * minidl.MSELoss().forward(x[1], t[1])
+    assert multi.forward(x, t) == pytest.approx(expected, rel=1e-12)
+    assert multi.correct == (x[0].argmax(axis=1) == t[0]).sum()
+    for i, gradient in enumerate(multi.backward()):
+        for at in np.ndindex(x[i].shape):
+            moved = []
+            for step in (1e-6, -1e-6):
+                other = copy.deepcopy(x)
+                other[i][at] += step
+                moved.append(multi.forward(other, t))
+            assert gradient[at] == pytest.approx((moved[0] - moved[1]) / 2e-6, abs=1e-8)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_training_resuming_and_evaluation(tmp_path: Path) -> None:
+    x, y = data()
+
+    def trainer() -> minidl.Trainer:
+        return minidl.Trainer(network(), loss(), minidl.SGD(0.1, momentum=0.9))
+
+    whole = trainer()
+    history = whole.fit((x, y), validation=(x, y), epochs=6, batch_size=16, seed=1, verbose=False)
+    assert history["train_loss"][-1] < 0.7 * history["train_loss"][0]
+    assert history["val_accuracy"][-1] > 0.6
+    scores, number = whole.model.predict(x)
+    expected = minidl.SoftmaxCrossEntropyLoss().forward(scores, y[0]) + 0.5 * minidl.MSELoss().forward(number, y[1])
+    assert whole.evaluate((x, y), batch_size=7)["loss"] == pytest.approx(expected, rel=1e-4)
+    first = trainer()
+    first.fit((x, y), epochs=2, batch_size=16, seed=1, verbose=False)
+    first.save(tmp_path / "run")
+    second = trainer().load(tmp_path / "run")
+    second.fit((x, y), validation=(x, y), epochs=6, batch_size=16, seed=1, verbose=False, resume=True)
+    for name, array in whole.model.state().items():
+        np.testing.assert_array_equal(second.model.state()[name], array, err_msg=name)
+    whole.model.save(tmp_path / "model")
+    for one, two in zip(minidl.load_model(tmp_path / "model").predict(x), whole.model.predict(x), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda thing: pickle.loads(pickle.dumps(thing))])
+def test_copies_of_a_training_go_on_alike(how: Any) -> None:
+    x, y = data(30)
+    trainer = minidl.Trainer(network(), loss(), minidl.SGD(0.1, momentum=0.9))
+    trainer.fit((x, y), epochs=1, batch_size=8, seed=1, verbose=False)
+    other = how(trainer)
+    for each in (trainer, other):
+        each.fit((x, y), epochs=3, batch_size=8, seed=1, verbose=False, resume=True)
+    for name, array in trainer.model.state().items():
+        np.testing.assert_array_equal(other.model.state()[name], array, err_msg=name)
+
+
+def test_sample_weights_reach_every_loss() -> None:
+    x, y = data(8)
+    weight = np.array([1, 0, 2, 0, 1, 1, 0, 3], np.float32)
+    kept = weight > 0
+    trainer = minidl.Trainer(network(), loss(), minidl.SGD(0.1))
+    found = trainer.evaluate((x, y, weight))["loss"]
+    repeated = np.repeat(np.arange(8)[kept], weight[kept].astype(int))
+    expected = trainer.evaluate(([a[repeated] for a in x], [a[repeated] for a in y]))["loss"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    model, (x, y) = network(), data(8)
+    with pytest.raises(TypeError, match="input must be a list of 2 arrays, one for each input, got ndarray"):
+        model.predict(x[0])
+    with pytest.raises(ValueError, match=r"same number of images, got \[8, 7\]"):
+        model.predict([x[0], x[1][:7]])
+    with pytest.raises(TypeError, match="model with 2 outputs needs a MultiLoss, got MSELoss"):
+        minidl.Trainer(model, minidl.MSELoss(), minidl.SGD(0.1)).fit((x, y), verbose=False)
+    trainer = minidl.Trainer(model, loss(), minidl.SGD(0.1))
+    with pytest.raises(TypeError, match="training y must be a list of 2 arrays, as the model has so many, got ndarray"):
+        trainer.fit((x, y[0]), verbose=False)
+    with pytest.raises(ValueError, match="training x and y must have the same length, got 8 and 6"):
+        trainer.fit((x, [y[0][:6], y[1][:6]]), verbose=False)
+    with pytest.raises(ValueError, match="augment must be"):
+        trainer.fit((x, y), augment=[minidl.data.Flip()], verbose=False)
+    with pytest.raises(ValueError, match="predict_classes is for a model with one output, got 2"):
+        model.predict_classes(x)
+    with pytest.raises(TypeError, match="losses must be a list of losses"):
+        minidl.MultiLoss([])
+    with pytest.raises(ValueError, match="weights must be one for each of 2 losses"):
+        loss([1.0])
+    with pytest.raises(ValueError, match="one of shape"):
+        minidl.Trainer(minidl.Model(minidl.Linear(2, 1)), loss(), minidl.SGD(0.1)).fit((x[1], y[1]), verbose=False)
