@@ -136,6 +136,13 @@ class Layer(Tree):
         """Multiplications with addition that one image of this input shape costs in the forward pass."""
         return 0
 
+    def reach(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """Height and width of what one element of the output sees of the input, and how far apart neighbours' are.
+
+        ((1, 1), (1, 1)) for what works element by element, which is the default; statistics over an image do not count.
+        """
+        return (1, 1), (1, 1)
+
     def kinks(self) -> list[np.ndarray]:
         """On which side of each kink of the function the last forward was computed; other arrays mean another piece.
 

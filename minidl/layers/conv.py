@@ -106,6 +106,11 @@ class Conv2D(Layer):
         )
         return dx
 
+    def reach(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The kernel with its gaps, and the stride."""
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        return (dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride
+
     def multiply_adds(self, shape: Shape) -> int:
         """out_channels * OH * OW * in_channels / groups * KH * KW, padding counted like the rest."""
         _, oh, ow = self.output_shape(shape)

@@ -42,6 +42,10 @@ class _Pool2D(Layer):
         found = super().settings()
         return found | {"stride": None} if self.stride == self.kernel_size else found
 
+    def reach(self) -> tuple[tuple[float, float], tuple[float, float]]:
+        """The window and the stride."""
+        return self.kernel_size, self.stride
+
     def _check(self, x_shape: Shape) -> Shape:
         return checks.pool2d_output(self.who, x_shape, self.kernel_size, self.stride, self.padding)
 

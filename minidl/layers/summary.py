@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 from minidl.layers.base import Layer
 from minidl.layers.walk import below, places
 from minidl.support.several import Several, Shape, side_by_side
 from minidl.support.table import table
 
-HEAD = ("", "layer", "output", "parameters", "multiply-adds", "runs as")
-LEFT = (0, 1, 5)
+HEAD = ("", "layer", "output", "sees", "parameters", "multiply-adds", "runs as")
+LEFT = (0, 1, 6)
+Pair = tuple[float, float]
+
+
+class Seen(NamedTuple):
+    """A value on its way: shape of an image, how much of the input's height and width one element of it sees, and how
+    far apart neighbours' are. (Araujo, Norris, Sim 2019, "Computing receptive fields of convolutional neural networks")
+    """
+
+    shape: Shape | None
+    field: Pair = (1, 1)
+    step: Pair = (1, 1)
 
 
 def summary(model: Layer, shape: Shape | None) -> str:
@@ -16,27 +30,50 @@ def summary(model: Layer, shape: Shape | None) -> str:
     rows: list[tuple[str, ...]] = []
     merged = _merged(model)
 
-    def follow(layer: Layer, shape: Shape | None, place: str) -> Shape | None:
-        def call(name: str, part: Layer, *shapes: Shape | None) -> Shape | None:
+    def follow(layer: Layer, seen: Any, place: str) -> Any:
+        def call(name: str, part: Layer, *inputs: Seen) -> Any:
             if part is not layer:
-                return follow(part, side_by_side(part.merges, shapes), below(place, name))
-            known = [(1, *each) for each in shapes if each is not None]
+                return follow(part, side_by_side(part.merges, inputs), below(place, name))
+            known = [(1, *each.shape) for each in inputs if each.shape is not None]
             after = layer.join_shape(*known)[1:] if known else None
-            rows.append(_row(layer, place, side_by_side(layer.merges, shapes), after, merged.get(place, "")))
-            return after if layer.outputs == 1 else Several(after or (None,) * layer.outputs)
+            given = side_by_side(layer.merges, [each.shape for each in inputs])
+            shapes = [after] if layer.outputs == 1 else after or [None] * layer.outputs
+            found = [_seen(layer, inputs, each) for each in shapes]
+            rows.append(_row(layer, place, given, after, found[0], merged.get(place, "")))
+            return found[0] if layer.outputs == 1 else Several(found)
 
-        return layer.flow(call, *(shape if layer.merges and shape is not None else [shape]))
+        return layer.flow(call, *(seen if layer.merges else [seen]))
 
-    out = follow(model, shape, "")
-    count = sum(parameter.data.size for parameter in model.named_parameters().values())
+    if model.merges:
+        count = 1 if shape is None else len(shape)
+        first: Any = Several(Seen(None if shape is None else each) for each in shape or (None,) * count)
+    else:
+        first = Seen(shape)
+    last = follow(model, first, "")
+    out = None if shape is None else Several(each.shape for each in last) if isinstance(last, Several) else last.shape
+    total = sum(parameter.data.size for parameter in model.named_parameters().values())
     work = "" if shape is None else f"{model.multiply_adds(shape):,}"
-    total = ("", "total", _sizes(out), f"{count:,}", work, "")
+    foot = ("", "total", _sizes(out), "", f"{total:,}", work, "")
     if shape is not None:
-        rows.insert(0, ("", "input", _sizes(shape), "", "", ""))
-    return table(HEAD, [*rows, total], LEFT, foot=1)
+        rows.insert(0, ("", "input", _sizes(shape), "", "", "", ""))
+    return table(HEAD, [*rows, foot], LEFT, foot=1)
 
 
-def _row(layer: Layer, place: str, shape: Shape | None, after: Shape | None, merged: str) -> tuple[str, ...]:
+def _seen(layer: Layer, inputs: Sequence[Seen], after: Shape | None) -> Seen:
+    """The output of a layer: of several inputs the widest counts."""
+    field, step = _widest([each.field for each in inputs]), _widest([each.step for each in inputs])
+    kernel, stride = layer.reach()
+    wider = [f + (k - 1) * s for f, k, s in zip(field, kernel, step)]
+    return Seen(after, (wider[0], wider[1]), (step[0] * stride[0], step[1] * stride[1]))
+
+
+def _widest(pairs: Sequence[Pair]) -> Pair:
+    return max(pair[0] for pair in pairs), max(pair[1] for pair in pairs)
+
+
+def _row(
+    layer: Layer, place: str, shape: Shape | None, after: Shape | None, seen: Seen, merged: str
+) -> tuple[str, ...]:
     if layer.joins:  # what is inside has rows of its own
         parameters, work, text = [], 0, f"{layer.name}: {layer.joins}"
     else:
@@ -45,8 +82,15 @@ def _row(layer: Layer, place: str, shape: Shape | None, after: Shape | None, mer
         text = repr(layer) if layer.name == type(layer).__name__ else f"{layer.name}: {layer!r}"
         if parameters and all(parameter.frozen for parameter in parameters):
             text += ", frozen"
+    images = seen.shape is not None and len(seen.shape) == 3
+    sees = f"{_pair(seen.field)} / {_pair(seen.step)}" if images else ""
     numbers = (f"{sum(parameter.data.size for parameter in parameters):,}", "" if shape is None else f"{work:,}")
-    return place, text, _sizes(after), *numbers, merged
+    return place, text, _sizes(after), sees, *numbers, merged
+
+
+def _pair(pair: Pair) -> str:
+    one = pair[0] == pair[1]
+    return f"{pair[0]:g}" if one else f"{pair[0]:g} x {pair[1]:g}"
 
 
 def _merged(model: Layer) -> dict[str, str]:
@@ -61,4 +105,6 @@ def _merged(model: Layer) -> dict[str, str]:
 
 
 def _sizes(shape: Shape | None) -> str:
+    if shape is not None and shape and isinstance(shape[0], tuple):
+        return ", ".join(map(_sizes, shape))
     return "" if shape is None else " x ".join(map(str, shape))

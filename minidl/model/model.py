@@ -340,6 +340,8 @@ class Model(Sequential):
     def summary(self, input_shape: Shape | None = None) -> str:
         """A table of the layers: an image's output shape, parameters, multiply-adds an image, what the backend merges.
 
+        "sees 7 / 2": an element sees 7 x 7 pixels of the input, its neighbour those 2 pixels further (receptive field).
+
         input_shape: of one image, (C, H, W) or (F,); None for that of the last input, or else a table without shapes.
         """
         from minidl.layers.summary import summary

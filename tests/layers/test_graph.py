@@ -313,3 +313,14 @@ class TestKeeping:
         assert f"{weights:,}" in text
         work = 64 * (3 * 4 * 9 + 3 * 4 + 2 * 4 * 4 * 9) + 64 * 5
         assert f"{work:,}" in text
+
+    def test_the_summary_tells_the_receptive_field(self) -> None:
+        x = Input((1, 64, 48))
+        a = Conv2D(1, 2, 7, stride=2, padding=3)(x)
+        b = MaxPool2D(3, 2, 1)(a)
+        c = Conv2D(2, 2, (3, 1), dilation=2, padding=(2, 0))(b)
+        lines = minidl.Model(Graph(x, Add()(b, c))).summary((1, 64, 48)).splitlines()
+        found = [line.split(" / ") for line in lines if " / " in line]
+        # 7, then + 2 x 2, then + 4 x 4 along the height
+        assert [left.split("  ")[-1].strip() for left, _ in found] == ["7", "11", "27 x 11", "27 x 11"]
+        assert [right.split()[0] for _, right in found] == ["2", "4", "4", "4"]

@@ -149,14 +149,14 @@ def test_activations_show_every_layer_in_order(backend, x):
 def test_summary_counts_shapes_parameters_and_multiply_adds():
     lines = small().summary((2, 4, 4)).splitlines()
     assert [line.split() for line in lines if not line.startswith("-")] == [
-        ["layer", "output", "parameters", "multiply-adds"],
+        ["layer", "output", "sees", "parameters", "multiply-adds"],
         ["input", "2", "x", "4", "x", "4"],
-        ["0", "Conv2D(2,", "3,", "3,", "padding=1)", "3", "x", "4", "x", "4", "57", "864"],
-        ["1", "BatchNorm2D(3)", "3", "x", "4", "x", "4", "6", "0"],
-        ["2", "Relu()", "3", "x", "4", "x", "4", "0", "0"],
-        ["3", "MaxPool2D(2)", "3", "x", "2", "x", "2", "0", "0"],
-        ["4.body", "Conv2D(3,", "3,", "1)", "3", "x", "2", "x", "2", "12", "36"],
-        ["4", "Residual:", "sum", "3", "x", "2", "x", "2", "0", "0"],
+        ["0", "Conv2D(2,", "3,", "3,", "padding=1)", "3", "x", "4", "x", "4", "3", "/", "1", "57", "864"],
+        ["1", "BatchNorm2D(3)", "3", "x", "4", "x", "4", "3", "/", "1", "6", "0"],
+        ["2", "Relu()", "3", "x", "4", "x", "4", "3", "/", "1", "0", "0"],
+        ["3", "MaxPool2D(2)", "3", "x", "2", "x", "2", "4", "/", "2", "0", "0"],
+        ["4.body", "Conv2D(3,", "3,", "1)", "3", "x", "2", "x", "2", "4", "/", "2", "12", "36"],
+        ["4", "Residual:", "sum", "3", "x", "2", "x", "2", "4", "/", "2", "0", "0"],
         ["5", "Flatten()", "12", "0", "0"],
         ["6", "Linear(12,", "4)", "4", "52", "48"],
         ["total", "4", "127", "948"],
