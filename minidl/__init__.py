@@ -56,7 +56,18 @@ if TYPE_CHECKING:
     from minidl.checks.gradcheck import gradcheck
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
-    from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
+    from minidl.layers import (
+        CapsuleLength,
+        Capsules,
+        ChannelShuffle,
+        Pad2D,
+        PixelShuffle,
+        PixelUnshuffle,
+        PrimaryCapsules,
+        Slice,
+        Transpose,
+        Upsample,
+    )
     from minidl.networks.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.networks.load import load_model
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
@@ -85,7 +96,10 @@ __getattr__ = lazy.importer(
         "checks.sanity": ("sanity_check",),
         "data": ("data",),
         "functional": ("functional",),
-        "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "layers": (
+            *("CapsuleLength", "Capsules", "PrimaryCapsules"),
+            *("ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Transpose", "Upsample"),
+        ),
         "layers.initializers": ("initializers",),
         "metrics": ("metrics",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
@@ -126,6 +140,7 @@ __all__ = [
     "CapsuleLoss",
     "CapsuleNetwork",
     "Capsules",
+    "ChannelShuffle",
     "Checkpoint",
     "Constant",
     "Conv2D",
@@ -156,7 +171,10 @@ __all__ = [
     "Model",
     "Muon",
     "OneCycle",
+    "Pad2D",
     "Parameter",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PrimaryCapsules",
     "RMSProp",
     "RangeTest",
@@ -167,6 +185,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "SigmoidCrossEntropyLoss",
+    "Slice",
     "SoftmaxCrossEntropyLoss",
     "Softplus",
     "Step",
@@ -174,6 +193,8 @@ __all__ = [
     "StopAtAccuracy",
     "Tanh",
     "Trainer",
+    "Transpose",
+    "Upsample",
     "WarmUp",
     "WeightAverage",
     "__version__",
