@@ -78,7 +78,7 @@ def pad2d_forward(x: Any, padding: Any, mode: str = "constant", value: float = 0
     """x (N, C, H, W) with rows and columns around each map; see `minidl.Pad2D`."""
     who = "pad2d_forward"
     sides = arrange.padding_setting(who, padding)
-    mode = checks.one_of(who, "mode", mode, list(arrange.PAD_MODES))
+    mode = checks.one_of(who, "mode", mode, arrange.PAD_MODES)
     x, shape = _ready(who, x=x)
     return _run([x], arrange.padded(who, shape, sides, mode), float(value))
 
@@ -87,7 +87,7 @@ def pad2d_backward(dy: Any, x_shape: Any, padding: Any, mode: str = "constant") 
     """dx (N, C, H, W): each dy added where its number came from."""
     who = "pad2d_backward"
     sides = arrange.padding_setting(who, padding)
-    mode = checks.one_of(who, "mode", mode, list(arrange.PAD_MODES))
+    mode = checks.one_of(who, "mode", mode, arrange.PAD_MODES)
     shape = _shape(who, x_shape)
     dy, given = _ready(who, dy=dy)
     out, boxes = arrange.padded(who, shape, sides, mode)

@@ -7,13 +7,13 @@ ValueError or TypeError that names `who`, the value and the rule.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl.kernels import boxes, checks
-from minidl.kernels.image_moves import reflected
+from minidl.kernels.boxes import Run
 
 Shape = tuple[int, ...]
 Plan = tuple[Shape, np.ndarray]
@@ -21,13 +21,7 @@ Plan = tuple[Shape, np.ndarray]
 Padding = tuple[int, int, int, int]
 """top, left, bottom, right"""
 
-PAD_MODES: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
-    "constant": lambda place, size: np.where((place < 0) | (place >= size), -1, place),
-    "reflect": reflected,
-    "edge": lambda place, size: np.clip(place, 0, size - 1),
-    "wrap": lambda place, size: place % size,
-}
-"""Which place of an axis of this size stands for a place that may lie outside; -1: none."""
+PAD_MODES = ("constant", "reflect", "edge", "wrap")
 
 ORDERS = {"crd": ((0, 3, 1, 4, 2), (0, 2, 4, 1, 3)), "dcr": ((2, 3, 0, 4, 1), (2, 4, 0, 1, 3))}
 """How axes go from channels to pixels and back: in "crd" a pixel's values lie side by side, in "dcr" the colours do."""
@@ -61,37 +55,56 @@ def split(who: str, shape: Shape, sections: int | Sequence[int], axis: int) -> l
         raise ValueError(f"{who}: sections must {rule} the input's {size} places on axis {axis}, got {sections}")
     plans, start = [], 0
     for size in sizes:
-        indices = [range(s) for s in shape]
-        indices[place] = range(start, start + size)
-        plans.append(((*shape[:place], size, *shape[place + 1 :]), boxes.picked(shape, indices)))
+        runs = [[(s, 0, 1)] for s in shape]
+        runs[place] = [(size, start, 1)]
+        plans.append(((*shape[:place], size, *shape[place + 1 :]), boxes.picked(shape, runs)))
         start += size
     return plans
 
 
 def sliced(who: str, shape: Shape, parts: Sequence[tuple[int | None, int | None, int]], axes: Sequence[int]) -> Plan:
     """The places start:stop:step, as Python counts them, of some axes."""
-    indices: list[Sequence[int]] = [range(size) for size in shape]
+    indices = [range(size) for size in shape]
     for part, axis in zip(parts, axes, strict=True):
         place = _axis(who, axis, len(shape))
         indices[place] = range(shape[place])[slice(*part)]
         if not indices[place]:
             text = ":".join("" if number is None else str(number) for number in part)
             raise ValueError(f"{who}: {text} must leave something of axis {axis}, which has {shape[place]}")
-    return tuple(map(len, indices)), boxes.picked(shape, indices)
+    return tuple(map(len, indices)), boxes.picked(shape, list(map(boxes.runs_of, indices)))
 
 
 def padded(who: str, shape: Shape, padding: Padding, mode: str) -> Plan:
     """Images (C, H, W) with rows and columns around them, or without some where padding is negative."""
     _maps(who, shape)
-    indices: list[Sequence[int]] = [range(shape[0])]
+    runs, out = [boxes.runs_of(range(shape[0]))], [shape[0]]
     for name, size, before, behind in zip(("height", "width"), shape[1:], padding[:2], padding[2:]):
-        places = np.arange(-before, size + behind)
-        if size < 1 or not len(places):
+        if size < 1 or size + min(before, behind, before + behind) < 1:
             raise ValueError(f"{who}: padding must leave something of the {name} {size}, got {before} and {behind}")
-        indices.append(PAD_MODES[mode](places, size).tolist())
-    out = tuple(map(len, indices))
-    checks.check_elements(who, out)
-    return out, boxes.picked(shape, indices)
+        most = {"reflect": size - 1, "wrap": size}.get(mode)
+        if most is not None and max(before, behind) > most:
+            rule = f'at most {most} for mode "{mode}" and the {name} {size}'
+            raise ValueError(f"{who}: padding must be {rule}, got {before} and {behind}")
+        runs.append(_around(size, before, behind, mode))
+        out.append(size + before + behind)
+    checks.check_elements(who, tuple(out))
+    return tuple(out), boxes.picked(shape, runs)
+
+
+def _around(size: int, before: int, behind: int, mode: str) -> list[Run]:
+    """What stands from place -before to size + behind of an axis: outside, inside, outside."""
+    parts = {
+        "constant": ((-1, 0), (-1, 0)),
+        "edge": ((0, 0), (size - 1, 0)),
+        "wrap": ((size - before, 1), (0, 1)),
+        "reflect": ((before, -1), (size - 2, -1)),
+    }
+    low, high = parts[mode]
+    inside = max(-before, 0), min(size + behind, size)
+    runs = [(before, *low)] if before > 0 else []
+    if inside[0] < inside[1]:
+        runs.append((inside[1] - inside[0], inside[0], 1))
+    return [*runs, (behind, *high)] if behind > 0 else runs
 
 
 def transposed(who: str, shape: Shape, axes: Sequence[int]) -> Plan:

@@ -9,7 +9,7 @@ array number `source`. Steps may be negative; those `from` may be 0. No value of
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +19,8 @@ SOURCE, FROM, TO, AXES = range(4)
 MOST_AXES = 8
 
 Shape = tuple[int, ...]
+Run = tuple[int, int, int]
+"""How many places of an axis, the first of them, and how far apart they are."""
 
 
 def steps(shape: Sequence[int]) -> Shape:
@@ -45,36 +47,43 @@ def permuted(shape: Sequence[int], order: Sequence[int]) -> np.ndarray:
     return np.array([[0, 0, 0, *(number for part in parts for number in part)]], np.intp)
 
 
-def picked(shape: Sequence[int], indices: Sequence[Sequence[int]]) -> np.ndarray:
-    """An image whose place (i, j, ...) has the value at (indices[0][i], indices[1][j], ...).
+def picked(shape: Sequence[int], runs: Sequence[Sequence[Run]]) -> np.ndarray:
+    """An image whose place (i, j, ...) has the value at the i-th place of the first axis, the j-th of the second, ...
 
-    indices: for each axis of the shape, numbers below its size; nothing comes to places at which one of them is -1.
+    runs: for each axis of the shape what stands there, as `runs_of` gives it; a part that is empty, with a first place
+    of -1, leaves a hole.
     """
-    out = [len(index) for index in indices]
     rows = [[0, 0, 0]]
-    for index, step, step_to in zip(indices, steps(shape), steps(out), strict=True):
-        runs = list(_runs(index))
-        rows = [
-            [0, row[FROM] + index[start] * step, row[TO] + start * step_to, *row[AXES:], count, apart * step, step_to]
-            for row in rows
-            for start, count, apart in runs
-        ]
-    return np.array(rows, np.intp).reshape(len(rows), AXES + 3 * len(indices))
+    out = [sum(count for count, _, _ in axis) for axis in runs]
+    for axis, step, step_to in zip(runs, steps(shape), steps(out), strict=True):
+        longer, start = [], 0
+        for count, first, apart in axis:
+            longer += [
+                [0, row[FROM] + first * step, row[TO] + start * step_to, *row[AXES:], count, apart * step, step_to]
+                for row in rows
+                if first >= 0
+            ]
+            start += count
+        rows = longer
+    return np.array(rows, np.intp).reshape(len(rows), AXES + 3 * len(runs))
 
 
-def _runs(index: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """start, count and distance of the parts of equal distance that an index falls into, places of -1 left out."""
-    start = 0
+def runs_of(index: Sequence[int]) -> list[Run]:
+    """The parts of equal distance that an index falls into; -1 is a hole."""
+    if isinstance(index, range):
+        return [(len(index), index.start, index.step)] if index else []
+    runs, start = [], 0
     while start < len(index):
         count, apart = 1, 0
-        if index[start] >= 0:
-            for following in index[start + 1 :]:
-                distance = following - index[start + count - 1]
-                if following < 0 or (count > 1 and distance != apart):
-                    break
-                count, apart = count + 1, distance
-            yield start, count, apart
+        while index[start] >= 0 and start + count < len(index):
+            following = index[start + count]
+            distance = following - index[start + count - 1]
+            if following < 0 or (count > 1 and distance != apart):
+                break
+            count, apart = count + 1, distance
+        runs.append((count, int(index[start]), apart))
         start += count
+    return runs
 
 
 def swapped(boxes: np.ndarray, source: int = 0) -> np.ndarray:

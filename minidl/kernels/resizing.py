@@ -82,38 +82,36 @@ def _scales(who: str, scale: Any) -> tuple[float, float]:
 
 def nearest(size: int, out: int, scale: float | None, coordinates: str, rounding: str) -> Taps:
     """index, weight, (out, 1) each; the weights are 1."""
-    half = Fraction(1, 2)
-    index = []
-    for p in _positions(size, out, scale, coordinates):
-        rounded = {
-            "floor": math.floor(p),
-            "ceil": math.ceil(p),
-            "round_prefer_floor": math.ceil(p - half),
-            "round_prefer_ceil": math.floor(p + half),
-        }
-        index.append(min(max(rounded[rounding], 0), size - 1))
+    first, step, d = _positions(size, out, scale, coordinates)
+    rounded = {
+        "floor": lambda a: a // d,
+        "ceil": lambda a: -(-a // d),
+        "round_prefer_floor": lambda a: -((d - 2 * a) // (2 * d)),
+        "round_prefer_ceil": lambda a: (2 * a + d) // (2 * d),
+    }[rounding]
+    index = [min(max(rounded(first + i * step), 0), size - 1) for i in range(out)]
     return np.array(index, np.intp).reshape(out, 1), np.ones((out, 1))
 
 
 def linear(size: int, out: int, scale: float | None, coordinates: str) -> Taps:
     """index, weight, (out, 2) each; where the second weight is 0, its place is the first's."""
+    first, step, d = _positions(size, out, scale, coordinates)
     index, weight = np.zeros((out, 2), np.intp), np.zeros((out, 2))
-    for i, p in enumerate(_positions(size, out, scale, coordinates)):
-        p = min(max(p, Fraction(0)), Fraction(size - 1))
-        place = math.floor(p)
-        index[i] = place, place + (p != place)
-        weight[i] = float(1 - (p - place)), float(p - place)
+    for i in range(out):
+        place, rest = divmod(min(max(first + i * step, 0), (size - 1) * d), d)
+        index[i] = place, place + (rest > 0)
+        weight[i] = (d - rest) / d, rest / d
     return index, weight
 
 
-def _positions(size: int, out: int, scale: float | None, coordinates: str) -> list[Fraction]:
-    """Where the output's places lie, exactly: rounding decides at halves and whole numbers."""
+def _positions(size: int, out: int, scale: float | None, coordinates: str) -> tuple[int, int, int]:
+    """a, b, d: output place i lies at (a + i b) / d, exactly, for rounding decides at halves and whole numbers."""
     ratio = Fraction(size, out) if scale is None else 1 / Fraction(scale)
-    half = Fraction(1, 2)
+    p, q = ratio.numerator, ratio.denominator
     if coordinates == "align_corners":
-        return [Fraction(i * (size - 1), max(out - 1, 1)) for i in range(out)]
+        return 0, size - 1, max(out - 1, 1)
     if coordinates == "asymmetric":
-        return [i * ratio for i in range(out)]
+        return 0, p, q
     if coordinates == "pytorch_half_pixel" and out == 1:
-        return [Fraction(0)]
-    return [(i + half) * ratio - half for i in range(out)]
+        return 0, 0, 1
+    return p - q, 2 * p, 2 * q

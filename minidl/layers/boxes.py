@@ -100,8 +100,8 @@ class Pad2D(_Boxes):
 
     padding: an int for all sides, (h, w), or (top, left, bottom, right); negative ones cut off. mode: what stands
     there, "constant" (`value`), "reflect" (the map mirrored at its outermost numbers), "edge" (these numbers) or "wrap"
-    (the map again). Raises TypeError or ValueError that names the layer for other arguments, for inputs of another rank
-    and where nothing is left.
+    (the map again). A reflection is shorter than the map, "wrap" at most as long. Raises TypeError or ValueError that
+    names the layer for other arguments, for inputs of another rank and where nothing is left.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Pad2D(_Boxes):
     ) -> None:
         super().__init__(name)
         self.padding = arrange.padding_setting(self.name, padding)
-        self.mode = checks.one_of(self.name, "mode", mode, list(arrange.PAD_MODES))
+        self.mode = checks.one_of(self.name, "mode", mode, arrange.PAD_MODES)
         self.value = checks.real(self.name, "value", value, "a finite number", lambda v: True)
         self._fill, self._repeats = self.value, self.mode != "constant"
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from kernels import cases
 
-from minidl.kernels import boxes, image_moves
+from minidl.kernels import arrange, boxes, image_moves
 from minidl.kernels.resizing import Resizing
 
 CHANNELS, OUT = 8, 12
@@ -224,11 +224,11 @@ def _capsules(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Ite
 
 
 def _boxes(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
-    sizes, edge = tuple(x.shape[1:]), np.clip(np.arange(-2, x.shape[2] + 1), 0, x.shape[2] - 1).tolist()
+    sizes = tuple(x.shape[1:])
     for name, xs, shape, table in (
         ("boxes, joined", (x, x), (2 * CHANNELS, *sizes[1:]), boxes.joined([sizes, sizes], 0)),
         ("boxes, moved", (x,), (sizes[1], CHANNELS, sizes[2]), boxes.permuted(sizes, (1, 0, 2))),
-        ("boxes, edge", (x,), (CHANNELS, len(edge), sizes[2] - 1), boxes.picked(sizes, [range(8), edge, range(1, 4)])),
+        ("boxes, edge", (x,), *arrange.padded("", sizes, (2, -1, 1, 0), "edge")),
     ):
         y = backend.boxes_forward(xs, shape, table, 0.5)
         yield from _named(name, "y dx", (y, backend.boxes_backward(_gradient(backend, rng, y), x.shape, table)))

@@ -17,6 +17,10 @@ def table(*rows):
     return np.array(rows, np.intp)
 
 
+def picked(shape, indices):
+    return boxes.picked(shape, [boxes.runs_of(index) for index in indices])
+
+
 def random_boxes(rng, sources, values):
     """Boxes that lie side by side: the result's values dealt out in random order, read with any steps.
 
@@ -122,7 +126,7 @@ def test_large_images_are_cut_into_tasks(backend, dtype):
     tables = {
         "joined": ((x, other), (47, 50, 60), boxes.joined([x.shape[1:], other.shape[1:]], 0)),
         "permuted": ((x,), (60, 40, 50), boxes.permuted(x.shape[1:], (2, 0, 1))),
-        "edge": ((x,), (40, 55, 64), boxes.picked(x.shape[1:], edge)),
+        "edge": ((x,), (40, 55, 64), picked(x.shape[1:], edge)),
         "one run": ((x,), (1, 120001), table([0, 0, 1, 120000, 1, 1])),
         "backwards": ((x,), (120000,), table([0, 119999, 0, 120000, -1, 1])),
         "sliding": ((x,), (119000, 1, 1), table([0, 5, 0, 119, 1000, 1000, 1000, 1, 1])),
@@ -164,7 +168,7 @@ def test_any_number_of_threads_gives_the_same_bits(native, dtype):
     rng = np.random.default_rng(1)
     x = cases.random(rng, (17, 6, 31, 40), dtype)
     index = [range(6), np.clip(np.arange(-2, 34), 0, 30).tolist(), np.clip(np.arange(-3, 45), 0, 39).tolist()]
-    rows, found = boxes.picked(x.shape[1:], index), []
+    rows, found = picked(x.shape[1:], index), []
     before = native.get_num_threads()
     try:
         for threads in (1, 2, 3):
@@ -257,20 +261,20 @@ def test_a_picked_image_has_the_values_of_numpys_index(rng):
     x = rng.standard_normal((2, 5, 6, 7))
     for _ in range(20):
         index = [rng.integers(0, size, rng.integers(1, 9)).tolist() for size in x.shape[1:]]
-        rows = boxes.picked(x.shape[1:], index)
+        rows = picked(x.shape[1:], index)
         got = reference.boxes_forward((x,), tuple(map(len, index)), rows)
         np.testing.assert_array_equal(got, x[np.ix_(range(2), *index)])
     holes = [[0, -1, 2], [-1, -1], [1, 1]]
-    got = reference.boxes_forward((x,), (3, 2, 2), boxes.picked(x.shape[1:], holes), 9)
+    got = reference.boxes_forward((x,), (3, 2, 2), picked(x.shape[1:], holes), 9)
     np.testing.assert_array_equal(got, np.full((2, 3, 2, 2), 9))
-    assert len(boxes.picked((10, 10), [range(9, -1, -2), [3, 3, 3]])) == 1  # of one run each
+    assert len(picked((10, 10), [range(9, -1, -2), [3, 3, 3]])) == 1  # of one run each
 
 
 def test_the_way_back_is_the_inverse(rng):
     x = rng.standard_normal((2, 3, 4, 5))
     for rows, shape in (
         (boxes.permuted((3, 4, 5), (2, 0, 1)), (5, 3, 4)),
-        (boxes.picked((3, 4, 5), [range(3), range(3, -1, -1), range(5)]), (3, 4, 5)),
+        (picked((3, 4, 5), [range(3), range(3, -1, -1), range(5)]), (3, 4, 5)),
     ):
         y = reference.boxes_forward((x,), shape, rows)
         np.testing.assert_array_equal(reference.boxes_forward((y,), (3, 4, 5), boxes.swapped(rows)), x)
