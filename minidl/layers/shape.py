@@ -66,7 +66,7 @@ class Reshape(_Reshape):
         self.shape = tuple(checks.integer(self.name, "shape", size, -1) for size in sizes)
         if len(self.shape) not in (1, 2, 3) or 0 in self.shape or self.shape.count(-1) > 1:
             raise ValueError(
-                f"{self.name}: shape must be (F,) or (C, H, W), or of two sizes, each at least 1, at most one of them -1,"
+                f"{self.name}: shape must be (F,) or (C, H, W), or two sizes, each at least 1, at most one of them -1,"
                 f" got {shape!r}"
             )
 
