@@ -1,9 +1,7 @@
 /* Images of another size, each row and each column a weighted sum of a few: first rows into scratch, then columns of
-   these. Twin: minidl/kernels/reference/resize.py. */
+   these. The gradient is the same with the taps turned round. Twin: minidl/kernels/reference/resize.py. */
 #ifndef MINIDL_LANES_RESIZE_H
 #define MINIDL_LANES_RESIZE_H
-
-#include <string.h>
 
 #include "../core/kernels.h"
 #include "../core/pool.h"
@@ -13,66 +11,34 @@
 
 enum { RESIZE_ROWS = 8 }; /* of the output a task */
 
-static int resize_forward_task(void *context, ptrdiff_t task) {
-    const resize_args *a = context;
-    size bands = ceil_div(a->OH, RESIZE_ROWS), plane = task / bands, oh0 = task % bands * RESIZE_ROWS;
-    const T *x = (const T *)a->x + plane * a->H * a->W * L;
-    T *y = (T *)a->y + (plane * a->OH + oh0) * a->OW * L;
-    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)a->W * VBYTES);
+static int resize_task(void *context, ptrdiff_t task) {
+    const resize_job *job = context;
+    const taps *t = &job->columns;
+    size bands = ceil_div(job->OH, RESIZE_ROWS), plane = task / bands, oh = task % bands * RESIZE_ROWS;
+    size end = smaller(job->OH, oh + RESIZE_ROWS);
+    const T *x = job->x + plane * job->H * job->W * L;
+    T *y = job->y + (plane * job->OH + oh) * job->OW * L;
+    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)job->W * VBYTES);
     if (!scratch) return -1;
-    for (size oh = oh0; oh < smaller(a->OH, oh0 + RESIZE_ROWS); oh++) {
-        const T *row = mixed_row(a, oh, x, scratch, a->W * L);
-        const size *index = a->columns;
-        const T *weight = a->column_weight;
-        for (size ow = 0; ow < a->OW; ow++, index += a->KW, weight += a->KW, y += L) {
+    for (; oh < end; oh++) {
+        const T *row = mixed_row(&job->rows, oh, x, scratch, job->W * L);
+        for (size ow = 0; ow < job->OW; ow++, y += L) {
             V sum = {0};
-            for (size j = 0; j < a->KW; j++)
-                if (weight[j] != 0) sum += weight[j] * load(row + index[j] * L);
+            for (size k = t->from[ow]; k < t->from[ow + 1]; k++) sum += t->weight[k] * load(row + t->index[k] * L);
             store(y, sum);
         }
     }
     return 0;
 }
 
-static int resize_forward(const resize_args *a) {
-    resize_args job = *a;
-    size planes = blocks_of(a->n) * a->C;
-    return pool_run(resize_forward_task, &job, planes * ceil_div(a->OH, RESIZE_ROWS),
-                    planes * a->OH * (a->W * a->KH + a->OW * a->KW) > PARALLEL_FROM);
+static int resize_run(const resize_args *a, int back) {
+    resize_job job;
+    if (resize_prepare(a, blocks_of(a->n), back, &job)) return -1;
+    return pool_run(resize_task, &job, job.planes * ceil_div(job.OH, RESIZE_ROWS), resize_parallel(&job, 1));
 }
 
-/* x is dy, y is dx: a channel of a block. */
-static int resize_backward_task(void *context, ptrdiff_t plane) {
-    const resize_args *a = context;
-    const T *dy = (const T *)a->x + plane * a->OH * a->OW * L;
-    T *dx = (T *)a->y + plane * a->H * a->W * L;
-    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)a->W * VBYTES);
-    if (!scratch) return -1;
-    memset(dx, 0, (size_t)(a->H * a->W) * VBYTES);
-    for (size oh = 0; oh < a->OH; oh++) {
-        const size *rows = a->rows + oh * a->KH, *index = a->columns;
-        const T *row_weight = (const T *)a->row_weight + oh * a->KH, *weight = a->column_weight;
-        int direct = a->KH == 1 && row_weight[0] == 1;
-        T *row = direct ? dx + rows[0] * a->W * L : scratch;
-        if (!direct) memset(scratch, 0, (size_t)a->W * VBYTES);
-        for (size ow = 0; ow < a->OW; ow++, index += a->KW, weight += a->KW, dy += L) {
-            V d = load(dy);
-            for (size j = 0; j < a->KW; j++) {
-                T *to = row + index[j] * L;
-                if (weight[j] != 0) store(to, load(to) + weight[j] * d);
-            }
-        }
-        for (size i = 0; i < a->KH && !direct; i++)
-            if (row_weight[i] != 0) add_row(scratch, row_weight[i], dx + rows[i] * a->W * L, a->W * L);
-    }
-    return 0;
-}
+static int resize_forward(const resize_args *a) { return resize_run(a, 0); }
 
-static int resize_backward(const resize_args *a) {
-    resize_args job = *a;
-    size planes = blocks_of(a->n) * a->C;
-    return pool_run(resize_backward_task, &job, planes,
-                    planes * a->OH * (a->W * a->KH + a->OW * a->KW) > PARALLEL_FROM);
-}
+static int resize_backward(const resize_args *a) { return resize_run(a, 1); }
 
 #endif

@@ -11,20 +11,19 @@
 enum { PIXELS_RESIZE_ROWS = 16 };
 
 static int pixels_resize_task(void *context, ptrdiff_t task) {
-    const resize_args *a = context;
-    size bands = ceil_div(a->OH, PIXELS_RESIZE_ROWS), plane = task / bands, oh0 = task % bands * PIXELS_RESIZE_ROWS;
-    const T *x = (const T *)a->x + plane * a->H * a->W;
-    T *y = (T *)a->y + (plane * a->OH + oh0) * a->OW;
-    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)a->W * sizeof(T));
+    const resize_job *job = context;
+    const taps *t = &job->columns;
+    size bands = ceil_div(job->OH, PIXELS_RESIZE_ROWS), plane = task / bands, oh = task % bands * PIXELS_RESIZE_ROWS;
+    size end = smaller(job->OH, oh + PIXELS_RESIZE_ROWS);
+    const T *x = job->x + plane * job->H * job->W;
+    T *y = job->y + (plane * job->OH + oh) * job->OW;
+    T *scratch = pool_scratch(SCRATCH_TASK, (size_t)job->W * sizeof(T));
     if (!scratch) return -1;
-    for (size oh = oh0; oh < smaller(a->OH, oh0 + PIXELS_RESIZE_ROWS); oh++) {
-        const T *row = mixed_row(a, oh, x, scratch, a->W);
-        const size *index = a->columns;
-        const T *weight = a->column_weight;
-        for (size ow = 0; ow < a->OW; ow++, index += a->KW, weight += a->KW) {
+    for (; oh < end; oh++) {
+        const T *row = mixed_row(&job->rows, oh, x, scratch, job->W);
+        for (size ow = 0; ow < job->OW; ow++) {
             T sum = 0;
-            for (size j = 0; j < a->KW; j++)
-                if (weight[j] != 0) sum += weight[j] * row[index[j]];
+            for (size k = t->from[ow]; k < t->from[ow + 1]; k++) sum += t->weight[k] * row[t->index[k]];
             *y++ = sum;
         }
     }
@@ -32,10 +31,10 @@ static int pixels_resize_task(void *context, ptrdiff_t task) {
 }
 
 static int pixels_resize(const resize_args *a) {
-    resize_args job = *a;
-    size rows = a->n * a->C * a->OH;
-    return pool_run(pixels_resize_task, &job, a->n * a->C * ceil_div(a->OH, PIXELS_RESIZE_ROWS),
-                    rows * (a->W * a->KH / L + a->OW * a->KW) > PARALLEL_FROM);
+    resize_job job;
+    if (resize_prepare(a, a->n, 0, &job)) return -1;
+    return pool_run(pixels_resize_task, &job, job.planes * ceil_div(job.OH, PIXELS_RESIZE_ROWS),
+                    resize_parallel(&job, L));
 }
 
 #endif
