@@ -9,7 +9,9 @@ from minidl.layers.base import *
 from minidl.layers.container import *
 from minidl.layers.conv import *
 from minidl.layers.dropout import *
+from minidl.layers.graph import *
 from minidl.layers.linear import *
+from minidl.layers.merge import *
 from minidl.layers.norm import *
 from minidl.layers.parameter import *
 from minidl.layers.pooling import *
@@ -20,11 +22,13 @@ from minidl.support import lazy
 if TYPE_CHECKING:
     from minidl.layers.boxes import *
     from minidl.layers.capsule import *
+    from minidl.layers.concat import *
     from minidl.layers.resize import *
 else:  # a type checker follows the imports
     _late = {
         "boxes": ("ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Transpose"),
         "capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "concat": ("Concat", "Split"),
         "resize": ("Upsample",),
     }
     __getattr__ = lazy.importer(__name__, _late)
@@ -32,5 +36,6 @@ else:  # a type checker follows the imports
         [
             *(late for names in _late.values() for late in names),
             *(name for name, value in globals().items() if isinstance(value, type)),
+            "Input",
         ]
     )
