@@ -25,6 +25,12 @@ pytestmark = pytest.mark.usefixtures("plain_backend")
 Made = tuple[Callable[[], minidl.Layer], tuple[int, ...]]
 
 
+def _halves() -> minidl.Graph:
+    x = minidl.Input((2, 4, 4))
+    a, b = minidl.Split((1, 1))(x)
+    return minidl.Graph(x, minidl.Concat(2)(b, minidl.Conv2D(1, 1, 1)(a), b))
+
+
 def _graph() -> minidl.Layer:
     x = minidl.Input((2, 4, 4))
     shared = minidl.Conv2D(2, 2, 1, name="shared")
@@ -61,6 +67,8 @@ LAYERS: dict[str, Made] = {
     "Upsample": (lambda: minidl.Upsample((1.5, 2), mode="bilinear", coordinates="align_corners"), (2, 4, 4)),
     "Residual": (lambda: minidl.Residual(minidl.Conv2D(2, 2, 1), minidl.BatchNorm2D(2), identity=True), (2, 4, 4)),
     "Add": (_graph, (2, 4, 4)),
+    "Concat": (_halves, (2, 4, 4)),
+    "Split": (_halves, (2, 4, 4)),
     "Graph": (_graph, (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Sequential(minidl.Conv2D(2, 2, 1)), minidl.Relu()), (2, 4, 4)),
     "Model": (lambda: minidl.Model(minidl.Linear(4, 2, init=lambda shape, rng: np.ones(shape, "f4"))), (4,)),

@@ -52,6 +52,10 @@ LAYERS = {
     "Transpose((0, 2, 3, 1))": lambda: minidl.Transpose([0, 2, 3, 1]),
     "PixelShuffle(2)": lambda: minidl.PixelShuffle(2),
     "PixelUnshuffle(3, order='dcr')": lambda: minidl.PixelUnshuffle(3, "dcr"),
+    "Concat()": minidl.Concat,
+    "Concat(2)": lambda: minidl.Concat(2),
+    "Split(2)": lambda: minidl.Split(2),
+    "Split((1, 2), axis=3)": lambda: minidl.Split([1, 2], 3),
     "ChannelShuffle(4)": lambda: minidl.ChannelShuffle(4),
     "Upsample(2)": lambda: minidl.Upsample((2.0, 2)),
     "Upsample((2.0, 1.5), mode='bilinear', coordinates='align_corners')": lambda: minidl.Upsample(
