@@ -29,6 +29,7 @@ if SANITIZE:
 
 FAMILIES = [
     "activation",
+    "boxes",
     "capsule",
     "conv",
     "dropout",
@@ -37,6 +38,7 @@ FAMILIES = [
     "loss",
     "norm",
     "pooling",
+    "resize",
     "row_norm",
     "update",
 ]

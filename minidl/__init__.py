@@ -60,7 +60,20 @@ if TYPE_CHECKING:
     from minidl.checks.gradcheck import gradcheck
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
-    from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
+    from minidl.layers import (
+        CapsuleLength,
+        Capsules,
+        ChannelShuffle,
+        Concat,
+        Pad2D,
+        PixelShuffle,
+        PixelUnshuffle,
+        PrimaryCapsules,
+        Slice,
+        Split,
+        Transpose,
+        Upsample,
+    )
     from minidl.networks.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.networks.load import load_model
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
@@ -89,7 +102,11 @@ __getattr__ = lazy.importer(
         "checks.sanity": ("sanity_check",),
         "data": ("data",),
         "functional": ("functional",),
-        "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "layers": (
+            *("CapsuleLength", "Capsules", "PrimaryCapsules"),
+            *("ChannelShuffle", "Concat", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Split", "Transpose"),
+            "Upsample",
+        ),
         "layers.initializers": ("initializers",),
         "metrics": ("metrics",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
@@ -131,7 +148,9 @@ __all__ = [
     "CapsuleLoss",
     "CapsuleNetwork",
     "Capsules",
+    "ChannelShuffle",
     "Checkpoint",
+    "Concat",
     "Constant",
     "Conv2D",
     "Cosine",
@@ -164,7 +183,10 @@ __all__ = [
     "MultiLoss",
     "Muon",
     "OneCycle",
+    "Pad2D",
     "Parameter",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "PrimaryCapsules",
     "RMSProp",
     "RangeTest",
@@ -175,13 +197,17 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "SigmoidCrossEntropyLoss",
+    "Slice",
     "SoftmaxCrossEntropyLoss",
     "Softplus",
+    "Split",
     "Step",
     "StopAt",
     "StopAtAccuracy",
     "Tanh",
     "Trainer",
+    "Transpose",
+    "Upsample",
     "WarmUp",
     "WeightAverage",
     "__version__",

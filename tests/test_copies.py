@@ -52,6 +52,12 @@ def capsule_trainer() -> minidl.Trainer:
     return trainer(minidl.Adam(0.01), minidl.CapsuleLoss(model, 0.1), model=model)
 
 
+def halves() -> minidl.Graph:
+    x = minidl.Input((2, 4, 4))
+    a, b = minidl.Split((1, 1))(x)
+    return minidl.Graph(x, minidl.Concat(2)(b, minidl.Conv2D(1, 1, 1)(a), b))
+
+
 def graph() -> minidl.Graph:
     x = minidl.Input((2, 4, 4))
     y = minidl.Conv2D(2, 2, 1)(x)
@@ -69,8 +75,17 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "LayerNorm": (lambda: minidl.LayerNorm((2, 4, 4)), (2, 4, 4)),
     "Dropout": (lambda: minidl.Dropout(0.5, rng=3), (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape(-1), (2, 4, 4)),
+    "Slice": (lambda: minidl.Slice(1, -1, axis=3), (2, 4, 4)),
+    "Pad2D": (lambda: minidl.Pad2D(1, "edge"), (2, 4, 4)),
+    "Transpose": (lambda: minidl.Transpose((0, 2, 3, 1)), (2, 4, 4)),
+    "PixelShuffle": (lambda: minidl.PixelShuffle(2), (4, 4, 4)),
+    "PixelUnshuffle": (lambda: minidl.PixelUnshuffle(2), (2, 4, 4)),
+    "ChannelShuffle": (lambda: minidl.ChannelShuffle(2), (4, 4, 4)),
+    "Upsample": (lambda: minidl.Upsample(1.5, mode="bilinear"), (2, 4, 4)),
     "Residual": (lambda: minidl.Residual(minidl.Conv2D(2, 2, 1)), (2, 4, 4)),
     "Add": (graph, (2, 4, 4)),
+    "Concat": (halves, (2, 4, 4)),
+    "Split": (halves, (2, 4, 4)),
     "Graph": (graph, (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Conv2D(2, 2, 1), minidl.Relu()), (2, 4, 4)),
     "Model": (network, (1, 6, 6)),

@@ -49,6 +49,26 @@ PAIRS = (2, 1), (1, 1), (1, 1), 2
 POOL = (2, 2), (2, 2), (0, 0)
 LABELS = np.array([4, 0, 2])
 
+BOXES = np.array([[0, 70, 1, 3, -20, 5, 2, 0, 1], [1, 3, 3, 4, -1, 5, 1, 1, 1]])
+TAPS = (
+    (np.array([[0, 5], [2, 2], [4, 1]]), np.array([[0.5, 0], [1, -2], [3, 0.25]])),
+    (np.array([[1], [4]]), np.ones((2, 1))),
+)
+
+
+def _behind(dy):
+    """Rows 5, 3, 1 of 6."""
+    dx = np.zeros((len(dy), 4, 6, 2), dy.dtype)
+    dx[:, :, 5::-2] = dy
+    return dx
+
+
+def _edges(dy):
+    """The adjoint of one more row and column on each side, as the nearest."""
+    rows, columns = np.eye(4)[[0, 0, 1, 2, 3, 3]], np.eye(3)[[0, 0, 1, 2, 2]]
+    return np.einsum("hr,nchw,ws->ncrs", rows, dy, columns)
+
+
 DEFAULTS = {row.operation: row for row in reversed(cases.ACTIVATIONS)}.values()
 """The first row of each activation."""
 
@@ -110,6 +130,67 @@ CALLS = {
         )
         for row in cases.ACTIVATIONS
     },
+    "boxes_forward": (
+        lambda a: F.boxes_forward([a["x"], a["dmap"]], (20,), BOXES, 2),
+        lambda a: reference.boxes_forward((a["x"], a["dmap"]), (20,), BOXES, 2.0),
+    ),
+    "boxes_backward": (
+        lambda a: F.boxes_backward(a["dx"], np.shape(a["dmap"]), BOXES, 1),
+        lambda a: reference.boxes_backward(a["dx"], a["dmap"].shape, BOXES, 1),
+    ),
+    "concat": (
+        lambda a: F.concat([a["x"], a["dx"], a["x"]], 2),
+        lambda a: np.concatenate([a["x"], a["dx"], a["x"]], 2),
+    ),
+    "split": (lambda a: tuple(F.split(a["x"], 3, 2)), lambda a: tuple(np.split(a["x"], 3, 2))),
+    "slice_forward": (
+        lambda a: F.slice_forward(a["x"], 1, None, 2, (1, 3)),
+        lambda a: np.ascontiguousarray(a["x"][:, 1::2, :, 1::2]),
+    ),
+    "slice_backward": (
+        lambda a: F.slice_backward(a["dpool"], (len(a["dpool"]), 4, 6, 2), 5, None, -2, 2),
+        lambda a: _behind(a["dpool"]),
+    ),
+    "pad2d_forward": (
+        lambda a: F.pad2d_forward(a["x"], (2, 1, 0, 3), "reflect"),
+        lambda a: np.pad(a["x"], ((0, 0), (0, 0), (2, 0), (1, 3)), "reflect"),
+    ),
+    "pad2d_backward": (
+        lambda a: F.pad2d_backward(a["dx"], (len(a["dx"]), 4, 4, 3), 1, "edge"),
+        lambda a: _edges(a["dx"]),
+    ),
+    "transpose": (
+        lambda a: F.transpose(a["x"], (0, 2, 3, 1)),
+        lambda a: np.ascontiguousarray(a["x"].transpose(0, 2, 3, 1)),
+    ),
+    "pixel_shuffle": (
+        lambda a: F.pixel_shuffle(a["x"], 2),
+        lambda a: a["x"].reshape(-1, 1, 2, 2, 6, 5).transpose(0, 1, 4, 2, 5, 3).reshape(-1, 1, 12, 10),
+    ),
+    "pixel_unshuffle": (
+        lambda a: F.pixel_unshuffle(a["dy"], 3, "dcr"),
+        lambda a: a["dy"].reshape(-1, 6, 1, 3, 2, 3).transpose(0, 3, 5, 1, 2, 4).reshape(-1, 54, 1, 2),
+    ),
+    "channel_shuffle": (
+        lambda a: F.channel_shuffle(a["x"], 2),
+        lambda a: np.ascontiguousarray(a["x"][:, [0, 2, 1, 3]]),
+    ),
+    "resize_forward": (
+        lambda a: F.resize_forward(a["x"], *TAPS),
+        lambda a: reference.resize_forward(a["x"], *TAPS),
+    ),
+    "resize_backward": (
+        lambda a: F.resize_backward(a["dpool"], np.shape(a["x"]), *TAPS),
+        lambda a: reference.resize_backward(a["dpool"], a["x"].shape, *TAPS),
+    ),
+    "upsample_forward": (
+        lambda a: F.upsample_forward(a["x"], (2, 3)),
+        lambda a: a["x"].repeat(2, 2).repeat(3, 3),
+    ),
+    "upsample_backward": (
+        lambda a: F.upsample_backward(a["dx"], (len(a["dx"]), 4, 3, 5), (2, 1)),
+        lambda a: a["dx"].reshape(-1, 4, 3, 2, 5).sum(3),
+    ),
     "groupnorm_forward": (
         lambda a: F.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2),
         lambda a: reference.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2, 1e-5),

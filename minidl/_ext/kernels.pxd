@@ -158,6 +158,23 @@ cdef extern from "core/kernels.h" nogil:
         const uint64_t *keys
         double deviation, top
         void *y
+    enum: BOX_SOURCE, BOX_FROM, BOX_TO, BOX_AXIS, BOX_AXES
+    ctypedef struct boxes_args:
+        size n, F, boxes, axes, source
+        const size *table
+        const size *x_F
+        const void *const *x
+        void *y
+        double fill
+        int adjoint
+    ctypedef struct resize_args:
+        size n, C, H, W, OH, OW, KH, KW
+        const size *rows
+        const size *columns
+        const void *row_weight
+        const void *column_weight
+        const void *x
+        void *y
     ctypedef struct array_layout:
         size lanes, slack, most
     ctypedef struct kernel_table:
@@ -198,6 +215,9 @@ cdef extern from "core/kernels.h" nogil:
         int capsule_length_backward(size n, size J, size E, const void *dy, const void *v, const void *y,
                                     void *dv) noexcept nogil
         int capsule_mask(size n, size J, size E, const size *labels, const void *v, void *y) noexcept nogil
+        int boxes(const boxes_args *) noexcept nogil
+        int resize_forward(const resize_args *) noexcept nogil
+        int resize_backward(const resize_args *) noexcept nogil
         int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
                 int nesterov, double scale) noexcept nogil
         int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps,

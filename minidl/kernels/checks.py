@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,13 @@ def real(who: str, name: str, value: Any, rule: str, holds: Callable[[float], bo
     if not (math.isfinite(number) and holds(number)):
         raise ValueError(f"{who}: {name} must be {rule}, got {value!r}")
     return number
+
+
+def one_of(who: str, name: str, value: Any, allowed: Sequence[str]) -> str:
+    """`value`, which is one of the words that are allowed."""
+    if value not in allowed:
+        raise ValueError(f"{who}: {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
+    return str(value)
 
 
 def pair(who: str, name: str, value: Any, minimum: int) -> Pair:

@@ -20,8 +20,22 @@ from minidl.layers.shape import *
 from minidl.support import lazy
 
 if TYPE_CHECKING:
+    from minidl.layers.boxes import *
     from minidl.layers.capsule import *
+    from minidl.layers.concat import *
+    from minidl.layers.resize import *
 else:  # a type checker follows the imports
-    _late = ("CapsuleLength", "Capsules", "PrimaryCapsules")
-    __getattr__ = lazy.importer(__name__, {"capsule": _late})
-    __all__ = sorted([*_late, *(name for name, value in globals().items() if isinstance(value, type)), "Input"])
+    _late = {
+        "boxes": ("ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Transpose"),
+        "capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "concat": ("Concat", "Split"),
+        "resize": ("Upsample",),
+    }
+    __getattr__ = lazy.importer(__name__, _late)
+    __all__ = sorted(
+        [
+            *(late for names in _late.values() for late in names),
+            *(name for name, value in globals().items() if isinstance(value, type)),
+            "Input",
+        ]
+    )

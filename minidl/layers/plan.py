@@ -162,7 +162,7 @@ class Plan:
             dy = _at(gradients, step.write)
             for value in numbers(step.write):
                 gradients[value] = None
-            if dy is None:  # an output that no loss asks for
+            if dy is None or (isinstance(dy, Several) and not any(part is not None for part in dy)):  # no loss asks
                 for parameter in step.parameters():
                     parameter.grad[...] = 0
                 continue

@@ -20,6 +20,7 @@ class _Reshape(Layer):
     """Reshape by the backend, to the shape that `_check` gives."""
 
     _remembered = ("_in",)
+    _ranks = (2, 3, 4)
     _in: Any
     _shapes: tuple[Shape, Shape] = (), ()
     """The last input's and output's, of one image."""
@@ -54,7 +55,8 @@ class Flatten(_Reshape):
 class Reshape(_Reshape):
     """Each image in another shape: (N, ...) to (N, *shape).
 
-    shape: (C, H, W), (F,) or an int F; one size may be -1 and then follows from the others.
+    shape: (C, H, W), (F,), an int F, or two sizes, as of capsules (I, D); one size may be -1 and then follows from the
+    others.
     Raises TypeError or ValueError that names the layer for other shapes and for inputs with another number of elements.
     """
 
@@ -62,9 +64,9 @@ class Reshape(_Reshape):
         super().__init__(name)
         sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         self.shape = tuple(checks.integer(self.name, "shape", size, -1) for size in sizes)
-        if len(self.shape) not in (1, 3) or 0 in self.shape or self.shape.count(-1) > 1:
+        if len(self.shape) not in (1, 2, 3) or 0 in self.shape or self.shape.count(-1) > 1:
             raise ValueError(
-                f"{self.name}: shape must be (F,) or (C, H, W) of sizes of at least 1, at most one of them -1,"
+                f"{self.name}: shape must be (F,) or (C, H, W), or two sizes, each at least 1, at most one of them -1,"
                 f" got {shape!r}"
             )
 

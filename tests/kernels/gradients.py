@@ -35,6 +35,8 @@ TARGET = rng.random((4, 5))
 FACTORS, ROWS = rng.uniform(0.5, 2, 5), np.array([0.5, 0, 2, 1])
 WINDOW = (2, 1), (1, 1), (1, 2), 2
 POOL = (3, 2), (2, 1), (1, 1)
+BOXES = np.array([[0, 70, 1, 3, -20, 5, 2, 0, 1], [1, 3, 3, 4, 4, 5, 1, 1, 1]])
+TAPS = (rng.integers(0, 4, (5, 2)), rng.standard_normal((5, 2))), (rng.integers(0, 5, (3, 3)), rng.random((3, 3)))
 BLOCK = True, ("max", *POOL)
 
 
@@ -132,6 +134,23 @@ CASES: dict[str, list[Case]] = {
             (V,),
             lambda v: (r.capsule_length_forward(v),),
             lambda dy, y, v: (r.capsule_length_backward(dy, v, *y),),
+        )
+    ],
+    "boxes_backward": [
+        Case(
+            (X, PLANE),
+            lambda x, p: (r.boxes_forward((x, np.stack([p[0]] * 3)), (20,), BOXES),),
+            lambda dy, y, x, p: (
+                r.boxes_backward(dy, x.shape, BOXES),
+                np.stack([r.boxes_backward(dy, (3, 4, 5), BOXES, 1).sum(0), np.zeros((4, 5))]),
+            ),
+        )
+    ],
+    "resize_backward": [
+        Case(
+            (X,),
+            lambda x: (r.resize_forward(x, *TAPS),),
+            lambda dy, y, x: (r.resize_backward(dy, x.shape, *TAPS),),
         )
     ],
     "softmax_cross_entropy": [

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from kernels import cases
 
-from minidl.kernels import image_moves
+from minidl.kernels import arrange, boxes, image_moves
 from minidl.kernels.image_colors import Colors
+from minidl.kernels.resizing import Resizing
 
 CHANNELS, OUT = 8, 12
 WINOGRAD = (OUT, CHANNELS, 3, 3), ((1, 1), (1, 1), (1, 1), 1)
@@ -73,6 +74,7 @@ def results(
         _norm,
         _row_norm,
         _capsules,
+        _boxes,
         _losses,
         _matrix,
         _updates,
@@ -233,6 +235,22 @@ def _capsules(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Ite
         loss, dx = backend.squared_error(v, dv, 0.01, weight)
         yield f"squared error{kind}", np.array([loss])
         yield f"squared error{kind} dx", dx
+
+
+def _boxes(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    sizes = tuple(x.shape[1:])
+    for name, xs, shape, table in (
+        ("boxes, joined", (x, x), (2 * CHANNELS, *sizes[1:]), boxes.joined([sizes, sizes], 0)),
+        ("boxes, moved", (x,), (sizes[1], CHANNELS, sizes[2]), boxes.permuted(sizes, (1, 0, 2))),
+        ("boxes, edge", (x,), *arrange.padded("", sizes, (2, -1, 1, 0), "edge")),
+    ):
+        y = backend.boxes_forward(xs, shape, table, 0.5)
+        yield from _named(name, "y dx", (y, backend.boxes_backward(_gradient(backend, rng, y), x.shape, table)))
+    for mode in ("nearest", "bilinear"):
+        rows, columns = Resizing("", (1.5, 0.7), None, mode, None, "floor").taps(x.shape, dtype)
+        y = backend.resize_forward(x, rows, columns)
+        dx = backend.resize_backward(_gradient(backend, rng, y), x.shape, rows, columns)
+        yield from _named(f"resize, {mode}", "y dx", (y, dx))
 
 
 def _losses(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

@@ -25,6 +25,12 @@ pytestmark = pytest.mark.usefixtures("plain_backend")
 Made = tuple[Callable[[], minidl.Layer], tuple[int, ...]]
 
 
+def _halves() -> minidl.Graph:
+    x = minidl.Input((2, 4, 4))
+    a, b = minidl.Split((1, 1))(x)
+    return minidl.Graph(x, minidl.Concat(2)(b, minidl.Conv2D(1, 1, 1)(a), b))
+
+
 def _graph() -> minidl.Layer:
     x = minidl.Input((2, 4, 4))
     shared = minidl.Conv2D(2, 2, 1, name="shared")
@@ -52,8 +58,17 @@ LAYERS: dict[str, Made] = {
     "Dropout": (lambda: minidl.Dropout(0.25, rng=3), (2, 4, 4)),
     "Flatten": (minidl.Flatten, (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape((4, -1, 2)), (2, 4, 4)),
+    "Slice": (lambda: minidl.Slice((None, 1), (-1, None), (1, 2), (2, 3)), (2, 4, 4)),
+    "Pad2D": (lambda: minidl.Pad2D((1, 0, 2, -1), "constant", 0.5), (2, 4, 4)),
+    "Transpose": (lambda: minidl.Transpose((0, 3, 1, 2)), (2, 4, 3)),
+    "PixelShuffle": (lambda: minidl.PixelShuffle(2, "dcr"), (4, 4, 4)),
+    "PixelUnshuffle": (lambda: minidl.PixelUnshuffle(2), (2, 4, 4)),
+    "ChannelShuffle": (lambda: minidl.ChannelShuffle(2), (4, 4, 4)),
+    "Upsample": (lambda: minidl.Upsample((1.5, 2), mode="bilinear", coordinates="align_corners"), (2, 4, 4)),
     "Residual": (lambda: minidl.Residual(minidl.Conv2D(2, 2, 1), minidl.BatchNorm2D(2), identity=True), (2, 4, 4)),
     "Add": (_graph, (2, 4, 4)),
+    "Concat": (_halves, (2, 4, 4)),
+    "Split": (_halves, (2, 4, 4)),
     "Graph": (_graph, (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Sequential(minidl.Conv2D(2, 2, 1)), minidl.Relu()), (2, 4, 4)),
     "Model": (lambda: minidl.Model(minidl.Linear(4, 2, init=lambda shape, rng: np.ones(shape, "f4"))), (4,)),

@@ -43,6 +43,25 @@ LAYERS = {
     "Flatten()": minidl.Flatten,
     "Reshape((2, 3, 4))": lambda: minidl.Reshape((2, 3, 4)),
     "Reshape(-1)": lambda: minidl.Reshape(-1),
+    "Reshape((4, -1))": lambda: minidl.Reshape((4, -1)),
+    "Slice(2, stop=5)": lambda: minidl.Slice(2, 5),
+    "Slice(stop=(-1, None), step=2, axis=(2, 3))": lambda: minidl.Slice(None, (-1, None), 2, [2, 3]),
+    "Pad2D(1)": lambda: minidl.Pad2D((1, 1)),
+    "Pad2D((1, 2), mode='reflect')": lambda: minidl.Pad2D((1, 2, 1, 2), "reflect"),
+    "Pad2D((0, 1, 2, -3), value=0.5)": lambda: minidl.Pad2D([0, 1, 2, -3], value=0.5),
+    "Transpose((0, 2, 3, 1))": lambda: minidl.Transpose([0, 2, 3, 1]),
+    "PixelShuffle(2)": lambda: minidl.PixelShuffle(2),
+    "PixelUnshuffle(3, order='dcr')": lambda: minidl.PixelUnshuffle(3, "dcr"),
+    "Concat()": minidl.Concat,
+    "Concat(2)": lambda: minidl.Concat(2),
+    "Split(2)": lambda: minidl.Split(2),
+    "Split((1, 2), axis=3)": lambda: minidl.Split([1, 2], 3),
+    "ChannelShuffle(4)": lambda: minidl.ChannelShuffle(4),
+    "Upsample(2)": lambda: minidl.Upsample((2.0, 2)),
+    "Upsample((2.0, 1.5), mode='bilinear', coordinates='align_corners')": lambda: minidl.Upsample(
+        [2, 1.5], None, "bilinear", "align_corners"
+    ),
+    "Upsample(size=(3, 4), rounding='ceil')": lambda: minidl.Upsample(size=(3, 4), rounding="ceil"),
     "Sequential()": minidl.Sequential,
     "Sequential(Relu(), Residual(Relu(), Tanh()))": lambda: minidl.Sequential(
         minidl.Relu(), minidl.Residual(minidl.Relu(), minidl.Tanh())

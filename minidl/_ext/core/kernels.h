@@ -193,6 +193,31 @@ enum { MOVE_SHIFTED = MOVE_SOURCE + 2, MOVE_TURNED = MOVE_SOURCE + 6 };
 #define MOVE_MOST_TURN ((size)1 << 24)
 #define MOVE_MOST_OFFSET ((size)1 << 48)
 
+/* Strided boxes of the images of x copied into y, whose images have F values; the rows of `table` are what
+   minidl/kernels/boxes.py tells, with `axes` axes each. x and x_F have an array and its values an image for each
+   source. What no box gives is `fill`. adjoint: x[0] is dy and y the gradient of source number `source`; each value of
+   dy is added where it came from. */
+enum { BOX_SOURCE, BOX_FROM, BOX_TO, BOX_AXIS };
+enum { BOX_AXES = 8 };
+
+typedef struct {
+    size n, F, boxes, axes, source;
+    const size *table, *x_F;
+    const void *const *x;
+    void *y;
+    double fill;
+    int adjoint;
+} boxes_args;
+
+/* y (C, OH, OW) of x (C, H, W): row oh of y is mixed from the KH rows `rows` (OH, KH) of x by row_weight (OH, KH),
+   columns likewise. A weight of 0 reads nothing. Backward: x is dy, y is dx. */
+typedef struct {
+    size n, C, H, W, OH, OW, KH, KW;
+    const size *rows, *columns;
+    const void *row_weight, *column_weight, *x;
+    void *y;
+} resize_args;
+
 /* How the arrays of a table stand in memory. */
 typedef struct {
     const char *name;
@@ -237,6 +262,9 @@ typedef struct kernel_table {
     int (*capsule_length_forward)(size n, size J, size E, const void *v, void *y);
     int (*capsule_length_backward)(size n, size J, size E, const void *dy, const void *v, const void *y, void *dv);
     int (*capsule_mask)(size n, size J, size E, const size *labels, const void *v, void *y);
+    int (*boxes)(const boxes_args *);
+    int (*resize_forward)(const resize_args *);
+    int (*resize_backward)(const resize_args *);
     int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
                int nesterov, double scale);
     int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,

@@ -7,6 +7,7 @@
 #include "../core/kernels.h"
 #include "../core/update.h"
 #include "../core/vector.h"
+#include "../lanes/boxes.h"
 #include "../lanes/capsule.h"
 #include "../lanes/conv/conv.h"
 #include "../lanes/dropout.h"
@@ -15,15 +16,18 @@
 #include "../lanes/loss.h"
 #include "../lanes/norm.h"
 #include "../lanes/pooling.h"
+#include "../lanes/resize.h"
 #include "../lanes/routing.h"
 #include "../lanes/routing_back.h"
 #include "../lanes/row_norm.h"
 #include "../lanes/value_loss.h"
+#include "../pixels/boxes.h"
 #include "../pixels/conv.h"
 #include "../pixels/layout.h"
 #include "../pixels/linear.h"
 #include "../pixels/norm.h"
 #include "../pixels/pooling.h"
+#include "../pixels/resize.h"
 #include "../pixels/row_norm.h"
 
 #ifndef TABLE /* a header that an editor opens by itself */
@@ -50,6 +54,8 @@ static const kernel_table pixels_table = {
     .norm_forward = pixels_norm,
     .row_norm_forward = pixels_row_norm,
     .element_forward = element_forward,
+    .boxes = pixels_boxes,
+    .resize_forward = pixels_resize,
 };
 
 const kernel_table TABLE = {
@@ -87,6 +93,9 @@ const kernel_table TABLE = {
     .capsule_length_forward = capsule_length_forward,
     .capsule_length_backward = capsule_length_backward,
     .capsule_mask = capsule_mask,
+    .boxes = boxes,
+    .resize_forward = resize_forward,
+    .resize_backward = resize_backward,
     .sgd = sgd,
     .rmsprop = rmsprop,
     .adam = adam,

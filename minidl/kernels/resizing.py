@@ -1,0 +1,117 @@
+"""What each row or column of an image of another size is mixed from: nearest and linear, in the coordinates of files.
+
+Output place i of `out` lies at a position p of the input's `size` places; r = size / out, or 1 / scale where a scale is
+given:
+
+    asymmetric           p = i r
+    half_pixel           p = (i + 1/2) r - 1/2
+    pytorch_half_pixel   the same; 0 where out is 1
+    align_corners        p = i (size - 1) / (out - 1); 0 where out is 1
+
+A nearest place is p rounded: round_prefer_floor (halves down), round_prefer_ceil (halves up), floor or ceil. Linear:
+p = k + f lies between places k and k + 1, which count 1 - f and f. Positions outside are those of the first and the
+last place. (ONNX, operator Resize; PyTorch's interpolate is asymmetric and floor, or half_pixel, or align_corners.)
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels import checks
+from minidl.kernels.contract import Taps
+
+MODES = ("nearest", "bilinear")
+COORDINATES = ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners")
+ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+
+
+class Resizing:
+    """How maps get another size; raises ValueError or TypeError that names `who` for settings that are none.
+
+    scale and size: one of them, the other None. coordinates None: PyTorch's, "half_pixel" for bilinear, else
+    "asymmetric".
+    """
+
+    def __init__(self, who: str, scale: Any, size: Any, mode: str, coordinates: str | None, rounding: str) -> None:
+        if (scale is None) == (size is None):
+            raise ValueError(f"{who}: there must be a scale or a size, got scale {scale!r} and size {size!r}")
+        self.size = None if size is None else checks.pair(who, "size", size, 1)
+        self.scale = None if scale is None else _scales(who, scale)
+        self.mode = checks.one_of(who, "mode", mode, MODES)
+        usual = "half_pixel" if mode == "bilinear" else "asymmetric"
+        self.coordinates = usual if coordinates is None else coordinates
+        checks.one_of(who, "coordinates", self.coordinates, COORDINATES)
+        self.rounding = checks.one_of(who, "rounding", rounding, ROUNDINGS)
+
+    def output(self, who: str, x_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+        """(N, C, OH, OW) of (N, C, H, W)."""
+        checks.ndim(who, "input", tuple(x_shape), "(N, C, H, W)", 4)
+        n, c, *sizes = x_shape
+        if min(c, *sizes) < 1:
+            raise ValueError(f"{who}: channels, height and width must be at least 1, got shape {tuple(x_shape)}")
+        out = self.size or tuple(math.floor(size * scale) for size, scale in zip(sizes, self.scale or (1, 1)))
+        if min(out) < 1:
+            raise ValueError(f"{who}: scale must leave something of {sizes[0]} x {sizes[1]}, got {self.scale}")
+        checks.check_elements(who, (n, c, *out))
+        return n, c, out[0], out[1]
+
+    def taps(self, x_shape: tuple[int, ...], dtype: Any) -> tuple[Taps, Taps]:
+        """rows and columns of the contract's `resize_forward`, for a shape that `output` has checked."""
+        found = []
+        for size, out, scale in zip(x_shape[2:], self.output("", x_shape)[2:], self.scale or (None, None)):
+            index, weight = (
+                linear(size, out, scale, self.coordinates)
+                if self.mode == "bilinear"
+                else nearest(size, out, scale, self.coordinates, self.rounding)
+            )
+            found.append((index, weight.astype(dtype)))
+        return found[0], found[1]
+
+
+def _scales(who: str, scale: Any) -> tuple[float, float]:
+    values = tuple(scale) if isinstance(scale, (tuple, list)) else (scale, scale)
+    if len(values) != 2:
+        raise ValueError(f"{who}: scale must be a number or an (h, w) pair, got {scale!r}")
+    h, w = (checks.real(who, "scale", value, "between 0 and 1e6", lambda v: 0 < v < 1e6) for value in values)
+    return h, w
+
+
+def nearest(size: int, out: int, scale: float | None, coordinates: str, rounding: str) -> Taps:
+    """index, weight, (out, 1) each; the weights are 1."""
+    first, step, d = _positions(size, out, scale, coordinates)
+    rounded = {
+        "floor": lambda a: a // d,
+        "ceil": lambda a: -(-a // d),
+        "round_prefer_floor": lambda a: -((d - 2 * a) // (2 * d)),
+        "round_prefer_ceil": lambda a: (2 * a + d) // (2 * d),
+    }[rounding]
+    index = [min(max(rounded(first + i * step), 0), size - 1) for i in range(out)]
+    return np.array(index, np.intp).reshape(out, 1), np.ones((out, 1))
+
+
+def linear(size: int, out: int, scale: float | None, coordinates: str) -> Taps:
+    """index, weight, (out, 2) each; where the second weight is 0, its place is the first's."""
+    first, step, d = _positions(size, out, scale, coordinates)
+    index, weight = np.zeros((out, 2), np.intp), np.zeros((out, 2))
+    for i in range(out):
+        place, rest = divmod(min(max(first + i * step, 0), (size - 1) * d), d)
+        index[i] = place, place + (rest > 0)
+        weight[i] = (d - rest) / d, rest / d
+    return index, weight
+
+
+def _positions(size: int, out: int, scale: float | None, coordinates: str) -> tuple[int, int, int]:
+    """a, b, d: output place i lies at (a + i b) / d, exactly, for rounding decides at halves and whole numbers."""
+    ratio = Fraction(size, out) if scale is None else 1 / Fraction(scale)
+    p, q = ratio.numerator, ratio.denominator
+    if coordinates == "align_corners":
+        return 0, size - 1, max(out - 1, 1)
+    if coordinates == "asymmetric":
+        return 0, p, q
+    if coordinates == "pytorch_half_pixel" and out == 1:
+        return 0, 0, 1
+    return p - q, 2 * p, 2 * q

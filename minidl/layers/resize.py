@@ -1,0 +1,80 @@
+"""Maps of another size.
+
+    Upsample   (N, C, H, W) -> (N, C, OH, OW)   each pixel the nearest one, or a mean of the four around its position
+
+The gradient of an output is spread over the pixels that it came from, by the same weights. Bilinear interpolation and
+the coordinates: ONNX's operator Resize; see `minidl.functional.upsample_forward`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minidl.kernels.contract import Taps
+from minidl.kernels.resizing import Resizing
+from minidl.layers.base import Layer, Shape
+
+__all__ = ["Upsample"]
+
+
+class Upsample(Layer):
+    """Maps of another size, larger or smaller: (N, C, H, W) to (N, C, OH, OW).
+
+    scale: how many times as large, a number or an (h, w) pair, OH = floor(scale H); or size: OH OW, an int or a pair.
+    mode: "nearest" or "bilinear". coordinates: where output pixels lie in the input, "asymmetric", "half_pixel",
+    "pytorch_half_pixel" or "align_corners"; None for "asymmetric" if nearest, "half_pixel" if bilinear, as in PyTorch.
+    rounding: what the nearest place is, "floor", "ceil", "round_prefer_floor" or "round_prefer_ceil". Raises TypeError
+    or ValueError that names the layer for other arguments, for inputs of another rank and where nothing is left.
+    """
+
+    _remembered = ("_in",)
+    _in: Any
+    scale: Any
+    _planned: tuple[Any, tuple[Taps, Taps] | None] = None, None
+    """Height, width and dtype of the last input, and its taps."""
+
+    def __init__(
+        self,
+        scale: float | tuple[float, float] | None = None,
+        size: int | tuple[int, int] | None = None,
+        mode: str = "nearest",
+        coordinates: str | None = None,
+        rounding: str = "floor",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self._resizing = Resizing(self.name, scale, size, mode, coordinates, rounding)
+        self.scale, self.size = self._resizing.scale, self._resizing.size
+        if self.scale is not None and self.scale[0] == self.scale[1]:
+            self.scale = self.scale[0]
+        self.mode, self.coordinates, self.rounding = mode, coordinates, rounding
+
+    def _check(self, x_shape: Shape) -> Shape:
+        return self._resizing.output(self.who, x_shape)
+
+    def _taps(self, shape: Shape, dtype: np.dtype) -> tuple[Taps, Taps]:
+        known, taps = self._planned  # read once: another thread may write
+        if taps is None or known != (*shape[2:], dtype):
+            taps = self._resizing.taps(shape, dtype)
+            self._planned = (*shape[2:], dtype), taps
+        return taps
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.resize_forward(x, *self._taps(x.shape, x.dtype))
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._in = x.shape
+        return self._infer(x)
+
+    def _backward(self, dy: Any) -> Any:
+        if self._in is None:
+            raise self._unready()
+        return self.kernels.resize_backward(dy, self._in, *self._taps(self._in, dy.dtype))
+
+    def multiply_adds(self, shape: Shape) -> int:
+        """Four for each number of a bilinear output, none for a nearest one."""
+        C, OH, OW = self.output_shape(shape)
+        return 4 * C * OH * OW if self.mode == "bilinear" else 0
