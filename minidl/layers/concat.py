@@ -15,8 +15,8 @@ from minidl.kernels import arrange
 from minidl.kernels.boxes import SOURCE, joined, swapped
 from minidl.layers.base import Layer
 from minidl.layers.merge import Merge
-from minidl.layers.several import Shape
-from minidl.layers.several import joined as one_shape
+from minidl.support.several import Shape
+from minidl.support.several import joined as one_shape
 
 __all__ = ["Concat", "Split"]
 
