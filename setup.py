@@ -29,14 +29,17 @@ if SANITIZE:
 
 FAMILIES = [
     "activation",
+    "arithmetic",
     "capsule",
     "conv",
     "dropout",
+    "elementwise",
     "layout",
     "linear",
     "loss",
     "norm",
     "pooling",
+    "reduce",
     "row_norm",
     "update",
 ]

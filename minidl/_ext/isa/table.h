@@ -7,6 +7,7 @@
 #include "../core/kernels.h"
 #include "../core/update.h"
 #include "../core/vector.h"
+#include "../lanes/arithmetic.h"
 #include "../lanes/capsule.h"
 #include "../lanes/conv/conv.h"
 #include "../lanes/dropout.h"
@@ -15,10 +16,13 @@
 #include "../lanes/loss.h"
 #include "../lanes/norm.h"
 #include "../lanes/pooling.h"
+#include "../lanes/reduce.h"
 #include "../lanes/routing.h"
 #include "../lanes/routing_back.h"
 #include "../lanes/row_norm.h"
+#include "../lanes/softmax.h"
 #include "../lanes/value_loss.h"
+#include "../pixels/arithmetic.h"
 #include "../pixels/conv.h"
 #include "../pixels/layout.h"
 #include "../pixels/linear.h"
@@ -50,6 +54,7 @@ static const kernel_table pixels_table = {
     .norm_forward = pixels_norm,
     .row_norm_forward = pixels_row_norm,
     .element_forward = element_forward,
+    .arithmetic_forward = pixels_arithmetic,
 };
 
 const kernel_table TABLE = {
@@ -76,6 +81,10 @@ const kernel_table TABLE = {
     .row_norm_backward = row_norm_backward,
     .element_forward = element_forward,
     .element_backward = element_backward,
+    .arithmetic_forward = arithmetic_forward,
+    .arithmetic_backward = arithmetic_backward,
+    .maximum = maximum,
+    .softmax_axis = softmax_axis,
     .dropout = dropout,
     .softmax = softmax,
     .margin = margin,
