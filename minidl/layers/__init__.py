@@ -20,8 +20,18 @@ from minidl.layers.shape import *
 from minidl.support import lazy
 
 if TYPE_CHECKING:
+    from minidl.layers.arithmetic import *
     from minidl.layers.capsule import *
+    from minidl.layers.elementwise import *
+    from minidl.layers.reduce import *
 else:  # a type checker follows the imports
-    _late = ("CapsuleLength", "Capsules", "PrimaryCapsules")
-    __getattr__ = lazy.importer(__name__, {"capsule": _late})
-    __all__ = sorted([*_late, *(name for name, value in globals().items() if isinstance(value, type)), "Input"])
+    _late = {
+        "arithmetic": ("Affine", "Arithmetic", "Div", "Mul", "PRelu", "Sub"),
+        "capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "elementwise": ("Clip", "Elementwise", "HardSigmoid", "HardSwish", "Mish", "Relu6", "Selu", "Silu"),
+        "reduce": ("LogSoftmax", "Max", "Mean", "Softmax", "Sum"),
+    }
+    __getattr__ = lazy.importer(__name__, _late)
+    __all__ = sorted(
+        [*sum(_late.values(), ()), *(name for name, value in globals().items() if isinstance(value, type)), "Input"]
+    )
