@@ -30,15 +30,18 @@ if SANITIZE:
 FAMILIES = [
     "activation",
     "boxes",
+    "arithmetic",
     "capsule",
     "conv",
     "dropout",
+    "elementwise",
     "layout",
     "linear",
     "loss",
     "norm",
     "pooling",
     "resize",
+    "reduce",
     "row_norm",
     "update",
 ]

@@ -64,6 +64,11 @@ def graph() -> minidl.Graph:
     return minidl.Graph(x, minidl.Add()(y, minidl.Tanh()(y)))
 
 
+def gated(merge: minidl.Layer) -> minidl.Graph:
+    x = minidl.Input((2, 4, 4))
+    return minidl.Graph(x, merge(x, minidl.Sigmoid()(minidl.Mean((2, 3), True)(x))))
+
+
 LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Conv2D": (lambda: minidl.Conv2D(2, 3, 3), (2, 4, 4)),
     "Linear": (lambda: minidl.Linear(4, 3), (4,)),
@@ -73,6 +78,16 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "BatchNorm2D": (lambda: minidl.BatchNorm2D(2), (2, 4, 4)),
     "GroupNorm": (lambda: minidl.GroupNorm(1, 2), (2, 4, 4)),
     "LayerNorm": (lambda: minidl.LayerNorm((2, 4, 4)), (2, 4, 4)),
+    "Affine": (lambda: minidl.Affine(2), (2, 4, 4)),
+    "Arithmetic": (lambda: minidl.Arithmetic("+", 2), (2, 4, 4)),
+    "Clip": (lambda: minidl.Clip(-1, 0.5), (2, 4, 4)),
+    "Elementwise": (lambda: minidl.Elementwise("pow", 2), (2, 4, 4)),
+    "LogSoftmax": (minidl.LogSoftmax, (4,)),
+    "Max": (lambda: minidl.Max(1, True), (2, 4, 4)),
+    "Mean": (lambda: minidl.Mean((2, 3)), (2, 4, 4)),
+    "PRelu": (lambda: minidl.PRelu(2), (2, 4, 4)),
+    "Softmax": (minidl.Softmax, (4,)),
+    "Sum": (lambda: minidl.Sum((2, 3)), (2, 4, 4)),
     "Dropout": (lambda: minidl.Dropout(0.5, rng=3), (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape(-1), (2, 4, 4)),
     "Slice": (lambda: minidl.Slice(1, -1, axis=3), (2, 4, 4)),
@@ -87,6 +102,9 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Concat": (halves, (2, 4, 4)),
     "Split": (halves, (2, 4, 4)),
     "Graph": (graph, (2, 4, 4)),
+    "Mul": (lambda: gated(minidl.Mul()), (2, 4, 4)),
+    "Sub": (lambda: gated(minidl.Sub()), (2, 4, 4)),
+    "Div": (lambda: gated(minidl.Div()), (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Conv2D(2, 2, 1), minidl.Relu()), (2, 4, 4)),
     "Model": (network, (1, 6, 6)),
     "CapsuleNetwork": (capsules, (1, 6, 6)),

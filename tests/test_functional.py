@@ -191,6 +191,35 @@ CALLS = {
         lambda a: F.upsample_backward(a["dx"], (len(a["dx"]), 4, 3, 5), (2, 1)),
         lambda a: a["dx"].reshape(-1, 4, 3, 2, 5).sum(3),
     ),
+    "elementwise_forward": (
+        lambda a: F.elementwise_forward(a["x"], "selu"),
+        lambda a: reference.elementwise_forward(a["x"], "selu", *cases.SELU),
+    ),
+    "elementwise_backward": (
+        lambda a: F.elementwise_backward(a["dx"], a["x"], "pow", 2),
+        lambda a: reference.elementwise_backward(a["dx"], a["x"], "pow", 2.0, 0.0),
+    ),
+    "arithmetic_forward": (
+        lambda a: F.arithmetic_forward(np.reshape(a["mean"], (1, 4, 1, 1)), a["x"], "-"),
+        lambda a: reference.arithmetic_forward(a["mean"].reshape(1, 4, 1, 1), a["x"], "-"),
+    ),
+    "arithmetic_backward": (
+        lambda a: F.arithmetic_backward(a["dx"], a["x"], np.reshape(a["mean"], (1, 4, 1, 1)), "*"),
+        lambda a: reference.arithmetic_backward(a["dx"], a["x"], a["mean"].reshape(1, 4, 1, 1), "*"),
+    ),
+    "reduce_forward": (
+        lambda a: F.reduce_forward(a["x"], "mean", (1, -1)),
+        lambda a: reference.reduce_forward(a["x"], "mean", (1, 3)),
+    ),
+    "reduce_backward": (
+        lambda a: F.reduce_backward(np.reshape(a["dmap"], (-1, 4, 1, 1)), "max", (2, 3), np.shape(a["x"]), a["x"]),
+        lambda a: reference.reduce_backward(a["dmap"].reshape(-1, 4, 1, 1), "max", (2, 3), a["x"].shape, a["x"]),
+    ),
+    "softmax_forward": (lambda a: F.softmax_forward(a["x"]), lambda a: reference.softmax_forward(a["x"], (1,))),
+    "softmax_backward": (
+        lambda a: F.softmax_backward(a["dx"], a["x"], (2, 3), True),
+        lambda a: reference.softmax_backward(a["dx"], a["x"], (2, 3), True),
+    ),
     "groupnorm_forward": (
         lambda a: F.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2),
         lambda a: reference.groupnorm_forward(a["x"], a["gamma"], a["beta"], 2, 1e-5),

@@ -7,24 +7,24 @@ cdef extern from "core/kernels.h" nogil:
     enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU, ELEMENT_SOFTPLUS
 
 
-cdef LaneArray activate(int which, LaneArray x, double parameter=0):
+cdef LaneArray activate(int which, LaneArray x, double p=0, double q=0):
     cdef int status
     check_array(x, "x")
     cdef LaneArray y = new_like(x)
     with nogil:
-        status = x.table.element_forward(which, parameter, x.count, x.data, y.data)
+        status = x.table.element_forward(which, p, q, x.count, x.data, y.data)
     check_status(status)
     return y
 
 
-cdef LaneArray gradient(int which, LaneArray dy, LaneArray y, double parameter=0, str name="y"):
+cdef LaneArray gradient(int which, LaneArray dy, LaneArray y, double p=0, double q=0, str name="y"):
     cdef int status
     check_for_training(dy, "dy")
     check_for_training(y, name, dy.kind)
     check_shape(y, dy.shape, name)
     cdef LaneArray dx = new_like(dy)
     with nogil:
-        status = dy.table.element_backward(which, parameter, dy.count, dy.data, y.data, dx.data)
+        status = dy.table.element_backward(which, p, q, dy.n, dy.F, dy.data, y.data, dx.data)
     check_status(status)
     return dx
 
@@ -74,7 +74,7 @@ def gelu_forward(x):
 
 
 def gelu_backward(dy, x):
-    return gradient(ELEMENT_GELU, dy, x, 0, "x")
+    return gradient(ELEMENT_GELU, dy, x, 0, 0, "x")
 
 
 def softplus_forward(x):

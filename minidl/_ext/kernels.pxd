@@ -175,6 +175,33 @@ cdef extern from "core/kernels.h" nogil:
         const void *column_weight
         const void *x
         void *y
+    ctypedef struct operand:
+        const void *data
+        size steps[3]
+        size F
+        int fixed
+    ctypedef struct arithmetic_args:
+        int which, part
+        size n
+        size sizes[3]
+        double scale
+        operand a, b
+        const void *dy
+        void *y
+    ctypedef struct maximum_args:
+        size n
+        size sizes[3]
+        operand y
+        const void *x
+        const void *dy
+        void *out
+    ctypedef struct softmax_args:
+        size n
+        size sizes[3]
+        int logarithm
+        const void *x
+        const void *dy
+        void *y
     ctypedef struct array_layout:
         size lanes, slack, most
     ctypedef struct kernel_table:
@@ -199,9 +226,13 @@ cdef extern from "core/kernels.h" nogil:
         int norm_backward(const norm_backward_args *) noexcept nogil
         int row_norm_forward(const row_norm_forward_args *) noexcept nogil
         int row_norm_backward(const row_norm_backward_args *) noexcept nogil
-        int element_forward(int which, double parameter, size count, const void *x, void *y) noexcept nogil
-        int element_backward(int which, double parameter, size count, const void *dy, const void *y,
+        int element_forward(int which, double p, double q, size count, const void *x, void *y) noexcept nogil
+        int element_backward(int which, double p, double q, size n, size F, const void *dy, const void *y,
                              void *dx) noexcept nogil
+        int arithmetic_forward(const arithmetic_args *) noexcept nogil
+        int arithmetic_backward(const arithmetic_args *) noexcept nogil
+        int maximum(const maximum_args *) noexcept nogil
+        int softmax_axis(const softmax_args *) noexcept nogil
         int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil
         int softmax(class_loss_args *) noexcept nogil
         int margin(class_loss_args *, double present, double absent, double rest) noexcept nogil

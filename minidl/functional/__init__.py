@@ -9,16 +9,19 @@ rule. Results are new arrays of the caller's own. Gradients are called d + the n
 from typing import TYPE_CHECKING
 
 from minidl.functional.activation import *
+from minidl.functional.arithmetic import *
 from minidl.functional.arrange import *
 from minidl.functional.boxes import *
 from minidl.functional.capsule import *
 from minidl.functional.conv import *
 from minidl.functional.dropout import *
+from minidl.functional.elementwise import *
 from minidl.functional.linear import *
 from minidl.functional.loss import *
 from minidl.functional.matrix import *
 from minidl.functional.norm import *
 from minidl.functional.pooling import *
+from minidl.functional.reduce import *
 from minidl.functional.resize import *
 from minidl.functional.row_norm import *
 from minidl.functional.sandwich import *

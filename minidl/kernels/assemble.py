@@ -12,7 +12,7 @@ from minidl.kernels import contract
 
 FAMILIES = (
     *("layout", "conv", "matrix", "pooling", "linear", "activation", "norm", "row_norm", "dropout", "capsule"),
-    *("boxes", "resize", "loss", "update"),
+    *("boxes", "resize", "elementwise", "arithmetic", "reduce", "loss", "update"),
 )
 """Modules of operations, one name for a family in every backend, in `minidl.functional` and in the tests."""
 

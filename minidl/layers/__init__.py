@@ -20,15 +20,21 @@ from minidl.layers.shape import *
 from minidl.support import lazy
 
 if TYPE_CHECKING:
+    from minidl.layers.arithmetic import *
     from minidl.layers.boxes import *
     from minidl.layers.capsule import *
     from minidl.layers.concat import *
+    from minidl.layers.elementwise import *
+    from minidl.layers.reduce import *
     from minidl.layers.resize import *
 else:  # a type checker follows the imports
     _late = {
+        "arithmetic": ("Affine", "Arithmetic", "Div", "Mul", "PRelu", "Sub"),
         "boxes": ("ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Transpose"),
         "capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
         "concat": ("Concat", "Split"),
+        "elementwise": ("Clip", "Elementwise", "HardSigmoid", "HardSwish", "Mish", "Relu6", "Selu", "Silu"),
+        "reduce": ("LogSoftmax", "Max", "Mean", "Softmax", "Sum"),
         "resize": ("Upsample",),
     }
     __getattr__ = lazy.importer(__name__, _late)

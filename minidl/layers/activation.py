@@ -126,24 +126,33 @@ class Gelu(Layer):
 
     Hendrycks, Gimpel 2016, arXiv 1606.08415. Phi(x) = (1 + erf(x / sqrt(2))) / 2, to the last digits of the dtype: the
     exact form, which takes one exponential here, as the approximation by tanh would. 0 at -inf (PyTorch: NaN).
+    approximate: "none", or "tanh" for that approximation, x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) / 2, which some
+    networks were trained with. Raises ValueError for others.
     """
 
     _remembered = ("_x",)
     _x: Any
 
-    def __init__(self, *, name: str | None = None) -> None:
+    def __init__(self, approximate: str = "none", *, name: str | None = None) -> None:
         super().__init__(name)
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f'{self.name}: approximate must be "none" or "tanh", got {approximate!r}')
+        self.approximate = approximate
 
     def _infer(self, x: Any) -> Any:
+        if self.approximate == "tanh":
+            return self.kernels.elementwise_forward(x, "gelu_tanh", 0.0, 0.0)
         return self.kernels.gelu_forward(x)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        return self.kernels.gelu_forward(x)
+        return self._infer(x)
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:
             raise self._unready()
+        if self.approximate == "tanh":
+            return self.kernels.elementwise_backward(dy, self._x, "gelu_tanh", 0.0, 0.0)
         return self.kernels.gelu_backward(dy, self._x)
 
 

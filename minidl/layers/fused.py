@@ -205,23 +205,28 @@ class LinearBlock(Block):
 
 
 class AddBlock(Block):
-    """The sum of two inputs, then Relu."""
+    """The sum of two inputs, then Relu; of inputs that are broadcast as two operations."""
 
     merges = True
-    _remembered = ("_y",)
+    _remembered = ("_y", "_x")
     _y: Any
+    _x: Any
 
     def _infer(self, x: Any) -> Any:
+        if x[0].shape != x[1].shape:
+            return self.kernels.relu_forward(self.kernels.arithmetic_forward(*x, "+"))
         return self.kernels.add_block_forward(*x)
 
     def _forward(self, x: Any, train: bool) -> Any:
+        self._x = None if x[0].shape == x[1].shape else tuple(x)
         self._y = y = self._infer(x)
         return y
 
     def _backward(self, dy: Any) -> Any:
         if self._y is None:
             raise self._unready()
-        return (self.kernels.relu_backward(dy, self._y),) * 2
+        d = self.kernels.relu_backward(dy, self._y)
+        return (d,) * 2 if self._x is None else self.kernels.arithmetic_backward(d, *self._x, "+")
 
 
 def _pool(layer: Layer) -> Pool | None:

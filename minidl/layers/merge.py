@@ -1,6 +1,6 @@
 """Layers with several inputs.
 
-Add   y = x1 + x2 + ... + xk        dx1 = dx2 = ... = dxk = dy
+Add   y = x1 + x2 + ... + xk        dx1 = dx2 = ... = dxk = dy, summed over where an input was broadcast to
 """
 
 from __future__ import annotations
@@ -36,36 +36,72 @@ class Merge(Layer):
         raise NotImplementedError(f"{type(self).__name__} must define _merged")
 
 
-class Add(Merge):
-    """The sum of two or more inputs of one shape.
+class Broadcast(Merge):
+    """Base of layers that put inputs together by an operator, the first two, their result and the third, and so on.
 
-    Raises ValueError that names the layer and the shapes where they differ.
+    Shapes have as many dimensions and equal sizes, but that a size of 1 goes with all sizes of another input.
     """
+
+    _operator = ""
+    _remembered: tuple[str, ...] = ("_pairs",)
+    _pairs: Any
+    """The two operands of each step."""
 
     def __init__(self, *, name: str | None = None) -> None:
         super().__init__(name)
 
     def _merged(self, shapes: list[Shape]) -> Shape:
+        result = tuple(shapes[0])
         for shape in shapes[1:]:
-            if tuple(shape) != tuple(shapes[0]):
+            if len(shape) != len(result) or any(m != n and m != 1 and n != 1 for m, n in zip(result, shape)):
                 raise ValueError(
-                    f"{self.who}: all inputs must have the same shape, got {tuple(shapes[0])} and {tuple(shape)}"
+                    f"{self.who}: all inputs must have, but for sizes of 1, the same shape,"
+                    f" got {result} and {tuple(shape)}"
                 )
-        return shapes[0]
+            result = tuple(n if m == 1 else m for m, n in zip(result, shape))
+        return result
 
     def _infer(self, x: Any) -> Any:
-        y = self.kernels.add(x[0], x[1])
-        for other in x[2:]:
-            y = self.kernels.add(y, other)
+        y = x[0]
+        for other in x[1:]:
+            y = self.kernels.arithmetic_forward(y, other, self._operator)
         return y
 
     def _forward(self, x: Any, train: bool) -> Any:
-        self._inputs = len(x)
-        return self._infer(x)
-
-    _inputs = 0
+        self._pairs, y = [], x[0]
+        for other in x[1:]:
+            self._pairs.append((y, other))
+            y = self.kernels.arithmetic_forward(y, other, self._operator)
+        return y
 
     def _backward(self, dy: Any) -> Any:
-        if not self._inputs:
+        if self._pairs is None:
             raise self._unready()
-        return (dy,) * self._inputs
+        gradients = []
+        for pair in reversed(self._pairs):
+            dy, other = self.kernels.arithmetic_backward(dy, *pair, self._operator)
+            gradients.append(other)
+        return (dy, *reversed(gradients))
+
+
+class Add(Broadcast):
+    """The sum of two or more inputs, of one shape or broadcast: a size of 1 goes with all sizes of another input.
+
+    (N, C, 1, 1) and (N, C, H, W) for instance. Raises ValueError that names the layer and the shapes where they differ.
+    """
+
+    _operator = "+"
+    _remembered = ("_pairs", "_inputs")
+    _inputs: Any
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        # Of equal shapes, which is what residual networks have, the sum remembers no array.
+        same = all(array.shape == x[0].shape for array in x)
+        self._inputs = len(x) if same else None
+        if not same:
+            return super()._forward(x, train)
+        self._pairs = None
+        return self._infer(x)
+
+    def _backward(self, dy: Any) -> Any:
+        return (dy,) * self._inputs if self._inputs else super()._backward(dy)

@@ -162,6 +162,20 @@ ACTIVATIONS = (
 )
 """One row each; the first of an operation has the settings that `minidl.functional` takes by default."""
 
+SELU = 1.6732632423543772, 1.0507009873554805
+ELEMENTWISE = (
+    ("clip", -1.5, 2.0),
+    ("clip", -math.inf, math.inf),
+    ("hard_tanh", 0.0, 6.0),
+    ("hard_sigmoid", 1 / 6, 0.5),
+    ("hard_sigmoid", 0.2, 0.4),
+    ("selu", *SELU),
+    *((kind, 0.0, 0.0) for kind in ("hard_swish", "silu", "mish", "gelu_tanh", "softsign", "exp", "log", "sqrt")),
+    *((kind, 0.0, 0.0) for kind in ("erf", "abs", "neg", "reciprocal")),
+    *(("pow", exponent, 0.0) for exponent in (2.0, 0.5, -0.5, 3.0, -3.0, -1.5, 1.0, 0.0, 2.3, 17.0)),
+)
+"""(kind, a, b): every kind of `elementwise_forward`."""
+
 SHAPES = (
     *((n, 3, 2, 5) for n in BATCHES),
     *((n, 7) for n in BATCHES),

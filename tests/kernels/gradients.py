@@ -60,12 +60,51 @@ def _activation(row: cases.Activation) -> Case:
     return Case((X,), lambda x: (row.forward(r, x),), lambda dy, y, x: (row.backward(r, dy, x, *y),))
 
 
+def _function(kind: str, a: float, b: float) -> Case:
+    x = np.abs(X) + 0.5 if kind in ("log", "sqrt", "pow") else X + np.sign(X) * (kind == "reciprocal")
+    return Case(
+        (x,),
+        lambda x: (r.elementwise_forward(x, kind, a, b),),
+        lambda dy, y, x: (r.elementwise_backward(dy, x, kind, a, b),),
+    )
+
+
+def _arithmetic(a: np.ndarray, b: np.ndarray, operator: str) -> Case:
+    return Case(
+        (a, b),
+        lambda a, b: (r.arithmetic_forward(a, b, operator),),
+        lambda dy, y, a, b: r.arithmetic_backward(dy, a, b, operator),
+    )
+
+
+def _reduction(kind: str, axes: tuple[int, ...]) -> Case:
+    return Case(
+        (DISTINCT,),
+        lambda x: (r.reduce_forward(x, kind, axes),),
+        lambda dy, y, x: (r.reduce_backward(dy, kind, axes, x.shape, x, *y),),
+    )
+
+
+def _softmax(axes: tuple[int, ...], log: bool) -> Case:
+    return Case(
+        (X,),
+        lambda x: (r.softmax_forward(x, axes, log),),
+        lambda dy, y, x: (r.softmax_backward(dy, *y, axes, log),),
+    )
+
+
 def _loss(operation: str, *rest: Any) -> Case:
     """A loss gives its gradient itself."""
     return Case((FLAT,), lambda x: getattr(r, operation)(x, *rest), lambda dy, y, x: (dy * y[1],))
 
 
+GATES = 1 + rng.random((3, 4, 1, 1)), 1 + rng.random((3, 1, 4, 5)), 1 + rng.random((1, 4, 1, 1))
 CASES: dict[str, list[Case]] = {
+    "elementwise_backward": [_function(*row) for row in cases.ELEMENTWISE],
+    "arithmetic_backward": [_arithmetic(X, gate, sign) for gate in GATES for sign in ("+", "-", "*", "/", "prelu")]
+    + [_arithmetic(gate, 3 + X * X, sign) for gate in GATES for sign in ("-", "/")],
+    "reduce_backward": [_reduction(kind, axes) for kind in ("sum", "mean", "max") for axes in ((1,), (2, 3), (1, 3))],
+    "softmax_backward": [_softmax(axes, log) for axes in ((1,), (2, 3)) for log in (False, True)],
     "conv2d_backward": [
         Case(
             (X, W, B),

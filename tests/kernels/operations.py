@@ -73,6 +73,9 @@ def results(
         _elementwise,
         _norm,
         _row_norm,
+        _functions,
+        _arithmetic,
+        _axes,
         _capsules,
         _boxes,
         _losses,
@@ -215,6 +218,39 @@ def _row_norm(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Ite
         dy = _gradient(backend, rng, y)
         gradients = getattr(backend, operation + "_backward")(dy, x, gamma, mean, inv_std)
         yield from _named(name, "dx dgamma dbeta", gradients)
+
+
+def _functions(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    dy, positive = _gradient(backend, rng, x), backend.softplus_forward(x)
+    for row in cases.ELEMENTWISE:
+        of = positive if row[0] in ("log", "sqrt", "pow", "reciprocal") else x
+        y = backend.elementwise_forward(of, *row)
+        yield from _named(str(row), "y dx", (y, backend.elementwise_backward(dy, of, *row)))
+
+
+def _arithmetic(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    gate = backend.softplus_forward(backend.reduce_forward(x, "mean", (2, 3)))
+    plane = backend.softplus_forward(backend.reduce_forward(x, "mean", (1,)))
+    channel, image = 1 + rng.random((1, CHANNELS, 1, 1)).astype(dtype), 1 + rng.random((1, *x.shape[1:])).astype(dtype)
+    same = backend.softplus_forward(x)
+    others = {"same": same, "gate": gate, "plane": plane, "channel": channel, "image": image}
+    for operator, (name, other) in product(("+", "-", "*", "/", "prelu"), others.items()):
+        y = backend.arithmetic_forward(x, other, operator)
+        da, db = backend.arithmetic_backward(_gradient(backend, rng, y), x, other, operator)
+        yield from _named(f"{operator} {name}", "y dx", (y, da))
+        yield f"{operator} {name} {'other dx' if name in ('same', 'gate', 'plane') else 'db'}", db
+
+
+def _axes(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    for kind, axes in product(("sum", "mean", "max"), ((1,), (2, 3), (1, 3), (1, 2, 3))):
+        y = backend.reduce_forward(x, kind, axes)
+        saved = (x, y) if kind == "max" else ()
+        dx = backend.reduce_backward(_gradient(backend, rng, y), kind, axes, x.shape, *saved)
+        yield from _named(f"{kind} over {axes}", "y dx", (y, dx))
+    for log, axes in product((False, True), ((1,), (3,), (2, 3))):
+        y = backend.softmax_forward(x, axes, log)
+        dx = backend.softmax_backward(_gradient(backend, rng, y), y, axes, log)
+        yield from _named(f"softmax over {axes}, log {log}", "y dx", (y, dx))
 
 
 def _capsules(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

@@ -167,3 +167,110 @@ def test_losses_of_values(any_backend, rng):
             tloss.backward()
             compare.check_number(ours[0], tloss.item(), 1e-13)
             compare.check(any_backend.leave(ours[1]), tx.grad.numpy())
+
+
+ELEMENTWISE = {
+    ("clip", -1.0, 2.0): lambda x: torch.clamp(x, -1, 2),
+    ("hard_tanh", 0.0, 6.0): functional.relu6,
+    ("hard_sigmoid", 1 / 6, 0.5): lambda x: functional.hardtanh(x / 6 + 0.5, 0, 1),  # its own rounds 1 / 6 to float32
+    ("hard_swish", 0.0, 0.0): functional.hardswish,
+    ("silu", 0.0, 0.0): functional.silu,
+    ("selu", *cases.SELU): functional.selu,
+    ("mish", 0.0, 0.0): functional.mish,
+    ("gelu_tanh", 0.0, 0.0): lambda x: functional.gelu(x, approximate="tanh"),
+    ("softsign", 0.0, 0.0): functional.softsign,
+    ("exp", 0.0, 0.0): torch.exp,
+    ("log", 0.0, 0.0): torch.log,
+    ("sqrt", 0.0, 0.0): torch.sqrt,
+    ("pow", 3.0, 0.0): lambda x: x**3,
+    ("pow", -1.5, 0.0): lambda x: x**-1.5,
+    ("pow", 0.0, 0.0): lambda x: x**0,
+    ("erf", 0.0, 0.0): torch.erf,
+    ("abs", 0.0, 0.0): torch.abs,
+    ("neg", 0.0, 0.0): torch.neg,
+    ("reciprocal", 0.0, 0.0): torch.reciprocal,
+}
+
+
+@pytest.mark.parametrize("row", ELEMENTWISE, ids=str)
+def test_elementwise(any_backend, row, rng):
+    edges = np.array([[-1.0, 0, 1, 2, 6]])
+    for x in (4 * rng.standard_normal((5, 3, 4, 6)), rng.random((17, 7)), edges):
+        dy, tx = rng.standard_normal(x.shape), tensor(x)
+        ty = ELEMENTWISE[row](tx)
+        ty.backward(torch.tensor(dy))
+        entered = any_backend.enter(x)
+        compare.check(any_backend.leave(any_backend.elementwise_forward(entered, *row)), ty.detach().numpy())
+        dx = any_backend.leave(any_backend.elementwise_backward(any_backend.enter(dy), entered, *row))
+        compare.check(dx, tx.grad.numpy())
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        ((5, 3, 4, 6), (5, 3, 1, 1)),
+        ((5, 3, 4, 6), (5, 1, 4, 6)),
+        ((5, 3, 1, 6), (5, 1, 4, 1)),
+        ((17, 3, 4, 6), (1, 3, 1, 1)),
+        ((17, 3, 4, 6), (1, 3, 4, 6)),
+        ((17, 7), (1, 7)),
+    ],
+    ids=str,
+)
+def test_arithmetic(any_backend, shapes, rng):
+    for operator, function in {
+        "+": torch.add,
+        "-": torch.sub,
+        "*": torch.mul,
+        "/": torch.div,
+        "prelu": lambda a, b: torch.where(a > 0, a, a * b),
+    }.items():
+        for turned in (False, True):
+            a, b = (rng.standard_normal(shape) for shape in (shapes[::-1] if turned else shapes))
+            b += np.sign(b)
+            ta, tb = tensor(a), tensor(b)
+            ty = function(ta, tb)
+            dy = rng.standard_normal(tuple(ty.shape))
+            ty.backward(torch.tensor(dy))
+            operands = [value if value.shape[0] == 1 else any_backend.enter(value) for value in (a, b)]
+            y = any_backend.leave(any_backend.arithmetic_forward(*operands, operator))
+            compare.check(y, ty.detach().numpy())
+            found = any_backend.arithmetic_backward(any_backend.enter(dy), *operands, operator)
+            for got, witness in zip(found, (ta, tb), strict=True):
+                compare.check(got if isinstance(got, np.ndarray) else any_backend.leave(got), witness.grad.numpy())
+
+
+@pytest.mark.parametrize("slopes", [1, 3])
+def test_prelu(any_backend, slopes, rng):
+    x, slope, dy = rng.standard_normal((17, 3, 4, 5)), rng.standard_normal(slopes), rng.standard_normal((17, 3, 4, 5))
+    tx, tslope = tensor(x), tensor(slope)
+    ty = functional.prelu(tx, tslope)
+    ty.backward(torch.tensor(dy))
+    entered, fixed = any_backend.enter(x), slope.reshape(1, -1, 1, 1)
+    compare.check(any_backend.leave(any_backend.arithmetic_forward(entered, fixed, "prelu")), ty.detach().numpy())
+    dx, dslope = any_backend.arithmetic_backward(any_backend.enter(dy), entered, fixed, "prelu")
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+    compare.check(dslope.ravel(), tslope.grad.numpy(), tolerance=1e-12)
+
+
+@pytest.mark.parametrize("axis", [1, 2, 3])
+def test_softmax_and_reductions(any_backend, axis, rng):
+    x = rng.standard_normal((5, 3, 4, 6))
+    entered = any_backend.enter(x)
+    for log, function in ((False, functional.softmax), (True, functional.log_softmax)):
+        tx, dy = tensor(x), rng.standard_normal(x.shape)
+        ty = function(tx, axis)
+        ty.backward(torch.tensor(dy))
+        y = any_backend.softmax_forward(entered, (axis,), log)
+        compare.check(any_backend.leave(y), ty.detach().numpy())
+        dx = any_backend.leave(any_backend.softmax_backward(any_backend.enter(dy), y, (axis,), log))
+        compare.check(dx, tx.grad.numpy())
+    for kind, function in (("sum", torch.sum), ("mean", torch.mean), ("max", torch.amax)):
+        tx = tensor(x)
+        ty = function(tx, axis, keepdim=True)
+        dy = rng.standard_normal(tuple(ty.shape))
+        ty.backward(torch.tensor(dy))
+        y = any_backend.reduce_forward(entered, kind, (axis,))
+        compare.check(any_backend.leave(y), ty.detach().numpy())
+        dx = any_backend.reduce_backward(any_backend.enter(dy), kind, (axis,), x.shape, entered, y)
+        compare.check(any_backend.leave(dx), tx.grad.numpy())

@@ -39,7 +39,13 @@ from minidl.layers import (
     Transpose,
     Upsample,
     activation,
+    arithmetic,
+    elementwise,
+    reduce,
 )
+from minidl.layers.arithmetic import Affine, Arithmetic, PRelu
+from minidl.layers.elementwise import Clip, Elementwise, HardSigmoid, HardSwish, Mish, Relu6, Selu, Silu
+from minidl.layers.reduce import LogSoftmax, Max, Mean, Softmax, Sum
 
 CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
     "conv": (lambda: Conv2D(2, 3, 3, rng=0), (2, 2, 5, 4)),
@@ -64,6 +70,39 @@ CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
     "gelu": (lambda: Gelu(), (2, 2, 2, 3)),
     "gelu_2d": (lambda: Gelu(), (3, 4)),
     "softplus": (lambda: Softplus(), (2, 2, 2, 3)),
+    "gelu_tanh": (lambda: Gelu("tanh"), (2, 2, 2, 3)),
+    "relu6": (lambda: Relu6(), (2, 5, 3, 6)),
+    "clip": (lambda: Clip(-1, 0.7), (5, 6)),
+    "clip_low": (lambda: Clip(low=0.3), (2, 3, 2, 2)),
+    "silu": (lambda: Silu(), (2, 3, 2, 2)),
+    "hard_sigmoid": (lambda: HardSigmoid(), (2, 5, 3, 4)),
+    "hard_sigmoid_onnx": (lambda: HardSigmoid(0.2), (5, 13)),
+    "hard_swish": (lambda: HardSwish(), (2, 5, 3, 4)),
+    "selu": (lambda: Selu(), (2, 3, 2, 2)),
+    "mish": (lambda: Mish(), (2, 3, 2, 2)),
+    "elementwise": (lambda: Sequential(Elementwise("exp"), Elementwise("log"), Elementwise("erf")), (3, 7)),
+    "elementwise_power": (lambda: Elementwise("pow", 3), (3, 2, 2, 2)),
+    "elementwise_abs": (lambda: Elementwise("abs"), (3, 2, 5)),
+    "affine": (lambda: Affine(3), (4, 3, 2, 2)),
+    "affine_2d": (lambda: Affine(5, shift=False), (3, 5)),
+    "affine_shift": (lambda: Affine(2, scale=False), (3, 2, 1, 3)),
+    "prelu": (lambda: PRelu(3), (4, 3, 2, 2)),
+    "prelu_of_one": (lambda: PRelu(), (3, 2, 2, 2)),
+    "prelu_2d": (lambda: PRelu(4, -0.5), (3, 4)),
+    "arithmetic": (lambda: Arithmetic("*", 3.5), (3, 4)),
+    "arithmetic_array": (lambda: Arithmetic("-", [[[1.0]], [[2.0]]], reverse=True), (3, 2, 2, 2)),
+    "arithmetic_larger": (lambda: Arithmetic("/", np.arange(1, 7).reshape(2, 3)), (3, 2, 1, 1)),
+    "arithmetic_reverse": (lambda: Arithmetic("/", 2, True), (3, 2, 5)),
+    "softmax": (lambda: Softmax(), (3, 4, 2, 2)),
+    "softmax_2d": (lambda: Softmax(-1), (3, 5)),
+    "softmax_maps": (lambda: Softmax((2, 3)), (2, 3, 2, 3)),
+    "log_softmax": (lambda: LogSoftmax(), (3, 4, 2, 2)),
+    "mean": (lambda: Mean((2, 3)), (3, 4, 2, 3)),
+    "mean_channels": (lambda: Mean(1, keepdims=True), (3, 4, 2, 3)),
+    "sum": (lambda: Sum((1, -1), True), (3, 4, 2, 3)),
+    "sum_to_maps": (lambda: Sum(1), (3, 4, 2, 3)),
+    "max": (lambda: Max((-2, -1)), (3, 4, 2, 3)),
+    "max_channels": (lambda: Max(1, True), (3, 4, 2)),
     "groupnorm": (lambda: GroupNorm(2, 4), (3, 4, 2, 3)),
     "groupnorm_2d": (lambda: GroupNorm(3, 6, eps=1e-3), (4, 6)),
     "instance_norm": (lambda: GroupNorm(2, 2), (2, 2, 3, 2)),
@@ -114,8 +153,9 @@ CASES: dict[str, tuple[Callable[[], Layer], tuple[int, ...]]] = {
 }
 
 
-def test_every_activation_has_a_case() -> None:
-    assert set(activation.__all__) <= {type(make()).__name__ for make, _ in CASES.values()}
+def test_every_layer_of_these_families_has_a_case() -> None:
+    names = {name for family in (activation, arithmetic, elementwise, reduce) for name in family.__all__}
+    assert names <= {type(make()).__name__ for make, _ in CASES.values()} | {"Elementwise", "Div", "Mul", "Sub"}
 
 
 @pytest.mark.usefixtures("any_backend")

@@ -27,6 +27,9 @@ from minidl.layers import (
     Sigmoid,
     Tanh,
 )
+from minidl.layers.arithmetic import Affine, Arithmetic, PRelu
+from minidl.layers.elementwise import HardSwish, Mish
+from minidl.layers.reduce import LogSoftmax, Mean, Softmax
 from minidl.optim import SGD, Adam, AdamW, Muon, Optimizer, RMSProp
 from minidl.optim.schedules import OneCycle
 
@@ -94,6 +97,43 @@ def test_layers_with_parameters_of_their_own(rng: np.random.Generator) -> None:
     h = f.linear(h.flatten(1), next(t), next(t))
     h = f.elu(f.group_norm(h, 2, next(t), next(t)), 0.7)
     expected = f.layer_norm(h, (8,), next(t), next(t))
+    expected.backward(torch.tensor(dy))
+
+    np.testing.assert_allclose(net.forward(x, train=True), expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(net.backward(dy), image.grad.numpy(), rtol=1e-8, atol=1e-12)
+    for parameter, tensor in zip(net.parameters(), tensors, strict=True):
+        np.testing.assert_allclose(parameter.grad, tensor.grad.numpy(), rtol=1e-8, atol=1e-12, err_msg=parameter.name)
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_elementwise_layers_and_their_kin(rng: np.random.Generator) -> None:
+    """A block of a mobile network with its gate, and what else has parameters or axes of its own."""
+    net = Sequential(
+        Conv2D(3, 6, 3, padding=1, rng=0),
+        HardSwish(),
+        Affine(6),
+        Conv2D(6, 4, 1, rng=1),
+        PRelu(4),
+        Mish(),
+        Arithmetic("*", [[[1.0]], [[2.0]], [[-1.0]], [[0.5]]]),
+        Softmax(),
+        Mean((2, 3)),
+        Linear(4, 5, rng=2),
+        Gelu("tanh"),
+        LogSoftmax(),
+    ).astype("float64")
+    for parameter in net.parameters():
+        parameter.data += rng.uniform(-0.3, 0.3, parameter.data.shape)
+    tensors = [torch.tensor(parameter.data, requires_grad=True) for parameter in net.parameters()]
+    t = iter(tensors)
+    x, dy = 3 * rng.standard_normal((17, 3, 5, 6)), rng.standard_normal((17, 5))
+    image = torch.tensor(x, requires_grad=True)
+    f = torch.nn.functional
+    h = f.hardswish(f.conv2d(image, next(t), next(t), padding=1))
+    h = h * next(t)[:, None, None] + next(t)[:, None, None]
+    h = f.mish(f.prelu(f.conv2d(h, next(t), next(t)), next(t)))
+    h = f.softmax(h * torch.tensor([1, 2, -1, 0.5], dtype=torch.float64)[:, None, None], 1).mean((2, 3))
+    expected = f.log_softmax(f.gelu(f.linear(h, next(t), next(t)), approximate="tanh"), 1)
     expected.backward(torch.tensor(dy))
 
     np.testing.assert_allclose(net.forward(x, train=True), expected.detach().numpy(), rtol=1e-10, atol=1e-12)

@@ -38,7 +38,19 @@ def _graph() -> minidl.Layer:
     return minidl.Graph(x, minidl.Relu()(y), name="mine")
 
 
+def _gated(*names: str) -> minidl.Layer:
+    """Squeeze-and-excite, by operators."""
+    x = minidl.Input((2, 4, 4))
+    y = minidl.Sigmoid()(minidl.Conv2D(2, 2, 1)(minidl.Mean((2, 3), True)(x)))
+    for name in names:
+        y = getattr(minidl, name)()(x, y)
+    return minidl.Graph(x, y)
+
+
 LAYERS: dict[str, Made] = {
+    "Mul": (lambda: _gated("Mul"), (2, 4, 4)),
+    "Sub": (lambda: _gated("Sub", "Mul"), (2, 4, 4)),
+    "Div": (lambda: _gated("Add", "Div"), (2, 4, 4)),
     "Conv2D": (lambda: minidl.Conv2D(2, 4, (3, 1), padding="same", groups=2, bias=False), (2, 4, 4)),
     "Linear": (lambda: minidl.Linear(4, 3, init="orthogonal", name="head"), (4,)),
     "MaxPool2D": (lambda: minidl.MaxPool2D(2, (1, 2), padding=1), (2, 4, 4)),
@@ -55,6 +67,22 @@ LAYERS: dict[str, Made] = {
     "LeakyRelu": (lambda: minidl.LeakyRelu(0.3), (4,)),
     "Elu": (lambda: minidl.Elu(0.7), (4,)),
     "Gelu": (minidl.Gelu, (4,)),
+    "Relu6": (minidl.Relu6, (4,)),
+    "Clip": (lambda: minidl.Clip(high=0.5), (4,)),
+    "Silu": (minidl.Silu, (4,)),
+    "HardSigmoid": (lambda: minidl.HardSigmoid(0.2, 0.4), (4,)),
+    "HardSwish": (minidl.HardSwish, (4,)),
+    "Selu": (minidl.Selu, (4,)),
+    "Mish": (minidl.Mish, (4,)),
+    "Elementwise": (lambda: minidl.Elementwise("hard_tanh", -0.5, 0.25), (4,)),
+    "Affine": (lambda: minidl.Affine(2), (2, 4, 4)),
+    "PRelu": (lambda: minidl.PRelu(2, 0.1), (2, 4, 4)),
+    "Arithmetic": (lambda: minidl.Arithmetic("*", np.linspace(0, 1, 32).reshape(2, 4, 4)), (2, 4, 4)),
+    "Softmax": (lambda: minidl.Softmax((2, 3)), (2, 4, 4)),
+    "LogSoftmax": (minidl.LogSoftmax, (4,)),
+    "Mean": (lambda: minidl.Mean((-1, 2), True), (2, 4, 4)),
+    "Sum": (lambda: minidl.Sum((2, 3)), (2, 4, 4)),
+    "Max": (lambda: minidl.Max(1, True), (2, 4, 4)),
     "Dropout": (lambda: minidl.Dropout(0.25, rng=3), (2, 4, 4)),
     "Flatten": (minidl.Flatten, (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape((4, -1, 2)), (2, 4, 4)),

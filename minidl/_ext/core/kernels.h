@@ -111,15 +111,82 @@ typedef struct {
     void *dx, *dgamma, *dbeta;
 } row_norm_backward_args;
 
-/* Every activation. What takes a parameter: ELEMENT_LEAKY its slope, ELEMENT_ELU its alpha. The backward pass of
-   ELEMENT_GELU takes x for y. */
+/* Every activation and elementwise function. What takes one parameter, p: ELEMENT_LEAKY its slope, ELEMENT_ELU its
+   alpha, ELEMENT_POW its exponent. Two, p and q: the limits of ELEMENT_CLIP and ELEMENT_HARD_TANH, alpha and beta of
+   ELEMENT_HARD_SIGMOID, alpha and gamma of ELEMENT_SELU. The backward pass of ELEMENT_GELU and of those behind
+   ELEMENT_SOFTPLUS takes x for y. */
 #define ELEMENTS(DO) \
     DO(ELEMENT_RELU) \
-    DO(ELEMENT_SIGMOID) DO(ELEMENT_TANH) DO(ELEMENT_LEAKY) DO(ELEMENT_ELU) DO(ELEMENT_GELU) DO(ELEMENT_SOFTPLUS)
+    DO(ELEMENT_SIGMOID) \
+    DO(ELEMENT_TANH) \
+    DO(ELEMENT_LEAKY) \
+    DO(ELEMENT_ELU) \
+    DO(ELEMENT_GELU) \
+    DO(ELEMENT_SOFTPLUS) \
+    DO(ELEMENT_CLIP) \
+    DO(ELEMENT_HARD_TANH) \
+    DO(ELEMENT_HARD_SIGMOID) \
+    DO(ELEMENT_HARD_SWISH) \
+    DO(ELEMENT_SILU) \
+    DO(ELEMENT_SELU) \
+    DO(ELEMENT_MISH) \
+    DO(ELEMENT_GELU_TANH) \
+    DO(ELEMENT_SOFTSIGN) \
+    DO(ELEMENT_EXP) \
+    DO(ELEMENT_LOG) \
+    DO(ELEMENT_SQRT) \
+    DO(ELEMENT_POW) \
+    DO(ELEMENT_ERF) \
+    DO(ELEMENT_ABS) \
+    DO(ELEMENT_NEG) \
+    DO(ELEMENT_RECIPROCAL)
 
 #define ELEMENT_COMMA(name) name,
 typedef enum { ELEMENTS(ELEMENT_COMMA) } element;
 #undef ELEMENT_COMMA
+
+/* a + b and its kin with broadcasting; ARITHMETIC_PRELU is a, where a > 0, else a b. */
+typedef enum { ARITHMETIC_ADD, ARITHMETIC_SUB, ARITHMETIC_MUL, ARITHMETIC_DIV, ARITHMETIC_PRELU } arithmetic;
+
+/* An array of F values an image; `fixed`: a plain array of F values, the same for all images. steps: between neighbours
+   in the three dimensions of the result, 0 where the array is broadcast. */
+typedef struct {
+    const void *data;
+    size steps[3], F;
+    int fixed;
+} operand;
+
+/* What is to be computed: y; or the gradient of a or of b, for dy. */
+typedef enum { PART_Y, PART_A, PART_B } arithmetic_part;
+
+/* An image of the result has sizes[0] x sizes[1] x sizes[2] values. Of a gradient that is a sum over what was broadcast
+   (or over the images), `scale` times the sum is taken; y has the shape of its operand then. */
+typedef struct {
+    arithmetic which;
+    arithmetic_part part;
+    size n, sizes[3];
+    double scale;
+    operand a, b;
+    const void *dy;
+    void *y;
+} arithmetic_args;
+
+/* The largest of each of the places that `y` has, as an operand; backward with dy, its first place takes the gradient.
+ */
+typedef struct {
+    size n, sizes[3];
+    operand y;
+    const void *x, *dy;
+    void *out;
+} maximum_args;
+
+/* Softmax over the middle one of an image's three dimensions, or its logarithm. dy: backward, with y in x. */
+typedef struct {
+    size n, sizes[3];
+    int logarithm;
+    const void *x, *dy;
+    void *y;
+} softmax_args;
 
 /* A loss of K scores a row. labels, or else target (n, K) of T. weight (n) of the rows and class_weight (K) may be
    NULL; that of the classes is for softmax alone. correct: the rows whose first maximum is the target's, or their
@@ -248,8 +315,12 @@ typedef struct kernel_table {
     int (*norm_backward)(const norm_backward_args *);
     int (*row_norm_forward)(const row_norm_forward_args *);
     int (*row_norm_backward)(const row_norm_backward_args *);
-    int (*element_forward)(element which, double parameter, size count, const void *x, void *y);
-    int (*element_backward)(element which, double parameter, size count, const void *dy, const void *y, void *dx);
+    int (*element_forward)(element which, double p, double q, size count, const void *x, void *y);
+    int (*element_backward)(element which, double p, double q, size n, size F, const void *dy, const void *y, void *dx);
+    int (*arithmetic_forward)(const arithmetic_args *);
+    int (*arithmetic_backward)(const arithmetic_args *);
+    int (*maximum)(const maximum_args *);
+    int (*softmax_axis)(const softmax_args *);
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);
     int (*softmax)(class_loss_args *);
     int (*margin)(class_loss_args *, double present, double absent, double rest); /* logits are lengths here */

@@ -8,6 +8,7 @@
 #include "../core/update.h"
 #include "../core/vector.h"
 #include "../lanes/boxes.h"
+#include "../lanes/arithmetic.h"
 #include "../lanes/capsule.h"
 #include "../lanes/conv/conv.h"
 #include "../lanes/dropout.h"
@@ -17,11 +18,14 @@
 #include "../lanes/norm.h"
 #include "../lanes/pooling.h"
 #include "../lanes/resize.h"
+#include "../lanes/reduce.h"
 #include "../lanes/routing.h"
 #include "../lanes/routing_back.h"
 #include "../lanes/row_norm.h"
+#include "../lanes/softmax.h"
 #include "../lanes/value_loss.h"
 #include "../pixels/boxes.h"
+#include "../pixels/arithmetic.h"
 #include "../pixels/conv.h"
 #include "../pixels/layout.h"
 #include "../pixels/linear.h"
@@ -56,6 +60,7 @@ static const kernel_table pixels_table = {
     .element_forward = element_forward,
     .boxes = pixels_boxes,
     .resize_forward = pixels_resize,
+    .arithmetic_forward = pixels_arithmetic,
 };
 
 const kernel_table TABLE = {
@@ -82,6 +87,10 @@ const kernel_table TABLE = {
     .row_norm_backward = row_norm_backward,
     .element_forward = element_forward,
     .element_backward = element_backward,
+    .arithmetic_forward = arithmetic_forward,
+    .arithmetic_backward = arithmetic_backward,
+    .maximum = maximum,
+    .softmax_axis = softmax_axis,
     .dropout = dropout,
     .softmax = softmax,
     .margin = margin,

@@ -5,20 +5,10 @@
 #ifndef MINIDL_LANES_CAPSULE_H
 #define MINIDL_LANES_CAPSULE_H
 
-#include <math.h>
-
+#include "../core/functions.h"
 #include "../core/pool.h"
 #include "../core/sizes.h"
 #include "../core/vector.h"
-
-INLINE V square_root(V x) {
-    union {
-        V whole;
-        T part[L];
-    } u = {x};
-    for (int i = 0; i < L; i++) u.part[i] = (T)(IS_FLOAT ? sqrtf((float)u.part[i]) : sqrt((double)u.part[i]));
-    return u.whole;
-}
 
 /* 1 / x, and 0 for 0. */
 INLINE V inverse_or_zero(V x) { return (V)((VI)(1 / x) & (x != 0)); }
