@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from minidl import kernels
 from minidl.config import get_num_threads, set_num_threads, show_config
 from minidl.layers import (
+    AdaptiveAvgPool2D,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -21,7 +22,9 @@ from minidl.layers import (
     Flatten,
     Gelu,
     GlobalAvgPool2D,
+    GlobalMaxPool2D,
     GroupNorm,
+    InstanceNorm2D,
     Layer,
     LayerNorm,
     LeakyRelu,
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
     from minidl.checks.gradcheck import gradcheck
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
-    from minidl.layers import CapsuleLength, Capsules, PrimaryCapsules
+    from minidl.layers import CapsuleLength, Capsules, ConvTranspose2D, LocalResponseNorm, PrimaryCapsules
     from minidl.networks.capsules import CapsuleLoss, CapsuleNetwork
     from minidl.networks.load import load_model
     from minidl.optim import Adam, AdamW, Lookahead, Muon, RMSProp
@@ -85,7 +88,7 @@ __getattr__ = lazy.importer(
         "checks.sanity": ("sanity_check",),
         "data": ("data",),
         "functional": ("functional",),
-        "layers": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "layers": ("CapsuleLength", "Capsules", "ConvTranspose2D", "LocalResponseNorm", "PrimaryCapsules"),
         "layers.initializers": ("initializers",),
         "metrics": ("metrics",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
@@ -117,6 +120,7 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AdaptiveAvgPool2D",
     "AvgPool2D",
     "BatchNorm1D",
     "BatchNorm2D",
@@ -129,6 +133,7 @@ __all__ = [
     "Checkpoint",
     "Constant",
     "Conv2D",
+    "ConvTranspose2D",
     "Cosine",
     "Dropout",
     "EarlyStopping",
@@ -138,9 +143,11 @@ __all__ = [
     "Flatten",
     "Gelu",
     "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
     "GroupNorm",
     "History",
     "HuberLoss",
+    "InstanceNorm2D",
     "JSONLinesLog",
     "KeepBest",
     "L1Loss",
@@ -148,6 +155,7 @@ __all__ = [
     "LayerNorm",
     "LeakyRelu",
     "Linear",
+    "LocalResponseNorm",
     "Lookahead",
     "Loss",
     "MSELoss",

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from minidl.functional.activation import *
 from minidl.functional.capsule import *
 from minidl.functional.conv import *
+from minidl.functional.conv_transpose import *
 from minidl.functional.dropout import *
 from minidl.functional.linear import *
+from minidl.functional.local_response import *
 from minidl.functional.loss import *
 from minidl.functional.matrix import *
 from minidl.functional.norm import *

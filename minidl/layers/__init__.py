@@ -19,7 +19,14 @@ from minidl.support import lazy
 
 if TYPE_CHECKING:
     from minidl.layers.capsule import *
+    from minidl.layers.conv_transpose import *
+    from minidl.layers.local_response import *
 else:  # a type checker follows the imports
-    _late = ("CapsuleLength", "Capsules", "PrimaryCapsules")
-    __getattr__ = lazy.importer(__name__, {"capsule": _late})
+    _homes = {
+        "capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
+        "conv_transpose": ("ConvTranspose2D",),
+        "local_response": ("LocalResponseNorm",),
+    }
+    _late = [name for names in _homes.values() for name in names]
+    __getattr__ = lazy.importer(__name__, _homes)
     __all__ = sorted([*_late, *(name for name, value in globals().items() if isinstance(value, type))])

@@ -12,6 +12,7 @@
 #include "../lanes/dropout.h"
 #include "../lanes/layout.h"
 #include "../lanes/linear.h"
+#include "../lanes/local_response.h"
 #include "../lanes/loss.h"
 #include "../lanes/norm.h"
 #include "../lanes/pooling.h"
@@ -75,6 +76,7 @@ const kernel_table TABLE = {
     .row_norm_forward = row_norm_forward,
     .row_norm_backward = row_norm_backward,
     .element_forward = element_forward,
+    .local_response = local_response,
     .element_backward = element_backward,
     .dropout = dropout,
     .softmax = softmax,
