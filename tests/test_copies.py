@@ -52,6 +52,12 @@ def capsule_trainer() -> minidl.Trainer:
     return trainer(minidl.Adam(0.01), minidl.CapsuleLoss(model, 0.1), model=model)
 
 
+def graph() -> minidl.Graph:
+    x = minidl.Input((2, 4, 4))
+    y = minidl.Conv2D(2, 2, 1)(x)
+    return minidl.Graph(x, minidl.Add()(y, minidl.Tanh()(y)))
+
+
 LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Conv2D": (lambda: minidl.Conv2D(2, 3, 3), (2, 4, 4)),
     "Linear": (lambda: minidl.Linear(4, 3), (4,)),
@@ -69,6 +75,8 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Dropout": (lambda: minidl.Dropout(0.5, rng=3), (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape(-1), (2, 4, 4)),
     "Residual": (lambda: minidl.Residual(minidl.Conv2D(2, 2, 1)), (2, 4, 4)),
+    "Add": (graph, (2, 4, 4)),
+    "Graph": (graph, (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Conv2D(2, 2, 1), minidl.Relu()), (2, 4, 4)),
     "Model": (network, (1, 6, 6)),
     "CapsuleNetwork": (capsules, (1, 6, 6)),

@@ -197,6 +197,14 @@ def reshape(LaneArray x not None, shape):
 
 
 def add(LaneArray a, LaneArray b):
+    return sum_of(a, b, False)
+
+
+def add_block_forward(LaneArray a, LaneArray b):
+    return sum_of(a, b, True)
+
+
+cdef LaneArray sum_of(LaneArray a, LaneArray b, bint then_relu):
     cdef int status
     check_array(a, "a")
     check_array(b, "b", a.kind)
@@ -205,6 +213,6 @@ def add(LaneArray a, LaneArray b):
         a, b = in_lanes(a), in_lanes(b)
     cdef LaneArray y = new_like(a)
     with nogil:
-        status = a.table.add(a.count, a.data, b.data, y.data)
+        status = a.table.add(then_relu, a.count, a.data, b.data, y.data)
     check_status(status)
     return y

@@ -627,6 +627,9 @@ class Backend(Protocol):
     ) -> tuple[Array, np.ndarray, np.ndarray]:
         """-> dx, dgamma, dbeta as batchnorm_backward."""
 
+    def add_block_forward(self, a: Array, b: Array) -> Array:
+        """relu(a + b), equal shapes, -> y; the gradient of both is `relu_backward(dy, y)`."""
+
     def linear_block_forward(self, x: Array, w: np.ndarray, b: np.ndarray | None) -> Array:
         """relu(linear) -> y; y is all that the backward function needs."""
 

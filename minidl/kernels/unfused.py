@@ -107,6 +107,11 @@ class Blocks:
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
         return self.plain.linear_backward(self.plain.relu_backward(dy, y), x, w, need_dx, out)
 
+    # ---- sums --------------------------------------------------------------------------------------------------------
+
+    def add_block_forward(self, a: Array, b: Array) -> Array:
+        return self.plain.relu_forward(self.plain.add(a, b))
+
     # ---- what follows: relu, then pooling ----------------------------------------------------------------------------
 
     def _tail_forward(self, x: Array, relu: bool, pool: Pool | None) -> tuple[Array, Tail]:

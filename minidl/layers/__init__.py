@@ -9,7 +9,9 @@ from minidl.layers.base import *
 from minidl.layers.container import *
 from minidl.layers.conv import *
 from minidl.layers.dropout import *
+from minidl.layers.graph import *
 from minidl.layers.linear import *
+from minidl.layers.merge import *
 from minidl.layers.norm import *
 from minidl.layers.parameter import *
 from minidl.layers.pooling import *
@@ -29,4 +31,4 @@ else:  # a type checker follows the imports
     }
     _late = [name for names in _homes.values() for name in names]
     __getattr__ = lazy.importer(__name__, _homes)
-    __all__ = sorted([*_late, *(name for name, value in globals().items() if isinstance(value, type))])
+    __all__ = sorted([*_late, *(name for name, value in globals().items() if isinstance(value, type)), "Input"])

@@ -9,13 +9,15 @@ import numpy as np
 
 from minidl import kernels
 from minidl.kernels import checks
+from minidl.layers.node import Call as Use
+from minidl.layers.node import Node
 from minidl.layers.parameter import Parameter, aligned
+from minidl.layers.several import Several, Shape, each, joined, side_by_side
 from minidl.layers.tree import Tree, shallow
 from minidl.support.held import held, swapped
 
 __all__ = ["Layer"]
 
-Shape = tuple[int, ...]
 LayerT = TypeVar("LayerT", bound="Layer")
 Call = Callable[..., Any]
 """(name, layer, *inputs) -> output, see `Layer.flow`."""
@@ -42,6 +44,8 @@ class Layer(Tree):
 
     name: how the layer calls itself in messages and tables; None for the name of its class.
     The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
+    A layer of several inputs (`merges`) gets them as one `Several`, and one of several outputs (`outputs`) gives one;
+    their shapes are written as one, (N, shape, shape, ...), see `several`.
     Layers in the attributes, and in lists, tuples and dicts there, belong to this one: their parameters are found,
     named by their places ("conv.weight", "blocks.0.weight"), trained, saved, frozen. `_forward` calls their `run`,
     `_backward` their `_backward`.
@@ -53,6 +57,10 @@ class Layer(Tree):
     """Dimensions that an input may have."""
     _buffers: tuple[str, ...] = ()
     """Attributes with arrays that are saved but not trained."""
+    merges = False
+    """Whether it takes several arrays, as one `Several`."""
+    outputs = 1
+    """How many arrays it gives; more than one as one `Several`."""
     statistics_frozen = False
     """Whether running statistics stay as they are and are used in training, see `freeze`."""
     _holds = False
@@ -140,24 +148,59 @@ class Layer(Tree):
     joins = ""
     """The word for what a layer with layers inside does with their outputs itself, "sum" for instance."""
 
-    def flow(self, call: Call, x: Any) -> Any:
+    def flow(self, call: Call, *x: Any) -> Any:
         """The way of x through the layers inside: `call(name, layer, *inputs)` for each in order, its result goes on.
 
-        What the layer does itself is `call("", self, *inputs)`; that is all for a layer that nobody looks into.
+        What the layer does itself is `call("", self, *inputs)`; that is all for a layer that nobody looks into. A call
+        of a layer with several outputs gives them as a `Several`, and so does the whole.
         """
-        return call("", self, x)
+        return call("", self, *x)
 
     def join(self, train: bool, *inputs: Any) -> Any:
         """What `flow` calls the layer's own doing, on the backend's arrays."""
-        return self.run(inputs[0], train)
+        return self.run(side_by_side(self.merges, inputs), train)
 
-    def blocks(self) -> list[Any]:
-        """What the current backend runs as one operation, each with the merged `.layers`."""
+    def joiner(self) -> Layer:
+        """A layer that computes `join`, and back."""
+        return self
+
+    def blocks(self) -> list[tuple[str, list[str]]]:
+        """What the current backend runs as one operation: its kind, and the places of the merged layers inside."""
         return []
 
     def join_shape(self, *shapes: Shape) -> Shape:
         """Output shape of `join` for these input shapes, batches included; raises ValueError as `_check`."""
-        return self._check(shapes[0])
+        return self._check(joined(shapes) if self.merges else shapes[0])
+
+    def __call__(self, *inputs: Node) -> Any:
+        """The layer's place in a network that is being built: nodes in, the node of its output back (see `Graph`).
+
+        inputs: what `minidl.Input` or another layer has given. A list of nodes comes back where the layer has several
+        outputs. Raises TypeError for what is no node, ValueError that names the node if the layer cannot take the
+        shapes.
+        """
+        nodes = tuple(node for given in inputs for node in (given if isinstance(given, (list, tuple)) else [given]))
+        for node in nodes:
+            if not isinstance(node, Node):
+                raise TypeError(
+                    f"{self.who}: a layer is called on nodes, of minidl.Input or of other layers,"
+                    f" got {type(node).__name__}; for arrays there is forward"
+                )
+        if len(nodes) != 1 and not (self.merges and nodes):
+            wanted = "one node or more" if self.merges else "one node"
+            raise TypeError(f"{self.who}: it takes {wanted}, got {len(nodes)}")
+        use = Use(self, nodes)
+        name = self.name if self.name != type(self).__name__ else f"{self.name} {use.number}"
+        try:
+            shapes = [(1, *node.shape) for node in nodes]
+            self._ranked(shapes)
+            shape = self._check(joined(shapes) if self.merges else shapes[0])[1:]
+        except (TypeError, ValueError) as error:
+            read = ", ".join(f"{node.name} {node.shape}" for node in nodes)
+            raise type(error)(f"{error} (node {name}, which reads {read})") from None
+        if self.outputs == 1:
+            return Node(tuple(shape), name, use)
+        return [Node(tuple(part), f"{name}[{i}]", use, i) for i, part in enumerate(shape)]
 
     # ---- shapes ------------------------------------------------------------------------------------------------------
 
@@ -231,12 +274,12 @@ class Layer(Tree):
         Remembers what `backward` needs, x and the result among it, without a copy: change them in place only after
         `backward`. Raises ValueError or TypeError that names the layer for a wrong shape or dtype.
         """
-        x = checks.float_array(self.who, "input", x, self.dtype)
+        x = self._given("input", x, self.dtype)
         if x.shape != self._x_shape or x.dtype != self._x_dtype:
             self._place()
             self._admit(x)
         backend = kernels.current()
-        return backend.leave(self.run(backend.enter(x), train))
+        return each(backend.leave, self.run(_entered(backend, x), train))
 
     def backward(self, dy: Any) -> np.ndarray:
         """Input gradient dx for the output gradient dy of the last forward; overwrites `grad` of every parameter.
@@ -246,14 +289,27 @@ class Layer(Tree):
         """
         if self._x_shape is None:
             raise self._unready()
-        dy = checks.float_array(self.who, "dy", dy, self._x_dtype)
+        dy = self._given("dy", dy, self._x_dtype, self.outputs > 1)
         checks.same_shape(self.who, "dy", dy.shape, self._y_shape, "the last output's")
         need_dx, self.need_dx = self.need_dx, True
         try:
-            dx = self._backward(self.kernels.enter(dy))
+            dx = self._backward(_entered(self.kernels, dy))
         finally:
             self.need_dx = need_dx
-        return self.kernels.leave(dx)
+        return each(self.kernels.leave, Several(dx) if self.merges else dx)
+
+    def _given(self, name: str, x: Any, dtype: Any, several: bool | None = None) -> Any:
+        """Checked floats of the user: one array, or several, of one N and dtype."""
+        if not (self.merges if several is None else several):
+            return checks.float_array(self.who, name, x, dtype)
+        if not isinstance(x, (list, tuple)) or not x:
+            raise TypeError(f"{self.who}: {name} must be a list of arrays, got {type(x).__name__}")
+        arrays: list[Any] = []
+        for i, array in enumerate(x):
+            arrays.append(checks.float_array(self.who, f"{name} {i}", array, dtype))
+            dtype = arrays[0].dtype if dtype is None else dtype
+        _one_size(self.who, arrays)
+        return Several(arrays)
 
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""
@@ -261,6 +317,8 @@ class Layer(Tree):
             self._admit(x)
         self.kernels = kernels.current()
         y = self._forward(x, train)
+        if type(y) is tuple:
+            y = Several(y)
         self._y_shape = y.shape
         return y
 
@@ -311,11 +369,19 @@ class Layer(Tree):
         dtype = self.dtype
         if dtype is not None and x.dtype != dtype:
             raise TypeError(f"{self.who}: input must have the parameters' dtype {dtype}, got {x.dtype}")
+        if isinstance(x, Several) != self.merges:
+            raise TypeError(f"{self.who}: it takes {'several arrays' if self.merges else 'one array'}")
+        if self.merges:
+            _one_size(self.who, x)
         self._check(x.shape)
-        if len(x.shape) not in self._ranks:
-            raise ValueError(
-                f"{self.who}: input must have 4 dimensions (N, C, H, W) or 2 (N, F), got shape {tuple(x.shape)}"
-            )
+        self._ranked([array.shape for array in x] if self.merges else [x.shape])
+
+    def _ranked(self, shapes: list[Shape]) -> None:
+        for shape in shapes:
+            if len(shape) not in self._ranks:
+                raise ValueError(
+                    f"{self.who}: input must have 4 dimensions (N, C, H, W) or 2 (N, F), got shape {tuple(shape)}"
+                )
 
     def _unready(self) -> RuntimeError:
         return RuntimeError(f"{self.who}: call forward before backward (nothing is remembered)")
@@ -335,6 +401,16 @@ class Layer(Tree):
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the backend and the remembered batch."""
         return {**vars(self), "kernels": None, "_x_shape": None, **dict.fromkeys(self._remembered)}
+
+
+def _entered(backend: Any, x: Any) -> Any:
+    return Several(map(backend.enter, x)) if isinstance(x, Several) else backend.enter(x)
+
+
+def _one_size(who: str, arrays: Any) -> None:
+    sizes = [len(array) if isinstance(array, np.ndarray) else array.shape[0] for array in arrays]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"{who}: all inputs must have the same number of images, got {sizes}")
 
 
 def _read(layer: Any) -> Any:

@@ -3,103 +3,79 @@
     Sequential(f1, ..., fk)       y = fk(... f1(x))            dx = f1'(... fk'(dy))
     Residual(body, shortcut)      y = body(x) + shortcut(x)    dx = body'(dy) + shortcut'(dy)      (He et al. 2016)
 
-Where a backend fuses, a Sequential runs blocks of neighbours instead (see `fused`).
+Both only say the way of their input, in `flow`; `Plan` runs it (see `plan`), merged where a backend fuses.
 """
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from minidl import kernels
-from minidl.layers import fused
-from minidl.layers.base import Call, Layer, Shape
-from minidl.layers.parameter import Parameter
-from minidl.support.held import Keys
+from minidl.layers.base import Call, Layer
+from minidl.layers.fused import Block
+from minidl.layers.merge import Add
+from minidl.layers.plan import Plan
+from minidl.layers.several import Several, Shape, joined, parted, side_by_side
 
 __all__ = ["Residual", "Sequential"]
 
-
-class Plan(NamedTuple):
-    """What a `Sequential` runs on one backend: nodes, how each is run in a prediction, and those that are blocks."""
-
-    backend: Any
-    nodes: list[Layer]
-    inferences: list[tuple[Layer, Callable[[Any], Any]]]
-    blocks: list[fused.Block]
+SAYS = {"_backward", "_forward", "_infer", "flow", "infer", "join", "run"}
+"""What a class that defines one of them computes in a way of its own."""
 
 
-class Sequential(Layer):
-    """Layers one after the other.
+class Container(Layer):
+    """Base of layers that run the layers inside as `flow` says; a subclass defines `flow` and `contents`."""
 
-    layers: in the order of the forward pass; the list `layers` may be changed later. Parameters get names like
-    "0.weight" or "3.body.0.weight" from the places of their layers. A layer object without parameters may stand in
-    several places: each later place gets a copy of its own. With a backend that fuses, neighbours run as one
-    operation (`plan`); results are the same. Raises TypeError for what is no layer, ValueError for a layer with
-    parameters or a container that stands in two places.
-    """
+    _hidden: tuple[str, ...] = ("_plans", "_ran")
+    opens = True
+    """Whether a plan around this one may run the layers inside one by one: not if a subclass has its own way."""
 
-    _unnamed = ("layers",)
-    _hidden = ("_known", "_learning", "_nodes", "_plans")
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        said = next(kind for kind in cls.__mro__ if vars(kind).keys() & SAYS)
+        cls.opens = said.__module__.startswith("minidl.layers.")
 
-    def __init__(self, *layers: Layer, name: str | None = None) -> None:
+    def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
-        self.layers = list(layers)
-        self._known: list[Layer] | None = None
-        self._nodes: list[Layer] | None = None  # of the last `run`
         self._plans: dict[Any, Plan] = {}  # by backend
-        self._learning: tuple[list[Layer], list[list[Parameter] | None]] | None = None  # parameters of each node
-        self._refresh()
+        self._ran: Plan | None = None  # of the last `run`
 
-    def _refresh(self) -> None:
-        """Take in new layers: check, name, forget the plan."""
-        if self.layers == self._known:
-            return
-        _check_layers(self, self.layers)
-        self._known, self._nodes, self._x_shape = list(self.layers), None, None
-        self._plans, self._inferred = {}, ((), None)
-        try:
-            self._place(self._path)
-        except ValueError:
-            self._known = None
-            raise
-        self._known = list(self.layers)
-
-    def _places(self) -> list[tuple[Keys, Any]]:
-        self._refresh()
-        self._learning = None
-        return super()._places()
-
-    def flow(self, call: Call, x: Any) -> Any:
-        """One layer after the other."""
-        for name, layer in self.named_children().items():
-            x = call(name, layer, x)
-        return x
+    def contents(self) -> list[Layer]:
+        """The layers inside, after a look whether they are named."""
+        return self.children()
 
     def plan(self) -> list[Layer]:
-        """What runs, in order: layers, and with a backend that fuses, blocks whose `.layers` are the merged ones."""
+        """What runs, in order: layers, and with a backend that fuses, blocks whose `.layers` are the merged ones.
+
+        Layers of containers inside stand there one by one.
+        """
         return self._plan().nodes
 
     def _plan(self) -> Plan:
-        self._refresh()
         backend = kernels.current()
         plan = self._plans.get(backend)
-        if plan is None:
-            nodes = fused.plan(self.layers) if backend.fuses else list(self.layers)
-            inferences = [(node, node.inference()) for node in nodes]
-            blocks = [node for node in nodes if isinstance(node, fused.Block)]
+        if plan is None or not plan.holds():
+            made = Plan(self, backend, self._inputs())
+            if self._plans.get(backend) is plan:
+                self._plans.pop(backend, None)
             # The first of two threads has made it: a step must not be given other blocks than it began with.
-            plan = self._plans.setdefault(backend, Plan(backend, nodes, inferences, blocks))
+            plan = self._plans.setdefault(backend, made)
         return plan
 
-    def blocks(self) -> list[fused.Block]:
-        """The merged neighbours of `plan`."""
-        return self._plan().blocks
+    def _inputs(self) -> int:
+        return 1
+
+    def blocks(self) -> list[tuple[str, list[str]]]:
+        """The merged neighbours of `plan`: the kind of block, and the places of its layers."""
+        plan = self._plan()
+        blocks = [node for node in plan.nodes if isinstance(node, Block)]
+        return [(type(block).__name__, [plan.places[id(layer)] for layer in block.layers]) for block in blocks]
 
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""
-        self._nodes = self._plan().nodes
+        self._ran = self._plan()
         return super().run(x, train)
 
     def infer(self, x: Any) -> Any:
@@ -112,70 +88,136 @@ class Sequential(Layer):
         if x.shape[1:] != shape or x.dtype != dtype:
             self._accept(x)
             self._inferred = tuple(x.shape[1:]), x.dtype
-        for node, infer in plan.inferences:
-            node.kernels = plan.backend
-            x = infer(x)
-        return x
-
-    def _copy(self, part: Callable[[Any], Any]) -> Any:
-        other = super()._copy(part)
-        other._known, other._nodes, other._plans, other._learning = list(other.layers), None, {}, None
-        return other
-
-    def _check(self, x_shape: Shape) -> Shape:
-        self._refresh()
-        for layer in self.layers:
-            x_shape = layer._check(x_shape)
-        return x_shape
+        return plan.infer(x)
 
     def _forward(self, x: Any, train: bool) -> Any:
-        for node in self._nodes or ():
-            x = node.run(x, train)
-        return x
+        plan = self._ran
+        if plan is None:
+            raise self._unready()
+        return plan.forward(x, train)
 
     def _backward(self, dy: Any) -> Any:
-        nodes = self._nodes
-        if nodes is None:
+        if self._ran is None:
             raise self._unready()
-        first = -1
-        if not self.need_dx:  # then the backward pass ends at the first node that learns
-            first = self._first_learning(nodes)
-        for i in range(len(nodes) - 1, max(first, 0) - 1, -1):
-            node = nodes[i]
-            node.need_dx = i != first
-            dy = node._backward(dy)
-        return dy if self.need_dx else None
-
-    def learns(self) -> bool:
-        """Whether a parameter is not frozen."""
-        nodes = self._plan().nodes
-        return self._first_learning(nodes) < len(nodes)
-
-    def _first_learning(self, nodes: list[Layer]) -> int:
-        """Index of the first node that learns. Nodes are searched once, but for those whose layers may change."""
-        if self._learning is None or self._learning[0] is not nodes:
-            fixed = [isinstance(node, fused.Block) or not node.children() for node in nodes]
-            self._learning = nodes, [list(node._each_parameter()) if f else None for node, f in zip(nodes, fixed)]
-        for i, (node, own) in enumerate(zip(nodes, self._learning[1])):
-            if node.learns() if own is None else any(not parameter.frozen for parameter in own):
-                return i
-        return len(nodes)
+        return self._ran.backward(dy, self.need_dx)
 
     def release(self) -> None:
         """Forget what the last forward remembered, in every layer; `backward` then needs a new forward."""
-        for layer in self.layers:
-            layer.release()
+        self._ran = None
         for plan in list(self._plans.values()):
-            for block in plan.blocks:
-                block.release()
+            plan.release()
+        for layer in self.contents():
+            layer.release()
+
+    def _check(self, x_shape: Shape) -> Shape:
+        def call(name: str, part: Layer, *shapes: Shape) -> Any:
+            if part is self:
+                return self.join_shape(*shapes)
+            shape = part._check(joined(shapes) if part.merges else shapes[0])
+            return shape if part.outputs == 1 else Several(parted(shape))
+
+        return self._sides(self.flow(call, *self._parts(x_shape)))
+
+    def _parts(self, x_shape: Shape) -> list[Shape]:
+        return parted(x_shape) if self.merges else [x_shape]
+
+    def _sides(self, shapes: Any) -> Shape:
+        return shapes if self.outputs == 1 else joined(shapes)
 
     def multiply_adds(self, shape: Shape) -> int:
         """The layers' sum."""
         total = 0
-        for layer in self.children():
-            total += layer.multiply_adds(shape)
-            shape = layer.output_shape(shape)
+
+        def call(name: str, part: Layer, *shapes: Shape) -> Any:
+            nonlocal total
+            if part is self:
+                return self.join_shape(*((1, *each) for each in shapes))[1:]
+            given = side_by_side(part.merges, shapes)
+            total += part.multiply_adds(given)
+            after = part.output_shape(given)
+            return after if part.outputs == 1 else Several(after)
+
+        self.flow(call, *(shape if self.merges else [shape]))
         return total
+
+    def _copy(self, part: Callable[[Any], Any]) -> Any:
+        other = super()._copy(part)
+        other._plans, other._ran = {}, None
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave out the plan as well."""
+        return {**super().__getstate__(), "_plans": {}, "_ran": None}
+
+
+class Sequential(Container):
+    """Layers one after the other.
+
+    layers: in the order of the forward pass; the list `layers` may be changed later. Parameters get names like
+    "0.weight" or "3.body.0.weight" from the places of their layers. A layer object without parameters may stand in
+    several places: each later place gets a copy of its own. With a backend that fuses, neighbours run as one
+    operation (`plan`); results are the same. Raises TypeError for what is no layer, ValueError for a layer with
+    parameters or a container that stands in two places.
+    """
+
+    _unnamed = ("layers",)
+    _hidden = ("_known", "_plans", "_ran")
+
+    def __init__(self, *layers: Layer, name: str | None = None) -> None:
+        super().__init__(name)
+        self.layers = list(layers)
+        self._known: list[Layer] | None = None
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Take in new layers: check, name, forget the plan."""
+        if self.layers == self._known:
+            return
+        _check_layers(self, self.layers)
+        self._known, self._x_shape = list(self.layers), None
+        self._plans, self._ran, self._inferred = {}, None, ((), None)
+        try:
+            self._place(self._path)
+        except ValueError:
+            self._known = None
+            raise
+        self._known = list(self.layers)
+
+    def _places(self) -> list[Any]:
+        self._refresh()
+        return super()._places()
+
+    def contents(self) -> list[Layer]:
+        """The layers inside, after a look whether they are named."""
+        self._refresh()
+        return self._known or []
+
+    def flow(self, call: Call, *x: Any) -> Any:
+        """One layer after the other."""
+        y = x
+        for name, layer in self.named_children().items():
+            found = call(name, layer, *y)
+            y = found if isinstance(found, Several) else (found,)
+        return y[0] if len(y) == 1 else Several(y)
+
+    @property
+    def merges(self) -> bool:  # type: ignore[override]
+        """Whether the first layer does."""
+        return bool(self.layers) and self.layers[0].merges
+
+    @property
+    def outputs(self) -> int:  # type: ignore[override]
+        """How many arrays the last layer gives."""
+        return self.layers[-1].outputs if self.layers else 1
+
+    def _inputs(self) -> int:
+        first = self.layers[0] if self.merges else None
+        return first._inputs() if isinstance(first, Container) else 1
+
+    def _copy(self, part: Callable[[Any], Any]) -> Any:
+        other = super()._copy(part)
+        other._known = list(other.layers)
+        return other
 
     def __len__(self) -> int:
         """Number of layers."""
@@ -185,12 +227,8 @@ class Sequential(Layer):
         """The layer at a place."""
         return self.layers[index]
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies and pickles leave out the plan as well."""
-        return {**super().__getstate__(), "_learning": None, "_nodes": None, "_plans": {}}
 
-
-class Residual(Layer):
+class Residual(Container):
     """body(x) + shortcut(x), without an activation.
 
     body, shortcut: layers (for more than one, a Sequential) with outputs of the same shape. shortcut None: x itself.
@@ -232,14 +270,22 @@ class Residual(Layer):
 
     joins = "sum"
 
-    def flow(self, call: Call, x: Any) -> Any:
+    def contents(self) -> list[Layer]:
+        """Body and shortcut, after a look whether they are named."""
+        return [self.body] if self.shortcut is None else [self.body, self.shortcut]
+
+    def flow(self, call: Call, *x: Any) -> Any:
         """body, shortcut if there is one, and their sum."""
-        y = call("body", self.body, x)
-        return call("", self, y, x if self.shortcut is None else call("shortcut", self.shortcut, x))
+        y = call("body", self.body, *x)
+        return call("", self, y, x[0] if self.shortcut is None else call("shortcut", self.shortcut, *x))
 
     def join(self, train: bool, *inputs: Any) -> Any:
         """The sum."""
         return kernels.current().add(*inputs)
+
+    def joiner(self) -> Layer:
+        """The sum as a layer."""
+        return Add(name=self.name)
 
     def join_shape(self, *shapes: Shape) -> Shape:
         """The shape of both."""
@@ -247,44 +293,6 @@ class Residual(Layer):
         if y_shape != other:
             raise ValueError(f"{self.who}: body and shortcut must give the same shape, got {y_shape} and {other}")
         return y_shape
-
-    def _check(self, x_shape: Shape) -> Shape:
-        return self.join_shape(
-            self.body._check(x_shape), x_shape if self.shortcut is None else self.shortcut._check(x_shape)
-        )
-
-    def _forward(self, x: Any, train: bool) -> Any:
-        y = self.body.run(x, train)
-        return self.kernels.add(y, x if self.shortcut is None else self.shortcut.run(x, train))
-
-    def _infer(self, x: Any) -> Any:
-        y, other = self._part(self.body, x), x if self.shortcut is None else self._part(self.shortcut, x)
-        return self.kernels.add(y, other)
-
-    def _part(self, layer: Layer, x: Any) -> Any:
-        layer.kernels = self.kernels
-        return layer.inference()(x)
-
-    def _backward(self, dy: Any) -> Any:
-        need_dx = self.body.need_dx = self.need_dx
-        if self.kernels is None:
-            raise self._unready()
-        dx = self.body._backward(dy)
-        if self.shortcut is None:
-            return self.kernels.add(dx, dy) if need_dx else None
-        self.shortcut.need_dx = need_dx
-        shortcut_dx = self.shortcut._backward(dy)
-        return self.kernels.add(dx, shortcut_dx) if need_dx else None
-
-    def release(self) -> None:
-        """Forget what the last forward remembered, in body and shortcut; `backward` then needs a new forward."""
-        self.body.release()
-        if self.shortcut is not None:
-            self.shortcut.release()
-
-    def multiply_adds(self, shape: Shape) -> int:
-        """Those of body and shortcut."""
-        return sum(child.multiply_adds(shape) for child in self.children())
 
 
 def _check_layers(container: Layer, layers: list[Layer]) -> None:

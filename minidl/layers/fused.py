@@ -1,10 +1,11 @@
-"""Neighbours that run as one backend operation; `plan` finds them.
+"""Neighbours that run as one backend operation; `merged` finds them.
 
     Conv2D [+ Relu] [+ pooling]        conv_block
     BatchNorm [+ Relu] [+ pooling]     norm_block
     Linear + Relu                      linear_block
+    Add of two inputs + Relu           add_block
 
-A block stands in a `Sequential`'s plan in place of its layers. It reads and writes their Parameters and remembers for
+A block stands in a `Plan` in place of its layers. It reads and writes their Parameters and remembers for
 itself, so the layers stay what the user sees, and one layer object may stand in several places of one plan.
 """
 
@@ -13,11 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels.contract import Pool
 from minidl.layers.activation import Relu
 from minidl.layers.base import Layer, Shape
 from minidl.layers.conv import Conv2D
 from minidl.layers.linear import Linear
+from minidl.layers.merge import Add
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
 from minidl.layers.pooling import AvgPool2D, MaxPool2D
 
@@ -135,6 +139,42 @@ class NormBlock(Block):
         return dx
 
 
+class FoldedBlock(Block):
+    """Convolution, then normalisation with its tail, in a prediction: the norm is part of the weights.
+
+    gamma (conv(x) + b - mean) inv_std + beta is a convolution, too, with w gamma inv_std for its weights. They are made
+    anew each time, so that they are always those of the parameters; where that is more work than the pass over the
+    output that it saves, the two run one after the other.
+    """
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        super().__init__(layers)
+        self._conv: Any = layers[0]
+        self._norm: Any = layers[1]
+        self._pool = _pool(layers[-1])
+        self._known: tuple[Shape, bool] = (), False
+        """Shape of the last input, and whether folding pays for it."""
+        self._after: Any = NormBlock(layers[1:]) if len(layers) > 2 else layers[1]
+
+    def _infer(self, x: Any) -> Any:
+        c, n = self._conv, self._norm
+        w = c.weight.data
+        shape, pays = self._known  # read once: another thread may write
+        if shape != x.shape:
+            _, _, oh, ow = c._check(x.shape)
+            pays = w.size < x.shape[0] * oh * ow * c.out_channels
+            self._known = x.shape, pays
+        if not pays:
+            c.kernels = self._after.kernels = self.kernels
+            return self._after._infer(c._infer(x))
+        scale = n.gamma.data / np.sqrt(n.running_var + n.eps)
+        shift = n.beta.data - (n.running_mean if c.bias is None else n.running_mean - c.bias.data) * scale
+        w = w * scale[:, None, None, None]
+        return self.kernels.conv_block_forward(
+            x, w, shift, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
+        )[0]
+
+
 class LinearBlock(Block):
     """Linear, then Relu."""
 
@@ -164,6 +204,26 @@ class LinearBlock(Block):
         return dx
 
 
+class AddBlock(Block):
+    """The sum of two inputs, then Relu."""
+
+    merges = True
+    _remembered = ("_y",)
+    _y: Any
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.add_block_forward(*x)
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._y = y = self._infer(x)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._y is None:
+            raise self._unready()
+        return (self.kernels.relu_backward(dy, self._y),) * 2
+
+
 def _pool(layer: Layer) -> Pool | None:
     """The pooling of a block that ends with `layer`, as the contract writes it."""
     if isinstance(layer, (MaxPool2D, AvgPool2D)):
@@ -172,25 +232,62 @@ def _pool(layer: Layer) -> Pool | None:
     return None
 
 
-_HEADS = {Conv2D: ConvBlock, BatchNorm2D: NormBlock, BatchNorm1D: NormBlock, Linear: LinearBlock}
+_HEADS = {Add: AddBlock, Conv2D: ConvBlock, BatchNorm2D: NormBlock, BatchNorm1D: NormBlock, Linear: LinearBlock}
+_IMAGES, _ROWS = ((Relu,), (MaxPool2D, AvgPool2D)), ((Relu,),)
+_TAILS = {Add: _ROWS, Conv2D: _IMAGES, BatchNorm2D: _IMAGES, BatchNorm1D: _ROWS, Linear: _ROWS}
+"""What may follow in a block, in this order, each or not."""
 
 
-def plan(layers: Sequence[Layer]) -> list[Layer]:
-    """The layers in order, neighbours merged into blocks where a *_block operation of the contract computes the same.
+def merged(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
+    """The steps of a plan in order, chains of them merged into blocks where a *_block operation computes the same.
 
-    Only minidl's own classes merge: a subclass may compute something else.
+    kept: values that somebody needs besides the steps. make: (node, read, write) -> step. A chain ends at a value that
+    is kept or has several readers. Only minidl's own classes merge: a subclass may compute something else.
     """
-    nodes: list[Layer] = []
-    i = 0
-    while i < len(layers):
-        head = type(layers[i])
-        end = i + 1
-        if head in _HEADS:
-            if end < len(layers) and type(layers[end]) is Relu:
-                end += 1
-            images = head is Conv2D or head is BatchNorm2D
-            if images and end < len(layers) and type(layers[end]) in (MaxPool2D, AvgPool2D):
-                end += 1
-        nodes.append(_HEADS[head](layers[i:end]) if end > i + 1 else layers[i])
-        i = end
-    return nodes
+
+    def block(chain: list[Any]) -> Block | None:
+        head = type(chain[0].node)
+        return _HEADS[head]([step.node for step in chain]) if len(chain) > 1 else None
+
+    def tails(step: Any) -> Any:
+        head = type(step.node)
+        return () if head is Add and len(step.read) != 2 else _TAILS.get(head, ())
+
+    return _chained(steps, kept, make, tails, block)
+
+
+def folded(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
+    """The steps for a prediction: those of `merged`, each normalisation behind a convolution in one block with it."""
+
+    def block(chain: list[Any]) -> Block | None:
+        if len(chain) < 2:
+            return None
+        after = chain[1].node
+        return FoldedBlock([chain[0].node, *(after.layers if isinstance(after, NormBlock) else [after])])
+
+    def tails(step: Any) -> Any:
+        return ((BatchNorm2D, NormBlock),) if type(step.node) is Conv2D else ()
+
+    return _chained(steps, kept, make, tails, block)
+
+
+def _chained(steps: Sequence[Any], kept: Sequence[int], make: Any, tails: Any, block: Any) -> list[Any]:
+    """The steps, chains replaced by the `block` of each. tails: the kinds that may follow a step, each or not."""
+    readers: dict[int, list[Any]] = {value: [None] for value in kept}
+    for step in steps:
+        for value in (step.read,) if isinstance(step.read, int) else step.read:
+            readers.setdefault(value, []).append(step)
+    found: list[Any] = []
+    taken: set[int] = set()
+    for step in steps:
+        if id(step) in taken:
+            continue
+        chain = [step]
+        for kinds in tails(step):
+            after = readers.get(chain[-1].write, ())
+            if len(after) == 1 and after[0] is not None and type(after[0].node) in kinds:
+                chain.append(after[0])
+        taken.update(map(id, chain))
+        node = block(chain)
+        found.append(step if node is None else make(node, step.read, chain[-1].write))
+    return found

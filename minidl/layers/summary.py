@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Layer
+from minidl.layers.several import Several, Shape, side_by_side
 from minidl.layers.walk import below, places
 from minidl.support.table import table
 
@@ -18,13 +19,13 @@ def summary(model: Layer, shape: Shape | None) -> str:
     def follow(layer: Layer, shape: Shape | None, place: str) -> Shape | None:
         def call(name: str, part: Layer, *shapes: Shape | None) -> Shape | None:
             if part is not layer:
-                return follow(part, shapes[0], below(place, name))
+                return follow(part, side_by_side(part.merges, shapes), below(place, name))
             known = [(1, *each) for each in shapes if each is not None]
             after = layer.join_shape(*known)[1:] if known else None
-            rows.append(_row(layer, place, shapes[0], after, merged.get(place, "")))
-            return after
+            rows.append(_row(layer, place, side_by_side(layer.merges, shapes), after, merged.get(place, "")))
+            return after if layer.outputs == 1 else Several(after or (None,) * layer.outputs)
 
-        return layer.flow(call, shape)
+        return layer.flow(call, *(shape if layer.merges and shape is not None else [shape]))
 
     out = follow(model, shape, "")
     count = sum(parameter.data.size for parameter in model.named_parameters().values())
@@ -51,12 +52,11 @@ def _row(layer: Layer, place: str, shape: Shape | None, after: Shape | None, mer
 def _merged(model: Layer) -> dict[str, str]:
     """By place of each layer that the backend merges with neighbours: the operation and the places it covers."""
     found: dict[str, str] = {}
-    names = {id(layer): place for place, layer in places(model).items()}
-    for layer in places(model).values():
-        for block in layer.blocks():
-            parts = [names[id(part)] for part in block.layers]
-            text = f"{type(block).__name__} {parts[0]}-{parts[-1].rpartition('.')[2]}"
-            found.update(dict.fromkeys(parts, text))
+    for place, layer in places(model).items():
+        for kind, parts in layer.blocks():
+            parts = [below(place, part) if part else place for part in parts]
+            text = f"{kind} {parts[0]}-{parts[-1].rpartition('.')[2]}"
+            found = dict.fromkeys(parts, text) | found  # the containers around have come first
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.layers.base import Layer
+from minidl.layers.several import Several, side_by_side
 
 Visit = Callable[[str, Layer, Any], None]
 """(place, layer, output), the place as in "3.body.0"."""
@@ -21,12 +22,12 @@ def trace(layer: Layer, x: Any, train: bool, visit: Visit, place: str = "") -> A
 
     def call(name: str, part: Layer, *inputs: Any) -> Any:
         if part is not layer:
-            return trace(part, inputs[0], train, visit, below(place, name))
+            return trace(part, side_by_side(part.merges, inputs), train, visit, below(place, name))
         y = layer.join(train, *inputs)
         visit(place, layer, y)
         return y
 
-    return layer.flow(call, x)
+    return layer.flow(call, *(x if isinstance(x, Several) else [x]))
 
 
 def below(place: str, name: str) -> str:

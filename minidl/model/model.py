@@ -15,6 +15,7 @@ from minidl.kernels import checks
 from minidl.layers.activation import Sigmoid
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
+from minidl.layers.node import Node
 from minidl.layers.walk import label, trace
 from minidl.model import images as given
 from minidl.model import scores as judged
@@ -192,7 +193,9 @@ class Model(Sequential):
             self._looked = images.shape[1:]
         return scores[0] if single else scores
 
-    __call__ = predict
+    def __call__(self, *x: Any, **options: Any) -> Any:
+        """`predict` of images; called on nodes, the model is a layer of a larger network (see `Layer`)."""
+        return super().__call__(*x) if x and isinstance(x[0], Node) else self.predict(*x, **options)
 
     def predict_proba(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
         """Probabilities in the shape of `predict`'s scores.

@@ -30,7 +30,10 @@ def _arguments(kind: Any) -> dict[str, Argument]:
 
 
 def make(kind: type, settings: Mapping[str, Any]) -> Any:
-    """`kind(...)` with these settings, as `Settings.settings` gives them."""
+    """`kind(...)` with these settings, as `Settings.settings` gives them; by `kind.remake` where there is one."""
+    remake = getattr(kind, "remake", None)
+    if remake is not None:
+        return remake(settings)
     positional: list[Any] = []
     named = dict(settings)
     for name, argument in arguments(kind).items():

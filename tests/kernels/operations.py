@@ -184,6 +184,7 @@ def _elementwise(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> 
         y = row.forward(backend, x)
         yield from _named(row.name, "y dx", (y, row.backward(backend, dy, x, y)))
     yield "add", backend.add(x, dy)
+    yield "add relu", backend.add_block_forward(x, dy)
     yield "dropout", backend.dropout_forward(x, 0.3, 17)
     yield "dropout dx", backend.dropout_backward(dy, 0.3, 17)
     images = rng.integers(0, 256, (len(x) + 5, *x.shape[1:])).astype(np.uint8)

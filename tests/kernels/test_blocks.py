@@ -150,3 +150,20 @@ def test_linear_block(backend, case, dtype):
     compare.check(got_dw, dw, dtype, exact=True)
     for guard in out:
         guard.check()
+
+
+@dtypes
+@pytest.mark.parametrize("n", [0, 1, 5, 17])
+def test_add_block(backend, n, dtype):
+    rng = np.random.default_rng(8)
+    a, b = (cases.random(rng, (n, 3, 5, 7), dtype, whole=True) for _ in range(2))
+    got = backend.add_block_forward(backend.enter(a), backend.enter(b))
+    compare.check(backend.leave(got), np.maximum(a + b, 0), dtype, exact=True)
+    dy = cases.random(rng, a.shape, dtype, whole=True)
+    compare.check(backend.leave(backend.relu_backward(backend.enter(dy), got)), np.where(a + b > 0, dy, 0), exact=True)
+
+
+def test_add_block_keeps_nan(backend):
+    a, b = np.array([[np.nan, -1.0, np.inf]], np.float32), np.array([[1.0, 0.5, 1.0]], np.float32)
+    y = backend.leave(backend.add_block_forward(backend.enter(a), backend.enter(b)))
+    np.testing.assert_array_equal(y, [[np.nan, 0, np.inf]])

@@ -24,6 +24,14 @@ pytestmark = pytest.mark.usefixtures("plain_backend")
 
 Made = tuple[Callable[[], minidl.Layer], tuple[int, ...]]
 
+
+def _graph() -> minidl.Layer:
+    x = minidl.Input((2, 4, 4))
+    shared = minidl.Conv2D(2, 2, 1, name="shared")
+    y = minidl.Add()(minidl.BatchNorm2D(2)(shared(x)), shared(x), x)
+    return minidl.Graph(x, minidl.Relu()(y), name="mine")
+
+
 LAYERS: dict[str, Made] = {
     "Conv2D": (lambda: minidl.Conv2D(2, 4, (3, 1), padding="same", groups=2, bias=False), (2, 4, 4)),
     "Linear": (lambda: minidl.Linear(4, 3, init="orthogonal", name="head"), (4,)),
@@ -50,6 +58,8 @@ LAYERS: dict[str, Made] = {
     "Flatten": (minidl.Flatten, (2, 4, 4)),
     "Reshape": (lambda: minidl.Reshape((4, -1, 2)), (2, 4, 4)),
     "Residual": (lambda: minidl.Residual(minidl.Conv2D(2, 2, 1), minidl.BatchNorm2D(2), identity=True), (2, 4, 4)),
+    "Add": (_graph, (2, 4, 4)),
+    "Graph": (_graph, (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Sequential(minidl.Conv2D(2, 2, 1)), minidl.Relu()), (2, 4, 4)),
     "Model": (lambda: minidl.Model(minidl.Linear(4, 2, init=lambda shape, rng: np.ones(shape, "f4"))), (4,)),
     "CapsuleNetwork": (

@@ -167,6 +167,13 @@ static int add_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
+static int add_relu_task(void *context, ptrdiff_t task) {
+    const element_job *job = context;
+    size end = smaller(job->count, (task + 1) * CHUNK * L);
+    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, relu(load(job->a + i) + load(job->b + i)));
+    return 0;
+}
+
 static int element_forward_task(void *context, ptrdiff_t task) {
     const element_job *job = context;
 #define CASE(name) \
@@ -191,8 +198,8 @@ static int element_run(pool_task task, element which, double parameter, size cou
     return pool_run(task, &job, ceil_div(count, CHUNK * L), 1);
 }
 
-static int add(size count, const void *a, const void *b, void *y) {
-    return element_run(add_task, (element)0, 0, count, a, b, y);
+static int add(int then_relu, size count, const void *a, const void *b, void *y) {
+    return element_run(then_relu ? add_relu_task : add_task, (element)0, 0, count, a, b, y);
 }
 
 static int element_forward(element which, double parameter, size count, const void *x, void *y) {
