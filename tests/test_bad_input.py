@@ -100,7 +100,7 @@ def test_gradients_of_the_wrong_shape_or_dtype_are_refused():
         (lambda: minidl.Conv2D(3, 4, 3, padding=-1), ValueError, "Conv2D: padding must be at least 0, got -1"),
         (lambda: minidl.Conv2D(3, 4, 3, groups=2), ValueError, "Conv2D: groups must divide"),
         (lambda: minidl.Conv2D(3, 4, 2.5), TypeError, r"Conv2D: kernel_size must be an int, got 2\.5"),
-        (lambda: minidl.MaxPool2D(2, padding=2), ValueError, "MaxPool2D: padding must be at most half"),
+        (lambda: minidl.MaxPool2D(2, padding=2), ValueError, "MaxPool2D: padding must be smaller than"),
         (lambda: minidl.Model(minidl.Relu), TypeError, "Model: element 0 must be a layer.*it is a class"),
         (lambda: minidl.Model([minidl.Relu()]), TypeError, "Model: element 0 must be a layer.*separate arguments"),
         (lambda: network(dtype="float16"), TypeError, "Model: dtype must be float32 or float64, got float16"),

@@ -40,11 +40,14 @@ def inputs(dtype=np.float64, n=3):
         "transforms": 0.7 * rng.standard_normal((5, 2, 4, 3)),
         "dcapsules": rng.standard_normal((n, 2, 4)),
         "dsquash": rng.standard_normal((n, 2, 3)),
+        "spread": rng.standard_normal((4, 3, 3, 2)),
+        "dspread": rng.standard_normal((n, 6, 12, 9)),
     }
     return {name: array.astype(dtype) for name, array in arrays.items()}
 
 
 WINDOW = (2, 1), (1, 1), 1, 2
+TRANSPOSED = (2, 2), (1, 1), (1, 1), (1, 1), 2
 PAIRS = (2, 1), (1, 1), (1, 1), 2
 POOL = (2, 2), (2, 2), (0, 0)
 LABELS = np.array([4, 0, 2])
@@ -82,6 +85,22 @@ CALLS = {
         lambda a: F.conv2d_backward(a["dy"], a["x"], a["w"], *WINDOW),
         lambda a: reference.conv2d_backward(a["dy"], a["x"], a["w"], *PAIRS),
     ),
+    "conv_transpose2d_forward": (
+        lambda a: F.conv_transpose2d_forward(a["x"], a["spread"], a["b"], 2, 1, 1, 1, 2),
+        lambda a: reference.conv_transpose2d_forward(a["x"], a["spread"], a["b"], *TRANSPOSED),
+    ),
+    "conv_transpose2d_backward": (
+        lambda a: F.conv_transpose2d_backward(a["dspread"], a["x"], a["spread"], 2, 1, 1, 1, 2),
+        lambda a: reference.conv_transpose2d_backward(a["dspread"], a["x"], a["spread"], *TRANSPOSED),
+    ),
+    "local_response_forward": (
+        lambda a: F.local_response_forward(a["x"], 3, 0.5),
+        lambda a: reference.local_response_forward(a["x"], 3, 0.5, 0.75, 1.0),
+    ),
+    "local_response_backward": (
+        lambda a: F.local_response_backward(a["dx"], a["x"], 3, 0.5),
+        lambda a: reference.local_response_backward(a["dx"], a["x"], 3, 0.5, 0.75, 1.0),
+    ),
     "maxpool2d_forward": (
         lambda a: F.maxpool2d_forward(a["x"], 2),
         lambda a: reference.maxpool2d_forward(a["x"], *POOL),
@@ -99,6 +118,24 @@ CALLS = {
     "avgpool2d_backward": (
         lambda a: F.avgpool2d_backward(a["dpool"], np.shape(a["x"]), 2),
         lambda a: reference.avgpool2d_backward(a["dpool"], a["x"].shape, *POOL),
+    ),
+    "adaptive_avgpool_forward": (
+        lambda a: F.adaptive_avgpool_forward(a["x"], (3, 2)),
+        lambda a: reference.adaptive_avgpool_forward(a["x"], (3, 2)),
+    ),
+    "adaptive_avgpool_backward": (
+        lambda a: F.adaptive_avgpool_backward(a["dpool"], np.shape(a["x"])),
+        lambda a: reference.adaptive_avgpool_backward(a["dpool"], a["x"].shape),
+    ),
+    "global_maxpool_forward": (
+        lambda a: F.global_maxpool_forward(a["x"]),
+        lambda a: reference.global_maxpool_forward(a["x"]),
+    ),
+    "global_maxpool_backward": (
+        lambda a: F.global_maxpool_backward(a["dmap"], F.global_maxpool_forward(a["x"])[1], np.shape(a["x"])),
+        lambda a: reference.global_maxpool_backward(
+            a["dmap"], reference.global_maxpool_forward(a["x"])[1], a["x"].shape
+        ),
     ),
     "global_avgpool_forward": (
         lambda a: F.global_avgpool_forward(a["x"]),

@@ -43,7 +43,7 @@ VALUE = {
     "dy": (lambda: F.conv2d_backward(DY[:, :, :3], X, W), "conv2d_backward: dy must have shape (2, 6, 4, 3)"),
     "pool rank": (lambda: F.maxpool2d_forward(X[0], 2), "maxpool2d_forward: input must have 4 dimensions"),
     "pool kernel": (lambda: F.avgpool2d_forward(X, 7), "must fit into the padded input's height 6"),
-    "pool padding": (lambda: F.maxpool2d_forward(X, 2, padding=2), "at most half of the kernel's height"),
+    "pool padding": (lambda: F.maxpool2d_forward(X, 2, padding=2), "smaller than the kernel's height"),
     "pool kernel 0": (lambda: F.avgpool2d_forward(X, 0), "kernel_size must be at least 1, got 0"),
     "pool dy": (lambda: F.avgpool2d_backward(DPOOL, X.shape, 3), "dy must have shape (2, 4, 2, 1)"),
     "x_shape": (lambda: F.avgpool2d_backward(DPOOL, (4, 6, 5), 2), "x_shape must be (N, C, H, W)"),

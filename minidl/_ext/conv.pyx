@@ -28,7 +28,7 @@ from minidl._ext.pooling cimport pool_after, pool_before, pool_code, window
 import numpy as np
 
 
-cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, tuple padding, tuple dilation,
+cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, padding, tuple dilation,
                        size groups) except -1:
     cdef tuple w_shape = w.shape
     cdef size per_group
@@ -40,11 +40,11 @@ cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, tuple p
     g.G = groups
     if groups < 1 or g.C < 1 or g.O < 1 or g.C != per_group * groups or g.O % groups:
         raise ValueError(f"x {x.shape}, w {w_shape} and groups {groups} do not go together")
-    window(g, w_shape[2:], stride, padding, dilation)
+    window(g, w_shape[2:], stride, padding, dilation, False, NULL, NULL)
     return 0
 
 
-cdef tuple conv_run(LaneArray x, w, b, tuple stride, tuple padding, tuple dilation, size groups, bint relu, int pool):
+cdef tuple conv_run(LaneArray x, w, b, tuple stride, padding, tuple dilation, size groups, bint relu, int pool):
     cdef conv_forward_args args
     cdef Buffers buffers = Buffers()
     cdef LaneArray y, code = None
@@ -78,7 +78,7 @@ def conv2d_forward(x, w, b, stride, padding, dilation, groups):
 
 
 cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, LaneArray x, w, tuple stride,
-                     tuple padding, tuple dilation, size groups, bint need_dx, tuple out):
+                     padding, tuple dilation, size groups, bint need_dx, tuple out):
     cdef conv_backward_args args
     cdef Buffers buffers = Buffers()
     cdef LaneArray dx = None

@@ -110,6 +110,7 @@ def maxpool2d_forward(
     floating[:, :, :, ::1] y,           # OUT (N, C, OH, OW)
     int32_t[:, :, :, ::1] argmax,       # OUT (N, C, OH, OW)
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t SH, Py_ssize_t SW, Py_ssize_t PH, Py_ssize_t PW,
+    Py_ssize_t DH, Py_ssize_t DW,       # each window has a place inside the image
 ):
     """Maximum of each window and its place ih*W + iw: the first in row-major order, the first NaN before any number."""
     cdef Py_ssize_t N = y.shape[0], C = y.shape[1], OH = y.shape[2], OW = y.shape[3]
@@ -122,17 +123,25 @@ def maxpool2d_forward(
             for c in range(C):
                 image = &x[n, c, 0, 0]
                 for oh in range(OH):
-                    top, bottom = max(oh * SH - PH, 0), min(oh * SH - PH + KH, H)
+                    top = oh * SH - PH
+                    bottom = min(top + (KH - 1) * DH + 1, H)
+                    top += first_inside(top, DH) * DH
                     for ow in range(OW):
-                        left, right = max(ow * SW - PW, 0), min(ow * SW - PW + KW, W)
+                        left = ow * SW - PW
+                        right = min(left + (KW - 1) * DW + 1, W)
+                        left += first_inside(left, DW) * DW
                         place = top * W + left
                         best = image[place]
-                        for ih in range(top, bottom):
-                            for iw in range(left, right):
+                        ih = top
+                        while ih < bottom:
+                            iw = left
+                            while iw < right:
                                 value = image[ih * W + iw]
                                 if value > best or (value != value and best == best):
                                     best = value
                                     place = ih * W + iw
+                                iw += DW
+                            ih += DH
                         y[n, c, oh, ow] = best
                         argmax[n, c, oh, ow] = <int32_t> place
 
@@ -165,12 +174,13 @@ def avgpool2d_forward(
     const floating[:, :, :, ::1] x,     # IN (N, C, H, W)
     floating[:, :, :, ::1] y,           # OUT (N, C, OH, OW)
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t SH, Py_ssize_t SW, Py_ssize_t PH, Py_ssize_t PW,
+    Py_ssize_t H0, Py_ssize_t H1, Py_ssize_t W0, Py_ssize_t W1,
 ):
-    """Sum over the part of each window that lies inside the image, divided by KH*KW."""
+    """Sum over the part of each window that lies inside the image, divided by that in rows H0:H1, columns W0:W1."""
     cdef Py_ssize_t N = y.shape[0], C = y.shape[1], OH = y.shape[2], OW = y.shape[3]
     cdef Py_ssize_t H = x.shape[2], W = x.shape[3]
-    cdef Py_ssize_t n, c, oh, ow, ih, iw, top, bottom, left, right
-    cdef floating total, area = <floating> (KH * KW)
+    cdef Py_ssize_t n, c, oh, ow, ih, iw, top, bottom, left, right, rows
+    cdef floating total, area
     cdef const floating *image
     with nogil:
         for n in range(N):
@@ -178,8 +188,10 @@ def avgpool2d_forward(
                 image = &x[n, c, 0, 0]
                 for oh in range(OH):
                     top, bottom = max(oh * SH - PH, 0), min(oh * SH - PH + KH, H)
+                    rows = min(oh * SH - PH + KH, H1) - max(oh * SH - PH, H0)
                     for ow in range(OW):
                         left, right = max(ow * SW - PW, 0), min(ow * SW - PW + KW, W)
+                        area = <floating> (rows * (min(ow * SW - PW + KW, W1) - max(ow * SW - PW, W0)))
                         total = 0
                         for ih in range(top, bottom):
                             for iw in range(left, right):
@@ -191,12 +203,13 @@ def avgpool2d_backward(
     const floating[:, :, :, ::1] dy,    # IN (N, C, OH, OW)
     floating[:, :, :, ::1] dx,          # ADD (N, C, H, W)
     Py_ssize_t KH, Py_ssize_t KW, Py_ssize_t SH, Py_ssize_t SW, Py_ssize_t PH, Py_ssize_t PW,
+    Py_ssize_t H0, Py_ssize_t H1, Py_ssize_t W0, Py_ssize_t W1,
 ):
-    """dy / (KH*KW) is added to every pixel of its window."""
+    """dy, divided as in the forward pass, is added to every pixel of its window."""
     cdef Py_ssize_t N = dy.shape[0], C = dy.shape[1], OH = dy.shape[2], OW = dy.shape[3]
     cdef Py_ssize_t H = dx.shape[2], W = dx.shape[3]
-    cdef Py_ssize_t n, c, oh, ow, ih, iw, top, bottom, left, right
-    cdef floating share, area = <floating> (KH * KW)
+    cdef Py_ssize_t n, c, oh, ow, ih, iw, top, bottom, left, right, rows
+    cdef floating share, area
     cdef floating *image
     with nogil:
         for n in range(N):
@@ -204,8 +217,10 @@ def avgpool2d_backward(
                 image = &dx[n, c, 0, 0]
                 for oh in range(OH):
                     top, bottom = max(oh * SH - PH, 0), min(oh * SH - PH + KH, H)
+                    rows = min(oh * SH - PH + KH, H1) - max(oh * SH - PH, H0)
                     for ow in range(OW):
                         left, right = max(ow * SW - PW, 0), min(ow * SW - PW + KW, W)
+                        area = <floating> (rows * (min(ow * SW - PW + KW, W1) - max(ow * SW - PW, W0)))
                         share = dy[n, c, oh, ow] / area
                         for ih in range(top, bottom):
                             for iw in range(left, right):

@@ -29,6 +29,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *relu_y
         const void *x
         const void *w
+        const void *dx_start
         const uint8_t *code
         void *dx
         void *dw
@@ -50,13 +51,18 @@ cdef extern from "core/kernels.h" nogil:
         void *dx
         void *dw
         void *db
+    ctypedef struct pool_mean:
+        size h0, h1, w0, w1
+        int bins
     ctypedef struct pool_forward_args:
         geometry g
+        pool_mean mean
         const void *x
         void *y
         int32_t *argmax
     ctypedef struct pool_backward_args:
         geometry g
+        pool_mean mean
         const void *dy
         const int32_t *argmax
         void *dx
@@ -105,6 +111,12 @@ cdef extern from "core/kernels.h" nogil:
         void *dx
         void *dgamma
         void *dbeta
+    ctypedef struct local_response_args:
+        size n, C, area, before, behind
+        double share, beta, k
+        const void *x
+        const void *dy
+        void *out
     ctypedef struct class_loss_args:
         size n, K
         const void *logits
@@ -226,6 +238,7 @@ cdef extern from "core/kernels.h" nogil:
         int norm_backward(const norm_backward_args *) noexcept nogil
         int row_norm_forward(const row_norm_forward_args *) noexcept nogil
         int row_norm_backward(const row_norm_backward_args *) noexcept nogil
+        int local_response(const local_response_args *) noexcept nogil
         int element_forward(int which, double p, double q, size count, const void *x, void *y) noexcept nogil
         int element_backward(int which, double p, double q, size n, size F, const void *dy, const void *y,
                              void *dx) noexcept nogil

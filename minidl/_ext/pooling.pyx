@@ -10,6 +10,8 @@ from minidl._ext.kernels cimport (
     geometry,
     pool_backward_args,
     pool_forward_args,
+    pool_mean,
+    size,
 )
 from minidl._ext.lanearray cimport (
     INT32,
@@ -26,53 +28,114 @@ from minidl._ext.lanearray cimport (
 from minidl._ext.layout import leave, reshape
 
 
-cdef int window(geometry *g, tuple k, tuple stride, tuple padding, tuple dilation) except -1:
-    """Fill in window sizes and OH, OW; x's sizes are there."""
-    cdef double padded
-    g.KH, g.KW = k
-    g.SH, g.SW = stride
-    g.PH, g.PW = padding
-    g.DH, g.DW = dilation
-    if min(g.H, g.W) < 1:
-        raise ValueError(f"the input's height and width must be at least 1, got {g.H, g.W}")
-    if min(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW) < 1 or g.PH < 0 or g.PW < 0:
-        raise ValueError(f"kernel {k}, stride {stride} and dilation {dilation} must be positive, "
-                         f"padding {padding} not negative")
-    if max(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW, g.PH, g.PW) >= 1 << 31:
-        raise ValueError("sizes must be below 2**31")
-    if g.DH * (g.KH - 1) + 1 > g.H + 2 * g.PH or g.DW * (g.KW - 1) + 1 > g.W + 2 * g.PW:
-        raise ValueError(f"kernel {k} (dilation {dilation}) must fit into the padded input "
-                         f"{g.H, g.W} (padding {padding})")
-    padded = (<double>g.H + 2 * g.PH + g.KH * g.DH) * (<double>g.W + 2 * g.PW + g.KW * g.DW) * max(g.C, g.O, 1) * 64
-    if padded > 2.0 ** 46:
-        raise ValueError(f"{max(g.C, g.O)} channels of {g.H + 2 * g.PH} x {g.W + 2 * g.PW}, padded, are too large")
-    g.OH = (g.H + 2 * g.PH - g.DH * (g.KH - 1) - 1) // g.SH + 1
-    g.OW = (g.W + 2 * g.PW - g.DW * (g.KW - 1) - 1) // g.SW + 1
-    # A stride longer than a window that stands alone changes nothing, but conv_dx works through each of its steps.
-    if g.OH == 1:
-        g.SH = min(g.SH, g.DH * (g.KH - 1) + 1)
-    if g.OW == 1:
-        g.SW = min(g.SW, g.DW * (g.KW - 1) + 1)
+cdef int margins(padding, size n, size k, size stride, size dilation, int axis, size *before, size *behind) except -1:
+    """The padding of one axis, 0 for the height: `minidl.kernels.checks.margins` says what the words mean."""
+    cdef size zeros
+    if isinstance(padding, str):
+        if padding not in ("same", "same_lower"):
+            raise ValueError(f'padding in words must be "same" or "same_lower", got {padding!r}')
+        zeros = max(((n + stride - 1) // stride - 1) * stride + dilation * (k - 1) + 1 - n, 0)
+        before[0] = zeros // 2 if padding == "same" else (zeros + 1) // 2
+        behind[0] = zeros - before[0]
+        return 0
+    side = padding[axis]
+    if isinstance(side, tuple):
+        before[0], behind[0] = side
+    else:
+        before[0] = behind[0] = side
     return 0
 
 
-cdef int pool_geometry(geometry *g, tuple shape, tuple kernel_size, tuple stride, tuple padding) except -1:
+cdef size positions(size n, size k, size stride, size before, size behind, bint ceil_mode) noexcept:
+    """Windows along one axis; `minidl.kernels.checks.window_output` says how many."""
+    cdef size steps = (n + before + behind - k + (stride - 1 if ceil_mode else 0)) // stride
+    return steps + (not ceil_mode or steps * stride < n + before)
+
+
+cdef int window(geometry *g, tuple k, tuple stride, padding, tuple dilation, bint ceil_mode, size *bottom,
+                size *right) except -1:
+    """Fill in window sizes and OH, OW; x's sizes are there. bottom, right: padding there, or NULL."""
+    cdef double padded
+    cdef size high, wide, reach_h, reach_w
+    g.KH, g.KW = k
+    g.SH, g.SW = stride
+    g.DH, g.DW = dilation
+    if min(g.H, g.W) < 1:
+        raise ValueError(f"the input's height and width must be at least 1, got {g.H, g.W}")
+    if min(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW) < 1:
+        raise ValueError(f"kernel {k}, stride {stride} and dilation {dilation} must be positive")
+    if max(g.KH, g.KW, g.SH, g.SW, g.DH, g.DW) >= 1 << 31:
+        raise ValueError("sizes must be below 2**31")
+    if len(padding) != 2 and not isinstance(padding, str):
+        raise ValueError(f"padding must be of two axes, got {padding}")
+    margins(padding, g.H, g.KH, g.SH, g.DH, 0, &g.PH, &high)
+    margins(padding, g.W, g.KW, g.SW, g.DW, 1, &g.PW, &wide)
+    if min(g.PH, g.PW, high, wide) < 0:
+        raise ValueError(f"padding must be at least 0, not negative, got {padding}")
+    if max(g.PH, g.PW, high, wide) >= 1 << 31:
+        raise ValueError("sizes must be below 2**31")
+    reach_h, reach_w = g.DH * (g.KH - 1) + 1, g.DW * (g.KW - 1) + 1
+    if reach_h > g.H + g.PH + high or reach_w > g.W + g.PW + wide:
+        raise ValueError(f"kernel {k} (dilation {dilation}) must fit into the padded input "
+                         f"{g.H, g.W} (padding {padding})")
+    padded = (<double>g.H + g.PH + high + g.KH * g.DH) * (<double>g.W + g.PW + wide + g.KW * g.DW) * max(g.C, g.O, 1)
+    if padded * 64 > 2.0 ** 46:
+        raise ValueError(f"{max(g.C, g.O)} channels of {g.H + g.PH + high} x {g.W + g.PW + wide}, padded, "
+                         "are too large")
+    g.OH = positions(g.H, reach_h, g.SH, g.PH, high, ceil_mode)
+    g.OW = positions(g.W, reach_w, g.SW, g.PW, wide, ceil_mode)
+    if bottom != NULL:
+        bottom[0], right[0] = high, wide
+    # A stride longer than a window that stands alone changes nothing, but conv_dx works through each of its steps.
+    if g.OH == 1:
+        g.SH = min(g.SH, reach_h)
+    if g.OW == 1:
+        g.SW = min(g.SW, reach_w)
+    return 0
+
+
+cdef int windows_hold_a_pixel(size count, size n, size k, size stride, size before, size behind,
+                              size dilation) noexcept:
+    """Whether no window lies in padding alone; only those that start before the input can step over all of it."""
+    cdef size i, start
+    if before > dilation * (k - 1) or behind > dilation * (k - 1):
+        return 0
+    if n >= dilation:
+        return 1
+    for i in range(count):
+        start = i * stride - before
+        if start >= 0:
+            break
+        if start + (dilation - 1 - start) // dilation * dilation >= n:
+            return 0
+    return 1
+
+
+cdef int pool_geometry(geometry *g, pool_mean *mean, tuple shape, tuple kernel_size, tuple stride, padding,
+                       tuple dilation, bint ceil_mode, bint count_include_pad) except -1:
+    cdef size bottom, right
     if len(shape) != 4:
         raise ValueError(f"x must have 4 dimensions, got shape {shape}")
     g.n, g.C, g.H, g.W = shape
     g.O, g.G = g.C, 1
-    window(g, kernel_size, stride, padding, (1, 1))
-    if 2 * g.PH > g.KH or 2 * g.PW > g.KW:
-        raise ValueError(f"padding {padding} must be at most half of the kernel {kernel_size}")
+    window(g, kernel_size, stride, padding, dilation, ceil_mode, &bottom, &right)
+    if not (windows_hold_a_pixel(g.OH, g.H, g.KH, g.SH, g.PH, bottom, g.DH)
+            and windows_hold_a_pixel(g.OW, g.W, g.KW, g.SW, g.PW, right, g.DW)):
+        raise ValueError(f"padding {padding} must be smaller than the kernel {kernel_size} (dilation {dilation}), "
+                         f"and each window hold a pixel of {g.H, g.W}")
+    mean.bins = 0
+    mean.h0, mean.h1, mean.w0, mean.w1 = 0, g.H, 0, g.W
+    if count_include_pad:
+        mean.h0, mean.h1, mean.w0, mean.w1 = -g.PH, g.H + bottom, -g.PW, g.W + right
     return 0
 
 
-def maxpool2d_forward(LaneArray x, kernel_size, stride, padding):
+def maxpool2d_forward(LaneArray x, kernel_size, stride, padding, dilation=(1, 1), ceil_mode=False):
     cdef pool_forward_args args
     cdef LaneArray y, argmax
     cdef int status
     check_array(x, "x")
-    pool_geometry(&args.g, x.shape, kernel_size, stride, padding)
+    pool_geometry(&args.g, &args.mean, x.shape, kernel_size, stride, padding, dilation, ceil_mode, False)
     y = new_beside(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
     argmax = new_beside(x, y.shape, INT32)
     args.x, args.y, args.argmax = x.data, y.data, <int32_t *>argmax.data
@@ -82,13 +145,14 @@ def maxpool2d_forward(LaneArray x, kernel_size, stride, padding):
     return y, argmax
 
 
-def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, stride, padding):
+def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, stride, padding, dilation=(1, 1),
+                       ceil_mode=False):
     cdef pool_backward_args args
     cdef LaneArray dx, moved
     cdef int status
     cdef Buffers buffers
     check_for_training(dy, "dy")
-    pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
+    pool_geometry(&args.g, &args.mean, tuple(x_shape), kernel_size, stride, padding, dilation, ceil_mode, False)
     check_shape(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
     if argmax is not None and argmax.table != dy.table:
         buffers = Buffers()
@@ -107,33 +171,79 @@ def maxpool2d_backward(LaneArray dy, LaneArray argmax, x_shape, kernel_size, str
     return dx
 
 
-def avgpool2d_forward(LaneArray x, kernel_size, stride, padding):
-    cdef pool_forward_args args
-    cdef LaneArray y
+cdef LaneArray mean_forward(LaneArray x, pool_forward_args *args):
     cdef int status
-    check_array(x, "x")
-    pool_geometry(&args.g, x.shape, kernel_size, stride, padding)
-    y = new_beside(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
+    cdef LaneArray y = new_beside(x, (x.n, args.g.C, args.g.OH, args.g.OW), x.dtype)
     args.x, args.y, args.argmax = x.data, y.data, NULL
     with nogil:
-        status = x.table.avgpool_forward(&args)
+        status = x.table.avgpool_forward(args)
     check_status(status)
     return y
 
 
-def avgpool2d_backward(LaneArray dy, x_shape, kernel_size, stride, padding):
-    cdef pool_backward_args args
-    cdef LaneArray dx
+cdef LaneArray mean_backward(LaneArray dy, tuple x_shape, pool_backward_args *args):
     cdef int status
-    check_for_training(dy, "dy")
-    pool_geometry(&args.g, tuple(x_shape), kernel_size, stride, padding)
     check_shape(dy, (args.g.n, args.g.C, args.g.OH, args.g.OW), "dy")
-    dx = new_beside(dy, tuple(x_shape), dy.dtype)
+    cdef LaneArray dx = new_beside(dy, x_shape, dy.dtype)
     args.dy, args.argmax, args.dx = dy.data, NULL, dx.data
     with nogil:
-        status = dy.table.avgpool_backward(&args)
+        status = dy.table.avgpool_backward(args)
     check_status(status)
     return dx
+
+
+def avgpool2d_forward(LaneArray x, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
+    cdef pool_forward_args args
+    check_array(x, "x")
+    pool_geometry(&args.g, &args.mean, x.shape, kernel_size, stride, padding, (1, 1), ceil_mode, count_include_pad)
+    return mean_forward(x, &args)
+
+
+def avgpool2d_backward(LaneArray dy, x_shape, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
+    cdef pool_backward_args args
+    check_for_training(dy, "dy")
+    pool_geometry(&args.g, &args.mean, tuple(x_shape), kernel_size, stride, padding, (1, 1), ceil_mode,
+                  count_include_pad)
+    return mean_backward(dy, tuple(x_shape), &args)
+
+
+cdef int bins_geometry(geometry *g, pool_mean *mean, tuple shape, size OH, size OW) except -1:
+    """Windows that part an image into OH x OW; the kernel's size is that of the largest, for the count of work."""
+    if len(shape) != 4:
+        raise ValueError(f"x must have 4 dimensions, got shape {shape}")
+    if not (1 <= OH < 1 << 31 and 1 <= OW < 1 << 31 and 1 <= shape[2] < 1 << 31 and 1 <= shape[3] < 1 << 31):
+        raise ValueError(f"sizes must be at least 1 and below 2**31, got input {shape} and output {OH, OW}")
+    g.n, g.C, g.H, g.W = shape
+    g.O, g.G = g.C, 1
+    window(g, (1, 1), (1, 1), (0, 0), (1, 1), False, NULL, NULL)
+    g.OH, g.OW, g.KH, g.KW = OH, OW, g.H // OH + 1, g.W // OW + 1
+    mean.bins = 1
+    return 0
+
+
+def adaptive_avgpool_forward(LaneArray x, output_size):
+    cdef pool_forward_args args
+    check_array(x, "x")
+    bins_geometry(&args.g, &args.mean, x.shape, output_size[0], output_size[1])
+    return mean_forward(x, &args)
+
+
+def adaptive_avgpool_backward(LaneArray dy, x_shape):
+    cdef pool_backward_args args
+    check_for_training(dy, "dy", -1, 4)
+    bins_geometry(&args.g, &args.mean, tuple(x_shape), dy.shape[2], dy.shape[3])
+    return mean_backward(dy, tuple(x_shape), &args)
+
+
+def global_maxpool_forward(LaneArray x):
+    y, argmax = maxpool2d_forward(x, x.shape[2:], (1, 1), (0, 0))
+    return reshape(y, (x.shape[1],)), reshape(argmax, (x.shape[1],))
+
+
+def global_maxpool_backward(LaneArray dy, LaneArray argmax, x_shape):
+    check_shape(dy, tuple(x_shape)[:2], "dy")
+    argmax = None if argmax is None else reshape(argmax, (argmax.F, 1, 1))
+    return maxpool2d_backward(reshape(dy, (dy.F, 1, 1)), argmax, x_shape, tuple(x_shape[2:]), (1, 1), (0, 0))
 
 
 def global_avgpool_forward(LaneArray x):
@@ -145,8 +255,8 @@ def global_avgpool_backward(LaneArray dy, x_shape):
 
 
 cdef int pool_code(pool) except -1:
-    """The pooling that kernels fuse: 2 x 2 with stride 2, without padding. Else POOL_NONE."""
-    if pool is not None and pool[1] == (2, 2) and pool[2] == (2, 2) and pool[3] == (0, 0):
+    """The pooling that kernels fuse: 2 x 2 with stride 2, without padding, as it is without more settings."""
+    if pool is not None and pool[1] == (2, 2) and pool[2] == (2, 2) and pool[3] == (0, 0) and len(pool) == 4:
         return POOL_MAX2 if pool[0] == "max" else POOL_AVG
     return POOL_NONE
 
@@ -154,11 +264,11 @@ cdef int pool_code(pool) except -1:
 cdef tuple pool_after(LaneArray y, pool):
     """Pool by the plain operation -> pooled, argmax (None for an average)."""
     if pool[0] == "max":
-        return maxpool2d_forward(y, pool[1], pool[2], pool[3])
-    return avgpool2d_forward(y, pool[1], pool[2], pool[3]), None
+        return maxpool2d_forward(y, *pool[1:])
+    return avgpool2d_forward(y, *pool[1:]), None
 
 
 cdef LaneArray pool_before(LaneArray dy, LaneArray argmax, tuple shape, pool):
     if pool[0] == "max":
-        return maxpool2d_backward(dy, argmax, shape, pool[1], pool[2], pool[3])
-    return avgpool2d_backward(dy, shape, pool[1], pool[2], pool[3])
+        return maxpool2d_backward(dy, argmax, shape, *pool[1:])
+    return avgpool2d_backward(dy, shape, *pool[1:])

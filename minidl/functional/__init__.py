@@ -14,9 +14,11 @@ from minidl.functional.arrange import *
 from minidl.functional.boxes import *
 from minidl.functional.capsule import *
 from minidl.functional.conv import *
+from minidl.functional.conv_transpose import *
 from minidl.functional.dropout import *
 from minidl.functional.elementwise import *
 from minidl.functional.linear import *
+from minidl.functional.local_response import *
 from minidl.functional.loss import *
 from minidl.functional.matrix import *
 from minidl.functional.norm import *

@@ -7,21 +7,20 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels import checks
-from minidl.kernels.checks import Pair, Size
+from minidl.kernels.checks import Padding, Pair, Sides, Size
 
 
 def conv_window(
-    who: str, w: Any, stride: Size, padding: Size | str, dilation: Size, groups: int
-) -> tuple[Pair, Pair, Pair, int]:
-    """The settings of a convolution by weights w; padding may be "same" or "valid"."""
+    who: str, w: Any, stride: Size, padding: Size | Sides | str, dilation: Size, groups: int
+) -> tuple[Pair, Padding, Pair, int]:
+    """The settings of a convolution with the weights w."""
     shape = np.shape(w)
-    if isinstance(padding, str) and len(shape) == 4:
-        padding = checks.conv_padding(who, padding, (shape[2], shape[3]), stride, dilation)
-    return checks.conv_window(who, stride, padding, dilation, groups)  # type: ignore[arg-type]
+    kernel = (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
+    return checks.conv_window(who, stride, padding, dilation, groups, kernel)
 
 
 def conv(
-    who: str, x: Any, w: Any, b: Any, window: tuple[Pair, Pair, Pair, int]
+    who: str, x: Any, w: Any, b: Any, window: tuple[Pair, Padding, Pair, int]
 ) -> tuple[list[Any], tuple[int, int, int, int]]:
     """x, w, b of a convolution, and its output's shape."""
     arrays = checks.floats(who, x=x, w=w, b=b)

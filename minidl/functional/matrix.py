@@ -8,10 +8,12 @@ import numpy as np
 
 from minidl.functional._call import call
 from minidl.kernels import checks
-from minidl.kernels.checks import Pair, Shape, Size
+from minidl.kernels.checks import Padding, Pair, Shape, Sides, Size
 
 
-def im2col(x: Any, kernel_size: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1) -> np.ndarray:
+def im2col(
+    x: Any, kernel_size: Size, stride: Size = 1, padding: Size | Sides | str = 0, dilation: Size = 1
+) -> np.ndarray:
     """(N, C, H, W) -> (C*KH*KW, N*OH*OW): column n*OH*OW + oh*OW + ow holds the window of output (n, oh, ow)."""
     who = "im2col"
     (x,) = checks.floats(who, x=x)
@@ -21,7 +23,12 @@ def im2col(x: Any, kernel_size: Size, stride: Size = 1, padding: Size = 0, dilat
 
 
 def col2im(
-    cols: Any, x_shape: Any, kernel_size: Size, stride: Size = 1, padding: Size = 0, dilation: Size = 1
+    cols: Any,
+    x_shape: Any,
+    kernel_size: Size,
+    stride: Size = 1,
+    padding: Size | Sides | str = 0,
+    dilation: Size = 1,
 ) -> np.ndarray:
     """The adjoint of `im2col`: every entry of cols (C*KH*KW, N*OH*OW) added to its place in an array (N, C, H, W)."""
     who = "col2im"
@@ -33,13 +40,13 @@ def col2im(
 
 
 def _matrix(
-    who: str, x_shape: Shape, kernel_size: Size, stride: Size, padding: Size, dilation: Size
-) -> tuple[Pair, tuple[Pair, Pair, Pair], Pair]:
+    who: str, x_shape: Shape, kernel_size: Size, stride: Size, padding: Any, dilation: Size
+) -> tuple[Pair, tuple[Pair, Padding, Pair], Pair]:
     """Checked kernel size and (stride, padding, dilation), and the shape of the matrix."""
     kernel = checks.pair(who, "kernel_size", kernel_size, 1)
-    stride, padding, dilation, groups = checks.conv_window(who, stride, padding, dilation, 1)
+    stride, around, dilation, groups = checks.conv_window(who, stride, padding, dilation, 1, kernel)
     n, c, _, _ = x_shape
-    _, _, oh, ow = checks.conv2d_output(who, x_shape, (1, c, *kernel), stride, padding, dilation, groups)
+    _, _, oh, ow = checks.conv2d_output(who, x_shape, (1, c, *kernel), stride, around, dilation, groups)
     shape = c * kernel[0] * kernel[1], n * oh * ow
     checks.check_elements(who, shape)
-    return kernel, (stride, padding, dilation), shape
+    return kernel, (stride, around, dilation), shape

@@ -13,7 +13,7 @@ from minidl import kernels
 from minidl.functional import _ready
 from minidl.functional._call import write_back
 from minidl.kernels import checks
-from minidl.kernels.checks import Shape, Size
+from minidl.kernels.checks import Shape, Sides, Size
 
 Cache = tuple[Any, ...]
 
@@ -40,7 +40,13 @@ def affine_relu_backward(dy: Any, cache: Cache) -> tuple[np.ndarray, np.ndarray,
 
 
 def conv_relu_forward(
-    x: Any, w: Any, b: Any = None, stride: Size = 1, padding: Size | str = 0, dilation: Size = 1, groups: int = 1
+    x: Any,
+    w: Any,
+    b: Any = None,
+    stride: Size = 1,
+    padding: Size | Sides | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
 ) -> tuple[np.ndarray, Cache]:
     """relu(conv2d(x, w, b)) -> y (N, O, OH, OW), cache; arguments as in `conv2d_forward`."""
     return _conv_block("conv_relu_forward", x, w, b, (stride, padding, dilation, groups), None)
@@ -56,14 +62,14 @@ def conv_relu_pool_forward(
     w: Any,
     b: Any = None,
     stride: Size = 1,
-    padding: Size | str = 0,
+    padding: Size | Sides | str = 0,
     dilation: Size = 1,
     groups: int = 1,
     *,
     pool: str = "max",
     pool_size: Size = 2,
     pool_stride: Size | None = None,
-    pool_padding: Size = 0,
+    pool_padding: Size | Sides | str = 0,
 ) -> tuple[np.ndarray, Cache]:
     """pool(relu(conv2d(x, w, b))) -> y, cache. pool: "max" or "avg"; pool_stride None: pool_size."""
     who = "conv_relu_pool_forward"
@@ -87,7 +93,7 @@ def conv_batchnorm_relu_forward(
     running_mean: np.ndarray,
     running_var: np.ndarray,
     stride: Size = 1,
-    padding: Size | str = 0,
+    padding: Size | Sides | str = 0,
     dilation: Size = 1,
     groups: int = 1,
     *,

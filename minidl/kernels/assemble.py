@@ -11,8 +11,9 @@ from typing import Any
 from minidl.kernels import contract
 
 FAMILIES = (
-    *("layout", "conv", "matrix", "pooling", "linear", "activation", "norm", "row_norm", "dropout", "capsule"),
-    *("boxes", "resize", "elementwise", "arithmetic", "reduce", "loss", "update"),
+    *("layout", "conv", "conv_transpose", "matrix", "pooling", "linear", "activation", "norm", "row_norm"),
+    *("local_response", "dropout", "capsule", "boxes", "resize", "elementwise", "arithmetic", "reduce", "loss"),
+    "update",
 )
 """Modules of operations, one name for a family in every backend, in `minidl.functional` and in the tests."""
 

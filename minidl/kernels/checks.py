@@ -11,8 +11,11 @@ import numpy as np
 
 Pair = tuple[int, int]
 Size = int | Pair
+Sides = tuple[Pair, Pair]
+Padding = Pair | Sides | str
 Shape = tuple[int, ...]
 
+AXES = "height", "width"
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 MAX_ELEMENTS = 2**46
 """No array of minidl has more elements: byte offsets then fit in 63 bits with room for lanes and padding."""
@@ -63,52 +66,101 @@ def pair(who: str, name: str, value: Any, minimum: int) -> Pair:
 
 
 def window_output(
-    who: str, size: Pair, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair = (1, 1)
+    who: str,
+    size: Pair,
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
 ) -> Pair:
-    """Output height and width of a sliding window: (size + 2*padding - dilation*(kernel - 1) - 1) // stride + 1."""
+    """Output height and width of a sliding window: (size + margins - dilation*(kernel - 1) - 1) // stride + 1.
+
+    ceil_mode: the quotient is rounded up, but no window starts behind the input (PyTorch's rule).
+    """
     out = []
-    for axis, n, k, s, p, d in zip(("height", "width"), size, kernel_size, stride, padding, dilation):
+    sides = margins(padding, size, kernel_size, stride, dilation)
+    for axis, n, k, s, (p, q), d in zip(AXES, size, kernel_size, stride, sides, dilation):
         if n < 1 or k < 1:
             raise ValueError(f"{who}: the input's and the kernel's {axis} must be at least 1, got {n} and {k}")
         reach = d * (k - 1) + 1
-        if reach > n + 2 * p:
+        if reach > n + p + q:
             raise ValueError(
                 f"{who}: the kernel's {axis} {reach} (kernel {k}, dilation {d}) must fit into the padded input's"
-                f" {axis} {n + 2 * p} (input {n}, padding {p})"
+                f" {axis} {n + p + q} (input {n}, padding {p if p == q else (p, q)})"
             )
-        out.append((n + 2 * p - reach) // s + 1)
+        steps = (n + p + q - reach + (s - 1 if ceil_mode else 0)) // s
+        out.append(steps + (not ceil_mode or steps * s < n + p))
     return out[0], out[1]
 
 
-def conv_padding(who: str, padding: Any, kernel_size: Pair, stride: Size, dilation: Size) -> Pair:
-    """`padding` as a pair: an int or an (h, w) pair, "valid" for 0, "same" for an output of the input's size.
+def margins(padding: Padding, size: Pair, kernel_size: Pair, stride: Pair, dilation: Pair = (1, 1)) -> Sides:
+    """A checked padding as ((top, bottom), (left, right)) for an input of this size.
 
-    "same" needs stride 1 and an even dilation * (kernel - 1), which an odd kernel has: as many zeros on both sides.
+    "same", "same_lower": so many zeros that ceil(size / stride) windows stand in them and the input, half of them
+    before it; where their number is odd, "same" has one more behind it, "same_lower" one more before it. (TensorFlow's
+    rule, ONNX's SAME_UPPER and SAME_LOWER.)
     """
-    if not isinstance(padding, str):
+    if isinstance(padding, str):
+        reach = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation)]
+        zeros = [max((-(-n // s) - 1) * s + r - n, 0) for n, r, s in zip(size, reach, stride)]
+        (h, hh), (w, ww) = ((z // 2, z - z // 2) for z in zeros)
+        return ((h, hh), (w, ww)) if padding == "same" else ((hh, h), (ww, w))
+    high, wide = padding
+    return (high, high) if isinstance(high, int) else high, (wide, wide) if isinstance(wide, int) else wide
+
+
+def window_padding(who: str, padding: Any, kernel_size: Pair, stride: Size, dilation: Size = 1) -> Padding:
+    """`padding` as the contract has it, in its shortest form: (PH, PW) where opposite sides are equal.
+
+    An int, an (h, w) pair, ((top, bottom), (left, right)), "valid" for 0, "same" or "same_lower", which stay as they
+    are where the stride is not 1: they depend on the input's size, see `margins`.
+    """
+    if isinstance(padding, str):
+        if padding == "valid":
+            return 0, 0
+        if padding not in ("same", "same_lower"):
+            rule = 'an int, an (h, w) pair, ((top, bottom), (left, right)), "same", "same_lower" or "valid"'
+            raise ValueError(f"{who}: padding must be {rule}, got {padding!r}")
+        if pair(who, "stride", stride, 1) != (1, 1):
+            return padding
+        sides = margins(padding, (1, 1), kernel_size, (1, 1), pair(who, "dilation", dilation, 1))
+    elif isinstance(padding, (tuple, list)) and any(isinstance(side, (tuple, list)) for side in padding):
+        if [len(side) if isinstance(side, (tuple, list)) else 0 for side in padding] != [2, 2]:
+            raise ValueError(f"{who}: padding of four sides must be ((top, bottom), (left, right)), got {padding!r}")
+        (top, bottom), (left, right) = (pair(who, "padding", side, 0) for side in padding)
+        sides = (top, bottom), (left, right)
+    else:
         return pair(who, "padding", padding, 0)
-    if padding == "valid":
-        return 0, 0
-    if padding != "same":
-        raise ValueError(f'{who}: padding must be an int, an (h, w) pair, "same" or "valid", got {padding!r}')
-    if pair(who, "stride", stride, 1) != (1, 1):
-        raise ValueError(f'{who}: padding "same" needs stride 1, got {stride!r}')
-    reach = [d * (k - 1) for k, d in zip(kernel_size, pair(who, "dilation", dilation, 1))]
-    if any(zeros % 2 for zeros in reach):
-        raise ValueError(f'{who}: padding "same" needs an odd kernel, got kernel_size {tuple(kernel_size)}')
-    return reach[0] // 2, reach[1] // 2
+    (top, bottom), (left, right) = sides
+    return (top, left) if top == bottom and left == right else sides
 
 
-def conv_window(who: str, stride: Size, padding: Size, dilation: Size, groups: int) -> tuple[Pair, Pair, Pair, int]:
-    """The four settings of a convolution."""
-    pairs = pair(who, "stride", stride, 1), pair(who, "padding", padding, 0), pair(who, "dilation", dilation, 1)
-    return *pairs, integer(who, "groups", groups, 1)
+def conv_window(
+    who: str, stride: Size, padding: Any, dilation: Size, groups: int, kernel_size: Pair = (1, 1)
+) -> tuple[Pair, Padding, Pair, int]:
+    """The four settings of a convolution; kernel_size: of its weights, for a padding in words."""
+    steps, spread = pair(who, "stride", stride, 1), pair(who, "dilation", dilation, 1)
+    around = window_padding(who, padding, kernel_size, steps, spread)
+    return steps, around, spread, integer(who, "groups", groups, 1)
 
 
-def pool_window(who: str, kernel_size: Size, stride: Size | None, padding: Size) -> tuple[Pair, Pair, Pair]:
+def pool_window(
+    who: str, kernel_size: Size, stride: Size | None, padding: Any, dilation: Size = 1
+) -> tuple[Pair, Pair, Padding]:
     """Kernel, stride (the kernel's size where None) and padding of a pooling."""
-    kernel = pair(who, "kernel_size", kernel_size, 1)
-    return kernel, kernel if stride is None else pair(who, "stride", stride, 1), pair(who, "padding", padding, 0)
+    kernel, spread = pair(who, "kernel_size", kernel_size, 1), pair(who, "dilation", dilation, 1)
+    steps = kernel if stride is None else pair(who, "stride", stride, 1)
+    around = window_padding(who, padding, kernel, steps, spread)
+    pool2d_padding(who, kernel, around, spread)
+    return kernel, steps, around
+
+
+def flag(who: str, name: str, value: Any) -> bool:
+    """`value`, which must be a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{who}: {name} must be True or False, got {value!r}")
+    return bool(value)
 
 
 def conv2d_output(
@@ -116,7 +168,7 @@ def conv2d_output(
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
     dilation: Pair,
     groups: int,
 ) -> tuple[int, int, int, int]:
@@ -135,32 +187,48 @@ def conv2d_output(
     if o % groups:
         raise ValueError(f"{who}: out_channels must be divisible by groups, got {o} and {groups}")
     oh, ow = window_output(who, (h, w), (kh, kw), stride, padding, dilation)
-    check_elements(who, (n, c, h + 2 * padding[0], w + 2 * padding[1]))
+    high, wide = margins(padding, (h, w), (kh, kw), stride, dilation)
+    check_elements(who, (n, c, h + sum(high), w + sum(wide)))
     check_elements(who, (n, o, oh, ow))
     return n, o, oh, ow
 
 
 def pool2d_output(
-    who: str, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
+    who: str,
+    x_shape: tuple[int, ...],
+    kernel_size: Pair,
+    stride: Pair,
+    padding: Padding,
+    dilation: Pair = (1, 1),
+    ceil_mode: bool = False,
 ) -> tuple[int, int, int, int]:
-    """(N, C, OH, OW) of a pooling; padding may be at most half the kernel, so that no window lies in padding alone."""
+    """(N, C, OH, OW) of a pooling, none of whose windows may lie in padding alone."""
     if len(x_shape) != 4:
         raise ValueError(f"{who}: input must have 4 dimensions (N, C, H, W), got shape {tuple(x_shape)}")
-    pool2d_padding(who, kernel_size, padding)
+    pool2d_padding(who, kernel_size, padding, dilation)
     n, c, h, w = x_shape
     if c < 1:
         raise ValueError(f"{who}: input must have at least 1 channel, got shape {tuple(x_shape)}")
-    oh, ow = window_output(who, (h, w), kernel_size, stride, padding)
-    check_elements(who, (n, c, h + 2 * padding[0], w + 2 * padding[1]))
+    oh, ow = window_output(who, (h, w), kernel_size, stride, padding, dilation, ceil_mode)
+    high, wide = margins(padding, (h, w), kernel_size, stride, dilation)
+    for axis, size, k, s, d, (p, _), count in zip(AXES, (h, w), kernel_size, stride, dilation, (high, wide), (oh, ow)):
+        # Only a window that starts before the input can step over all of it.
+        if size < d and any(start % d >= size for start in range(-p, min(0, count * s - p), s)):
+            rule = "each window must hold a pixel"
+            raise ValueError(f"{who}: {rule}, got {axis} {size} for kernel {k}, dilation {d}, padding {p}")
+    check_elements(who, (n, c, h + sum(high), w + sum(wide)))
     return n, c, oh, ow
 
 
-def pool2d_padding(who: str, kernel_size: Pair, padding: Pair) -> None:
+def pool2d_padding(who: str, kernel_size: Pair, padding: Padding, dilation: Pair = (1, 1)) -> None:
     """Refuse a padding that would let a window lie in padding alone."""
-    for axis, k, p in zip(("height", "width"), kernel_size, padding, strict=True):
-        if 2 * p > k:
-            rule = f"at most half of the kernel's {axis}"
-            raise ValueError(f"{who}: padding must be {rule}, got padding {p} and kernel {k}")
+    if isinstance(padding, str):
+        return
+    sides = margins(padding, (1, 1), kernel_size, (1, 1), dilation)
+    for axis, k, d, p in zip(AXES, kernel_size, dilation, map(max, sides)):
+        if p > d * (k - 1):
+            rule = f"smaller than the kernel's {axis}"
+            raise ValueError(f"{who}: padding must be {rule}, got padding {p} and kernel {d * (k - 1) + 1}")
 
 
 def linear_output(who: str, x_shape: Shape, w_shape: Shape) -> Pair:

@@ -28,10 +28,13 @@ from minidl.kernels.image_colors import Colors
 
 Array = Any
 Pair = tuple[int, int]
+Padding = Pair | tuple[Pair, Pair] | str
+"""(PH, PW) on both sides, or ((top, bottom), (left, right)), or "same" or "same_lower": see `checks.margins`. PH and PW
+in a formula are top and left; bottom and right count in the output's size alone."""
 Operand = Any
 """An Array, or a plain ndarray of one image that goes with all images of the other one."""
-Pool = tuple[str, Pair, Pair, Pair]
-"""("max" | "avg", kernel_size, stride, padding)"""
+Pool = tuple[Any, ...]
+"""("max" | "avg", kernel_size, stride, padding) and what else the plain pooling's functions take, in their order."""
 Taps = tuple[np.ndarray, np.ndarray]
 """index, intp, and weight, of the images' dtype, of one shape (size, taps): what each row or column is mixed from"""
 
@@ -88,12 +91,12 @@ class Backend(Protocol):
     # ---- convolution -------------------------------------------------------------------------------------------------
 
     def conv2d_forward(
-        self, x: Array, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+        self, x: Array, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Padding, dilation: Pair, groups: int
     ) -> Array:
         """y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw].
 
         x (N, C, H, W), w (O, C/G, KH, KW), b (O,) or None, g = o // (O/G); zeros outside x;
-        OH = (H + 2 PH - DH (KH-1) - 1) // SH + 1. A cross-correlation, as everywhere in deep learning.
+        OH = (H + top + bottom - DH (KH-1) - 1) // SH + 1. A cross-correlation, as everywhere in deep learning.
         """
 
     def conv2d_backward(
@@ -102,7 +105,7 @@ class Backend(Protocol):
         x: Array,
         w: np.ndarray,
         stride: Pair,
-        padding: Pair,
+        padding: Padding,
         dilation: Pair,
         groups: int,
         need_dx: bool = True,
@@ -110,26 +113,107 @@ class Backend(Protocol):
     ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
         """-> dx (None unless need_dx), dw, db. `out` = (dw, db) to be overwritten; a None there is not computed."""
 
+    def conv_transpose2d_forward(
+        self,
+        x: Array,
+        w: np.ndarray,
+        b: np.ndarray | None,
+        stride: Pair,
+        padding: Padding,
+        output_padding: Pair,
+        dilation: Pair,
+        groups: int,
+    ) -> Array:
+        """y[n, g*O/G + o, ih*SH - PH + kh*DH, iw*SW - PW + kw*DW] = b + the sum of all x[n,c,ih,iw] * w[c,o,kh,kw]
+        there.
+
+        x (N, C, H, W), w (C, O/G, KH, KW), b (O,) or None, g = c // (C/G); padding not in words; what falls outside of
+        y is lost. OH = (H - 1) SH - top - bottom + DH (KH-1) + 1 + output_padding, which is smaller than SH or DH. The
+        transpose of conv2d_forward: with the same w, its input gradient.
+        """
+
+    def conv_transpose2d_backward(
+        self,
+        dy: Array,
+        x: Array,
+        w: np.ndarray,
+        stride: Pair,
+        padding: Padding,
+        output_padding: Pair,
+        dilation: Pair,
+        groups: int,
+        need_dx: bool = True,
+        out: tuple[np.ndarray, np.ndarray | None] | None = None,
+    ) -> tuple[Array | None, np.ndarray, np.ndarray | None]:
+        """-> dx, dw, db as conv2d_backward; dx is the convolution of dy with w."""
+
     # ---- pooling -----------------------------------------------------------------------------------------------------
 
-    def maxpool2d_forward(self, x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> tuple[Array, Array]:
+    def maxpool2d_forward(
+        self,
+        x: Array,
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair = (1, 1),
+        ceil_mode: bool = False,
+    ) -> tuple[Array, Array]:
         """-> y, argmax. argmax[n,c,oh,ow] = ih*W + iw of the maximum, int32.
 
-        The first maximum in row-major order wins; padding never wins; the first NaN of a window wins over everything.
+        The window's places are oh*SH - PH + kh*DH, ow*SW - PW + kw*DW; OH as in conv2d_forward, or, with ceil_mode,
+        that quotient rounded up, as far as the last window starts before row H. The first maximum in row-major order
+        wins; padding never wins; the first NaN of a window wins over everything.
         """
 
     def maxpool2d_backward(
-        self, dy: Array, argmax: Array, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
+        self,
+        dy: Array,
+        argmax: Array,
+        x_shape: tuple[int, ...],
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Padding,
+        dilation: Pair = (1, 1),
+        ceil_mode: bool = False,
     ) -> Array:
         """dx: each dy added at its argmax; overlapping windows add."""
 
-    def avgpool2d_forward(self, x: Array, kernel_size: Pair, stride: Pair, padding: Pair) -> Array:
-        """Mean over KH x KW windows; padding counts as zeros in the mean."""
+    def avgpool2d_forward(
+        self,
+        x: Array,
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Padding,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> Array:
+        """Sum over KH x KW windows, divided by the number of places that count: those in the padded image, padding as
+        zeros (in all windows KH*KW, but for the last of ceil_mode); without count_include_pad those in the image.
+        """
 
     def avgpool2d_backward(
-        self, dy: Array, x_shape: tuple[int, ...], kernel_size: Pair, stride: Pair, padding: Pair
+        self,
+        dy: Array,
+        x_shape: tuple[int, ...],
+        kernel_size: Pair,
+        stride: Pair,
+        padding: Padding,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
     ) -> Array:
-        """dx: dy / (KH*KW) added over each window."""
+        """dx: dy, divided as in the forward function, added over each window."""
+
+    def adaptive_avgpool_forward(self, x: Array, output_size: Pair) -> Array:
+        """(N, C, H, W) -> (N, C, OH, OW): means over rows oh*H // OH up to ceil((oh+1)*H / OH), columns likewise."""
+
+    def adaptive_avgpool_backward(self, dy: Array, x_shape: tuple[int, ...]) -> Array:
+        """dx: dy, divided by its window's size, added over each window."""
+
+    def global_maxpool_forward(self, x: Array) -> tuple[Array, Array]:
+        """(N, C, H, W) -> y, argmax, both (N, C): the maximum over H and W and its place, as maxpool2d_forward's."""
+
+    def global_maxpool_backward(self, dy: Array, argmax: Array, x_shape: tuple[int, ...]) -> Array:
+        """dx: dy at its argmax, 0 elsewhere."""
 
     def global_avgpool_forward(self, x: Array) -> Array:
         """(N, C, H, W) -> (N, C), mean over H and W."""
@@ -345,6 +429,16 @@ class Backend(Protocol):
     ) -> tuple[Array, np.ndarray, np.ndarray]:
         """-> dx, dgamma, dbeta as groupnorm_backward; dgamma and dbeta are sums over N and the R places."""
 
+    def local_response_forward(self, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
+        """y[n,c] = x[n,c] / s[n,c]^beta, s[n,c] = k + alpha/size * the sum of x^2 over channels c - size // 2 up to
+        c + (size - 1) // 2, as far as there are such. x (N, C, H, W); k positive, alpha and beta not negative.
+        """
+
+    def local_response_backward(self, dy: Array, x: Array, size: int, alpha: float, beta: float, k: float) -> Array:
+        """dx[c] = dy[c] / s[c]^beta - 2 alpha beta/size x[c] * the sum of dy x / s^(beta + 1) over the channels that c
+        is summed for: c - (size - 1) // 2 up to c + size // 2.
+        """
+
     def dropout_forward(self, x: Array, rate: float, key: int) -> Array:
         """x / (1 - rate) where the element is kept, else 0 (inverted dropout).
 
@@ -504,7 +598,7 @@ class Backend(Protocol):
 
     # ---- matrix form of a convolution (always plain NCHW ndarrays) ---------------------------------------------------
 
-    def im2col(self, x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
+    def im2col(self, x: np.ndarray, kernel_size: Pair, stride: Pair, padding: Padding, dilation: Pair) -> np.ndarray:
         """(N, C, H, W) -> (C*KH*KW, N*OH*OW): column n*OH*OW + oh*OW + ow holds the window of output (n, oh, ow)."""
 
     def col2im(
@@ -513,7 +607,7 @@ class Backend(Protocol):
         x_shape: tuple[int, ...],
         kernel_size: Pair,
         stride: Pair,
-        padding: Pair,
+        padding: Padding,
         dilation: Pair,
     ) -> np.ndarray:
         """The adjoint of im2col: every entry of cols added to the place that it came from."""
@@ -581,7 +675,7 @@ class Backend(Protocol):
         w: np.ndarray,
         b: np.ndarray | None,
         stride: Pair,
-        padding: Pair,
+        padding: Padding,
         dilation: Pair,
         groups: int,
         relu: bool,
@@ -596,7 +690,7 @@ class Backend(Protocol):
         x: Array,
         w: np.ndarray,
         stride: Pair,
-        padding: Pair,
+        padding: Padding,
         dilation: Pair,
         groups: int,
         relu: bool,

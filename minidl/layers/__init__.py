@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from minidl.layers.boxes import *
     from minidl.layers.capsule import *
     from minidl.layers.concat import *
+    from minidl.layers.conv_transpose import *
     from minidl.layers.elementwise import *
+    from minidl.layers.local_response import *
     from minidl.layers.reduce import *
     from minidl.layers.resize import *
 else:  # a type checker follows the imports
@@ -33,7 +35,9 @@ else:  # a type checker follows the imports
         "boxes": ("ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Transpose"),
         "capsule": ("CapsuleLength", "Capsules", "PrimaryCapsules"),
         "concat": ("Concat", "Split"),
+        "conv_transpose": ("ConvTranspose2D",),
         "elementwise": ("Clip", "Elementwise", "HardSigmoid", "HardSwish", "Mish", "Relu6", "Selu", "Silu"),
+        "local_response": ("LocalResponseNorm",),
         "reduce": ("LogSoftmax", "Max", "Mean", "Softmax", "Sum"),
         "resize": ("Upsample",),
     }

@@ -2,9 +2,9 @@
 
     y[n,o,oh,ow] = b[o] + sum_{c,kh,kw} x[n, g*C/G + c, oh*SH - PH + kh*DH, ow*SW - PW + kw*DW] * w[o,c,kh,kw]
 
-with g = o // (O/G) and zeros outside x: a cross-correlation, as everywhere in deep learning. With G = 1, SH = SW = 1
-and DH = DW = 1 the gradients are dx = dy convolved with w rotated by 180 degrees, dw = x correlated with dy, db = sum
-of dy over batch and space.
+with g = o // (O/G), PH and PW the padding at the top and left, and zeros outside x: a cross-correlation, as everywhere
+in deep learning. With G = 1, SH = SW = 1 and DH = DW = 1 the gradients are dx = dy convolved with w rotated by 180
+degrees, dw = x correlated with dy, db = sum of dy over batch and space.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minidl.kernels import checks
+from minidl.kernels.checks import Sides
 from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.initializers import Initializer
@@ -25,16 +26,17 @@ __all__ = ["Conv2D"]
 
 
 class Conv2D(Layer):
-    """Convolution of (N, in_channels, H, W) into (N, out_channels, OH, OW), OH = (H + 2 PH - DH (KH - 1) - 1) // SH +
-    1.
+    """Convolution of (N, in_channels, H, W) into (N, out_channels, OH, OW), OH = (H + top + bottom - DH (KH - 1) - 1)
+    // SH + 1.
 
-    kernel_size, stride, padding, dilation: an int or an (h, w) pair; padding is with zeros on both sides, "same" for
-    an output of the input's size (odd kernels, stride 1), "valid" for none. groups:
+    kernel_size, stride, padding, dilation: an int or an (h, w) pair. padding: zeros on both sides; or on each,
+    ((top, bottom), (left, right)); "same" for an output of the input's size, divided by the stride and rounded up,
+    where an odd number of zeros has one more behind than before, with "same_lower" before; "valid" for none. groups:
     channels are split into that many independent convolutions; it must divide both channel counts. bias: whether b is
     added. init: first weights, see `minidl.layers.initializers`; biases start at zero. rng: where they are drawn, a
     Generator or an int seed; None for minidl's default generator. Parameters: weight (out_channels, in_channels /
-    groups, KH, KW), bias (out_channels,). Raises TypeError or ValueError that names the layer for arguments and
-    inputs outside these rules.
+    groups, KH, KW), bias (out_channels,). Raises TypeError or ValueError that names the layer for arguments and inputs
+    outside these rules.
     """
 
     _remembered = ("_x",)
@@ -47,7 +49,7 @@ class Conv2D(Layer):
         out_channels: int,
         kernel_size: int | tuple[int, int],
         stride: int | tuple[int, int] = 1,
-        padding: int | tuple[int, int] | str = 0,
+        padding: int | tuple[int, int] | Sides | str = 0,
         dilation: int | tuple[int, int] = 1,
         groups: int = 1,
         bias: bool = True,
@@ -62,8 +64,8 @@ class Conv2D(Layer):
         self.kernel_size = checks.pair(self.name, "kernel_size", kernel_size, 1)
         self.stride = checks.pair(self.name, "stride", stride, 1)
         self.dilation = checks.pair(self.name, "dilation", dilation, 1)
-        self.padding = checks.conv_padding(self.name, padding, self.kernel_size, self.stride, self.dilation)
-        self._padding = padding if padding == "same" else self.padding
+        self.padding = checks.window_padding(self.name, padding, self.kernel_size, self.stride, self.dilation)
+        self._padding = padding if isinstance(padding, str) and padding != "valid" else self.padding
         self.groups = checks.integer(self.name, "groups", groups, 1)
         if self.in_channels % self.groups or self.out_channels % self.groups:
             raise ValueError(

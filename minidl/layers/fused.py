@@ -233,7 +233,7 @@ def _pool(layer: Layer) -> Pool | None:
     """The pooling of a block that ends with `layer`, as the contract writes it."""
     if isinstance(layer, (MaxPool2D, AvgPool2D)):
         kind = "max" if isinstance(layer, MaxPool2D) else "avg"
-        return kind, layer.kernel_size, layer.stride, layer.padding
+        return kind, *layer.window
     return None
 
 

@@ -1,6 +1,7 @@
-"""Normalisation within each image: of groups of channels, of layers.
+"""Normalisation within each image: of groups of channels, of single ones, of layers.
 
-Wu, He 2018, arXiv 1803.08494; Ba, Kiros, Hinton 2016, arXiv 1607.06450.
+Wu, He 2018, arXiv 1803.08494; Ulyanov, Vedaldi, Lempitsky 2016, arXiv 1607.08022; Ba, Kiros, Hinton 2016, arXiv
+1607.06450.
 
     y = gamma * xhat + beta,  xhat = (x - mean) * inv_std,  inv_std = 1 / sqrt(var + eps)
     dx = inv_std * (g - M(g) - xhat * M(g * xhat)),  g = dy * gamma,  M the mean over what mean and var are of
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels import checks
 from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Parameter
 
-__all__ = ["GroupNorm", "LayerNorm"]
+__all__ = ["GroupNorm", "InstanceNorm2D", "LayerNorm"]
 
 
 class GroupNorm(Layer):
@@ -73,6 +76,58 @@ class GroupNorm(Layer):
             raise self._unready()
         out = (self.gamma.grad, self.beta.grad)
         return self.kernels.groupnorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
+
+
+class InstanceNorm2D(Layer):
+    """Normalisation of (N, channels, H, W), one mean and variance for each image and channel.
+
+    eps: added to the variance, positive. affine: whether there are parameters, gamma (ones) and beta (zeros), both
+    (channels,); `GroupNorm(channels, channels)` computes the same. As PyTorch's without running statistics. Raises
+    TypeError or ValueError that names the layer for arguments and inputs outside these rules.
+    """
+
+    _remembered = ("_x", "_mean", "_inv_std")
+    _x: Any
+    _mean: Any
+    _inv_std: Any
+
+    def __init__(self, channels: int, eps: float = 1e-5, affine: bool = False, *, name: str | None = None) -> None:
+        super().__init__(name)
+        self.channels = checks.integer(self.name, "channels", channels, 1)
+        self.eps = checks.real(self.name, "eps", eps, "positive", lambda e: e > 0)
+        self.affine = checks.flag(self.name, "affine", affine)
+        if self.affine:
+            self.gamma = Parameter(initializers.constant(self.name, 1, (self.channels,)), "gamma", decay=False)
+            self.beta = Parameter(initializers.constant(self.name, 0, (self.channels,)), "beta", decay=False)
+
+    def _check(self, x_shape: Shape) -> Shape:
+        if len(x_shape) != 4:
+            raise ValueError(f"{self.who}: input must have 4 dimensions (N, C, H, W), got shape {tuple(x_shape)}")
+        if x_shape[1] != self.channels:
+            raise ValueError(f"{self.who}: input must have {self.channels} channels, got {x_shape[1]}")
+        if min(x_shape[1:]) < 1:
+            raise ValueError(f"{self.who}: height and width must be at least 1, got shape {tuple(x_shape)}")
+        return x_shape
+
+    def _scales(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        if self.affine:
+            return self.gamma.data, self.beta.data
+        return np.ones(self.channels, x.dtype), np.zeros(self.channels, x.dtype)
+
+    def _infer(self, x: Any) -> Any:
+        return self.kernels.groupnorm_forward(x, *self._scales(x), self.channels, self.eps)[0]
+
+    def _forward(self, x: Any, train: bool) -> Any:
+        self._x = x
+        y, self._mean, self._inv_std = self.kernels.groupnorm_forward(x, *self._scales(x), self.channels, self.eps)
+        return y
+
+    def _backward(self, dy: Any) -> Any:
+        if self._x is None:
+            raise self._unready()
+        gamma, _ = self._scales(self._x)
+        out = (self.gamma.grad, self.beta.grad) if self.affine else None
+        return self.kernels.groupnorm_backward(dy, self._x, gamma, self._mean, self._inv_std, out)[0]
 
 
 class LayerNorm(Layer):

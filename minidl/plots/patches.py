@@ -62,14 +62,16 @@ def strongest_patches(model: Any, images: np.ndarray, count: int = 8, limit: int
     responses, spots = (np.concatenate(parts).T for parts in zip(*found))
     order = np.argsort(-responses, axis=1, kind="stable")[:, :count]
     responses, spots = np.take_along_axis(responses, order, 1), np.take_along_axis(spots, order, 1)
-    tops = spots // width * conv.stride[0] - conv.padding[0]
-    lefts = spots % width * conv.stride[1] - conv.padding[1]
+    size = (images.shape[2], images.shape[3])
+    high, wide = checks.margins(conv.padding, size, conv.kernel_size, conv.stride, conv.dilation)
+    tops = spots // width * conv.stride[0] - high[0]
+    lefts = spots % width * conv.stride[1] - wide[0]
     places = np.stack([chosen[order], tops, lefts], axis=2)
 
     height, width = ((k - 1) * d + 1 for k, d in zip(conv.kernel_size, conv.dilation))
     # As much on both sides of the window, and so much around the image that no piece ends outside.
     above, beside = (-(-max(SIDE - size, 0) // 2) for size in (height, width))
-    margin = (above + conv.padding[0], beside + conv.padding[1])
+    margin = (above + max(high), beside + max(wide))
     used, index = np.unique(places[..., 0], return_inverse=True)
     drawn = arrays.pictures(images[used], who)
     rim = ((0, 0), (margin[0],) * 2, (margin[1],) * 2, *(((0, 0),) if drawn.ndim == 4 else ()))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl.kernels import contract
+from minidl.kernels.contract import Padding
 
 Pair = tuple[int, int]
 
@@ -26,14 +27,36 @@ class Conv(NamedTuple):
     x: tuple[int, int, int, int]
     w: tuple[int, int, int, int]
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Padding = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
     bias: bool = True
 
     @property
-    def window(self) -> tuple[Pair, Pair, Pair, int]:
+    def window(self) -> tuple[Pair, Padding, Pair, int]:
         return self.stride, self.padding, self.dilation, self.groups
+
+
+class Transposed(NamedTuple):
+    """A transposed convolution: w (C, O/G, KH, KW)."""
+
+    name: str
+    x: tuple[int, int, int, int]
+    w: tuple[int, int, int, int]
+    stride: Pair = (1, 1)
+    padding: Padding = (0, 0)
+    output_padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    bias: bool = True
+
+    @property
+    def window(self) -> tuple[Pair, Padding, Pair, Pair, int]:
+        return self.stride, self.padding, self.output_padding, self.dilation, self.groups
+
+    @property
+    def out_channels(self) -> int:
+        return self.w[1] * self.groups
 
 
 class Pool(NamedTuple):
@@ -41,11 +64,20 @@ class Pool(NamedTuple):
     x: tuple[int, int, int, int]
     kernel: Pair
     stride: Pair
-    padding: Pair = (0, 0)
+    padding: Padding = (0, 0)
+    dilation: Pair = (1, 1)
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
     @property
-    def window(self) -> tuple[Pair, Pair, Pair]:
-        return self.kernel, self.stride, self.padding
+    def max(self) -> tuple[Any, ...]:
+        """What max pooling takes."""
+        return self.kernel, self.stride, self.padding, self.dilation, self.ceil_mode
+
+    @property
+    def mean(self) -> tuple[Any, ...]:
+        """What average pooling takes, which has no dilation."""
+        return self.kernel, self.stride, self.padding, self.ceil_mode, self.count_include_pad
 
 
 class Linear(NamedTuple):
@@ -78,7 +110,7 @@ class Activation(NamedTuple):
         return getattr(functions, backward)(dy, of, *self.settings)
 
 
-def label(case: Conv | Pool | Linear | Activation) -> str:
+def label(case: Conv | Transposed | Pool | Linear | Activation) -> str:
     return case.name
 
 
@@ -120,6 +152,45 @@ CONVS = (
     Conv("one-pixel-output", (3, 2, 5, 5), (3, 2, 3, 3), stride=(9, 9)),
     Conv("one-channel-out", (3, 5, 6, 7), (1, 5, 3, 3), padding=(1, 1)),
     Conv("1-d", (4, 3, 1, 12), (5, 3, 1, 3), padding=(0, 1)),
+    Conv("four-sides", (5, 2, 7, 8), (3, 2, 3, 3), padding=((0, 1), (2, 0))),
+    Conv("four-sides-far", (3, 4, 5, 4), (5, 4, 3, 3), padding=((5, 0), (1, 6))),
+    Conv("four-sides-strided", (3, 5, 8, 7), (4, 5, 3, 3), stride=(2, 2), padding=((0, 1), (0, 1))),
+    Conv("four-sides-behind", (2, 3, 4, 5), (4, 3, 2, 3), stride=(2, 3), padding=((0, 4), (1, 7))),
+    Conv("four-sides-dilated", (2, 4, 7, 9), (6, 2, 3, 3), (2, 1), ((3, 1), (0, 4)), (2, 2), 2),
+    Conv("four-sides-depthwise", (5, 7, 6, 5), (7, 1, 3, 3), padding=((0, 2), (1, 3)), groups=7),
+    Conv("four-sides-depthwise-strided", (2, 4, 12, 11), (4, 1, 5, 5), (2, 2), ((1, 2), (2, 1)), groups=4),
+    Conv("four-sides-5x5", (3, 6, 9, 8), (7, 6, 5, 5), padding=((1, 3), (4, 0))),
+    Conv("four-sides-row", (3, 17, 6, 9), (18, 17, 1, 3), padding=((0, 0), (2, 1))),
+    Conv("four-sides-whole-image", (5, 3, 4, 6), (6, 3, 4, 6), stride=(9, 9), padding=((0, 2), (0, 3))),
+    Conv("same-even-kernel", (3, 2, 7, 6), (3, 2, 2, 4), padding=((0, 1), (1, 2))),
+    Conv("same-strided", (3, 3, 8, 9), (4, 3, 3, 3), stride=(2, 2), padding="same"),
+    Conv("same-lower-strided", (3, 3, 8, 9), (4, 3, 3, 2), stride=(2, 3), padding="same_lower"),
+    Conv("same-stride-over-kernel", (3, 3, 8, 9), (4, 3, 1, 2), stride=(3, 5), padding="same"),
+)
+
+TRANSPOSED = (
+    *(Transposed(f"n{n}", (n, 2, 3, 4), (2, 3, 2, 2), stride=(2, 2)) for n in BATCHES),
+    Transposed("3x3", (5, 4, 5, 6), (4, 7, 3, 3), padding=(1, 1)),
+    Transposed("many-channels", (17, 24, 6, 5), (24, 20, 3, 3), padding=(1, 1)),
+    Transposed("no-bias", (3, 4, 5, 4), (4, 5, 3, 3), bias=False),
+    Transposed("overlap", (3, 5, 4, 5), (5, 4, 4, 4), stride=(2, 2), padding=(1, 1)),
+    Transposed("output-padding", (3, 3, 4, 5), (3, 4, 3, 3), (2, 2), (1, 1), (1, 1)),
+    Transposed("output-padding-of-one-axis", (3, 3, 4, 3), (3, 2, 3, 2), (3, 2), (0, 1), (2, 0)),
+    Transposed("output-padding-below-dilation", (3, 2, 4, 5), (2, 3, 3, 2), (1, 2), (1, 0), (1, 2), (2, 3)),
+    Transposed("stride-over-kernel", (3, 2, 4, 3), (2, 3, 2, 1), (4, 3)),
+    Transposed("stride-over-kernel-padded", (3, 2, 4, 3), (2, 3, 2, 1), (4, 3), (1, 0), (3, 2)),
+    Transposed("dilated", (3, 3, 5, 4), (3, 4, 3, 2), (2, 1), (1, 2), dilation=(2, 3)),
+    Transposed("four-sides", (5, 4, 4, 5), (4, 6, 3, 3), (2, 2), ((0, 2), (1, 0))),
+    Transposed("four-sides-stride-1", (5, 4, 4, 5), (4, 6, 3, 3), padding=((2, 0), (1, 3))),
+    Transposed("padding-over-kernel", (3, 2, 7, 6), (2, 3, 2, 3), (2, 3), (3, 4)),
+    Transposed("groups", (3, 6, 4, 3), (6, 2, 3, 3), (2, 2), (1, 1), groups=3),
+    Transposed("depthwise", (5, 7, 4, 5), (7, 1, 4, 4), (2, 2), (1, 1), groups=7),
+    Transposed("depthwise-stride-1", (5, 7, 4, 5), (7, 1, 3, 3), padding=(1, 1), groups=7),
+    Transposed("1x1", (5, 6, 4, 3), (6, 7, 1, 1)),
+    Transposed("1x1-strided", (5, 3, 4, 3), (3, 4, 1, 1), (2, 3), output_padding=(1, 2)),
+    Transposed("1x1-map", (9, 5, 1, 1), (5, 6, 4, 3)),
+    Transposed("1x1-map-far-stride", (9, 5, 1, 1), (5, 6, 2, 3), (7, 5), output_padding=(6, 3)),
+    Transposed("one-channel-out", (3, 5, 4, 5), (5, 1, 3, 3), (2, 1), (1, 1)),
 )
 
 POOLS = (
@@ -136,6 +207,20 @@ POOLS = (
     Pool("1x1-map", (17, 5, 1, 1), (1, 1), (1, 1)),
     Pool("1x1-map-padded", (3, 2, 1, 1), (2, 2), (1, 1), (1, 1)),
     Pool("3x3-seed", (2, 1, 12, 12), (3, 3), (3, 3)),
+    Pool("four-sides", (5, 3, 7, 6), (3, 3), (2, 2), ((0, 1), (2, 0))),
+    Pool("2x2-behind", (3, 2, 5, 7), (2, 2), (2, 2), ((0, 1), (0, 1))),
+    Pool("2x2-ceil", (17, 3, 5, 7), (2, 2), (2, 2), ceil_mode=True),
+    Pool("2x2-ceil-even", (3, 3, 6, 8), (2, 2), (2, 2), ceil_mode=True, count_include_pad=False),
+    Pool("ceil-padded", (5, 2, 7, 8), (3, 3), (2, 2), (1, 1), ceil_mode=True),
+    Pool("ceil-image-only", (5, 2, 7, 8), (3, 3), (2, 3), (1, 1), ceil_mode=True, count_include_pad=False),
+    Pool("ceil-drops-a-window", (3, 2, 4, 5), (1, 2), (3, 4), (0, 1), ceil_mode=True),
+    Pool("ceil-four-sides", (3, 2, 6, 5), (3, 4), (2, 3), ((1, 0), (0, 3)), ceil_mode=True),
+    Pool("image-only", (3, 2, 6, 5), (3, 2), (1, 2), (1, 1), count_include_pad=False),
+    Pool("dilated", (3, 2, 9, 8), (3, 2), (1, 2), (1, 0), dilation=(2, 3)),
+    Pool("dilated-padded", (9, 2, 5, 4), (2, 3), (2, 1), (1, 2), dilation=(3, 2), ceil_mode=True),
+    Pool("dilated-past-the-image", (3, 2, 3, 2), (3, 3), (1, 1), (2, 2), dilation=(2, 2)),
+    Pool("same-strided", (3, 2, 6, 7), (3, 2), (2, 3), "same"),
+    Pool("same-lower-strided", (3, 2, 6, 7), (2, 4), (2, 3), "same_lower", count_include_pad=False),
 )
 
 LINEARS = (

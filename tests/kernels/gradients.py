@@ -33,7 +33,9 @@ U, ROUTES = rng.standard_normal((2, 5, 3)), 0.7 * rng.standard_normal((5, 4, 2, 
 V = rng.standard_normal((3, 4, 2))
 TARGET = rng.random((4, 5))
 FACTORS, ROWS = rng.uniform(0.5, 2, 5), np.array([0.5, 0, 2, 1])
+SPREAD = rng.standard_normal((4, 3, 3, 2))
 WINDOW = (2, 1), (1, 1), (1, 2), 2
+TRANSPOSED = (2, 1), ((1, 0), (0, 2)), (1, 0), (1, 2), 2
 POOL = (3, 2), (2, 1), (1, 1)
 BOXES = np.array([[0, 70, 1, 3, -20, 5, 2, 0, 1], [1, 3, 3, 4, 4, 5, 1, 1, 1]])
 TAPS = (rng.integers(0, 4, (5, 2)), rng.standard_normal((5, 2))), (rng.integers(0, 5, (3, 3)), rng.random((3, 3)))
@@ -112,6 +114,21 @@ CASES: dict[str, list[Case]] = {
             lambda dy, y, x, w, b: r.conv2d_backward(dy, x, w, *WINDOW),
         )
     ],
+    "conv_transpose2d_backward": [
+        Case(
+            (X, SPREAD, B),
+            lambda x, w, b: (r.conv_transpose2d_forward(x, w, b, *TRANSPOSED),),
+            lambda dy, y, x, w, b: r.conv_transpose2d_backward(dy, x, w, *TRANSPOSED),
+        )
+    ],
+    "local_response_backward": [
+        Case(
+            (X,),
+            lambda x, size=size: (r.local_response_forward(x, size, 0.7, 0.75, 1.5),),
+            lambda dy, y, x, size=size: (r.local_response_backward(dy, x, size, 0.7, 0.75, 1.5),),
+        )
+        for size in (2, 3, 9)
+    ],
     "maxpool2d_backward": [
         Case(
             (DISTINCT,),
@@ -124,6 +141,20 @@ CASES: dict[str, list[Case]] = {
             (X,),
             lambda x: (r.avgpool2d_forward(x, *POOL),),
             lambda dy, y, x: (r.avgpool2d_backward(dy, x.shape, *POOL),),
+        )
+    ],
+    "adaptive_avgpool_backward": [
+        Case(
+            (X,),
+            lambda x: (r.adaptive_avgpool_forward(x, (3, 2)),),
+            lambda dy, y, x: (r.adaptive_avgpool_backward(dy, x.shape),),
+        )
+    ],
+    "global_maxpool_backward": [
+        Case(
+            (DISTINCT,),
+            lambda x: r.global_maxpool_forward(x),
+            lambda dy, y, x: (r.global_maxpool_backward(dy, y[1], x.shape),),
         )
     ],
     "global_avgpool_backward": [

@@ -35,13 +35,24 @@ def conv2d(case: cases.Conv, dtype: type, whole: bool) -> tuple[Any, ...]:
 
 
 @cache
+def conv_transpose2d(case: cases.Transposed, dtype: type, whole: bool) -> tuple[Any, ...]:
+    """(x, w, b, dy), and the reference's (y, dx, dw, db)."""
+    rng = generator(case, whole)
+    x, w = cases.random(rng, case.x, dtype, whole), cases.random(rng, case.w, dtype, whole)
+    b = cases.random(rng, (case.out_channels,), dtype, whole) if case.bias else None
+    y = reference.conv_transpose2d_forward(*wide(x, w, b), *case.window)
+    dy = cases.random(rng, y.shape, dtype, whole)
+    return (x, w, b, dy), (y, *reference.conv_transpose2d_backward(*wide(dy, x, w), *case.window))
+
+
+@cache
 def maxpool2d(case: cases.Pool, dtype: type, whole: bool) -> tuple[Any, ...]:
     """(x, dy), and the reference's (y, argmax, dx)."""
     rng = generator(case, whole)
     x = cases.random(rng, case.x, dtype, whole)
-    y, argmax = reference.maxpool2d_forward(x.astype(np.float64), *case.window)
+    y, argmax = reference.maxpool2d_forward(x.astype(np.float64), *case.max)
     dy = cases.random(rng, y.shape, dtype, whole)
-    return (x, dy), (y, argmax, reference.maxpool2d_backward(dy.astype(np.float64), argmax, case.x, *case.window))
+    return (x, dy), (y, argmax, reference.maxpool2d_backward(dy.astype(np.float64), argmax, case.x, *case.max))
 
 
 @cache
@@ -49,9 +60,9 @@ def avgpool2d(case: cases.Pool, dtype: type, whole: bool) -> tuple[Any, ...]:
     """(x, dy), and the reference's (y, dx)."""
     rng = generator(case, whole)
     x = cases.random(rng, case.x, dtype, whole)
-    y = reference.avgpool2d_forward(x.astype(np.float64), *case.window)
+    y = reference.avgpool2d_forward(x.astype(np.float64), *case.mean)
     dy = cases.random(rng, y.shape, dtype, whole)
-    return (x, dy), (y, reference.avgpool2d_backward(dy.astype(np.float64), case.x, *case.window))
+    return (x, dy), (y, reference.avgpool2d_backward(dy.astype(np.float64), case.x, *case.mean))
 
 
 @cache

@@ -20,6 +20,13 @@ CONVS = {
     "5x5 strided": ((OUT, CHANNELS, 5, 5), ((2, 1), (2, 2), (1, 1), 1)),
     "depthwise dilated": ((CHANNELS, 1, 3, 3), ((1, 1), (2, 1), (2, 1), CHANNELS)),
     "1x1": ((OUT, CHANNELS, 1, 1), ((1, 1), (0, 0), (1, 1), 1)),
+    "four sides": ((OUT, CHANNELS, 3, 3), ((1, 1), ((0, 2), (3, 1)), (1, 1), 1)),
+    "same strided": ((OUT, CHANNELS, 3, 3), ((2, 2), "same", (1, 1), 1)),
+}
+TRANSPOSED = {
+    "doubled": ((CHANNELS, OUT, 2, 2), ((2, 2), (0, 0), (0, 0), (1, 1), 1)),
+    "3x3": ((CHANNELS, OUT, 3, 3), ((1, 1), (1, 1), (0, 0), (1, 1), 1)),
+    "groups": ((CHANNELS, 3, 4, 3), ((2, 3), ((1, 0), (0, 2)), (1, 0), (1, 2), 4)),
 }
 POOLS = {
     "none": None,
@@ -27,6 +34,8 @@ POOLS = {
     "avg": ("avg", (2, 2), (2, 2), (0, 0)),
     "max overlap": ("max", (3, 3), (1, 1), (1, 1)),
     "avg overlap": ("avg", (3, 3), (1, 1), (1, 1)),
+    "max ceil": ("max", (3, 2), (2, 2), ((0, 1), (1, 0)), (1, 2), True),
+    "avg ceil": ("avg", (3, 2), (2, 2), ((1, 0), (0, 1)), True, False),
 }
 
 UPDATES = {
@@ -68,6 +77,8 @@ def results(
     found: dict[str, np.ndarray] = {}
     for part in (
         _convolutions,
+        _transposed,
+        _local_response,
         _pooling,
         _linear,
         _elementwise,
@@ -122,6 +133,22 @@ def _convolutions(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) ->
             yield from _named(block, "dx dw db", gradients)
 
 
+def _transposed(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    for name, (shape, window) in TRANSPOSED.items():
+        w, b = cases.random(rng, shape, dtype), cases.random(rng, (shape[1] * window[4],), dtype)
+        y = backend.conv_transpose2d_forward(x, w, b, *window)
+        yield f"transposed {name} y", y
+        gradients = backend.conv_transpose2d_backward(_gradient(backend, rng, y), x, w, *window)
+        yield from _named(f"transposed {name}", "dx dw db", gradients)
+
+
+def _local_response(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    for size in (1, 4, 5, 99):
+        y = backend.local_response_forward(x, size, 0.3, 0.75, 1.5)
+        dx = backend.local_response_backward(_gradient(backend, rng, x), x, size, 0.3, 0.75, 1.5)
+        yield from _named(f"local response {size}", "y dx", (y, dx))
+
+
 def _pooling(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
     for name, pool in POOLS.items():
         if pool is None:
@@ -134,6 +161,13 @@ def _pooling(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iter
             y = backend.avgpool2d_forward(x, *pool[1:])
             dx = backend.avgpool2d_backward(_gradient(backend, rng, y), x.shape, *pool[1:])
         yield from _named(f"pool {name}", "y dx", (y, dx))
+    y = backend.adaptive_avgpool_forward(x, (3, 2))
+    dx = backend.adaptive_avgpool_backward(_gradient(backend, rng, y), x.shape)
+    yield from _named("adaptive", "y dx", (y, dx))
+    y, argmax = backend.global_maxpool_forward(x)
+    yield "global max argmax", argmax
+    dx = backend.global_maxpool_backward(_gradient(backend, rng, y), argmax, x.shape)
+    yield from _named("global max", "y dx", (y, dx))
     y = backend.global_avgpool_forward(x)
     yield from _named("global", "y dx", (y, backend.global_avgpool_backward(_gradient(backend, rng, y), x.shape)))
 

@@ -104,6 +104,11 @@ def pool(x_shape=(2, 3, 4, 4), argmax=None, kernel=TWO, dy=None, padding=NONE):
     return native.maxpool2d_backward(lanes(2, 3, 2, 2) if dy is None else dy, argmax, x_shape, kernel, TWO, padding)
 
 
+def transposed(x=None, w=None, b=None, stride=TWO, padding=NONE, more=NONE, groups=1):
+    x, w = lanes(2, 4, 4, 4) if x is None else x, ones(4, 3, 2, 2) if w is None else w
+    return native.conv_transpose2d_forward(x, w, b, stride, padding, more, ONE, groups)
+
+
 def softmax(target, smoothing=0.0, logits=None):
     return native.softmax_cross_entropy(lanes(3, 4) if logits is None else logits, target, smoothing)
 
@@ -254,7 +259,7 @@ BAD = {
     ),
     "pool no width": (lambda: native.avgpool2d_forward(lanes(1, 1, 9, 0), TWO, ONE, (0, 1)), ValueError, "at least 1"),
     "pool global": (lambda: native.global_avgpool_forward(lanes(2, 3, 0, 4)), ValueError, "at least 1"),
-    "pool padding": (lambda: native.avgpool2d_forward(lanes(2, 3, 4, 4), TWO, TWO, TWO), ValueError, "at most half"),
+    "pool padding": (lambda: native.avgpool2d_forward(lanes(2, 3, 4, 4), TWO, TWO, TWO), ValueError, "smaller than"),
     "pool huge": (
         lambda: native.avgpool2d_forward(lanes(2, 3, 4, 4), (HUGE,) * 2, ONE, (2**30 - 1,) * 2),
         ValueError,
@@ -271,6 +276,80 @@ BAD = {
     "pool x_shape rank": (lambda: pool((2, 3, 4)), ValueError, "4 dimensions"),
     "pool x_shape other": (lambda: pool((2, 3, 8, 4)), ValueError, "dy must have shape"),
     "pool x_shape negative": (lambda: pool((2, -3, -4, 4)), ValueError, "at least 1"),
+    "pool four sides": (
+        lambda: native.maxpool2d_forward(lanes(2, 3, 4, 4), TWO, TWO, ((0, 2), NONE)),
+        ValueError,
+        "smaller than",
+    ),
+    "pool words": (
+        lambda: native.maxpool2d_forward(lanes(2, 3, 4, 4), TWO, TWO, "full"),
+        ValueError,
+        '"same" or "same_lower", got \'full\'',
+    ),
+    "pool past the image": (
+        lambda: native.maxpool2d_forward(lanes(2, 3, 1, 4), TWO, ONE, (1, 0), TWO),
+        ValueError,
+        "each window hold a pixel",
+    ),
+    "pool dilation": (
+        lambda: native.maxpool2d_forward(lanes(2, 3, 4, 4), TWO, TWO, NONE, (0, 1)),
+        ValueError,
+        "must be positive",
+    ),
+    "adaptive rank": (lambda: native.adaptive_avgpool_forward(lanes(2, 3), TWO), ValueError, "4 dimensions"),
+    "adaptive size": (lambda: native.adaptive_avgpool_forward(lanes(2, 3, 4, 4), (0, 2)), ValueError, "at least 1"),
+    "adaptive huge": (
+        lambda: native.adaptive_avgpool_forward(lanes(2, 3, 4, 4), (HUGE, HUGE)),
+        ValueError,
+        "too large",
+    ),
+    "adaptive x_shape": (
+        lambda: native.adaptive_avgpool_backward(lanes(2, 3, 2, 2), (2, 4, 4, 4)),
+        ValueError,
+        "dy must have shape",
+    ),
+    "global max argmax": (
+        lambda: native.global_maxpool_backward(lanes(2, 3), lanes(2, 3), (2, 3, 4, 4)),
+        TypeError,
+        "argmax must be of int32",
+    ),
+    # transposed convolution
+    "transposed None": (lambda: transposed(x=lanes(2, 9)), ValueError, "4 dimensions"),
+    "transposed weights": (lambda: transposed(w=ones(4, 3, 2)), ValueError, "w must have 4 dimensions"),
+    "transposed channels": (lambda: transposed(w=ones(5, 3, 2, 2)), ValueError, "do not go together"),
+    "transposed groups": (lambda: transposed(groups=3), ValueError, "do not go together"),
+    "transposed bias": (lambda: transposed(b=ones(4)), ValueError, "b must have 3 elements"),
+    "transposed stride": (lambda: transposed(stride=(0, 1)), ValueError, "must be positive"),
+    "transposed words": (lambda: transposed(padding="same"), ValueError, "padding must be .* got 'same'"),
+    "transposed padding": (lambda: transposed(padding=((0, -1), (0, 0))), ValueError, "must not be negative"),
+    "transposed too much padding": (lambda: transposed(padding=(9, 0)), ValueError, "at least 1 and below"),
+    "transposed output padding": (lambda: transposed(more=TWO), ValueError, "smaller than the stride"),
+    "transposed huge": (lambda: transposed(stride=(HUGE, HUGE)), ValueError, "below 2\\*\\*31"),
+    "transposed large": (lambda: transposed(stride=(2**24, 2**24)), ValueError, "too large"),
+    "transposed dy": (
+        lambda: native.conv_transpose2d_backward(
+            lanes(2, 3, 9, 8), lanes(2, 4, 4, 4), ones(4, 3, 2, 2), TWO, NONE, NONE, ONE, 1
+        ),
+        ValueError,
+        "dy must have shape",
+    ),
+    # local response
+    "response rank": (lambda: native.local_response_forward(lanes(2, 3), 3, 1.0, 1.0, 1.0), ValueError, "4 dim"),
+    "response k": (
+        lambda: native.local_response_forward(lanes(2, 3, 1, 1), 3, 1.0, 1.0, 0.0),
+        ValueError,
+        "k positive",
+    ),
+    "response nan": (
+        lambda: native.local_response_forward(lanes(2, 3, 1, 1), 3, float("nan"), 1.0, 1.0),
+        ValueError,
+        "alpha and beta not negative",
+    ),
+    "response dy": (
+        lambda: native.local_response_backward(lanes(2, 3, 1, 2), lanes(2, 3, 1, 1), 3, 1.0, 1.0, 1.0),
+        ValueError,
+        "dy must have shape",
+    ),
     # linear
     "linear None": (lambda: native.linear_forward(None, ones(5, 3), None), TypeError, "got None"),
     "linear of images": (

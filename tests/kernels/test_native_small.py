@@ -125,12 +125,12 @@ def test_pooling(native, case, dtype):
     x = cases.random(np.random.default_rng(2), case.x, dtype, whole=True)
     for images in (x, few(x)):
         entered = native.enter(images, infer=True)
-        y, argmax = native.maxpool2d_forward(entered, *case.window)
-        wanted, places = reference.maxpool2d_forward(images, *case.window)
+        y, argmax = native.maxpool2d_forward(entered, *case.max)
+        wanted, places = reference.maxpool2d_forward(images, *case.max)
         compare.check(native.leave(y), wanted, exact=True)
         compare.check(native.leave(argmax), places)
-        got = native.leave(native.avgpool2d_forward(entered, *case.window))
-        compare.check(got, reference.avgpool2d_forward(images, *case.window))
+        got = native.leave(native.avgpool2d_forward(entered, *case.mean))
+        compare.check(got, reference.avgpool2d_forward(images, *case.mean))
         got = native.leave(native.global_avgpool_forward(entered))
         compare.check(got, reference.global_avgpool_forward(images))
 

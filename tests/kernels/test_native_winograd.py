@@ -19,6 +19,9 @@ MAPS = [  # shape of x, output channels, padding, groups
     ((33, 33, 3, 3), 40, (1, 1), 1),
     ((100, 20, 3, 4), 24, (1, 1), 1),  # several blocks a task
     ((70, 16, 4, 2), 12, (1, 1), 2),
+    ((17, 16, 9, 14), 24, ((2, 0), (0, 3)), 1),
+    ((5, 24, 8, 7), 20, ((5, 0), (1, 4)), 2),
+    ((3, 16, 6, 9), 18, ((0, 1), (4, 1)), 1),
 ]
 BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
 
@@ -57,6 +60,23 @@ def test_forward_and_gradients(native, rng, tile, dtype, x_shape, out_channels, 
     close(native.leave(dx), want[0], bound)
     close(dw, want[1], bound)
     close(db, want[2], bound)
+
+
+@pytest.mark.parametrize("tile", [2, 4])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolution_starts_from_its_bias(native, rng, tile, groups):
+    x, w = rng.standard_normal((5, 24, 13, 11)), rng.standard_normal((24, 18 // groups, 3, 3))
+    window = (1, 1), ((1, 1), (0, 2)), (0, 0), (1, 1), groups
+    for b in (None, rng.standard_normal(18)):
+        with kernels.use("im2col") as plain:
+            y = plain.conv_transpose2d_forward(x, w, b, *window)
+            dy = rng.standard_normal(y.shape)
+            want = plain.conv_transpose2d_backward(dy, x, w, *window)
+        native.use_winograd(tile)
+        close(native.leave(native.conv_transpose2d_forward(native.enter(x), w, b, *window)), y, 1e-13)
+        dx, *rest = native.conv_transpose2d_backward(native.enter(dy), native.enter(x), w, *window)
+        for got, expected in zip((native.leave(dx), *rest), want, strict=True):
+            close(got, expected, 1e-13)
 
 
 @pytest.mark.parametrize("tile", [2, 4])

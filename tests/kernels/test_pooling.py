@@ -43,17 +43,17 @@ class TestReference:
     @pytest.mark.parametrize("case", GRADIENT_CASES, ids=cases.label)
     def test_max_pooling_gradient(self, case, rng):
         x = distinct(rng, case.x)
-        y, argmax = reference.maxpool2d_forward(x, *case.window)
+        y, argmax = reference.maxpool2d_forward(x, *case.max)
         dy = rng.standard_normal(y.shape)
-        expected = numeric.gradient(lambda x: reference.maxpool2d_forward(x, *case.window)[0], x, dy)
-        compare.check(reference.maxpool2d_backward(dy, argmax, case.x, *case.window), expected, tolerance=1e-8)
+        expected = numeric.gradient(lambda x: reference.maxpool2d_forward(x, *case.max)[0], x, dy)
+        compare.check(reference.maxpool2d_backward(dy, argmax, case.x, *case.max), expected, tolerance=1e-8)
 
     @pytest.mark.parametrize("case", GRADIENT_CASES, ids=cases.label)
     def test_average_pooling_gradient(self, case, rng):
         x = rng.standard_normal(case.x)
-        dy = rng.standard_normal(reference.avgpool2d_forward(x, *case.window).shape)
-        expected = numeric.gradient(lambda x: reference.avgpool2d_forward(x, *case.window), x, dy)
-        compare.check(reference.avgpool2d_backward(dy, case.x, *case.window), expected, tolerance=numeric.TOLERANCE)
+        dy = rng.standard_normal(reference.avgpool2d_forward(x, *case.mean).shape)
+        expected = numeric.gradient(lambda x: reference.avgpool2d_forward(x, *case.mean), x, dy)
+        compare.check(reference.avgpool2d_backward(dy, case.x, *case.mean), expected, tolerance=numeric.TOLERANCE)
 
     def test_global_average_pooling(self, rng):
         x, dy = rng.standard_normal((3, 2, 4, 5)), rng.standard_normal((3, 2))
@@ -109,20 +109,20 @@ class TestReference:
 @pytest.mark.parametrize("case", cases.POOLS, ids=cases.label)
 def test_maxpool2d(backend, case, dtype, whole):
     (x, dy), (y, argmax, dx) = judged.maxpool2d(case, dtype, whole)
-    got, places = backend.maxpool2d_forward(backend.enter(x), *case.window)
+    got, places = backend.maxpool2d_forward(backend.enter(x), *case.max)
     compare.check(backend.leave(got), y, dtype, exact=True)
     compare.check(backend.leave(places), argmax)
-    got = backend.maxpool2d_backward(backend.enter(dy), places, case.x, *case.window)
+    got = backend.maxpool2d_backward(backend.enter(dy), places, case.x, *case.max)
     compare.check(backend.leave(got), dx, dtype, exact=whole)
 
 
 @pytest.mark.parametrize("case", cases.POOLS, ids=cases.label)
 def test_the_places_of_the_maxima_can_leave_and_come_back(backend, case):
     (x, dy), (_, _, dx) = judged.maxpool2d(case, np.float32, True)
-    _, places = backend.maxpool2d_forward(backend.enter(x), *case.window)
+    _, places = backend.maxpool2d_forward(backend.enter(x), *case.max)
     places = backend.enter(backend.leave(places))
     compare.check(
-        backend.leave(backend.maxpool2d_backward(backend.enter(dy), places, case.x, *case.window)),
+        backend.leave(backend.maxpool2d_backward(backend.enter(dy), places, case.x, *case.max)),
         dx,
         np.float32,
         exact=True,
@@ -135,8 +135,8 @@ def test_maxpool2d_with_nan_and_infinities(backend, case, dtype, rng):
     x = cases.random(rng, case.x, dtype, whole=True)
     special = np.array([np.nan, np.inf, -np.inf, 0, 0, 0], dtype)
     x = np.where(rng.random(x.shape) < 0.4, special[rng.integers(0, 6, x.shape)], x)
-    y, argmax = reference.maxpool2d_forward(x, *case.window)
-    got, places = backend.maxpool2d_forward(backend.enter(x), *case.window)
+    y, argmax = reference.maxpool2d_forward(x, *case.max)
+    got, places = backend.maxpool2d_forward(backend.enter(x), *case.max)
     compare.check(backend.leave(got), y, exact=True)
     compare.check(backend.leave(places), argmax)
 
@@ -156,9 +156,10 @@ def test_maxpool2d_of_a_constant_takes_the_first(backend, value):
 @pytest.mark.parametrize("case", cases.POOLS, ids=cases.label)
 def test_avgpool2d(backend, case, dtype, whole):
     (x, dy), (y, dx) = judged.avgpool2d(case, dtype, whole)
-    exact = whole and np.log2(np.prod(case.kernel)) % 1 == 0
-    compare.check(backend.leave(backend.avgpool2d_forward(backend.enter(x), *case.window)), y, dtype, exact=exact)
-    got = backend.avgpool2d_backward(backend.enter(dy), case.x, *case.window)
+    divisors = case.count_include_pad and not case.ceil_mode and np.log2(np.prod(case.kernel)) % 1 == 0
+    exact = whole and divisors
+    compare.check(backend.leave(backend.avgpool2d_forward(backend.enter(x), *case.mean)), y, dtype, exact=exact)
+    got = backend.avgpool2d_backward(backend.enter(dy), case.x, *case.mean)
     compare.check(backend.leave(got), dx, dtype, exact=exact)
 
 

@@ -43,6 +43,33 @@ def test_pooling_equals_reference(n, c, vertical, horizontal, dtype, share_of_na
     )
 
 
+side = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(0, 3), st.integers(0, 3))
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(side, side, st.tuples(st.integers(1, 3), st.integers(1, 3)), st.booleans(), st.booleans(), st.integers(0, 99))
+def test_four_sides_dilation_and_ceil_mode(vertical, horizontal, dilation, ceil_mode, include, seed):
+    size, kernel, stride, before, behind = zip(vertical, horizontal, strict=True)
+    window = kernel, stride, tuple(zip(before, behind, strict=True))
+    x = np.random.default_rng(seed).integers(-2, 3, (2, 2, *size)).astype(np.float64)
+    for operation, rest in (("maxpool2d", (dilation, ceil_mode)), ("avgpool2d", (ceil_mode, include))):
+        forward, backward = f"{operation}_forward", f"{operation}_backward"
+        try:
+            got = getattr(im2col, forward)(x, *window, *rest)
+        except ValueError as error:
+            assert any(rule in str(error) for rule in ("must fit", "smaller than", "hold a pixel"))  # noqa: PT017
+            continue
+        expected = getattr(reference, forward)(x, *window, *rest)
+        y, *argmax = got if isinstance(got, tuple) else (got,)
+        wanted, *places = expected if isinstance(expected, tuple) else (expected,)
+        np.testing.assert_allclose(y, wanted, rtol=1e-14, atol=1e-15)
+        for one, other in zip(argmax, places, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+        dy = np.arange(float(y.size)).reshape(y.shape)
+        dx = getattr(im2col, backward)(dy, *argmax, x.shape, *window, *rest)
+        np.testing.assert_allclose(dx, getattr(reference, backward)(dy, *places, x.shape, *window, *rest), rtol=1e-13)
+
+
 def test_overlapping_windows_add_their_gradients():
     x = np.array([[[[0.0, 5.0, 1.0]]]])
     y, argmax = im2col.maxpool2d_forward(x, (1, 2), (1, 1), (0, 0))
@@ -108,12 +135,12 @@ def test_kernels_keep_inside_their_arrays():
     window = (3, 2, 2, 1, 1, 1)
     (around_x, x), (around_y, y) = framed((2, 3, 6, 5)), framed((2, 3, 3, 6))
     argmax = np.zeros(y.shape, np.int32)
-    windows.maxpool2d_forward(x, y, argmax, *window)
+    windows.maxpool2d_forward(x, y, argmax, *window, 1, 1)
     assert (y == 1).all()
     assert windows.maxpool2d_backward(y, argmax, x) == 0
     assert x.sum() == x.size + y.size
-    windows.avgpool2d_forward(x, y, *window)
-    windows.avgpool2d_backward(y, x, *window)
+    windows.avgpool2d_forward(x, y, *window, -1, 7, -1, 6)
+    windows.avgpool2d_backward(y, x, *window, -1, 7, -1, 6)
     assert np.isfinite(x).all()
     assert np.isfinite(y).all()
     for memory in (around_x, around_y):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from kernels import cases, compare
 
+from minidl.kernels import checks
+
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
@@ -19,7 +21,10 @@ def test_conv2d(any_backend, case, rng):
     x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
     b = rng.standard_normal(case.w[0]) if case.bias else None
     tx, tw, tb = tensor(x), tensor(w), tensor(b)
-    ty = functional.conv2d(tx, tw, tb, *case.window)
+    stride, padding, dilation, groups = case.window
+    (top, bottom), (left, right) = checks.margins(padding, case.x[2:], case.w[2:], stride, dilation)
+    padded = functional.pad(tx, (left, right, top, bottom))
+    ty = functional.conv2d(padded, tw, tb, stride, 0, dilation, groups)
     dy = rng.standard_normal(tuple(ty.shape))
     ty.backward(torch.tensor(dy))
     entered = any_backend.enter(x)
@@ -31,26 +36,93 @@ def test_conv2d(any_backend, case, rng):
         compare.check(db, tb.grad.numpy())
 
 
-@pytest.mark.parametrize("case", [case for case in cases.POOLS if case.x[0]], ids=cases.label)
+@pytest.mark.parametrize("case", [case for case in cases.TRANSPOSED if case.x[0]], ids=cases.label)
+def test_conv_transpose2d(any_backend, case, rng):
+    """PyTorch cuts both sides alike: the whole output is cut here."""
+    x, w = rng.standard_normal(case.x), rng.standard_normal(case.w)
+    b = rng.standard_normal(case.out_channels) if case.bias else None
+    tx, tw, tb = tensor(x), tensor(w), tensor(b)
+    stride, padding, more, dilation, groups = case.window
+    (top, bottom), (left, right) = checks.margins(padding, (1, 1), (1, 1), stride)
+    whole = functional.conv_transpose2d(tx, tw, tb, stride, 0, more, groups, dilation)
+    ty = whole[:, :, top : whole.shape[2] - bottom, left : whole.shape[3] - right]
+    dy = rng.standard_normal(tuple(ty.shape))
+    ty.backward(torch.tensor(dy))
+    entered = any_backend.enter(x)
+    got = any_backend.leave(any_backend.conv_transpose2d_forward(entered, w, b, *case.window))
+    compare.check(got, ty.detach().numpy())
+    dx, dw, db = any_backend.conv_transpose2d_backward(any_backend.enter(dy), entered, w, *case.window)
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+    compare.check(dw, tw.grad.numpy())
+    if b is not None:
+        compare.check(db, tb.grad.numpy())
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 20])
+def test_local_response(any_backend, size, rng):
+    x, dy = 3 * rng.standard_normal((2, 5, 7, 4, 3))
+    tx = tensor(x)
+    ty = functional.local_response_norm(tx, size, 0.2, 0.75, 1.3)
+    ty.backward(torch.tensor(dy))
+    settings = size, 0.2, 0.75, 1.3
+    entered = any_backend.enter(x)
+    compare.check(any_backend.leave(any_backend.local_response_forward(entered, *settings)), ty.detach().numpy())
+    dx = any_backend.local_response_backward(any_backend.enter(dy), entered, *settings)
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+
+
+def witnessed(case):
+    """PyTorch pads both sides alike, by half the kernel at most."""
+    alike = all(isinstance(side, int) for side in case.padding)
+    return case.x[0] and alike and all(2 * p <= k for p, k in zip(case.padding, case.kernel))
+
+
+@pytest.mark.parametrize("case", [case for case in cases.POOLS if witnessed(case)], ids=cases.label)
 def test_pooling(any_backend, case, rng):
     x = rng.standard_normal(case.x)
     x[rng.random(case.x) < 0.3] = 0.5  # ties
     tx = tensor(x)
-    ty, places = functional.max_pool2d(tx, *case.window, return_indices=True)
-    y, argmax = any_backend.maxpool2d_forward(any_backend.enter(x), *case.window)
+    ty, places = functional.max_pool2d(tx, *case.max, return_indices=True)
+    y, argmax = any_backend.maxpool2d_forward(any_backend.enter(x), *case.max)
     compare.check(any_backend.leave(y), ty.detach().numpy(), exact=True)
     compare.check(any_backend.leave(argmax), places.numpy().astype(np.int32))
     dy = rng.standard_normal(tuple(ty.shape))
     ty.backward(torch.tensor(dy))
-    dx = any_backend.maxpool2d_backward(any_backend.enter(dy), argmax, case.x, *case.window)
+    dx = any_backend.maxpool2d_backward(any_backend.enter(dy), argmax, case.x, *case.max)
     compare.check(any_backend.leave(dx), tx.grad.numpy())
 
     tx = tensor(x)
-    ty = functional.avg_pool2d(tx, *case.window, count_include_pad=True)
+    ty = functional.avg_pool2d(tx, *case.mean)
+    dy = rng.standard_normal(tuple(ty.shape))
     ty.backward(torch.tensor(dy))
-    y = any_backend.avgpool2d_forward(any_backend.enter(x), *case.window)
+    y = any_backend.avgpool2d_forward(any_backend.enter(x), *case.mean)
     compare.check(any_backend.leave(y), ty.detach().numpy())
-    dx = any_backend.avgpool2d_backward(any_backend.enter(dy), case.x, *case.window)
+    dx = any_backend.avgpool2d_backward(any_backend.enter(dy), case.x, *case.mean)
+    compare.check(any_backend.leave(dx), tx.grad.numpy())
+
+
+@pytest.mark.parametrize("case", [c for c in cases.POOLS if c.x[0] and not isinstance(c.padding, str)], ids=cases.label)
+def test_max_pooling_of_a_padded_image(any_backend, case, rng):
+    """Padding of four sides, or of more than half the kernel, is minus infinity around the image."""
+    x = rng.standard_normal(case.x)
+    (top, bottom), (left, right) = checks.margins(case.padding, case.x[2:], case.kernel, case.stride)
+    padded = functional.pad(torch.tensor(x), (left, right, top, bottom), value=-np.inf)
+    if case.ceil_mode and (bottom or right):
+        return  # PyTorch drops windows that start in this padding; there are none without
+    ty = functional.max_pool2d(padded, case.kernel, case.stride, 0, case.dilation, case.ceil_mode)
+    y, _ = any_backend.maxpool2d_forward(any_backend.enter(x), *case.max)
+    compare.check(any_backend.leave(y), ty.numpy(), exact=True)
+
+
+@pytest.mark.parametrize(("size", "output"), [((7, 5), (3, 4)), ((6, 8), (3, 2)), ((2, 3), (5, 3)), ((1, 9), (1, 1))])
+def test_adaptive_average_pooling(any_backend, size, output, rng):
+    x, dy = rng.standard_normal((5, 3, *size)), rng.standard_normal((5, 3, *output))
+    tx = tensor(x)
+    ty = functional.adaptive_avg_pool2d(tx, output)
+    ty.backward(torch.tensor(dy))
+    y = any_backend.adaptive_avgpool_forward(any_backend.enter(x), output)
+    compare.check(any_backend.leave(y), ty.detach().numpy())
+    dx = any_backend.adaptive_avgpool_backward(any_backend.enter(dy), x.shape)
     compare.check(any_backend.leave(dx), tx.grad.numpy())
 
 

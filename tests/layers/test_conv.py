@@ -142,9 +142,10 @@ def test_valid_padding_is_none() -> None:
 @pytest.mark.parametrize(
     ("kernel", "settings", "message"),
     [
-        (2, {"padding": "same"}, 'Conv2D: padding "same" needs an odd kernel, got kernel_size \\(2, 2\\)'),
-        (3, {"padding": "same", "stride": 2}, 'padding "same" needs stride 1, got \\(2, 2\\)'),
-        (3, {"padding": "full"}, 'padding must be an int, an \\(h, w\\) pair, "same" or "valid", got \'full\''),
+        (3, {"padding": ((0, 1), 2)}, "Conv2D: padding of four sides must be .*got \\(\\(0, 1\\), 2\\)"),
+        (3, {"padding": ((0, 1), (2, -1))}, "padding must be at least 0, got -1"),
+        (3, {"padding": (1, 2, 3, 4)}, "padding must be an int or an .h, w. pair, got .1, 2, 3, 4."),
+        (3, {"padding": "full"}, '"same", "same_lower" or "valid", got \'full\''),
     ],
 )
 def test_padding_in_words_has_rules(kernel: Any, settings: Any, message: str) -> None:

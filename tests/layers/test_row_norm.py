@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl.layers import GroupNorm, Layer, LayerNorm
+from minidl.layers import GroupNorm, InstanceNorm2D, Layer, LayerNorm, LocalResponseNorm
 
 
 @pytest.mark.usefixtures("any_backend")
@@ -113,3 +113,51 @@ def test_bad_input(layer: Layer, shape: tuple[int, ...], message: str) -> None:
         layer.forward(np.zeros(shape, np.float32))
     with pytest.raises(RuntimeError, match="call forward before backward"):
         layer.backward(np.zeros(shape, np.float32))
+
+
+@pytest.mark.usefixtures("any_backend")
+class TestInstanceNorm2D:
+    def test_each_channel_of_an_image_by_itself(self, rng: np.random.Generator) -> None:
+        x = rng.uniform(1, 5, (3, 2, 4, 5)).astype(np.float32)
+        y = InstanceNorm2D(2).forward(x, train=True)
+        np.testing.assert_allclose(y.mean((2, 3)), 0, atol=1e-6)
+        np.testing.assert_allclose(y.var((2, 3)), 1, rtol=1e-4)
+        assert InstanceNorm2D(2).parameters() == []
+
+    def test_it_is_a_group_a_channel(self, rng: np.random.Generator) -> None:
+        x, dy = rng.standard_normal((2, 3, 4, 5, 2)).astype(np.float32)
+        layer, group = InstanceNorm2D(4, 1e-3, affine=True), GroupNorm(4, 4, 1e-3)
+        for one, other in zip(layer.parameters(), group.parameters(), strict=True):
+            one.data[:] = other.data[:] = rng.standard_normal(4)
+        np.testing.assert_array_equal(layer.forward(x), group.forward(x))
+        np.testing.assert_array_equal(layer.backward(dy), group.backward(dy))
+        for one, other in zip(layer.parameters(), group.parameters(), strict=True):
+            assert one.name == other.name
+            np.testing.assert_array_equal(one.grad, other.grad)
+
+    @pytest.mark.parametrize(
+        ("shape", "rule"),
+        [((2, 2), "4 dimensions"), ((2, 3, 1, 1), "2 channels, got 3"), ((2, 2, 0, 1), "at least 1")],
+    )
+    def test_bad_input(self, shape: tuple[int, ...], rule: str) -> None:
+        with pytest.raises(ValueError, match=f"InstanceNorm2D: .*{rule}"):
+            InstanceNorm2D(2).forward(np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({"size": 0}, "size must be at least 1, got 0"),
+        ({"size": 3, "alpha": -1.0}, "alpha must be at least 0, got -1.0"),
+        ({"size": 3, "beta": float("nan")}, "beta must be at least 0, got nan"),
+        ({"size": 3, "k": 0}, "k must be positive, got 0"),
+    ],
+)
+def test_local_response_settings(settings: Any, rule: str) -> None:
+    with pytest.raises(ValueError, match=f"LocalResponseNorm: {rule}"):
+        LocalResponseNorm(**settings)
+
+
+def test_local_response_input() -> None:
+    with pytest.raises(ValueError, match=r"LocalResponseNorm: input must have 4 dimensions .*, got shape \(2, 3\)"):
+        LocalResponseNorm(3).forward(np.zeros((2, 3), np.float32))

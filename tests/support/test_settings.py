@@ -24,6 +24,20 @@ LAYERS = {
     "Linear(3, 4)": lambda: minidl.Linear(3, 4, init=lambda shape, rng: np.zeros(shape), name="stem"),
     "MaxPool2D(2)": lambda: minidl.MaxPool2D(2, 2),
     "AvgPool2D(3, stride=2, padding=1)": lambda: minidl.AvgPool2D(3, 2, 1),
+    "Conv2D(1, 2, 3, padding=((0, 1), (2, 0)))": lambda: minidl.Conv2D(1, 2, 3, padding=[[0, 1], [2, 0]]),
+    "Conv2D(1, 2, 3, padding=(1, 2))": lambda: minidl.Conv2D(1, 2, 3, padding=((1, 1), (2, 2))),
+    "Conv2D(1, 2, 3, stride=2, padding='same_lower')": lambda: minidl.Conv2D(1, 2, 3, 2, "same_lower"),
+    "ConvTranspose2D(2, 4, 3, stride=2, padding=1, output_padding=(1, 0), groups=2)": lambda: minidl.ConvTranspose2D(
+        2, 4, 3, 2, 1, (1, 0), groups=2
+    ),
+    "MaxPool2D(3, padding='same', dilation=2, ceil_mode=True)": lambda: minidl.MaxPool2D(3, 3, "same", 2, True),
+    "AvgPool2D(3, stride=2, padding=((0, 1), (0, 0)), count_include_pad=False)": lambda: minidl.AvgPool2D(
+        3, 2, ((0, 1), (0, 0)), count_include_pad=False
+    ),
+    "AdaptiveAvgPool2D(7)": lambda: minidl.AdaptiveAvgPool2D((7, 7)),
+    "GlobalMaxPool2D()": minidl.GlobalMaxPool2D,
+    "InstanceNorm2D(4, affine=True)": lambda: minidl.InstanceNorm2D(4, affine=True),
+    "LocalResponseNorm(5, k=2)": lambda: minidl.LocalResponseNorm(5, k=2.0),
     "GlobalAvgPool2D()": minidl.GlobalAvgPool2D,
     "Relu()": minidl.Relu,
     "Sigmoid()": minidl.Sigmoid,

@@ -37,10 +37,11 @@ typedef struct {
 } conv_forward_args;
 
 /* Backward: the gradient of the convolution's own output is dy itself; or dy where y > 0 (relu_y given); or, with
-   `pool`, dy spread over the window by `code`. dx, dw and db may each be NULL. */
+   `pool`, dy spread over the window by `code`. dx, dw and db may each be NULL. dx_start (C): what each dx of a channel
+   starts from, or NULL for 0. */
 typedef struct {
     geometry g;
-    const void *dy, *relu_y, *x, *w;
+    const void *dy, *relu_y, *x, *w, *dx_start;
     const uint8_t *code;
     void *dx, *dw, *db;
     int pool, winograd;
@@ -61,9 +62,17 @@ typedef struct {
     void *dx, *dw, *db;
 } linear_backward_args;
 
+/* Means: the rows [h0, h1) and columns [w0, w1) whose places count, padding included or not; or, with `bins`, windows
+   that part the image into OH x OW, whose sizes and places in the geometry are then of no matter. */
+typedef struct {
+    size h0, h1, w0, w1;
+    int bins;
+} pool_mean;
+
 /* Pooling. argmax is a lane array of int32 (C, OH, OW). */
 typedef struct {
     geometry g;
+    pool_mean mean;
     const void *x;
     void *y;
     int32_t *argmax;
@@ -71,6 +80,7 @@ typedef struct {
 
 typedef struct {
     geometry g;
+    pool_mean mean;
     const void *dy;
     const int32_t *argmax;
     void *dx;
@@ -110,6 +120,15 @@ typedef struct {
     const void *dy, *x, *gamma, *mean, *inv_std;
     void *dx, *dgamma, *dbeta;
 } row_norm_backward_args;
+
+/* Local response normalisation over the channels: s[c] = k + share * the sum of x^2 over the channels c - before up to
+   c + behind; y = x s^-beta. Forward dy is NULL and out is y, backward dx. */
+typedef struct {
+    size n, C, area, before, behind;
+    double share, beta, k;
+    const void *x, *dy;
+    void *out;
+} local_response_args;
 
 /* Every activation and elementwise function. What takes one parameter, p: ELEMENT_LEAKY its slope, ELEMENT_ELU its
    alpha, ELEMENT_POW its exponent. Two, p and q: the limits of ELEMENT_CLIP and ELEMENT_HARD_TANH, alpha and beta of
@@ -315,6 +334,7 @@ typedef struct kernel_table {
     int (*norm_backward)(const norm_backward_args *);
     int (*row_norm_forward)(const row_norm_forward_args *);
     int (*row_norm_backward)(const row_norm_backward_args *);
+    int (*local_response)(const local_response_args *);
     int (*element_forward)(element which, double p, double q, size count, const void *x, void *y);
     int (*element_backward)(element which, double p, double q, size n, size F, const void *dy, const void *y, void *dx);
     int (*arithmetic_forward)(const arithmetic_args *);

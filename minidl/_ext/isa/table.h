@@ -7,25 +7,26 @@
 #include "../core/kernels.h"
 #include "../core/update.h"
 #include "../core/vector.h"
-#include "../lanes/boxes.h"
 #include "../lanes/arithmetic.h"
+#include "../lanes/boxes.h"
 #include "../lanes/capsule.h"
 #include "../lanes/conv/conv.h"
 #include "../lanes/dropout.h"
 #include "../lanes/layout.h"
 #include "../lanes/linear.h"
+#include "../lanes/local_response.h"
 #include "../lanes/loss.h"
 #include "../lanes/norm.h"
 #include "../lanes/pooling.h"
-#include "../lanes/resize.h"
 #include "../lanes/reduce.h"
+#include "../lanes/resize.h"
 #include "../lanes/routing.h"
 #include "../lanes/routing_back.h"
 #include "../lanes/row_norm.h"
 #include "../lanes/softmax.h"
 #include "../lanes/value_loss.h"
-#include "../pixels/boxes.h"
 #include "../pixels/arithmetic.h"
+#include "../pixels/boxes.h"
 #include "../pixels/conv.h"
 #include "../pixels/layout.h"
 #include "../pixels/linear.h"
@@ -86,6 +87,7 @@ const kernel_table TABLE = {
     .row_norm_forward = row_norm_forward,
     .row_norm_backward = row_norm_backward,
     .element_forward = element_forward,
+    .local_response = local_response,
     .element_backward = element_backward,
     .arithmetic_forward = arithmetic_forward,
     .arithmetic_backward = arithmetic_backward,

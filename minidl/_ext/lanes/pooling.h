@@ -18,19 +18,18 @@ static int pool_channels(pool_task task, void *job, const geometry *g) {
     return pool_run(task, job, tasks, tasks * g->OH * g->OW * g->KH * g->KW > PARALLEL_FROM);
 }
 
-static int maxpool_forward_task(void *context, ptrdiff_t task) {
-    const pool_forward_args *a = context;
+INLINE void maxpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, size DH, size DW) {
     const geometry g = a->g;
     const T *x = (const T *)a->x + task * g.H * g.W * L;
     T *y = (T *)a->y + task * g.OH * g.OW * L;
     int32_t *argmax = a->argmax + task * g.OH * g.OW * L;
     for (size oh = 0; oh < g.OH; oh++) {
         for (size ow = 0; ow < g.OW; ow++, y += L, argmax += L) {
-            window k = window_at(&g, oh, ow);
+            window k = window_at(&g, DH, DW, oh, ow);
             V best = load(x + (k.h0 * g.W + k.w0) * L);
             VI place = (VI){0} + (INT)(k.h0 * g.W + k.w0);
-            for (size h = k.h0; h < k.h1; h++) {
-                for (size w = k.w0; w < k.w1; w++) {
+            for (size h = k.h0; h < k.h1; h += DH) {
+                for (size w = k.w0; w < k.w1; w += DW) {
                     V v = load(x + (h * g.W + w) * L);
                     VI better = ((v > best) | (v != v)) & (best == best);
                     best = choose(better, v, best);
@@ -41,6 +40,12 @@ static int maxpool_forward_task(void *context, ptrdiff_t task) {
             *(VX *)argmax = __builtin_convertvector(place, VX);
         }
     }
+}
+
+static int maxpool_forward_task(void *context, ptrdiff_t task) {
+    const pool_forward_args *a = context;
+    if (a->g.DH == 1 && a->g.DW == 1) maxpool_forward_plane(a, task, 1, 1);
+    else maxpool_forward_plane(a, task, a->g.DH, a->g.DW);
     return 0;
 }
 
@@ -49,8 +54,7 @@ static int maxpool_forward(const pool_forward_args *a) {
     return pool_channels(maxpool_forward_task, &job, &a->g);
 }
 
-static int maxpool_backward_task(void *context, ptrdiff_t task) {
-    const pool_backward_args *a = context;
+INLINE void maxpool_backward_plane(const pool_backward_args *a, ptrdiff_t task, size DH, size DW) {
     const geometry g = a->g;
     const T *dy = (const T *)a->dy + task * g.OH * g.OW * L;
     const int32_t *argmax = a->argmax + task * g.OH * g.OW * L;
@@ -58,17 +62,23 @@ static int maxpool_backward_task(void *context, ptrdiff_t task) {
     memset(dx, 0, (size_t)(g.H * g.W) * VBYTES);
     for (size oh = 0; oh < g.OH; oh++) {
         for (size ow = 0; ow < g.OW; ow++, dy += L, argmax += L) {
-            window k = window_at(&g, oh, ow);
+            window k = window_at(&g, DH, DW, oh, ow);
             V d = load(dy);
             VI place = __builtin_convertvector(*(const VX *)argmax, VI);
-            for (size h = k.h0; h < k.h1; h++) {
-                for (size w = k.w0; w < k.w1; w++) {
+            for (size h = k.h0; h < k.h1; h += DH) {
+                for (size w = k.w0; w < k.w1; w += DW) {
                     T *to = dx + (h * g.W + w) * L;
                     store(to, load(to) + (V)((VI)d & (place == (INT)(h * g.W + w))));
                 }
             }
         }
     }
+}
+
+static int maxpool_backward_task(void *context, ptrdiff_t task) {
+    const pool_backward_args *a = context;
+    if (a->g.DH == 1 && a->g.DW == 1) maxpool_backward_plane(a, task, 1, 1);
+    else maxpool_backward_plane(a, task, a->g.DH, a->g.DW);
     return 0;
 }
 
@@ -77,21 +87,26 @@ static int maxpool_backward(const pool_backward_args *a) {
     return pool_channels(maxpool_backward_task, &job, &a->g);
 }
 
-static int avgpool_forward_task(void *context, ptrdiff_t task) {
-    const pool_forward_args *a = context;
+INLINE void avgpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, int whole) {
     const geometry g = a->g;
     const T *x = (const T *)a->x + task * g.H * g.W * L;
     T *y = (T *)a->y + task * g.OH * g.OW * L;
-    V area = splat((T)(g.KH * g.KW));
     for (size oh = 0; oh < g.OH; oh++) {
         for (size ow = 0; ow < g.OW; ow++, y += L) {
-            window k = window_at(&g, oh, ow);
+            size count;
+            window k = mean_window(&g, &a->mean, whole, oh, ow, &count);
             V sum = {0};
             for (size h = k.h0; h < k.h1; h++)
                 for (size w = k.w0; w < k.w1; w++) sum += load(x + (h * g.W + w) * L);
-            store(y, sum / area);
+            store(y, sum / (T)count);
         }
     }
+}
+
+static int avgpool_forward_task(void *context, ptrdiff_t task) {
+    const pool_forward_args *a = context;
+    if (windows_whole(&a->g, &a->mean)) avgpool_forward_plane(a, task, 1);
+    else avgpool_forward_plane(a, task, 0);
     return 0;
 }
 
@@ -100,21 +115,26 @@ static int avgpool_forward(const pool_forward_args *a) {
     return pool_channels(avgpool_forward_task, &job, &a->g);
 }
 
-static int avgpool_backward_task(void *context, ptrdiff_t task) {
-    const pool_backward_args *a = context;
+INLINE void avgpool_backward_plane(const pool_backward_args *a, ptrdiff_t task, int whole) {
     const geometry g = a->g;
     const T *dy = (const T *)a->dy + task * g.OH * g.OW * L;
     T *dx = (T *)a->dx + task * g.H * g.W * L;
-    V area = splat((T)(g.KH * g.KW));
     memset(dx, 0, (size_t)(g.H * g.W) * VBYTES);
     for (size oh = 0; oh < g.OH; oh++) {
         for (size ow = 0; ow < g.OW; ow++, dy += L) {
-            window k = window_at(&g, oh, ow);
-            V share = load(dy) / area;
+            size count;
+            window k = mean_window(&g, &a->mean, whole, oh, ow, &count);
+            V share = load(dy) / (T)count;
             for (size h = k.h0; h < k.h1; h++)
                 for (size w = k.w0; w < k.w1; w++) store(dx + (h * g.W + w) * L, load(dx + (h * g.W + w) * L) + share);
         }
     }
+}
+
+static int avgpool_backward_task(void *context, ptrdiff_t task) {
+    const pool_backward_args *a = context;
+    if (windows_whole(&a->g, &a->mean)) avgpool_backward_plane(a, task, 1);
+    else avgpool_backward_plane(a, task, 0);
     return 0;
 }
 

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.kernels.checks import Padding, Pair, margins
 from minidl.kernels.reference.gradients import Out, zeroed
-from minidl.kernels.reference.windows import Pair, crop, pad, positions, taps
+from minidl.kernels.reference.windows import crop, pad, positions, taps
 
 
 def conv2d_forward(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+    x: np.ndarray, w: np.ndarray, b: np.ndarray | None, stride: Pair, padding: Padding, dilation: Pair, groups: int
 ) -> np.ndarray:
     N, _, H, W = x.shape
     O, CG, KH, KW = w.shape
-    OH = positions(H, KH, stride[0], padding[0], dilation[0])
-    OW = positions(W, KW, stride[1], padding[1], dilation[1])
-    xp = pad(x, padding)
+    around = margins(padding, (H, W), (KH, KW), stride, dilation)
+    OH = positions(H, KH, stride[0], around[0], dilation[0])
+    OW = positions(W, KW, stride[1], around[1], dilation[1])
+    xp = pad(x, around)
     y = np.zeros((N, O, OH, OW), x.dtype)
     for n in range(N):
         for o in range(O):
@@ -42,7 +44,7 @@ def conv2d_backward(
     x: np.ndarray,
     w: np.ndarray,
     stride: Pair,
-    padding: Pair,
+    padding: Padding,
     dilation: Pair,
     groups: int,
     need_dx: bool = True,
@@ -51,7 +53,8 @@ def conv2d_backward(
     N, O, OH, OW = dy.shape
     _, CG, KH, KW = w.shape
     dw, db = zeroed(w, out)
-    xp = pad(x, padding)
+    around = margins(padding, x.shape[2:], (KH, KW), stride, dilation)
+    xp = pad(x, around)
     dxp = np.zeros_like(xp)
     for n in range(N):
         for o in range(O):
@@ -66,4 +69,4 @@ def conv2d_backward(
                         dxp[n, channels, rows, columns] += dy[n, o, oh, ow] * w[o]
                     if db is not None:
                         db[o] += dy[n, o, oh, ow]
-    return crop(dxp, padding) if need_dx else None, dw, db
+    return crop(dxp, around) if need_dx else None, dw, db

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import numpy as np
 
-Pair = tuple[int, int]
+from minidl.kernels.checks import Pair, Sides
 
 
-def pad(x: np.ndarray, padding: Pair) -> np.ndarray:
-    """(N, C, H, W) -> (N, C, H + 2 PH, W + 2 PW) with zeros around every map."""
-    PH, PW = padding
-    return np.pad(x, ((0, 0), (0, 0), (PH, PH), (PW, PW)))
+def pad(x: np.ndarray, margins: Sides) -> np.ndarray:
+    """(N, C, H, W) -> (N, C, top + H + bottom, left + W + right) with zeros around every map."""
+    return np.pad(x, ((0, 0), (0, 0), *margins))
 
 
-def crop(xp: np.ndarray, padding: Pair) -> np.ndarray:
+def crop(xp: np.ndarray, margins: Sides) -> np.ndarray:
     """The adjoint of `pad`: the maps without their margins."""
-    PH, PW = padding
-    return xp[:, :, PH : xp.shape[2] - PH, PW : xp.shape[3] - PW].copy()
+    (top, bottom), (left, right) = margins
+    return xp[:, :, top : xp.shape[2] - bottom, left : xp.shape[3] - right].copy()
 
 
-def positions(size: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> int:
-    """Number of windows along one axis: (size + 2 padding - dilation (kernel - 1) - 1) // stride + 1."""
-    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+def positions(size: int, kernel: int, stride: int, margins: Pair, dilation: int = 1, ceil_mode: bool = False) -> int:
+    """Number of windows along one axis: (size + margins - dilation (kernel - 1) - 1) // stride + 1.
+
+    ceil_mode: rounded up, as far as the last window starts before the margin behind the map.
+    """
+    before, behind = margins
+    room = before + size + behind - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return room // stride + 1
+    count = -(-room // stride) + 1
+    return count if (count - 1) * stride < before + size else count - 1
 
 
 def taps(index: int, kernel: int, stride: int, dilation: int = 1) -> slice:

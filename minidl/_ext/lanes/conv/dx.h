@@ -98,6 +98,7 @@ static int direct_dx_task(void *context, ptrdiff_t task) {
                 .out_m = g.H * g.W * L,
                 .a = job->weights[(ph * g.SW + pw) * g.G + group],
                 .packed = 1,
+                .bias = job->a->dx_start ? (const T *)job->a->dx_start + group * C : NULL,
                 .terms = high->taps * wide->taps * R,
                 .piece = joined * R,
             };

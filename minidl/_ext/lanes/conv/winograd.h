@@ -221,6 +221,7 @@ static int winograd_dx(const conv_backward_args *a, const row_source *source, wi
         .w_r = C * 9,
         .w = a->w,
         .turned = 1,
+        .bias = a->dx_start,
         .y = a->dx,
         .m = m,
     };

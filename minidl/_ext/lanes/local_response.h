@@ -1,0 +1,93 @@
+/* Local response normalisation, see local_response_args. A task is some pixels of a block, all channels; the powers of
+   its sums are kept for the backward pass of these pixels. Twin: minidl/kernels/reference/local_response.py. */
+#ifndef MINIDL_LANES_LOCAL_RESPONSE_H
+#define MINIDL_LANES_LOCAL_RESPONSE_H
+
+#include <math.h>
+#include <stdint.h>
+
+#include "../core/element.h"
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+
+enum { MANTISSA = IS_FLOAT ? 23 : 52, ARTANH_TERMS = IS_FLOAT ? 6 : 11, RESPONSE_PIXELS = 8 };
+
+/* log(s) of normal positive numbers: s = 2^e m with m in [sqrt(1/2), sqrt(2)), log m = 2 artanh(t), t = (m - 1) / (m +
+   1), |t| < 0.172, by its series. */
+INLINE V natural_log(V s) {
+    const INT half = (INT)(IS_FLOAT ? 0x3f3504f3 : 0x3fe6a09e667f3bcd); /* the bits of sqrt(1/2) */
+    VI e = ((VI)s - half) >> MANTISSA;
+    V m = (V)((VI)s - (e << MANTISSA)), exponent = __builtin_convertvector(e, V);
+    V t = (m - 1) / (m + 1), square = t * t, q = splat((T)1 / (2 * ARTANH_TERMS - 1));
+    UNROLL for (int i = ARTANH_TERMS - 2; i >= 0; i--) q = q * square + (T)1 / (T)(2 * i + 1);
+    return exponent * (T)0.69314718055994530942 + 2 * t * q;
+}
+
+/* s^-power for s of at least the smallest normal number; 0 at infinity if power is positive. */
+INLINE V inverse_power(V s, T power) {
+    if (power == 0) return splat(1);
+    V p = exp_series(natural_log(s) * -power, 1);
+    p = choose(s == (T)HUGE_VAL, (V){0}, p);
+    return choose(s != s, s, p);
+}
+
+/* Of pixels [p0, p1) of a block, whose channels are `plane` elements apart. backward: memory for two values a pixel. */
+static void local_response_pixels(const local_response_args *a, size plane, size p0, size p1, const T *x, const T *dy,
+                                  T *out, T *kept) {
+    const T smallest = (T)(IS_FLOAT ? 1.17549435e-38 : 2.2250738585072014e-308);
+    size count = p1 - p0;
+    T beta = (T)a->beta, share = (T)a->share, slope = (T)(2 * a->share * a->beta);
+    T *power = kept, *part = kept + a->C * count * L;
+    for (size c = 0; c < a->C; c++) {
+        size low = larger(0, c - a->before), high = smaller(a->C, c + a->behind + 1);
+        for (size p = p0; p < p1; p++) {
+            V sum = {0}, value = load(x + c * plane + p * L);
+            for (size i = low; i < high; i++) {
+                V v = load(x + i * plane + p * L);
+                sum += v * v;
+            }
+            V s = (T)a->k + share * sum;
+            s = choose(s < smallest, splat(smallest), s);
+            V scale = inverse_power(s, beta);
+            if (!dy) {
+                store(out + c * plane + p * L, value * scale);
+                continue;
+            }
+            size at = (c * count + p - p0) * L;
+            store(power + at, scale);
+            store(part + at, load(dy + c * plane + p * L) * value * (scale / s));
+        }
+    }
+    if (!dy) return;
+    for (size c = 0; c < a->C; c++) {
+        size low = larger(0, c - a->behind), high = smaller(a->C, c + a->before + 1);
+        for (size p = p0; p < p1; p++) {
+            V sum = {0};
+            for (size i = low; i < high; i++) sum += load(part + (i * count + p - p0) * L);
+            V d = load(dy + c * plane + p * L) * load(power + (c * count + p - p0) * L);
+            store(out + c * plane + p * L, d - slope * load(x + c * plane + p * L) * sum);
+        }
+    }
+}
+
+static int local_response_task(void *context, ptrdiff_t task) {
+    const local_response_args *a = context;
+    size parts = ceil_div(a->area, RESPONSE_PIXELS), block = task / parts, p0 = task % parts * RESPONSE_PIXELS;
+    size p1 = smaller(a->area, p0 + RESPONSE_PIXELS), plane = a->area * L, at = block * a->C * plane;
+    T *kept = NULL;
+    if (a->dy && !(kept = pool_scratch(SCRATCH_TASK, (size_t)(2 * a->C * RESPONSE_PIXELS) * VBYTES))) return -1;
+    local_response_pixels(a, plane, p0, p1, (const T *)a->x + at, a->dy ? (const T *)a->dy + at : NULL,
+                          (T *)a->out + at, kept);
+    return 0;
+}
+
+static int local_response(const local_response_args *a) {
+    local_response_args job = *a;
+    size tasks = blocks_of(a->n) * ceil_div(a->area, RESPONSE_PIXELS);
+    size work = blocks_of(a->n) * a->C * a->area * (20 + a->before + a->behind);
+    return pool_run(local_response_task, &job, tasks, work > PARALLEL_FROM);
+}
+
+#endif
