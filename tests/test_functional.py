@@ -618,7 +618,13 @@ def test_sandwiches_take_paddings_by_name(backend, kernel, dilation, pair, rng):
                 back = getattr(F, f"{name}_backward")
                 for found, gradient in zip(back(y, cache), back(y, other), strict=True):
                     np.testing.assert_array_equal(found, gradient)
-            with pytest.raises(ValueError, match=f'{name}_forward: padding must be .*"same" or "valid", got \'full\''):
+            rule = f'{name}_forward: padding must be .*"same", "same_lower" or "valid", got \'full\''
+            with pytest.raises(ValueError, match=rule):
                 call("full")
-        with pytest.raises(ValueError, match='conv_relu_forward: padding "same" needs stride 1, got 2'):
-            F.conv_relu_forward(x, w, b, 2, "same")
+        y, _ = F.conv_relu_forward(x, w, b, 2, "same")
+        assert y.shape == (2, 4, 4, 5)  # with a stride: ceil(H / SH), ceil(W / SW)
+        kh, kw = kernel
+        # 8 rows and 9 columns in steps of 2: what the last window lacks is added, the odd one at the end
+        sides = [divmod(max(0, (n - 1) * 2 + k - size), 2) for n, k, size in ((4, kh, 8), (5, kw, 9))]
+        numbers = tuple((half, half + odd) for half, odd in sides)
+        np.testing.assert_array_equal(y, F.conv_relu_forward(x, w, b, 2, numbers)[0])

@@ -49,3 +49,14 @@ def norm_settings(who: str, momentum: float, eps: float) -> tuple[float, float]:
         checks.real(who, "momentum", momentum, "in [0, 1]", lambda m: 0 <= m <= 1),
         checks.real(who, "eps", eps, "positive", lambda e: e > 0),
     )
+
+
+def same_batch(who: str, xs: Any) -> list[np.ndarray]:
+    """The arrays of a list, ready, of one dtype and as many images each."""
+    if not isinstance(xs, (tuple, list)) or not xs:
+        raise ValueError(f"{who}: xs must be a list of at least 1 array, got {xs!r:.80}")
+    ready = checks.floats(who, **{f"xs[{number}]": x for number, x in enumerate(xs)})
+    for number, x in enumerate(ready):
+        if not x.ndim or len(x) != len(ready[0]):
+            raise ValueError(f"{who}: xs[{number}] must have {len(ready[0])} images as xs[0], got shape {x.shape}")
+    return ready

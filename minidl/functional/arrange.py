@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
-from minidl.functional.boxes import same_batch
+from minidl.functional import _ready
 from minidl.kernels import arrange, checks
 from minidl.kernels.arrange import Plan, Shape
 from minidl.kernels.boxes import swapped
 
 
-def _ready(who: str, **arrays: Any) -> tuple[np.ndarray, Shape]:
+def _one(who: str, **arrays: Any) -> tuple[np.ndarray, Shape]:
     """The one array, and the shape of its images."""
     (x,) = checks.floats(who, **arrays)
     checks.ndim(who, next(iter(arrays)), x.shape, "(N, ...)", 2, 3, 4)
@@ -40,7 +40,7 @@ def _shape(who: str, x_shape: Any) -> Shape:
 def concat(xs: Sequence[Any], axis: int = 1) -> np.ndarray:
     """Arrays side by side along an axis other than N; all other sizes are equal."""
     who = "concat"
-    ready = same_batch(who, xs)
+    ready = _ready.same_batch(who, xs)
     shapes = [x.shape[1:] for x in ready]
     return _run(ready, arrange.concat(who, shapes, arrange.axis_setting(who, axis)))
 
@@ -48,7 +48,7 @@ def concat(xs: Sequence[Any], axis: int = 1) -> np.ndarray:
 def split(x: Any, sections: int | Sequence[int], axis: int = 1) -> list[np.ndarray]:
     """The parts of x along an axis other than N: so many equal ones, or of these sizes."""
     who = "split"
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     axis = arrange.axis_setting(who, axis)
     return [_run([x], plan) for plan in arrange.split(who, shape, arrange.sections_setting(who, sections), axis)]
 
@@ -57,7 +57,7 @@ def slice_forward(x: Any, start: Any = None, stop: Any = None, step: Any = 1, ax
     """x[:, start:stop:step] along an axis other than N, or along several; see `minidl.Slice`."""
     who = "slice_forward"
     settings = arrange.slice_settings(who, start, stop, step, axis)
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     return _run([x], arrange.sliced(who, shape, *settings))
 
 
@@ -68,7 +68,7 @@ def slice_backward(
     who = "slice_backward"
     settings = arrange.slice_settings(who, start, stop, step, axis)
     shape = _shape(who, x_shape)
-    dy, given = _ready(who, dy=dy)
+    dy, given = _one(who, dy=dy)
     out, boxes = arrange.sliced(who, shape, *settings)
     checks.same_shape(who, "dy", given, out, "an image of the output")
     return _run([dy], (shape, swapped(boxes)))
@@ -79,7 +79,7 @@ def pad2d_forward(x: Any, padding: Any, mode: str = "constant", value: float = 0
     who = "pad2d_forward"
     sides = arrange.padding_setting(who, padding)
     mode = checks.one_of(who, "mode", mode, arrange.PAD_MODES)
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     return _run([x], arrange.padded(who, shape, sides, mode), float(value))
 
 
@@ -89,7 +89,7 @@ def pad2d_backward(dy: Any, x_shape: Any, padding: Any, mode: str = "constant") 
     sides = arrange.padding_setting(who, padding)
     mode = checks.one_of(who, "mode", mode, arrange.PAD_MODES)
     shape = _shape(who, x_shape)
-    dy, given = _ready(who, dy=dy)
+    dy, given = _one(who, dy=dy)
     out, boxes = arrange.padded(who, shape, sides, mode)
     checks.same_shape(who, "dy", given, out, "an image of the output")
     backend = kernels.current()
@@ -100,7 +100,7 @@ def transpose(x: Any, axes: Sequence[int]) -> np.ndarray:
     """Axis number i is axis axes[i] of x; axes[0] is 0."""
     who = "transpose"
     order = arrange.axes_setting(who, axes)
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     return _run([x], arrange.transposed(who, shape, order))
 
 
@@ -109,7 +109,7 @@ def pixel_shuffle(x: Any, factor: int, order: str = "crd") -> np.ndarray:
     who = "pixel_shuffle"
     factor = checks.integer(who, "factor", factor, 1)
     order = checks.one_of(who, "order", order, list(arrange.ORDERS))
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     return _run([x], arrange.pixel_shuffled(who, shape, factor, order))
 
 
@@ -118,7 +118,7 @@ def pixel_unshuffle(x: Any, factor: int, order: str = "crd") -> np.ndarray:
     who = "pixel_unshuffle"
     factor = checks.integer(who, "factor", factor, 1)
     order = checks.one_of(who, "order", order, list(arrange.ORDERS))
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     return _run([x], arrange.pixel_unshuffled(who, shape, factor, order))
 
 
@@ -126,5 +126,5 @@ def channel_shuffle(x: Any, groups: int) -> np.ndarray:
     """Channel k of group g becomes channel g of group k."""
     who = "channel_shuffle"
     groups = checks.integer(who, "groups", groups, 1)
-    x, shape = _ready(who, x=x)
+    x, shape = _one(who, x=x)
     return _run([x], arrange.channel_shuffled(who, shape, groups))

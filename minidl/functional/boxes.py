@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minidl import kernels
+from minidl.functional import _ready
 from minidl.functional._call import call
 from minidl.kernels import boxes as tables
 from minidl.kernels import checks
@@ -21,7 +22,7 @@ def boxes_forward(xs: Sequence[Any], shape: Sequence[int], boxes: Any, fill: flo
     says. ValueError for boxes that leave their source or y, or meet.
     """
     who = "boxes_forward"
-    ready = same_batch(who, xs)
+    ready = _ready.same_batch(who, xs)
     sizes = tuple(checks.integer(who, "shape", size, 0) for size in shape)
     checks.check_elements(who, (len(ready[0]), *sizes))
     values = math.prod(sizes)
@@ -41,17 +42,6 @@ def boxes_backward(dy: Any, x_shape: Sequence[int], boxes: Any, source: int = 0)
     values = math.prod(dy.shape[1:])
     table = _table(who, boxes, values, {source: math.prod(x_shape[1:])}, others=True)
     return call(who, dy, x_shape, table, source)
-
-
-def same_batch(who: str, xs: Any) -> list[np.ndarray]:
-    """The arrays of a list, ready, of one dtype and as many images each."""
-    if not isinstance(xs, (tuple, list)) or not xs:
-        raise ValueError(f"{who}: xs must be a list of at least 1 array, got {xs!r:.80}")
-    ready = checks.floats(who, **{f"xs[{number}]": x for number, x in enumerate(xs)})
-    for number, x in enumerate(ready):
-        if not x.ndim or len(x) != len(ready[0]):
-            raise ValueError(f"{who}: xs[{number}] must have {len(ready[0])} images as xs[0], got shape {x.shape}")
-    return ready
 
 
 def _table(who: str, boxes: Any, result: int, sources: dict[int, int], others: bool = False) -> np.ndarray:
