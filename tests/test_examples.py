@@ -262,7 +262,7 @@ def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
     assert (np.abs(drawn[:, 0] - drawn[:, 10]).max(axis=(1, 2)) > 1e-4).all()
 
 
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("tutorial", "training", "runs", "cs231n", "capsules"))]
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("tutorial", "graphs", "training", "runs", "cs231n", "capsules"))]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -183,7 +183,9 @@ def slice_settings(
 
 
 def padding_setting(who: str, padding: Any) -> Padding:
-    """An int for all sides, (h, w), or (top, left, bottom, right); negative ones cut off."""
+    """An int for all sides, (h, w), (top, left, bottom, right) or ((top, bottom), (left, right)); negative: cut off."""
+    if isinstance(padding, (tuple, list)) and len(padding) == 2 and all(np.ndim(side) == 1 for side in padding):
+        padding = [side for pair in zip(*padding) for side in pair]
     values = tuple(padding) if isinstance(padding, (tuple, list)) else (padding,) * 4
     if len(values) not in (2, 4):
         raise ValueError(f"{who}: padding must be an int, (h, w) or (top, left, bottom, right), got {padding!r}")

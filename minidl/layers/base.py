@@ -19,6 +19,8 @@ from minidl.support.several import Several, Shape, each, joined, side_by_side
 __all__ = ["Layer"]
 
 LayerT = TypeVar("LayerT", bound="Layer")
+Reach = tuple[tuple[float, float], tuple[float, float]]
+"""(height, width) of what is seen, and of the way to what a neighbour sees."""
 Call = Callable[..., Any]
 """(name, layer, *inputs) -> output, see `Layer.flow`."""
 
@@ -136,10 +138,11 @@ class Layer(Tree):
         """Multiplications with addition that one image of this input shape costs in the forward pass."""
         return 0
 
-    def reach(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def reach(self, shape: Shape) -> Reach:
         """Height and width of what one element of the output sees of the input, and how far apart neighbours' are.
 
-        ((1, 1), (1, 1)) for what works element by element, which is the default; statistics over an image do not count.
+        shape: of one image of the input. ((1, 1), (1, 1)) for what works element by element, which is the default;
+        statistics over an image do not count.
         """
         return (1, 1), (1, 1)
 

@@ -20,7 +20,7 @@ import numpy as np
 from minidl.kernels import arrange, checks
 from minidl.kernels.arrange import Plan
 from minidl.kernels.boxes import swapped
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Layer, Reach, Shape
 
 __all__ = ["ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Transpose"]
 
@@ -94,11 +94,17 @@ class Slice(_Boxes):
     def _plan(self, shape: Shape) -> Plan:
         return arrange.sliced(self.who, shape, self._parts, self._axes)
 
+    def reach(self, shape: Shape) -> Reach:
+        """One element, and the steps of rows and columns."""
+        steps = {axis: abs(part[2]) for axis, part in zip(self._axes, self._parts)}
+        return (1, 1), (steps.get(2, 1), steps.get(3, 1))
+
 
 class Pad2D(_Boxes):
     """Rows and columns around maps: (N, C, H, W) to (N, C, H + top + bottom, W + left + right).
 
-    padding: an int for all sides, (h, w), or (top, left, bottom, right); negative ones cut off. mode: what stands
+    padding: an int for all sides, (h, w), (top, left, bottom, right), or ((top, bottom), (left, right)) as convolutions
+    take it; negative ones cut off. mode: what stands
     there, "constant" (`value`), "reflect" (the map mirrored at its outermost numbers), "edge" (these numbers) or "wrap"
     (the map again). A reflection is shorter than the map, "wrap" at most as long. Raises TypeError or ValueError that
     names the layer for other arguments, for inputs of another rank and where nothing is left.
@@ -163,6 +169,10 @@ class PixelShuffle(_PixelShuffle):
     def _plan(self, shape: Shape) -> Plan:
         return arrange.pixel_shuffled(self.who, shape, self.factor, self.order)
 
+    def reach(self, shape: Shape) -> Reach:
+        """One element, `factor` of which stand where one stood."""
+        return (1, 1), (1 / self.factor, 1 / self.factor)
+
 
 class PixelUnshuffle(_PixelShuffle):
     """Pixels as channels, r = factor: (N, C, H r, W r) to (N, C r^2, H, W), the inverse of `PixelShuffle`.
@@ -173,6 +183,10 @@ class PixelUnshuffle(_PixelShuffle):
 
     def _plan(self, shape: Shape) -> Plan:
         return arrange.pixel_unshuffled(self.who, shape, self.factor, self.order)
+
+    def reach(self, shape: Shape) -> Reach:
+        """The channels of one place see `factor` rows and columns."""
+        return (self.factor, self.factor), (self.factor, self.factor)
 
 
 class ChannelShuffle(_Boxes):

@@ -17,7 +17,7 @@ import numpy as np
 from minidl.kernels import checks
 from minidl.kernels.checks import Sides
 from minidl.layers import initializers
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Layer, Reach, Shape
 from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
 from minidl.support import random
@@ -108,7 +108,7 @@ class Conv2D(Layer):
         )
         return dx
 
-    def reach(self) -> tuple[tuple[float, float], tuple[float, float]]:
+    def reach(self, shape: Shape) -> Reach:
         """The kernel with its gaps, and the stride."""
         (kh, kw), (dh, dw) = self.kernel_size, self.dilation
         return (dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride

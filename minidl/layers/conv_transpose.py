@@ -16,7 +16,7 @@ import numpy as np
 from minidl.kernels import checks, transposed
 from minidl.kernels.checks import Sides
 from minidl.layers import initializers
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Layer, Reach, Shape
 from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
 from minidl.support import random
@@ -104,6 +104,11 @@ class ConvTranspose2D(Layer):
             dy, self._x, self.weight.data, *self._window, self.need_dx, out
         )
         return dx
+
+    def reach(self, shape: Shape) -> Reach:
+        """As many elements of the input as the kernel joins at one place; the stride goes the other way."""
+        sizes = [(d * (k - 1) + 1) / s for k, d, s in zip(self.kernel_size, self.dilation, self.stride)]
+        return (math.ceil(sizes[0]), math.ceil(sizes[1])), (1 / self.stride[0], 1 / self.stride[1])
 
     def multiply_adds(self, shape: Shape) -> int:
         """H * W * in_channels * out_channels / groups * KH * KW, what is cut off counted like the rest."""

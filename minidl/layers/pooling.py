@@ -19,7 +19,7 @@ import numpy as np
 
 from minidl.kernels import checks
 from minidl.kernels.checks import Sides
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Layer, Reach, Shape
 
 __all__ = ["AdaptiveAvgPool2D", "AvgPool2D", "GlobalAvgPool2D", "GlobalMaxPool2D", "MaxPool2D"]
 
@@ -54,9 +54,10 @@ class _Pool2D(Layer):
         found = super().settings()
         return found | {"stride": None} if self.stride == self.kernel_size else found
 
-    def reach(self) -> tuple[tuple[float, float], tuple[float, float]]:
-        """The window and the stride."""
-        return self.kernel_size, self.stride
+    def reach(self, shape: Shape) -> Reach:
+        """The window with its gaps, and the stride."""
+        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
+        return (dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride
 
     def _check(self, x_shape: Shape) -> Shape:
         return checks.pool2d_output(
@@ -168,6 +169,11 @@ class AdaptiveAvgPool2D(Layer):
         shape = *_maps(self.who, x_shape), *self.output_size
         checks.check_elements(self.who, shape)
         return shape
+
+    def reach(self, shape: Shape) -> Reach:
+        """The mean window, and the mean way from one to the next."""
+        step = shape[1] / self.output_size[0], shape[2] / self.output_size[1]
+        return step, step
 
     def _infer(self, x: Any) -> Any:
         return self.kernels.adaptive_avgpool_forward(x, self.output_size)

@@ -14,7 +14,7 @@ import numpy as np
 
 from minidl.kernels.contract import Taps
 from minidl.kernels.resizing import Resizing
-from minidl.layers.base import Layer, Shape
+from minidl.layers.base import Layer, Reach, Shape
 
 __all__ = ["Upsample"]
 
@@ -73,6 +73,12 @@ class Upsample(Layer):
         if self._in is None:
             raise self._unready()
         return self.kernels.resize_backward(dy, self._in, *self._taps(self._in, dy.dtype))
+
+    def reach(self, shape: Shape) -> Reach:
+        """One row and column, or the two of a bilinear output; neighbours' are nearer where it is larger."""
+        _, height, width = self.output_shape(shape)
+        taps = 2 if self.mode == "bilinear" else 1
+        return (taps, taps), (shape[1] / height, shape[2] / width)
 
     def multiply_adds(self, shape: Shape) -> int:
         """Four for each number of a bilinear output, none for a nearest one."""

@@ -62,7 +62,8 @@ def summary(model: Layer, shape: Shape | None) -> str:
 def _seen(layer: Layer, inputs: Sequence[Seen], after: Shape | None) -> Seen:
     """The output of a layer: of several inputs the widest counts."""
     field, step = _widest([each.field for each in inputs]), _widest([each.step for each in inputs])
-    kernel, stride = layer.reach()
+    given = inputs[0].shape
+    kernel, stride = ((1, 1), (1, 1)) if given is None or len(given) != 3 else layer.reach(given)
     wider = [f + (k - 1) * s for f, k, s in zip(field, kernel, step)]
     return Seen(after, (wider[0], wider[1]), (step[0] * stride[0], step[1] * stride[1]))
 

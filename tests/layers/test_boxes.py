@@ -132,3 +132,21 @@ def test_bad_input(case: str) -> None:
 def test_backward_needs_forward() -> None:
     with pytest.raises(RuntimeError, match="Slice: call forward before backward"):
         Slice(1).backward(np.ones((2, 3)))
+
+
+def test_paddings_of_four_sides_as_convolutions_take_them() -> None:
+    x = np.arange(12.0).reshape(1, 1, 3, 4)
+    y = minidl.Pad2D(((1, 0), (2, -1))).forward(x)
+    np.testing.assert_array_equal(y, np.pad(x[..., :-1], ((0, 0), (0, 0), (1, 0), (2, 0))))
+    np.testing.assert_array_equal(y, minidl.Pad2D((1, 2, 0, -1)).forward(x))
+
+
+def test_what_is_seen() -> None:
+    shape = (4, 6, 8)
+    assert minidl.PixelUnshuffle(2).reach(shape) == ((2, 2), (2, 2))
+    assert minidl.PixelShuffle(2).reach(shape) == ((1, 1), (0.5, 0.5))
+    assert minidl.Slice(None, None, (2, -3), axis=(2, 3)).reach(shape) == ((1, 1), (2, 3))
+    assert minidl.Upsample(2, mode="bilinear").reach(shape) == ((2, 2), (0.5, 0.5))
+    assert minidl.AdaptiveAvgPool2D(2).reach(shape) == ((3, 4), (3, 4))
+    assert minidl.ConvTranspose2D(4, 2, 4, stride=2).reach(shape) == ((2, 2), (0.5, 0.5))
+    assert minidl.MaxPool2D(3, 2, dilation=2).reach(shape) == ((5, 5), (2, 2))
