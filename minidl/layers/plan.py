@@ -159,17 +159,28 @@ class Plan:
         self._collect(gradients, self.output, dy)
         written: set[int] = set()
         for step, node, behind in reversed(self._way(needed)):
-            dy = _at(gradients, step.write)
-            for value in numbers(step.write):
-                gradients[value] = None
-            if dy is None or (isinstance(dy, Several) and not any(part is not None for part in dy)):  # no loss asks
+            write, read = step.write, step.read
+            dy = _at(gradients, write)
+            if isinstance(write, int):
+                gradients[write] = None
+                asked = dy is not None
+            else:
+                asked = any(part is not None for part in dy)
+                for value in write:
+                    gradients[value] = None
+            if not asked:  # an output that no loss sees
                 for parameter in step.parameters():
-                    parameter.grad[...] = 0
+                    if id(parameter) not in written:
+                        parameter.grad[...] = 0
                 continue
             node.need_dx = behind
             dx = self._shared(step, node, dy, written) if step.shared else node._backward(dy)
-            if behind:
-                self._collect(gradients, step.read, dx, needed)
+            if not behind:
+                continue
+            if isinstance(read, int) and gradients[read] is None:
+                gradients[read] = dx
+            else:
+                self._collect(gradients, read, dx, needed)
         if not need_dx:
             return None
         return Several(gradients[: self.inputs]) if self.inputs > 1 else gradients[0]
@@ -185,7 +196,8 @@ class Plan:
             behind = needed[read] if isinstance(read, int) else any(needed[value] for value in read)
             if behind or step.learns():
                 way.append((step, node, behind))
-                for value in numbers(step.write):
+                write = step.write
+                for value in (write,) if isinstance(write, int) else write:
                     needed[value] = True
         return way
 
