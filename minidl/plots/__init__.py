@@ -22,6 +22,7 @@ from minidl.plots.confusion import confusion_figure
 from minidl.plots.curves import comparison_figure, curves_figure, lines_figure
 from minidl.plots.figures import feature_maps_figure, histograms_figure, images_figure, mistakes_figure
 from minidl.plots.filters import filters_figure
+from minidl.plots.graph import graph_figure
 from minidl.plots.lr_range import range_test_figure
 from minidl.plots.overview import overview_figure
 from minidl.plots.patches import Patches, patches_figure, strongest_patches
@@ -43,6 +44,7 @@ __all__ = [
     "feature_maps",
     "feature_maps_figure",
     "filters_figure",
+    "graph_figure",
     "histogram",
     "histograms_figure",
     "image_grid",
