@@ -59,7 +59,7 @@ from minidl.support.random import seed
 from minidl.version import __version__
 
 if TYPE_CHECKING:
-    from minidl import data, functional, metrics, plots, safetensors
+    from minidl import data, functional, metrics, networks, plots, safetensors
     from minidl.checks.gradcheck import gradcheck
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
@@ -120,6 +120,7 @@ __getattr__ = lazy.importer(
         "layers.initializers": ("initializers",),
         "layers.reduce": ("LogSoftmax", "Max", "Mean", "Softmax", "Sum"),
         "metrics": ("metrics",),
+        "networks": ("networks",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
         "networks.load": ("load_model",),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
@@ -254,6 +255,7 @@ __all__ = [
     "kernels",
     "load_model",
     "metrics",
+    "networks",
     "plots",
     "safetensors",
     "sanity_check",
