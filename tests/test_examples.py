@@ -51,6 +51,7 @@ def test_the_issue_s_examples_are_all_here():
         "image_templates",
         "mlp_vs_cnn",
         "overfit_small",
+        "segment",
         "softmax_regression",
         "train_cifar",
         "train_mnist",
@@ -244,6 +245,26 @@ def test_convolution_1d_shows_the_worked_numbers_and_learns_the_kernel(run, tmp_
     kernel, learnt = (re.search(rf"^{name} \[(.*)\]$", text, re.MULTILINE)[1].split() for name in ("kernel", "learnt"))
     np.testing.assert_allclose(np.array(learnt, float), np.array(kernel, float), atol=0.002)
     assert files == ["signal.png"]
+
+
+def test_segment_marks_discs_and_leaves_the_network(run, tmp_path, monkeypatch):
+    text, files = run("segment", "--epochs", "2", "--limit", "48")
+    assert files == ["masks.png", "network.png", "unet.safetensors"]
+    printed = float(re.search(r"over union on 8 unseen images (\S+)", text)[1])
+    monkeypatch.syspath_prepend(str(FOLDER))
+    example = importlib.import_module("segment")
+    (x, masks), (x_test, masks_test) = example.load(None, 0, 48)
+    assert (x.shape, x.dtype, masks.shape) == ((48, 3, 48, 48), np.uint8, (48, 48, 48))
+    assert np.unique(masks).tolist() == [0, 1]
+    assert 0.02 < masks.mean() < 0.3
+    scores = minidl.load_model(tmp_path / "out" / "unet.safetensors").predict(x_test)
+    assert scores.shape == (8, 1, 48, 48)
+    assert printed == pytest.approx(example.overlap(scores[:, 0] > 0, masks_test > 0), abs=0.0005)
+    assert example.overlap(np.array([1, 1, 0]) > 0, np.array([1, 0, 1]) > 0) == pytest.approx(1 / 3)
+    np.savez(tmp_path / "own.npz", images=x[:20], masks=masks[:20])
+    (own, _), (kept, _) = example.load(tmp_path / "own.npz", 0, 600)
+    assert (kept == x[:2]).all()
+    assert (own == x[2:20]).all()
 
 
 def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
