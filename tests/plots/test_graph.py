@@ -10,7 +10,7 @@ import pytest
 
 import minidl
 from minidl import plots
-from minidl.plots.graph import network_boxes
+from minidl.plots.boxes import network_boxes
 from minidl.plots.layered import Layered
 
 pytest.importorskip("matplotlib")
@@ -117,6 +117,37 @@ def test_shapes_of_graphs_and_of_models_that_have_run_are_known() -> None:
     assert "1 x 8 x 8" in drawn(plots.graph_figure(model))
     with pytest.raises(ValueError, match=r"layer 7 \(head\): "):
         plots.graph_figure(model, (1, 16, 16))
+
+
+def test_several_inputs_and_outputs() -> None:
+    a, b = minidl.Input((2, 4, 4)), minidl.Input((2, 4, 4))
+    model = minidl.Model(minidl.Graph([a, b], [minidl.Relu()(minidl.Add()(a, b)), minidl.Flatten()(b)]))
+    boxes = network_boxes(model, ((2, 4, 4), (2, 4, 4)))
+    assert [[text for _, text in box.lines] for box in boxes] == [["input"], ["input"], ["Add", "Relu"], ["Flatten"]]
+    assert [box.reads for box in boxes] == [[], [], [0, 1], [1]]
+    assert [box.shape for box in boxes] == ["2 x 4 x 4", "2 x 4 x 4", "2 x 4 x 4", "32"]
+    assert drawn(plots.graph_figure(model)).count("2 x 4 x 4") == 3  # as the graph was built
+    x = minidl.Input((4, 2, 2))
+    halves = minidl.Split(2)(x)
+    boxes = network_boxes(minidl.Graph(x, minidl.Add()(*halves)), (4, 3, 3))
+    assert [(box.reads, box.shape) for box in boxes[1:]] == [([0], "2 x 3 x 3, 2 x 3 x 3"), ([1, 1], "2 x 3 x 3")]
+
+
+@pytest.mark.parametrize(
+    ("shape", "rule"),
+    [(5, "that of one image"), ("abc", "that of one image"), (((1, 8, 8),), "that of one image")],
+)
+def test_what_is_no_shape_is_refused(shape: Any, rule: str) -> None:
+    with pytest.raises(TypeError, match=f"graph_figure: input_shape must be {rule}, .* got "):
+        plots.graph_figure(chain(), shape)
+
+
+def test_what_is_no_layer_is_refused() -> None:
+    with pytest.raises(TypeError, match="graph_figure: model must be a layer, got 'resnet'"):
+        plots.graph_figure("resnet")
+    x, y = minidl.Input((2, 4, 4)), minidl.Input((2, 4, 4))
+    with pytest.raises(TypeError, match=r"input_shape must be those of one image of each input, got .2, 4, 4"):
+        plots.graph_figure(minidl.Graph([x, y], minidl.Add()(x, y)), (2, 4, 4))
 
 
 def test_long_networks_go_on_in_further_columns() -> None:
