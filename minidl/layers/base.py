@@ -11,7 +11,7 @@ from minidl import kernels
 from minidl.kernels import checks
 from minidl.layers.node import Call as Use
 from minidl.layers.node import Node
-from minidl.layers.parameter import Parameter, aligned
+from minidl.layers.parameter import Parameter, converted
 from minidl.layers.tree import Tree, shallow
 from minidl.support.held import held, swapped
 from minidl.support.several import Several, Shape, each, joined, side_by_side
@@ -263,8 +263,8 @@ class Layer(Tree):
         if dtype not in checks.FLOATS:
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
         for _, parameter in self._held(Parameter):
-            parameter.data = aligned(parameter.data.astype(dtype))
-            parameter.grad = aligned(parameter.grad.astype(dtype))
+            parameter.data = converted(parameter.data, dtype)
+            parameter.grad = converted(parameter.grad, dtype)
         for attribute in self._buffers:
             setattr(self, attribute, getattr(self, attribute).astype(dtype))
         for attribute in self._remembered:

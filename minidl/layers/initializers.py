@@ -103,6 +103,17 @@ _NAMED = {
 }
 
 
+class Held:
+    """Weights that are there, as a function (shape, rng) -> array: `draw` gives the array itself, without a copy."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """The array."""
+        return self.array
+
+
 def draw(who: str, init: Initializer, shape: Shape, rng: np.random.Generator, groups: int = 1) -> np.ndarray:
     """The initial weight, float32, of a layer called `who`.
 
@@ -117,7 +128,8 @@ def draw(who: str, init: Initializer, shape: Shape, rng: np.random.Generator, gr
     if callable(init):
         values = np.asarray(init(shape, rng))
         checks.same_shape(who, "the array made by init", values.shape, shape, "the weight's")
-        return np.array(checks.float_array(who, "the array made by init", values, np.float32))
+        array = checks.float_array(who, "the array made by init", values, np.float32)
+        return array if isinstance(init, Held) else np.array(array)
     deviation = checks.real(who, "init", init, "a standard deviation of at least 0", lambda s: s >= 0)
     return rng.normal(0.0, deviation, shape).astype(np.float32)
 

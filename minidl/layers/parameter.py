@@ -22,7 +22,7 @@ class Parameter:
     def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
         self.name = name
         self.data = aligned(data)
-        self.grad = aligned(np.zeros_like(self.data))
+        self.grad = aligned(np.zeros(self.data.shape, self.data.dtype))
         self.decay = decay
         self.frozen = False
 
@@ -65,6 +65,13 @@ def by_name(who: str, parameters: Sequence[Parameter] | Mapping[str, Parameter])
         if first != name:
             raise ValueError(f"{who}: a parameter must have one name, got {first!r} and {name!r}")
     return dict(pairs)
+
+
+def converted(a: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """`a` itself if it is as `aligned` makes it and of this dtype, else such a copy."""
+    if a.dtype == dtype and a.flags.c_contiguous and a.ctypes.data % 64 == 0:
+        return a
+    return aligned(a.astype(dtype))
 
 
 def aligned(a: np.ndarray) -> np.ndarray:

@@ -1,0 +1,119 @@
+"""Operators of maps: padding, other sizes, normalisation by neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minidl import layers
+from minidl.onnx.build import Build, Function, Values
+from minidl.onnx.constant import Constant
+from minidl.onnx.read import Operator
+from minidl.onnx.refused import Refused
+from minidl.onnx.windows import image
+
+
+def local_response(build: Build, operator: Operator, x: Values) -> Any:
+    """LocalResponseNorm."""
+    size = operator.get("size", 0)
+    if size % 2 != 1:
+        raise Refused("size", f"size must be odd, got {size}")
+    alpha, beta, k = operator.get("alpha", 1e-4), operator.get("beta", 0.75), operator.get("bias", 1.0)
+    return layers.LocalResponseNorm(size, alpha, beta, k)(image(build, x[0]))
+
+
+def pad(build: Build, operator: Operator, x: Values) -> Any:
+    """Pad2D."""
+    mode = operator.get("mode", "constant")
+    shape = build.shape(x[0])
+    ndim = len(shape) + 1
+    pads = build.given(operator, x, 1, "pads", [])
+    value = build.number(x[2], "constant_value") if len(x) > 2 and x[2] is not None else operator.get("value", 0.0)
+    axes = build.given(operator, x, 3, "axes", list(range(ndim))) if len(x) > 3 else list(range(ndim))
+    if len(pads) != 2 * len(axes) or any(not -ndim <= axis < ndim for axis in axes):
+        raise Refused("pads", f"pads must be two numbers for each of {len(axes)} axes, got {pads}")
+    by_axis = {axis % ndim: (pads[i], pads[i + len(axes)]) for i, axis in enumerate(axes)}
+    by_axis = {axis: sides for axis, sides in by_axis.items() if sides != (0, 0)}
+    if not by_axis:
+        return x[0]
+    if ndim != 4 or not by_axis.keys() <= {2, 3}:
+        raise Refused("pads", f"only height and width of images can be padded, got {pads}")
+    (top, bottom), (left, right) = by_axis.get(2, (0, 0)), by_axis.get(3, (0, 0))
+    if mode not in ("constant", "reflect", "edge", "wrap"):
+        raise Refused("mode", f"mode must be constant, reflect, edge or wrap, got {mode!r}")
+    return layers.Pad2D((top, left, bottom, right), mode, float(value) if mode == "constant" else 0.0)(build.node(x[0]))
+
+
+RESIZE = {
+    "half_pixel": "half_pixel",
+    "pytorch_half_pixel": "pytorch_half_pixel",
+    "asymmetric": "asymmetric",
+    "align_corners": "align_corners",
+}
+
+
+def resize(build: Build, operator: Operator, x: Values) -> Any:
+    """Upsample, of Resize and of the operator of that name."""
+    node = image(build, x[0])
+    old = operator.kind == "Upsample" or operator.version < 11
+    mode = operator.get("mode", "nearest")
+    if mode not in ("nearest", "linear", "bilinear"):
+        raise Refused("mode", f"mode must be nearest or linear, got {mode!r}")
+    coordinates = operator.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
+    if coordinates not in RESIZE:
+        raise Refused("coordinate_transformation_mode", f"it must be one of {', '.join(RESIZE)}, got {coordinates!r}")
+    rounding = operator.get("nearest_mode", "floor" if old else "round_prefer_floor")
+    if operator.get("antialias", 0):
+        raise Refused("antialias", "means over all pixels of a smaller image are not supported")
+    operator.get("cubic_coeff_a")
+    operator.get("exclude_outside")
+    operator.get("extrapolation_value")
+    place = 1 if old else 2
+    scales = (
+        build.given(operator, x, place, "scales", []) if operator.version != 7 else list(operator.get("scales", ()))
+    )
+    found = _sizes(build, operator, x, scales)
+    settings: dict[str, Any] = {"mode": "nearest" if mode == "nearest" else "bilinear", "coordinates": coordinates}
+    if mode == "nearest":
+        settings["rounding"] = rounding
+    return layers.Upsample(**found, **settings)(node)
+
+
+def _sizes(build: Build, operator: Operator, x: Values, scales: Sequence[float]) -> dict[str, Any]:
+    """scale= or size= for height and width."""
+    axes = [axis % 4 for axis in operator.get("axes") or range(4)]
+    policy = operator.get("keep_aspect_ratio_policy", "stretch")
+    if scales:
+        if len(scales) != len(axes):
+            raise Refused("scales", f"there must be one for each of {len(axes)} axes, got {scales}")
+        by_axis = dict(zip(axes, scales))
+        if any(by_axis.get(axis, 1.0) != 1.0 for axis in (0, 1)):
+            raise Refused("scales", f"N and C must stay, got {scales}")
+        scale = float(by_axis.get(2, 1.0)), float(by_axis.get(3, 1.0))
+        # A float32 of 0.6 is another number: where it stands for whole sizes, positions follow from these exactly.
+        whole = tuple(round(factor * size) for factor, size in zip(scale, build.shape(x[0])[1:]))
+        near = all(abs(w / n - factor) < 1e-6 * factor for w, n, factor in zip(whole, build.shape(x[0])[1:], scale))
+        if near and not all((factor * 64).is_integer() for factor in scale):
+            return {"size": whole}
+        return {"scale": scale}
+    if len(x) < 4 or x[3] is None:
+        raise Refused("scales", "there must be scales or sizes")
+    if policy != "stretch":
+        raise Refused("keep_aspect_ratio_policy", f"it must be stretch, got {policy!r}")
+    shape = build.shape(x[0])
+    sizes = x[3].sizes() if isinstance(x[3], Constant) else ()
+    if len(sizes) != len(axes):
+        raise Refused("sizes", f"sizes must be constants, one for each of {len(axes)} axes")
+    by_size = dict(zip(axes, sizes))
+    if by_size.get(0) not in (None, build.batch) or by_size.get(1, shape[0]) != shape[0]:
+        raise Refused("sizes", f"N and C must stay, got {sizes}")
+    return {"size": (by_size.get(2, shape[1]), by_size.get(3, shape[2]))}
+
+
+OPERATORS: dict[str, tuple[int, Function]] = {
+    "LRN": (1, local_response),
+    "Pad": (2, pad),
+    "Resize": (10, resize),
+    "Upsample": (7, resize),
+}
+"""Operators of this file, and the version from which on they are read."""

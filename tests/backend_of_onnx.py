@@ -1,0 +1,77 @@
+"""minidl as a backend of ONNX's own tests: one node, its inputs, the outputs that it must have."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnx.backend.base import Backend as Base
+from onnx.backend.base import BackendRep
+
+import minidl
+
+
+class Prepared(BackendRep):
+    """A model of which only the first input is images, or all that are as many; the others become constants."""
+
+    def __init__(self, proto: Any) -> None:
+        self.proto = proto
+
+    def run(self, inputs: Any, **settings: Any) -> list[np.ndarray]:
+        """Outputs for arrays; ValueError for what minidl cannot run."""
+        arrays = [np.asarray(array) for array in inputs]
+        if not arrays or not arrays[0].ndim:
+            raise ValueError("no images among the inputs")
+        try:
+            return self._run(arrays, 1)
+        except ValueError:
+            alike = [a.dtype == arrays[0].dtype and a.shape[:1] == arrays[0].shape[:1] for a in arrays]
+            if len(arrays) == 1 or not all(alike):
+                raise
+        return self._run(arrays, len(arrays))
+
+    def _run(self, arrays: list[np.ndarray], images: int) -> list[np.ndarray]:
+        proto = onnx.ModelProto()
+        proto.CopyFrom(self.proto)
+        given, shapes = [], {}
+        for i, (port, array) in enumerate(zip(proto.graph.input, arrays)):
+            if i >= images:
+                proto.graph.initializer.append(numpy_helper.from_array(array, port.name))
+                continue
+            if array.ndim not in (2, 4):
+                array = self._as_rows(proto, port, array)
+            given.append(array)
+            shapes[port.name] = array.shape[1:]
+        model = minidl.onnx.load(proto.SerializeToString(), shapes)
+        found = model.predict(given if images > 1 else given[0])
+        return found if isinstance(found, list) else [found]
+
+    def _as_rows(self, proto: Any, port: Any, array: np.ndarray) -> np.ndarray:
+        """Arrays of other ranks come in as rows."""
+        name, whole, shape = port.name, f"whole {port.name}", f"shape of {port.name}"
+        for node in proto.graph.node:
+            for i, read in enumerate(node.input):
+                if read == name:
+                    node.input[i] = whole
+        proto.graph.node.insert(0, helper.make_node("Reshape", [name, shape], [whole]))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([-1, *array.shape[1:]], np.int64), shape))
+        rows = array.reshape(len(array), math.prod(array.shape[1:]))
+        port.type.tensor_type.shape.CopyFrom(helper.make_tensor_value_info("", 1, rows.shape).type.tensor_type.shape)
+        return rows
+
+
+class Backend(Base):
+    """What ONNX's tests call."""
+
+    @classmethod
+    def prepare(cls, model: Any, device: str = "CPU", **settings: Any) -> Prepared:
+        """A model, ready to run."""
+        return Prepared(model)
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        """Whether it is the CPU."""
+        return device == "CPU"
