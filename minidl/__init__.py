@@ -59,7 +59,7 @@ from minidl.support.random import seed
 from minidl.version import __version__
 
 if TYPE_CHECKING:
-    from minidl import data, functional, metrics, plots, safetensors
+    from minidl import data, functional, metrics, onnx, plots, safetensors
     from minidl.checks.gradcheck import gradcheck
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
@@ -122,6 +122,7 @@ __getattr__ = lazy.importer(
         "metrics": ("metrics",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
         "networks.load": ("load_model",),
+        "onnx": ("onnx",),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
         "optim.schedules": ("schedules", "Constant", "Cosine", "Exponential", "OneCycle", "Step", "WarmUp"),
         "optim.weight_average": ("WeightAverage",),
@@ -254,6 +255,7 @@ __all__ = [
     "kernels",
     "load_model",
     "metrics",
+    "onnx",
     "plots",
     "safetensors",
     "sanity_check",

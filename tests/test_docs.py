@@ -112,7 +112,7 @@ def test_the_extras_of_the_readme_are_those_that_the_package_uses():
     extras = {name: re.findall(r'"([\w-]+)', packages) for name, packages in re.findall(r"(?m)^(\w+) = (\[.*\])", part)}
     assert extras.pop("test")
     table = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", readme))
-    assert {"plot", "image", "progress"} == set(extras)
+    assert {"plot", "image", "onnx", "progress"} == set(extras)
     source = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     for name, packages in extras.items():
         for package in packages:

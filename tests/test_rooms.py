@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("kernels",),
     ("config", "data", "functional", "layers", "losses", "metrics", "safetensors"),
     ("model", "optim"),
-    ("networks", "plots"),
+    ("networks", "onnx", "plots"),
     ("training",),
     ("checks",),
     ("__init__",),
