@@ -1,3 +1,7 @@
 """Networks to and from ONNX files, which other programs read and write; needs the extra `onnx`."""
 
-__all__: list[str] = []
+from __future__ import annotations
+
+from minidl.onnx.save import save
+
+__all__ = ["save"]
