@@ -15,9 +15,18 @@ from minidl import onnx
 SIZES = (1, 3, 7)
 """Numbers of images."""
 
-HAS = {name: importlib.util.find_spec(name) is not None for name in ("onnxruntime", "openvino")}
-needs_onnx = pytest.mark.skipif(not HAS["onnxruntime"], reason="onnx and onnxruntime are not installed")
-needs_openvino = pytest.mark.skipif(not all(HAS.values()), reason="onnx and openvino are not installed")
+HAS = {name: importlib.util.find_spec(name) is not None for name in ("onnxruntime", "openvino", "pnnx", "ncnn")}
+
+
+def needs(*packages: str) -> pytest.MarkDecorator:
+    """Skip a test where one of them is not installed."""
+    missing = [name for name in packages if not HAS[name]]
+    return pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} not installed")
+
+
+needs_onnx = needs("onnxruntime")
+needs_openvino = needs("onnxruntime", "openvino")
+needs_pnnx = needs("onnxruntime", "pnnx", "ncnn")
 
 
 def read(path: Path) -> Any:

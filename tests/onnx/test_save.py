@@ -17,7 +17,6 @@ from onnx_run import (
     assert_saved,
     images,
     needs_onnx,
-    needs_openvino,
     operators,
     randomised,
     read,
@@ -172,7 +171,7 @@ def test_a_network_inside_of_another(tmp_path: Path) -> None:
 
 @needs_onnx
 def test_float64(tmp_path: Path) -> None:
-    """By ONNX's reference: ONNX Runtime has no convolution in float64. (Before opset 14 it takes a momentum for training.)"""
+    """By the reference of the onnx package, for ONNX Runtime has no convolution in float64."""
     from onnx.reference import ReferenceEvaluator
 
     model = randomised(network(dtype="float64"))
@@ -180,30 +179,6 @@ def test_float64(tmp_path: Path) -> None:
     file, x = read(tmp_path / "m.onnx"), images(3, 3, 8, 6, dtype="float64")
     assert {array.dtype for array in weights(file).values()} == {np.dtype("float64")}
     assert_near(ReferenceEvaluator(file).run(None, {"input": x})[0], model.predict(x), 1e-12)
-
-
-@needs_openvino
-def test_openvino_computes_the_same(tmp_path: Path) -> None:
-    import openvino
-
-    capsules = minidl.CapsuleNetwork(
-        minidl.Conv2D(3, 4, 3, 2),
-        minidl.PrimaryCapsules(2),
-        minidl.Capsules(12, 2, 3, 3),
-        decoder=minidl.Linear(9, 144),
-    )
-    norms = minidl.Model(
-        minidl.GroupNorm(2, 4), minidl.Gelu(), minidl.LayerNorm((8, 6)), minidl.AvgPool2D(2, padding=1),
-        minidl.Elu(), minidl.LeakyRelu(), minidl.Softplus(), minidl.Flatten(), minidl.Reshape((20, 2, 2)),
-        minidl.Tanh(),
-    )  # fmt: skip
-    for model, shape in ((network(), (3, 8, 6)), (capsules, (3, 8, 6)), (norms, (4, 8, 6))):
-        randomised(model)
-        onnx.save(model, tmp_path / "m.onnx", shape)
-        compiled = openvino.compile_model(tmp_path / "m.onnx", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        for n in SIZES:
-            x = images(n, *shape)
-            assert_near(compiled(x)[0], model.predict(x))
 
 
 # ---- pixels ----------------------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ def group_norm(draft: Draft, layer: GroupNorm, x: Value) -> Any:
     if layer.groups == layer.channels and len(x.shape) == 3:
         return draft.add("InstanceNormalization", x, gamma, beta, epsilon=layer.eps)
     ones = np.ones(layer.groups, draft.dtype)
-    groups = draft.add("Reshape", x, [0, layer.groups, math.prod(x.shape) // layer.groups])
+    width = x.shape[2] if len(x.shape) == 3 else 1  # as maps, which more programs normalise than rows
+    groups = draft.add("Reshape", x, [0, layer.groups, math.prod(x.shape) // layer.groups // width, width])
     xhat = draft.add("InstanceNormalization", groups, ones, 0 * ones, epsilon=layer.eps)
     back = draft.add("Reshape", xhat, [0, *x.shape])
     return draft.scaled(back, gamma, beta, len(x.shape))
