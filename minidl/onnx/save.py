@@ -129,9 +129,10 @@ def _scaled(draft: Draft, model: Any, inputs: list[Value]) -> list[Value]:
         scale, shift = model.scaling(np.empty((0, *value.shape), np.uint8))
         around = (1,) * (len(value.shape) - 1)
         x = draft.add("Cast", value, to=number(draft.dtype))
-        for operator, array in (("Mul", scale), ("Add", shift)):
-            one = (array == array[0]).all()
-            x = draft.add(operator, x, array[0].reshape(()) if one else array.reshape(-1, *around))
+        for operator, array, nothing in (("Mul", scale, 1), ("Add", shift, 0)):
+            if (array != nothing).any():
+                one = (array == array[0]).all()
+                x = draft.add(operator, x, array[0].reshape(()) if one else array.reshape(-1, *around))
         found.append(Value(x, value.shape))
     return found
 
