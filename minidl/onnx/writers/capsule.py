@@ -40,10 +40,10 @@ def capsules(draft: Draft, layer: Capsules, u: Value) -> Any:
     return draft.add("Reshape", v, [0, J, E])
 
 
-@writes(CapsuleLength, operators="ReduceL2")
+@writes(CapsuleLength, operators="Mul ReduceSum Sqrt")
 def capsule_length(draft: Draft, layer: CapsuleLength, x: Value) -> Any:
     """The root of the sum of squares."""
-    return draft.add("ReduceL2", x, axes=(2,), keepdims=0)
+    return draft.add("Sqrt", draft.add("ReduceSum", draft.add("Mul", x, x), [2], keepdims=0))
 
 
 def squash(draft: Draft, s: str) -> Any:
