@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.layers.norm import BatchNorm1D, BatchNorm2D
-from minidl.layers.row_norm import GroupNorm, LayerNorm
+from minidl.layers.row_norm import GroupNorm, InstanceNorm2D, LayerNorm
 from minidl.onnx.draft import Draft, Value
 from minidl.onnx.writers.table import writes
 
@@ -32,6 +32,14 @@ def group_norm(draft: Draft, layer: GroupNorm, x: Value) -> Any:
     xhat = draft.add("InstanceNormalization", groups, ones, 0 * ones, epsilon=layer.eps)
     back = draft.add("Reshape", xhat, [0, *x.shape])
     return draft.scaled(back, gamma, beta, len(x.shape))
+
+
+@writes(InstanceNorm2D, operators="InstanceNormalization")
+def instance_norm(draft: Draft, layer: InstanceNorm2D, x: Value) -> Any:
+    """InstanceNormalization, by ones and zeros where there are no parameters."""
+    ones = np.ones(layer.channels, draft.dtype)
+    arrays = (layer.gamma.data, layer.beta.data) if layer.affine else (ones, 0 * ones)
+    return draft.add("InstanceNormalization", x, *arrays, epsilon=layer.eps)
 
 
 @writes(LayerNorm, operators="LayerNormalization", opset=17)

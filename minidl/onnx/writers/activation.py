@@ -1,4 +1,4 @@
-"""What works value by value: activations, sums."""
+"""Activations, and dropout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from minidl.layers.activation import Elu, Gelu, LeakyRelu, Relu, Sigmoid, Softplus, Tanh
 from minidl.layers.base import Layer
 from minidl.layers.dropout import Dropout
-from minidl.layers.merge import Add
 from minidl.onnx.draft import Draft, Value
+from minidl.onnx.writers.elementwise import gelu_tanh
 from minidl.onnx.writers.table import Write, writes
 
 
@@ -38,28 +38,16 @@ def elu(draft: Draft, layer: Elu, x: Value) -> Any:
     return draft.add("Elu", x, alpha=layer.alpha)
 
 
-@writes(Gelu, operators="Div Erf Add Mul")
+@writes(Gelu, operators="Div Erf Add Mul Tanh")
 def gelu(draft: Draft, layer: Gelu, x: Value) -> Any:
-    """x (1 + erf(x / sqrt(2))) / 2: Gelu came with opset 20."""
+    """x (1 + erf(x / sqrt(2))) / 2, or the approximation by tanh: Gelu came with opset 20."""
+    if layer.approximate == "tanh":
+        return gelu_tanh(draft, x, 0.0, 0.0)
     erf = draft.add("Erf", draft.add("Div", x, math.sqrt(2)))
     return draft.add("Mul", draft.add("Mul", x, draft.add("Add", erf, 1.0)), 0.5)
-
-
-@writes(Add, operators="Add")
-def add(draft: Draft, layer: Add, *x: Value) -> Any:
-    """One after the other."""
-    return chain(draft, "Add", *x)
 
 
 @writes(Dropout, operators="")
 def dropout(draft: Draft, layer: Dropout, x: Value) -> Any:
     """Nothing: outside of training it is the identity."""
     return x
-
-
-def chain(draft: Draft, operator: str, *x: Value) -> Any:
-    """The first two inputs, their result and the third, and so on."""
-    y: str = x[0]
-    for other in x[1:]:
-        y = draft.add(operator, y, other)
-    return y
