@@ -68,7 +68,10 @@ def randomised(layer: minidl.Layer, seed: int = 0) -> minidl.Layer:
     """The layer with parameters and statistics that no initialisation gives."""
     rng = np.random.default_rng(seed)
     for parameter in layer.parameters():
-        parameter.data[...] = parameter.data * 0.5 + 0.5 * rng.standard_normal(parameter.data.shape)
+        shape = parameter.data.shape
+        many = len(shape) > 1  # weights, not numbers of channels
+        drawn = rng.standard_normal(shape) / np.sqrt(parameter.data[0].size) if many else rng.uniform(-1, 2, shape)
+        parameter.data[...] = drawn
     for array in layer.buffers().values():
         array[...] = rng.uniform(0.5, 2, array.shape)
     return layer
@@ -84,12 +87,15 @@ def assert_near(found: np.ndarray, wanted: np.ndarray, tolerance: float = 1e-5) 
     assert np.abs(found - wanted).max() <= tolerance * np.abs(wanted).max()
 
 
-def assert_saved(layer: minidl.Layer, path: Path, *shapes: tuple[int, ...], **options: Any) -> Any:
-    """Save the layer and run the file beside it, for several numbers of images; its content."""
+def assert_saved(
+    layer: minidl.Layer, path: Path, *shapes: tuple[int, ...], positive: bool = False, **options: Any
+) -> Any:
+    """Save the layer and run the file beside it, for several numbers of images, also positive ones; its content."""
     onnx.save(layer, path, list(shapes) if layer.merges else shapes[0], **options)
     file = read(path)
     for n in SIZES:
         x = [images(n, *shape, seed=i) for i, shape in enumerate(shapes)]
+        x = [np.abs(array) + 0.1 for array in x] if positive else x
         wanted = layer.twin().forward(x if layer.merges else x[0])
         wanted = wanted if isinstance(wanted, list) else [wanted]
         found = run(path, *x)

@@ -93,6 +93,13 @@ class Draft:
                 x = self.add(operator, x, self.shaped(array, (array.size, *(1,) * (axes - 1))))
         return x
 
+    def mixed(self, x: str, rows: np.ndarray, columns: np.ndarray) -> str:
+        """rows x columns^T of each map: rows (OH, H), columns (OW, W) say how much of each place an output has."""
+        for matrix in (columns, rows):  # the constant stands behind, where most programs expect it
+            x = self.add("MatMul", x, matrix.T.copy())
+            x = self.add("Transpose", x, perm=(0, 1, 3, 2))
+        return x
+
     def name(self, wanted: str) -> str:
         """This name, or one like it if there is one already; it is taken now."""
         name, count = wanted, 0

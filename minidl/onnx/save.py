@@ -59,7 +59,7 @@ def save(
     own = _checked(model, path, opset, uint8_input, writers)
     shapes = _input_shapes(model, input_shape)
     parameters = {name: parameter.data for name, parameter in model.named_parameters().items()}
-    draft = Draft(model.dtype or np.float32, parameters | model.buffers())
+    draft = Draft(np.float32 if model.dtype is None else model.dtype, parameters | model.buffers())
     inputs = [Value(draft.name(name), shape) for name, shape in zip(_names("input", len(shapes)), shapes)]
     found = Way(WHO, draft, own).follow(model, _scaled(draft, model, inputs) if uint8_input else inputs)
     values = list(found) if isinstance(found, Several) else [found]

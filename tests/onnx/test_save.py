@@ -47,7 +47,7 @@ def test_every_public_layer_is_written_or_opened() -> None:
 def test_every_layer(name: str, tmp_path: Path) -> None:
     build, shape = LAYERS[name]
     layer = randomised(build())
-    file = assert_saved(layer, tmp_path / "m.onnx", shape)
+    file = assert_saved(layer, tmp_path / "m.onnx", shape, positive=name == "Div")
     declared = {"Identity"}
     for part in walk(layer):
         if not opens(part, {}) and (found := writer(part, {})):
@@ -277,6 +277,26 @@ def test_functions_for_layers_of_ones_own(tmp_path: Path) -> None:
     file = assert_saved(randomised(model), tmp_path / "m.onnx", (2, 4, 4), writers={Swish: write_swish})
     assert operators(file) == ["Sigmoid", "Mul", "Conv", "Relu", "Sigmoid", "Mul"]
     assert list(weights(file)) == ["1.0.weight", "1.0.bias"]
+
+
+@needs_onnx
+def test_a_function_may_need_a_later_opset(tmp_path: Path) -> None:
+    import onnx.checker
+
+    def write(draft: Any, layer: Swish, x: Any) -> str:
+        return draft.add("HardSwish", x)
+
+    def write_and_say(draft: Any, layer: Swish, x: Any) -> str:
+        draft.need(14)
+        return write(draft, layer, x)
+
+    model = minidl.Model(Swish())
+    with pytest.raises(onnx.checker.ValidationError, match="HardSwish"):
+        minidl.onnx.save(model, tmp_path / "m", 4, writers={Swish: write})
+    with pytest.raises(ValueError, match=r"opset must be at least 14, for 0 \(14\), got 13"):
+        minidl.onnx.save(model, tmp_path / "m", 4, opset=13, writers={Swish: write_and_say})
+    minidl.onnx.save(model, tmp_path / "m", 4, writers={Swish: write_and_say})
+    assert read(tmp_path / "m").opset_import[0].version == 14
 
 
 @needs_onnx

@@ -33,7 +33,7 @@ LAYERS = {
     "mean, same": (minidl.AvgPool2D(3, 2, "same_lower", count_include_pad=False), (2, 7, 6), ["AveragePool"]),
     "equal bins": (minidl.AdaptiveAvgPool2D((3, 2)), (2, 6, 4), ["AveragePool"]),
     "one bin": (minidl.AdaptiveAvgPool2D(1), (2, 7, 5), ["AveragePool"]),
-    "unequal bins": (minidl.AdaptiveAvgPool2D((3, 4)), (2, 7, 3), ["MatMul", "MatMul"]),
+    "unequal bins": (minidl.AdaptiveAvgPool2D((3, 4)), (2, 7, 3), ["MatMul", "Transpose"] * 2),
     "global maximum": (minidl.GlobalMaxPool2D(), (2, 7, 5), ["GlobalMaxPool", "Flatten"]),
     "instance": (minidl.InstanceNorm2D(3, 1e-3), (3, 5, 4), ["InstanceNormalization"]),
     "instance, affine": (minidl.InstanceNorm2D(3, affine=True), (3, 5, 4), ["InstanceNormalization"]),

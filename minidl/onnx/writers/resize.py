@@ -12,7 +12,7 @@ from minidl.onnx.draft import Draft, Value
 from minidl.onnx.writers.table import writes
 
 
-@writes(Upsample, operators="Resize Gather MatMul")
+@writes(Upsample, operators="Resize Gather MatMul Transpose")
 def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
     """Resize where its float32 scales say exactly what the layer does; else rows and columns are taken one by one."""
     _, OH, OW = layer.output_shape(x.shape)
@@ -34,8 +34,7 @@ def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
         return draft.add(
             "Gather", draft.add("Gather", x, rows[0][:, 0].tolist(), axis=2), columns[0][:, 0].tolist(), axis=3
         )
-    wide = draft.add("MatMul", x, _matrix(columns, x.shape[2]).T.copy())
-    return draft.add("MatMul", _matrix(rows, x.shape[1]), wide)
+    return draft.mixed(x, _matrix(rows, x.shape[1]), _matrix(columns, x.shape[2]))
 
 
 def _is_exact(size: int, out: int, scale: float) -> bool:

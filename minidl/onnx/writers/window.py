@@ -131,7 +131,7 @@ def global_pool(draft: Draft, layer: Any, x: Value) -> Any:
     return draft.add("Flatten", draft.add(operator, x), axis=1)
 
 
-@writes(AdaptiveAvgPool2D, operators="AveragePool MatMul")
+@writes(AdaptiveAvgPool2D, operators="AveragePool MatMul Transpose")
 def adaptive_average_pool(draft: Draft, layer: AdaptiveAvgPool2D, x: Value) -> Any:
     """AveragePool where the windows are equal; else two products with the weights of rows and columns in means."""
     size, out = _size(x), layer.output_size
@@ -139,7 +139,7 @@ def adaptive_average_pool(draft: Draft, layer: AdaptiveAvgPool2D, x: Value) -> A
         kernel = [n // m for n, m in zip(size, out)]
         return draft.add("AveragePool", x, kernel_shape=kernel, strides=kernel)
     rows, columns = (_means(n, m, draft.dtype) for n, m in zip(size, out))
-    return draft.add("MatMul", rows, draft.add("MatMul", x, columns.T.copy()))
+    return draft.mixed(x, rows, columns)
 
 
 def _means(size: int, count: int, dtype: Any) -> np.ndarray:
