@@ -38,7 +38,7 @@ def content(
     entered = number(np.uint8 if uint8_input else draft.dtype)
     graph = helper.make_graph(
         [helper.make_node(n.operator, n.inputs, n.outputs, n.name, **n.attributes) for n in draft.nodes],
-        model.name,
+        model.name or type(model).__name__,  # which must not be empty
         [helper.make_tensor_value_info(str(value), entered, ["N", *value.shape]) for value in inputs],
         [helper.make_tensor_value_info(str(value), number(draft.dtype), ["N", *value.shape]) for value in outputs],
         [onnx.numpy_helper.from_array(array, name) for name, array in draft.initializers.items()],

@@ -184,6 +184,20 @@ def test_pixels_in_rows(tmp_path: Path) -> None:
     assert_near(run(tmp_path / "m.onnx", x)[0], model.predict(x))
 
 
+@needs_onnx
+def test_pixels_of_several_inputs(tmp_path: Path) -> None:
+    a, b = minidl.Input((3, 5, 4)), minidl.Input((3, 2, 2))
+    y = minidl.Concat()(minidl.GlobalAvgPool2D()(minidl.Conv2D(3, 4, 3)(a)), minidl.GlobalAvgPool2D()(b))
+    model = randomised(minidl.Model(minidl.Graph([a, b], [y, minidl.Relu()(y)]), mean=[0.1, 0.2, 0.3], name=""))
+    onnx.save(model, tmp_path / "m.onnx", uint8_input=True)
+    read(tmp_path / "m.onnx")
+    for n in SIZES:
+        rng = np.random.default_rng(n)
+        x = [rng.integers(0, 256, (n, *shape), np.uint8) for shape in ((3, 5, 4), (3, 2, 2))]
+        for found, wanted in zip(run(tmp_path / "m.onnx", *x), model.predict(x), strict=True):
+            assert_near(found, wanted)
+
+
 def test_pixels_need_a_mean_that_fits(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match=r"uint8_input needs a minidl\.Model, which has a mean and std, got Relu"):
         onnx.save(minidl.Relu(), tmp_path / "m", 3, uint8_input=True)
