@@ -29,6 +29,7 @@ LAYERS = {
         ["ConvTranspose", "Pad", "Add"],
     ),
     "dilated maximum": (minidl.MaxPool2D(2, 1, 1, 2), (2, 7, 6), ["MaxPool"]),
+    "dilated maximum, same": (minidl.MaxPool2D((1, 3), (3, 1), "same", (2, 3)), (2, 10, 10), ["Pad", "MaxPool"]),
     "maximum, same": (minidl.MaxPool2D(3, 2, "same"), (2, 7, 6), ["MaxPool"]),
     "mean, same": (minidl.AvgPool2D(3, 2, "same_lower", count_include_pad=False), (2, 7, 6), ["AveragePool"]),
     "equal bins": (minidl.AdaptiveAvgPool2D((3, 2)), (2, 6, 4), ["AveragePool"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -77,15 +78,19 @@ def linear(draft: Draft, layer: Linear, x: Value) -> Any:
     return draft.add("Gemm", x, layer.weight.data, bias, transB=1)
 
 
-@writes(MaxPool2D, operators="MaxPool")
+@writes(MaxPool2D, operators="MaxPool Pad")
 def max_pool(draft: Draft, layer: MaxPool2D, x: Value) -> Any:
     """MaxPool; where ceil_mode has windows that reach over the padding there is more of it, which never wins."""
+    pads, y = _reached(layer, x, _pads(layer, x)), str(x)
+    if any(side >= size for side, size in zip(pads, layer.kernel_size * 2)):  # more than ONNX Runtime takes
+        y = draft.add("Pad", x, [0, 0, *pads[:2], 0, 0, *pads[2:]], -math.inf)
+        pads = 0, 0, 0, 0
     return draft.add(
         "MaxPool",
-        x,
+        y,
         kernel_shape=layer.kernel_size,
         strides=layer.stride,
-        pads=_reached(layer, x, _pads(layer, x)),
+        pads=pads,
         dilations=layer.dilation if layer.dilation != (1, 1) else None,
     )
 
