@@ -257,6 +257,7 @@ __all__ = [
     "load_model",
     "metrics",
     "networks",
+    "onnx",
     "plots",
     "safetensors",
     "sanity_check",

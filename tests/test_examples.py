@@ -50,6 +50,7 @@ def test_the_issue_s_examples_are_all_here():
         "convolution_1d",
         "image_templates",
         "mlp_vs_cnn",
+        "onnx_roundtrip",
         "overfit_small",
         "segment",
         "softmax_regression",
@@ -281,6 +282,27 @@ def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
     np.testing.assert_allclose(drawn[:, 5], np.repeat(drawn[:1, 5], 16, axis=0), atol=1e-6)  # nothing added
     np.testing.assert_allclose(drawn[0, 5], model.reconstruct(image[None], [3])[0, 0], atol=1e-6)
     assert (np.abs(drawn[:, 0] - drawn[:, 10]).max(axis=(1, 2)) > 1e-4).all()
+
+
+def test_onnx_roundtrip_goes_out_and_comes_back(run):
+    for package in ("onnxruntime", "onnx.checker"):
+        pytest.importorskip(package)
+    text, files = run("onnx_roundtrip", "--epochs", "1", "--limit", "500")
+    assert files == ["curves.png", "digits.onnx", "tuned.onnx"]
+    differences = re.findall(r"largest difference (\S+)", text)
+    assert len(differences) == 2
+    assert max(map(float, differences)) < 1e-4
+    inside = re.search(r"test accuracy (\S+)% in ONNX Runtime", text)[1]
+    before, after = re.search(r"test accuracy (\S+)% before, (\S+)% after", text).groups()
+    assert inside == before
+    assert float(after) > max(float(before), 80)
+
+
+def test_onnx_roundtrip_says_in_one_line_what_is_missing(run, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if "onnx" in name else found(name, *rest))
+    with pytest.raises(SystemExit, match=r"^\S+: needs onnx and onnxruntime: pip install onnx onnxruntime$"):
+        run("onnx_roundtrip")
 
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("tutorial", "graphs", "training", "runs", "cs231n", "capsules"))]

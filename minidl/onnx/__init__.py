@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from minidl.onnx.loading import check, load
+from minidl.onnx.save import save
 
-__all__ = ["check", "load"]
+__all__ = ["check", "load", "save"]

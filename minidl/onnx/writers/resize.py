@@ -1,0 +1,51 @@
+"""Maps of another size."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minidl.layers.resize import Upsample
+from minidl.onnx.draft import Draft, Value
+from minidl.onnx.writers.table import writes
+
+
+@writes(Upsample, operators="Resize Gather MatMul Transpose")
+def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
+    """Resize where its float32 scales say exactly what the layer does; else rows and columns are taken one by one."""
+    _, OH, OW = layer.output_shape(x.shape)
+    sizes = tuple(zip(x.shape[1:], (OH, OW)))
+    resizing = layer._resizing
+    scales = resizing.scale or tuple(out / size for size, out in sizes)
+    if all(_is_exact(size, out, scale) for (size, out), scale in zip(sizes, scales)):
+        return draft.add(
+            "Resize",
+            x,
+            None,
+            np.array([1, 1, *scales], np.float32),
+            mode="nearest" if layer.mode == "nearest" else "linear",
+            coordinate_transformation_mode=resizing.coordinates,
+            nearest_mode=resizing.rounding if layer.mode == "nearest" else None,
+        )
+    rows, columns = resizing.taps((1, *x.shape), draft.dtype)
+    if layer.mode == "nearest":
+        return draft.add(
+            "Gather", draft.add("Gather", x, rows[0][:, 0].tolist(), axis=2), columns[0][:, 0].tolist(), axis=3
+        )
+    return draft.mixed(x, _matrix(rows, x.shape[1]), _matrix(columns, x.shape[2]))
+
+
+def _is_exact(size: int, out: int, scale: float) -> bool:
+    """Whether float32 holds the scale, and so gives this output."""
+    single = np.float32(scale)
+    return float(single) == scale and math.floor(single * np.float32(size)) == out
+
+
+def _matrix(taps: Any, size: int) -> np.ndarray:
+    """(out, size): how much of each place an output has."""
+    index, weight = taps
+    matrix = np.zeros((len(index), size), weight.dtype)
+    np.add.at(matrix, (np.arange(len(index))[:, None], index), weight)
+    return matrix
