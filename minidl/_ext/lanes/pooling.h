@@ -18,6 +18,10 @@ static int pool_channels(pool_task task, void *job, const geometry *g) {
     return pool_run(task, job, tasks, tasks * g->OH * g->OW * g->KH * g->KW > PARALLEL_FROM);
 }
 
+INLINE int undilated(const geometry *g) { return g->DH == 1 && g->DW == 1; }
+
+/* The usual windows have tasks of their own: in one function with the others the compiler spills what the loops need.
+ */
 INLINE void maxpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, size DH, size DW) {
     const geometry g = a->g;
     const T *x = (const T *)a->x + task * g.H * g.W * L;
@@ -43,15 +47,19 @@ INLINE void maxpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, si
 }
 
 static int maxpool_forward_task(void *context, ptrdiff_t task) {
+    maxpool_forward_plane(context, task, 1, 1);
+    return 0;
+}
+
+static int maxpool_forward_dilated(void *context, ptrdiff_t task) {
     const pool_forward_args *a = context;
-    if (a->g.DH == 1 && a->g.DW == 1) maxpool_forward_plane(a, task, 1, 1);
-    else maxpool_forward_plane(a, task, a->g.DH, a->g.DW);
+    maxpool_forward_plane(a, task, a->g.DH, a->g.DW);
     return 0;
 }
 
 static int maxpool_forward(const pool_forward_args *a) {
     pool_forward_args job = *a;
-    return pool_channels(maxpool_forward_task, &job, &a->g);
+    return pool_channels(undilated(&a->g) ? maxpool_forward_task : maxpool_forward_dilated, &job, &a->g);
 }
 
 INLINE void maxpool_backward_plane(const pool_backward_args *a, ptrdiff_t task, size DH, size DW) {
@@ -76,15 +84,19 @@ INLINE void maxpool_backward_plane(const pool_backward_args *a, ptrdiff_t task, 
 }
 
 static int maxpool_backward_task(void *context, ptrdiff_t task) {
+    maxpool_backward_plane(context, task, 1, 1);
+    return 0;
+}
+
+static int maxpool_backward_dilated(void *context, ptrdiff_t task) {
     const pool_backward_args *a = context;
-    if (a->g.DH == 1 && a->g.DW == 1) maxpool_backward_plane(a, task, 1, 1);
-    else maxpool_backward_plane(a, task, a->g.DH, a->g.DW);
+    maxpool_backward_plane(a, task, a->g.DH, a->g.DW);
     return 0;
 }
 
 static int maxpool_backward(const pool_backward_args *a) {
     pool_backward_args job = *a;
-    return pool_channels(maxpool_backward_task, &job, &a->g);
+    return pool_channels(undilated(&a->g) ? maxpool_backward_task : maxpool_backward_dilated, &job, &a->g);
 }
 
 INLINE void avgpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, int whole) {
@@ -104,15 +116,18 @@ INLINE void avgpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, in
 }
 
 static int avgpool_forward_task(void *context, ptrdiff_t task) {
-    const pool_forward_args *a = context;
-    if (windows_whole(&a->g, &a->mean)) avgpool_forward_plane(a, task, 1);
-    else avgpool_forward_plane(a, task, 0);
+    avgpool_forward_plane(context, task, 1);
+    return 0;
+}
+
+static int avgpool_forward_counted(void *context, ptrdiff_t task) {
+    avgpool_forward_plane(context, task, 0);
     return 0;
 }
 
 static int avgpool_forward(const pool_forward_args *a) {
     pool_forward_args job = *a;
-    return pool_channels(avgpool_forward_task, &job, &a->g);
+    return pool_channels(windows_whole(&a->g, &a->mean) ? avgpool_forward_task : avgpool_forward_counted, &job, &a->g);
 }
 
 INLINE void avgpool_backward_plane(const pool_backward_args *a, ptrdiff_t task, int whole) {
@@ -132,15 +147,19 @@ INLINE void avgpool_backward_plane(const pool_backward_args *a, ptrdiff_t task, 
 }
 
 static int avgpool_backward_task(void *context, ptrdiff_t task) {
-    const pool_backward_args *a = context;
-    if (windows_whole(&a->g, &a->mean)) avgpool_backward_plane(a, task, 1);
-    else avgpool_backward_plane(a, task, 0);
+    avgpool_backward_plane(context, task, 1);
+    return 0;
+}
+
+static int avgpool_backward_counted(void *context, ptrdiff_t task) {
+    avgpool_backward_plane(context, task, 0);
     return 0;
 }
 
 static int avgpool_backward(const pool_backward_args *a) {
     pool_backward_args job = *a;
-    return pool_channels(avgpool_backward_task, &job, &a->g);
+    return pool_channels(windows_whole(&a->g, &a->mean) ? avgpool_backward_task : avgpool_backward_counted, &job,
+                         &a->g);
 }
 
 #endif
