@@ -12,7 +12,7 @@ cdef LaneArray activate(int which, LaneArray x, double p=0, double q=0):
     check_array(x, "x")
     cdef LaneArray y = new_like(x)
     with nogil:
-        status = x.table.element_forward(which, p, q, x.count, x.data, y.data)
+        status = x.table.element_forward(which, p, q, x.n, x.F, x.data, y.data)
     check_status(status)
     return y
 

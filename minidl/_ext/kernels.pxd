@@ -239,7 +239,7 @@ cdef extern from "core/kernels.h" nogil:
         int row_norm_forward(const row_norm_forward_args *) noexcept nogil
         int row_norm_backward(const row_norm_backward_args *) noexcept nogil
         int local_response(const local_response_args *) noexcept nogil
-        int element_forward(int which, double p, double q, size count, const void *x, void *y) noexcept nogil
+        int element_forward(int which, double p, double q, size n, size F, const void *x, void *y) noexcept nogil
         int element_backward(int which, double p, double q, size n, size F, const void *dy, const void *y,
                              void *dx) noexcept nogil
         int arithmetic_forward(const arithmetic_args *) noexcept nogil

@@ -92,8 +92,10 @@ INLINE V element_slope(element which, V dy, V y, T p, T q) {
 /* Each with `which` known when it is compiled. */
 INLINE void value_loop(const element_job *job, ptrdiff_t task, element which) {
     size end = smaller(job->count, (task + 1) * CHUNK * L);
+    size i = task * CHUNK * L, full = smaller(end, job->full);
     T p = job->p, q = job->q;
-    for (size i = task * CHUNK * L; i < end; i += L) store(job->y + i, element_value(which, load(job->a + i), p, q));
+    for (; i < full; i += L) store(job->y + i, element_value(which, load(job->a + i), p, q));
+    for (; i < end; i += L) store(job->y + i, (V)((VI)element_value(which, load(job->a + i), p, q) & job->mask));
 }
 
 INLINE void slope_loop(const element_job *job, ptrdiff_t task, element which) {
@@ -148,19 +150,37 @@ static int add(int then_relu, size count, const void *a, const void *b, void *y)
     return element_run(then_relu ? add_relu_task : add_task, &job);
 }
 
-static int element_forward(element which, double p, double q, size count, const void *x, void *y) {
-    element_job job = {.which = which, .count = count, .p = (T)p, .q = (T)q, .a = x, .y = y};
-    return element_run(element_forward_task, &job);
-}
-
-/* The slope at what stands in an empty lane may be infinite, and no gradient is to be there. */
-static int element_backward(element which, double p, double q, size n, size F, const void *dy, const void *y,
-                            void *dx) {
-    element_job job = {.which = which, .p = (T)p, .q = (T)q, .a = dy, .b = y, .y = dx};
+/* full, mask: of n images of F elements in lanes. The last block is apart, for a logarithm, or a slope, of what stands
+   in an empty lane may be infinite: a value there is to be finite, a gradient zero. */
+static element_job element_in_lanes(element which, double p, double q, size n, size F) {
+    element_job job = {.which = which, .p = (T)p, .q = (T)q};
     job.count = blocks_of(n) * F * L;
     job.full = n / L * F * L;
     job.mask = lanes_below(n % L);
+    return job;
+}
+
+static int element_forward(element which, double p, double q, size n, size F, const void *x, void *y) {
+    element_job job = element_in_lanes(which, p, q, n, F);
+    job.a = x;
+    job.y = y;
+    return element_run(element_forward_task, &job);
+}
+
+static int element_backward(element which, double p, double q, size n, size F, const void *dy, const void *y,
+                            void *dx) {
+    element_job job = element_in_lanes(which, p, q, n, F);
+    job.a = dy;
+    job.b = y;
+    job.y = dx;
     return element_run(element_backward_task, &job);
+}
+
+/* Of pixel arrays, whose last vector may reach into their slack. */
+static int element_forward_pixels(element which, double p, double q, size n, size F, const void *x, void *y) {
+    element_job job = {.which = which, .p = (T)p, .q = (T)q, .a = x, .y = y};
+    job.count = job.full = ceil_div(n * F, L) * L;
+    return element_run(element_forward_task, &job);
 }
 
 #endif

@@ -335,7 +335,7 @@ typedef struct kernel_table {
     int (*row_norm_forward)(const row_norm_forward_args *);
     int (*row_norm_backward)(const row_norm_backward_args *);
     int (*local_response)(const local_response_args *);
-    int (*element_forward)(element which, double p, double q, size count, const void *x, void *y);
+    int (*element_forward)(element which, double p, double q, size n, size F, const void *x, void *y);
     int (*element_backward)(element which, double p, double q, size n, size F, const void *dy, const void *y, void *dx);
     int (*arithmetic_forward)(const arithmetic_args *);
     int (*arithmetic_backward)(const arithmetic_args *);

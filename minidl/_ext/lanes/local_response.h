@@ -35,7 +35,7 @@ INLINE V inverse_power(V s, T power) {
 
 /* Of pixels [p0, p1) of a block, whose channels are `plane` elements apart. backward: memory for two values a pixel. */
 static void local_response_pixels(const local_response_args *a, size plane, size p0, size p1, const T *x, const T *dy,
-                                  T *out, T *kept) {
+                                  T *out, T *kept, VI mask) {
     const T smallest = (T)(IS_FLOAT ? 1.17549435e-38 : 2.2250738585072014e-308);
     size count = p1 - p0;
     T beta = (T)a->beta, share = (T)a->share, slope = (T)(2 * a->share * a->beta);
@@ -52,7 +52,7 @@ static void local_response_pixels(const local_response_args *a, size plane, size
             s = choose(s < smallest, splat(smallest), s);
             V scale = inverse_power(s, beta);
             if (!dy) {
-                store(out + c * plane + p * L, value * scale);
+                store(out + c * plane + p * L, (V)((VI)(value * scale) & mask));
                 continue;
             }
             size at = (c * count + p - p0) * L;
@@ -67,7 +67,7 @@ static void local_response_pixels(const local_response_args *a, size plane, size
             V sum = {0};
             for (size i = low; i < high; i++) sum += load(part + (i * count + p - p0) * L);
             V d = load(dy + c * plane + p * L) * load(power + (c * count + p - p0) * L);
-            store(out + c * plane + p * L, d - slope * load(x + c * plane + p * L) * sum);
+            store(out + c * plane + p * L, (V)((VI)(d - slope * load(x + c * plane + p * L) * sum) & mask));
         }
     }
 }
@@ -79,7 +79,7 @@ static int local_response_task(void *context, ptrdiff_t task) {
     T *kept = NULL;
     if (a->dy && !(kept = pool_scratch(SCRATCH_TASK, (size_t)(2 * a->C * RESPONSE_PIXELS) * VBYTES))) return -1;
     local_response_pixels(a, plane, p0, p1, (const T *)a->x + at, a->dy ? (const T *)a->dy + at : NULL,
-                          (T *)a->out + at, kept);
+                          (T *)a->out + at, kept, lanes_below(a->n - block * L));
     return 0;
 }
 
