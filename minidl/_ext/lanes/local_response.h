@@ -76,8 +76,8 @@ static int local_response_task(void *context, ptrdiff_t task) {
     const local_response_args *a = context;
     size parts = ceil_div(a->area, RESPONSE_PIXELS), block = task / parts, p0 = task % parts * RESPONSE_PIXELS;
     size p1 = smaller(a->area, p0 + RESPONSE_PIXELS), plane = a->area * L, at = block * a->C * plane;
-    T *kept = NULL;
-    if (a->dy && !(kept = pool_scratch(SCRATCH_TASK, (size_t)(2 * a->C * RESPONSE_PIXELS) * VBYTES))) return -1;
+    T *kept = a->dy ? pool_scratch(SCRATCH_TASK, (size_t)(2 * a->C * RESPONSE_PIXELS) * VBYTES) : NULL;
+    if (a->dy && !kept) return -1;
     local_response_pixels(a, plane, p0, p1, (const T *)a->x + at, a->dy ? (const T *)a->dy + at : NULL,
                           (T *)a->out + at, kept, lanes_below(a->n - block * L));
     return 0;
