@@ -63,6 +63,8 @@ class Layer(Tree):
     """Whether it takes several arrays, as one `Several`."""
     outputs = 1
     """How many arrays it gives; more than one as one `Several`."""
+    run_number = 0
+    """Which `Plan.forward` has last run it: what it remembers belongs to that one."""
     statistics_frozen = False
     """Whether running statistics stay as they are and are used in training, see `freeze`."""
     _holds = False

@@ -100,8 +100,14 @@ class Graph(Container):
         return found[0] if self.outputs == 1 else Several(found)
 
     def _check(self, x_shape: Shape) -> Shape:
-        if self.merges and len(x_shape) - 1 != len(self._shapes):
-            raise ValueError(f"{self.who}: it takes {len(self._shapes)} inputs, got {len(x_shape) - 1}")
+        given = x_shape[1:] if self.merges else (x_shape[1:],)
+        if len(given) != len(self._shapes):
+            raise ValueError(f"{self.who}: it takes {len(self._shapes)} inputs, got {len(given)}")
+        for i, (shape, built) in enumerate(zip(given, self._shapes)):
+            # Height and width may be others, where the layers can take them.
+            if len(shape) != len(built) or tuple(shape[:1]) != tuple(built[:1]):
+                which = f"input {i}" if self.merges else "input"
+                raise ValueError(f"{self.who}: {which} was built for images {tuple(built)}, got {tuple(shape)}")
         return super()._check(x_shape)
 
     # ---- without nodes: files, copies --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ blocks (see `fused`). A value is forgotten as soon as its last reader is done, i
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -13,6 +14,8 @@ from minidl.layers.base import Layer
 from minidl.layers.fused import Block, folded, merged
 from minidl.layers.parameter import Parameter
 from minidl.support.several import Several
+
+_numbers = itertools.count(1)
 
 Slots = int | tuple[int, ...]
 """Number of a value; several where a layer has several inputs or outputs."""
@@ -72,7 +75,8 @@ class Plan:
             self.predictions = folded(self.steps, numbers(found), Step)
         self.nodes = [step.node for step in self.steps]
         self._mark()
-        self._ran: list[Layer] = []  # node of each step in the last `run`
+        self._ran: list[Layer] = []  # node of each step in the last `forward`
+        self._number = 0  # of the last `forward`
 
     # ---- how it is made ----------------------------------------------------------------------------------------------
 
@@ -120,8 +124,10 @@ class Plan:
         """The outputs for the backend's arrays; each layer remembers what `backward` needs."""
         values = self._values(x)
         ran = self._ran = []
+        number = self._number = next(_numbers)
         for step in self.steps:
             node = step.node.twin() if step.again else step.node
+            node.run_number = number
             ran.append(node)
             self._put(values, step, node.run(_at(values, step.read), train))
         return _at(values, self.output)
@@ -173,6 +179,11 @@ class Plan:
                     if id(parameter) not in written:
                         parameter.grad[...] = 0
                 continue
+            if node.run_number != self._number:
+                raise RuntimeError(
+                    f"{node.who}: it has run in another model since this forward, and remembers that; models that share"
+                    " layers must go forward and backward one after the other"
+                )
             node.need_dx = behind
             dx = self._shared(step, node, dy, written) if step.shared else node._backward(dy)
             if not behind:

@@ -117,6 +117,21 @@ class TestArithmetic:
         names = ["0.0.weight", "0.0.bias", "0.1.weight", "0.1.bias", "3.weight", "3.bias"]
         assert [parameter.name for parameter in net.parameters()] == names
 
+    def test_models_that_share_layers_go_one_after_the_other(self, rng: np.random.Generator) -> None:
+        x = Input(4)
+        features = Tanh()(Linear(4, 4, rng=1)(x))
+        whole, part = minidl.Model(Graph(x, Linear(4, 2, rng=2)(features))), minidl.Model(Graph(x, features))
+        given, dy = rng.standard_normal((3, 4)).astype(np.float32), np.ones((3, 2), np.float32)
+        whole.forward(given, train=True)
+        expected = whole.backward(dy)
+        part.predict(given[:2])
+        np.testing.assert_array_equal(whole.backward(dy), expected)
+        part.forward(given[:2], train=True)
+        with pytest.raises(RuntimeError, match="it has run in another model since this forward"):
+            whole.backward(dy)
+        whole.forward(given, train=True)
+        np.testing.assert_array_equal(whole.backward(dy), expected)
+
 
 class TestMemory:
     def test_prediction_keeps_no_value_that_nobody_reads(self) -> None:
@@ -231,6 +246,17 @@ class TestBuilding:
         graph = Graph(x, relu(Linear(2, 2, rng=0)(relu(x))))
         assert [type(layer).__name__ for layer in graph.layers.values()] == ["Relu", "Linear", "Relu"]
         assert minidl.gradcheck(graph.astype("float64"), np.array([[1.0, -2.0], [0.5, 3.0]]))
+
+    def test_inputs_are_what_the_graph_was_built_for(self) -> None:
+        x = Input((3, 8, 8))
+        graph = Graph(x, Relu()(x))
+        assert graph.forward(np.ones((2, 3, 5, 9))).shape == (2, 3, 5, 9)
+        for wrong in ((2, 8, 8, 3), (2, 3)):
+            with pytest.raises(ValueError, match=r"Graph: input was built for images \(3, 8, 8\), got"):
+                graph.forward(np.ones(wrong))
+        a, b = Input(4), Input(2)
+        with pytest.raises(ValueError, match=r"input 0 was built for images \(4,\), got \(2,\)"):
+            Graph([a, b], Add()(Linear(4, 2)(a), b)).forward([np.ones((1, 2)), np.ones((1, 4))])
 
     def test_wrong_sizes_in_forward_are_refused(self) -> None:
         a, b = Input(2), Input(2)
