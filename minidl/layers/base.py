@@ -241,11 +241,12 @@ class Layer(Tree):
         return self
 
     def buffers(self) -> dict[str, np.ndarray]:
-        """Arrays that are saved but not trained (running statistics), by name relative to this layer."""
-        found = {attribute: getattr(self, attribute) for attribute in self._buffers}
-        for key, child in self.named_children().items():
-            found.update({f"{key}.{name}": array for name, array in child.buffers().items()})
-        return found
+        """Arrays that are saved but not trained (running statistics), by name relative to this layer.
+
+        Raises ValueError where two have one name.
+        """
+        own = {attribute: getattr(self, attribute) for attribute in self._buffers}
+        return self._gathered("buffer", own, lambda child: child.buffers())
 
     @property
     def dtype(self) -> np.dtype | None:

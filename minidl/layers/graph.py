@@ -54,7 +54,7 @@ class Graph(Container):
     shared, and their gradients added. (Without parameters and layers inside each place gets a copy.)
 
     Raises TypeError for what is no node; ValueError that names the node if an output does not depend on the inputs
-    alone, or an input is not read.
+    alone, an input is not read, or two parameters or buffers get one name.
     """
 
     _unnamed = ("layers",)
@@ -77,6 +77,7 @@ class Graph(Container):
         self.merges = len(shapes) > 1
         self.outputs = len(given)
         self._place(self._path)
+        self.named_parameters(), self.buffers()  # refuse here what could not be saved
 
     def contents(self) -> list[Layer]:
         """The layers inside."""

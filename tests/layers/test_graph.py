@@ -324,3 +324,36 @@ class TestKeeping:
         # 7, then + 2 x 2, then + 4 x 4 along the height
         assert [left.split("  ")[-1].strip() for left, _ in found] == ["7", "11", "27 x 11", "27 x 11"]
         assert [right.split()[0] for _, right in found] == ["2", "4", "4", "4"]
+
+
+class TestNamesOfTheirOwn:
+    """A list inside a layer called "a" and a layer called "a.0" would have parameters of one name."""
+
+    def test_parameters(self) -> None:
+        x = Input(3)
+        left, right = Sequential(Linear(3, 2), name="a"), Linear(3, 2, name="a.0")
+        with pytest.raises(ValueError, match=r"parameter a\.0\.weight must be one, but layers 'a' and 'a\.0' both"):
+            Graph(x, Add()(left(x), right(x)))
+        right.name = "b.0"
+        names = Graph(x, Add()(left(x), right(x))).named_parameters()
+        assert list(names) == ["a.0.weight", "a.0.bias", "b.0.weight", "b.0.bias"]
+
+    def test_buffers(self) -> None:
+        def norm(name: str | None = None) -> BatchNorm2D:
+            layer = BatchNorm2D(3, name=name)
+            del layer.gamma, layer.beta
+            return layer
+
+        x = Input((3, 4, 4))
+        with pytest.raises(ValueError, match=r"buffer a\.0\.running_mean must be one, but layers 'a' and 'a\.0' both"):
+            Graph(x, Add()(Sequential(norm(), name="a")(x), norm("a.0")(x)))
+
+    def test_layers_without_parameters_may_share_a_place_and_draw_apart(self) -> None:
+        x = Input(3)
+        drops = Dropout(0.5), Dropout(0.5, name="a.0")
+        graph = Graph(x, Add()(Sequential(drops[0], name="a")(x), drops[1](x)))
+        minidl.layers.walk.reseed(graph, 7)
+        states = [drop.rng.bit_generator.state["state"]["state"] for drop in drops]
+        assert len(minidl.layers.walk.walk(graph)) == 5
+        assert states[0] != states[1]
+        assert states == [np.random.default_rng([7, i]).bit_generator.state["state"]["state"] for i in (2, 3)]
