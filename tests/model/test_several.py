@@ -140,3 +140,10 @@ def test_what_does_not_fit_is_refused() -> None:
         loss([1.0])
     with pytest.raises(ValueError, match="one of shape"):
         minidl.Trainer(minidl.Model(minidl.Linear(2, 1)), loss(), minidl.SGD(0.1)).fit((x[1], y[1]), verbose=False)
+
+
+def test_summary_before_the_first_input() -> None:
+    lines = network().summary().splitlines()
+    assert lines[2].split()[:4] == ["0.0", "Conv2D(1,", "3,", "3)"]
+    assert [line.split()[0] for line in lines[2:-2]] == [f"0.{i}" for i in range(9)]
+    assert lines[-1].split() == ["total", "491"]  # 1*9*3+3, 48*8+8, 2*8+8, 8*4+4, 8+1
