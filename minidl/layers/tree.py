@@ -90,8 +90,8 @@ class Tree(Settings):
                 whole = f"{key}.{name}"
                 if whole in found:
                     raise ValueError(
-                        f"{self.who}: the {what} {whole} must be one, but layers {owners[whole]!r} and {key!r} both have"
-                        " one of this name; give one of them another name"
+                        f"{self.who}: the {what} {whole} must be one, but layers {owners[whole]!r} and {key!r} both"
+                        " have one of this name; give one of them another name"
                     )
                 found[whole], owners[whole] = thing, key
         return found
