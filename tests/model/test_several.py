@@ -147,3 +147,18 @@ def test_summary_before_the_first_input() -> None:
     assert lines[2].split()[:4] == ["0.0", "Conv2D(1,", "3,", "3)"]
     assert [line.split()[0] for line in lines[2:-2]] == [f"0.{i}" for i in range(9)]
     assert lines[-1].split() == ["total", "491"]  # 1*9*3+3, 48*8+8, 2*8+8, 8*4+4, 8+1
+
+
+@pytest.mark.parametrize("weights", ["balanced", [1.0, 2.0], [1.0, 1.0]])
+def test_weights_of_classes_are_refused_at_once(weights: Any) -> None:
+    losses = [minidl.MSELoss(), minidl.SoftmaxCrossEntropyLoss(class_weight=weights)]
+    with pytest.raises(ValueError, match=r"MultiLoss: losses must be without weights of classes, got Softmax.* at 1"):
+        minidl.MultiLoss(losses)
+
+
+def test_weights_of_rows_that_no_float_can_add_up() -> None:
+    weight = np.array([0.1, 0.2, 0.7, 1e-9], np.float32)
+    logits = [np.eye(4, dtype=np.float32), np.zeros((4, 1), np.float32)]
+    targets = [np.arange(4), np.arange(4.0)[:, None]]
+    expected = [part.forward(x, t, weight) for part, x, t in zip(loss().losses, logits, targets, strict=True)]
+    assert loss((1, 0.5)).forward(logits, targets, weight) == expected[0] + 0.5 * expected[1]
