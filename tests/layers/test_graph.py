@@ -29,6 +29,7 @@ from minidl.layers import (
     Sequential,
     Tanh,
 )
+from minidl.layers.architecture import build
 
 
 def branches() -> Graph:
@@ -357,3 +358,51 @@ class TestNamesOfTheirOwn:
         assert len(minidl.layers.walk.walk(graph)) == 5
         assert states[0] != states[1]
         assert states == [np.random.default_rng([7, i]).bit_generator.state["state"]["state"] for i in (2, 3)]
+
+
+class TestGraphsInGraphs:
+    """Each level calls the one inside twice, so that 13 levels call 8,192 layers, and 64 would never end."""
+
+    @pytest.mark.parametrize("around", [lambda graph: graph, Sequential, lambda graph: Sequential(Residual(graph))])
+    def test_of_nodes(self, around: Any) -> None:
+        layer: Layer = Tanh()
+        for _ in range(13):
+            x = Input(2)
+            layer = around(layer)
+            layer = Graph(x, layer(layer(x)))
+        layer = around(layer)
+        x = Input(2)
+        with pytest.raises(ValueError, match=r"Graph: it may call at most 10000 layers, .* got 16384"):
+            Graph(x, layer(layer(x)))
+
+    def test_of_a_file(self) -> None:
+        text = '{"layer":"Tanh","settings":{}}'
+        for _ in range(60):
+            settings = '"inputs":[[2]],"outputs":[2],"names":["a"],"wires":[["a",[0],1],["a",[1],1]],"name":null'
+            text = '{"layer":"Graph","settings":{"layers":[' + text + "]," + settings + "}}"
+        with pytest.raises(ValueError, match=r"at most 10000 layers, .* got 16384"):
+            build('{"format":1,"network":' + text + "}", lambda name: getattr(minidl, name), {}, 1000)
+
+    def test_steps_of_one_graph(self) -> None:
+        settings = {"inputs": [(2,)], "outputs": [1], "layers": [Tanh()], "names": ["a"], "name": None}
+        assert Graph.remake({**settings, "wires": [("a", [0], 1)] * 10_000})._calls == 10_000
+        with pytest.raises(ValueError, match="got 10001"):
+            Graph.remake({**settings, "wires": [("a", [0], 1)] * 10_001})
+
+    def test_values(self) -> None:
+        layer: Layer = Linear(2, 2, bias=False, rng=0)
+        layer.weight.data = np.array([[0.0, 1.0], [1.0, 1.0]])  # type: ignore[attr-defined]
+        for _ in range(3):
+            x = Input(2)
+            layer = Graph(x, layer(layer(x)))
+        assert layer.forward(np.array([[0.0, 1.0]])).tolist() == [[21.0, 34.0]]  # the eighth power: Fibonacci's numbers
+
+
+def test_a_layer_in_many_places_is_copied_where_it_has_no_parameters() -> None:
+    relu, x = Relu(), Input(3)
+    y = x
+    for _ in range(5):
+        y = relu(y)
+    layers = list(Graph(x, y).layers.values())
+    assert layers[0] is relu
+    assert len(set(map(id, layers))) == 5
