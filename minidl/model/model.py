@@ -62,7 +62,7 @@ class Model(Sequential):
         check_made(layers)
         super().__init__(*layers, name=name)
         self._shape: Shape | None = None  # of an image, the last one that was new
-        self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at
+        self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at; of each input's
         self._one: given.Single | None = None  # what the last single image was
         self._warned: tuple[str, ...] = ()
         self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
@@ -216,9 +216,13 @@ class Model(Sequential):
             return self._scores(x, batch_size, views)
         if self.merges:
             several = self._several(x)
-            for array in several.arrays:
-                self.warn_of_range(array)
-            return self._scores(several, batch_size, views)
+            scores = self._scores(several, batch_size, views)
+            shapes = tuple(None if array.dtype == UINT8 else array.shape[1:] for array in several.arrays)
+            if shapes != self._looked:
+                for array in several.arrays:
+                    self.warn_of_range(array)
+                self._looked = shapes
+            return scores
         known = self._known_layout(x)
         if known:
             try:
