@@ -47,7 +47,8 @@ class Layer(Tree):
     name: how the layer calls itself in messages and tables; None for the name of its class.
     The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
     A layer of several inputs (`merges`) gets them as one `Several`, and one of several outputs (`outputs`) gives one;
-    their shapes are written as one, (N, shape, shape, ...), see `several`.
+    their shapes are written as one, (N, shape, shape, ...), see `several`. `_backward` of several outputs gets
+    None in dy, in the place of zeros, for an output that nobody reads.
     Layers in the attributes, and in lists, tuples and dicts there, belong to this one: their parameters are found,
     named by their places ("conv.weight", "blocks.0.weight"), trained, saved, frozen. `_forward` calls their `run`,
     `_backward` their `_backward`.
