@@ -76,8 +76,12 @@ class Arithmetic(Layer):
         self._numbers = numbers.astype(np.float64)
         if not np.isfinite(self._numbers).all():
             raise ValueError(f"{self.name}: value must be finite, got {value!r:.80}")
-        self._value = self._numbers.tolist()
         self._ready: dict[Any, np.ndarray] = {}
+
+    @property
+    def _value(self) -> Any:
+        """The value as `settings` tells it; made when it is asked for, for lists are looked through for layers."""
+        return self._numbers.tolist()
 
     def describe(self) -> str:
         """The settings, without the numbers of a large value."""

@@ -47,7 +47,8 @@ class Layer(Tree):
     name: how the layer calls itself in messages and tables; None for the name of its class.
     The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
     A layer of several inputs (`merges`) gets them as one `Several`, and one of several outputs (`outputs`) gives one;
-    their shapes are written as one, (N, shape, shape, ...), see `several`.
+    their shapes are written as one, (N, shape, shape, ...), see `several`. `_backward` of several outputs gets
+    None in dy, in the place of zeros, for an output that nobody reads.
     Layers in the attributes, and in lists, tuples and dicts there, belong to this one: their parameters are found,
     named by their places ("conv.weight", "blocks.0.weight"), trained, saved, frozen. `_forward` calls their `run`,
     `_backward` their `_backward`.
@@ -243,11 +244,12 @@ class Layer(Tree):
         return self
 
     def buffers(self) -> dict[str, np.ndarray]:
-        """Arrays that are saved but not trained (running statistics), by name relative to this layer."""
-        found = {attribute: getattr(self, attribute) for attribute in self._buffers}
-        for key, child in self.named_children().items():
-            found.update({f"{key}.{name}": array for name, array in child.buffers().items()})
-        return found
+        """Arrays that are saved but not trained (running statistics), by name relative to this layer.
+
+        Raises ValueError where two have one name.
+        """
+        own = {attribute: getattr(self, attribute) for attribute in self._buffers}
+        return self._gathered("buffer", own, lambda child: child.buffers())
 
     @property
     def dtype(self) -> np.dtype | None:

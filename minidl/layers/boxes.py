@@ -104,10 +104,10 @@ class Pad2D(_Boxes):
     """Rows and columns around maps: (N, C, H, W) to (N, C, H + top + bottom, W + left + right).
 
     padding: an int for all sides, (h, w), (top, left, bottom, right), or ((top, bottom), (left, right)) as convolutions
-    take it; negative ones cut off. mode: what stands
-    there, "constant" (`value`), "reflect" (the map mirrored at its outermost numbers), "edge" (these numbers) or "wrap"
-    (the map again). A reflection is shorter than the map, "wrap" at most as long. Raises TypeError or ValueError that
-    names the layer for other arguments, for inputs of another rank and where nothing is left.
+    take it; negative ones cut off. mode: what stands there, "constant" (`value`), "reflect" (the map mirrored at its
+    outermost numbers), "edge" (these numbers) or "wrap" (the map again). A reflection is shorter than the map, "wrap"
+    at most as long. Raises TypeError or ValueError that names the layer for other arguments, for inputs of another rank
+    and where nothing is left.
     """
 
     def __init__(

@@ -20,6 +20,8 @@ from minidl.support.several import joined as one_shape
 
 __all__ = ["Concat", "Split"]
 
+MOST_PARTS = 1000
+"""So many outputs may a `Split` have."""
 Plan = tuple[Shape, np.ndarray, list[np.ndarray]]
 """The output's shape, its boxes, and the way back to each input."""
 
@@ -71,8 +73,9 @@ class Concat(Merge):
 class Split(Layer):
     """The parts of an input along an axis, an output each: `a, b = Split(2)(x)`.
 
-    sections: so many equal parts, or the sizes of the parts. axis: 1 for channels or features, 2 for rows, 3 for
-    columns. Raises TypeError or ValueError that names the layer for other arguments and where they do not add up.
+    sections: so many equal parts, or the sizes of the parts, at most 1,000. axis: 1 for channels or features, 2 for
+    rows, 3 for columns. Raises TypeError or ValueError that names the layer for other arguments and where they do not
+    add up.
     """
 
     _remembered = ("_in",)
@@ -86,6 +89,8 @@ class Split(Layer):
         self.sections = arrange.sections_setting(self.name, sections)
         self.axis = arrange.axis_setting(self.name, axis)
         self.outputs = self.sections if isinstance(self.sections, int) else len(self.sections)
+        if self.outputs > MOST_PARTS:  # each is an array with a table of its own
+            raise ValueError(f"{self.name}: sections must make at most {MOST_PARTS} parts, got {self.outputs}")
 
     def _plan(self, shape: Shape) -> list[arrange.Plan]:
         known, plan = self._planned  # read once: another thread may write

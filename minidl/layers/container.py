@@ -58,6 +58,7 @@ class Container(Layer):
         plan = self._plans.get(backend)
         if plan is None or not plan.holds():
             made = Plan(self, backend, self._inputs())
+            self._inferred = (), None  # other layers may refuse what the last ones took
             if self._plans.get(backend) is plan:
                 self._plans.pop(backend, None)
             # The first of two threads has made it: a step must not be given other blocks than it began with.

@@ -25,6 +25,8 @@ from minidl.support.several import Several, Shape
 
 __all__ = ["Graph", "Input"]
 
+MOST_STEPS = 10_000
+"""Calls of layers in a graph, those in graphs inside counted at each call: graphs in graphs may double them."""
 Wire = tuple[str, tuple[int, ...], int]
 """(name of the layer, numbers of the values that it reads, how many it gives); these get the next numbers."""
 
@@ -54,7 +56,7 @@ class Graph(Container):
     shared, and their gradients added. (Without parameters and layers inside each place gets a copy.)
 
     Raises TypeError for what is no node; ValueError that names the node if an output does not depend on the inputs
-    alone, or an input is not read.
+    alone, an input is not read, two parameters or buffers get one name, or more than 10,000 layers are called.
     """
 
     _unnamed = ("layers",)
@@ -74,9 +76,11 @@ class Graph(Container):
         self._results = tuple(given)
         """Numbers of the values that come out."""
         self._shapes = tuple(shapes)
+        self._calls = sum(_calls(layers[name]) for name, _, _ in wires)
         self.merges = len(shapes) > 1
         self.outputs = len(given)
         self._place(self._path)
+        self.named_parameters(), self.buffers()  # refuse here what could not be saved
 
     def contents(self) -> list[Layer]:
         """The layers inside."""
@@ -133,9 +137,11 @@ class Graph(Container):
         nodes: list[Node] = [Input(shape, f"input {i}") for i, shape in enumerate(settings["inputs"])]
         values, found = list(nodes), dict(zip(names, layers))
         wires: list[Wire] = []
+        calls = 0
         for name, read, count in settings["wires"]:
             if name not in found or not all(type(value) is int and 0 <= value < len(values) for value in read):
                 raise ValueError(f"{who}: no layer {name!r:.40} can read the values {read!r:.60}, of {len(values)}")
+            calls = _within(who, calls + _calls(found[name]))
             made = found[name](*(values[value] for value in read))
             parts = made if isinstance(made, list) else [made]
             if len(parts) != count:
@@ -169,6 +175,7 @@ def _nodes(who: str, what: str, given: Node | Iterable[Node]) -> list[Node]:
 def _wired(who: str, inputs: list[Node], outputs: list[Node]) -> tuple[dict[str, Layer], list[Wire], list[int]]:
     """Layers by name, wires in the order of the calls, and the numbers of the outputs."""
     uses = _between(who, inputs, outputs)
+    _within(who, sum(_calls(use.layer) for use in uses))
     numbers = {id(node): i for i, node in enumerate(inputs)}
     if len(numbers) < len(inputs):
         raise ValueError(f"{who}: each input must be given once")
@@ -188,12 +195,13 @@ def _wired(who: str, inputs: list[Node], outputs: list[Node]) -> tuple[dict[str,
 
     names = _names(uses)
     layers: dict[str, Layer] = {}
+    taken: set[int] = set()  # layers by their id
     wires: list[Wire] = []
     read: set[int] = {number(node) for node in outputs}
     for use, name in zip(uses, names):
         if name not in layers:
-            taken = any(use.layer is other for other in layers.values())
-            layers[name] = copy.copy(use.layer) if taken else use.layer
+            layers[name] = copy.copy(use.layer) if id(use.layer) in taken else use.layer
+            taken.add(id(use.layer))
         sources = tuple(map(number, use.inputs))
         read.update(sources)
         wires.append((name, sources, use.layer.outputs))
@@ -222,6 +230,21 @@ def _between(who: str, inputs: list[Node], outputs: list[Node]) -> list[Use]:
             found[node.call.number] = node.call
             waiting += node.call.inputs
     return [found[number] for number in sorted(found)]
+
+
+def _calls(layer: Layer) -> int:
+    """How many layers a call of this one calls; at least 1."""
+    if isinstance(layer, Graph):
+        return max(layer._calls, 1)
+    return max(sum(map(_calls, layer.children())), 1)
+
+
+def _within(who: str, calls: int) -> int:
+    if calls > MOST_STEPS:
+        raise ValueError(
+            f"{who}: it may call at most {MOST_STEPS} layers, those inside of others at each call, got {calls}"
+        )
+    return calls
 
 
 def _names(uses: list[Use]) -> list[str]:

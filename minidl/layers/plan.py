@@ -114,6 +114,18 @@ class Plan:
             seen.add(id(step.node))
             step.shared = any(owners[id(parameter)] > 1 for parameter in step.parameters())
 
+    def last(self, passes: type[Layer] | tuple[type[Layer], ...]) -> list[Layer | None]:
+        """The layer that computes each output, those that are `passes` looked through; None for an input."""
+        makers = {value: step for step in self._steps for value in numbers(step.write)}
+
+        def maker(value: int) -> Layer | None:
+            step = makers.get(value)
+            while step is not None and isinstance(step.node, passes) and isinstance(step.read, int):
+                step = makers.get(step.read)
+            return None if step is None else step.node
+
+        return [maker(value) for value in numbers(self.output)]
+
     def holds(self) -> bool:
         """Whether the containers still have the layers that the plan was made of."""
         return all(container.contents() == known for container, known in self.opened)

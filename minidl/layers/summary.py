@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minidl.layers.base import Layer
+from minidl.layers.container import Container
 from minidl.layers.walk import below, places
 from minidl.support.several import Several, Shape, side_by_side
 from minidl.support.table import table
@@ -45,8 +46,8 @@ def summary(model: Layer, shape: Shape | None) -> str:
         return layer.flow(call, *(seen if layer.merges else [seen]))
 
     if model.merges:
-        count = 1 if shape is None else len(shape)
-        first: Any = Several(Seen(None if shape is None else each) for each in shape or (None,) * count)
+        count = model._inputs() if isinstance(model, Container) else 1
+        first: Any = Several(map(Seen, (None,) * count if shape is None else shape))
     else:
         first = Seen(shape)
     last = follow(model, first, "")

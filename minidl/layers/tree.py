@@ -73,11 +73,27 @@ class Tree(Settings):
         """Trainable parameters by name in order of construction, those of the layers inside included.
 
         A name is the parameter's place seen from here ("weight", "3.body.0.weight"): each of two models that share
-        layers has a complete set of its own.
+        layers has a complete set of its own. Raises ValueError where two parameters have one name.
         """
-        found = {self._name(keys): parameter for keys, parameter in self._held(Parameter)}
+        own: dict[str, Parameter] = {}
+        for keys, parameter in self._held(Parameter):
+            name = self._name(keys)
+            if own.setdefault(name, parameter) is not parameter:
+                raise ValueError(f"{self.who}: each parameter must have a name of its own, got {name} twice")
+        return self._gathered("parameter", own, lambda child: child.named_parameters())
+
+    def _gathered(self, what: str, own: dict[str, Any], inside: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """`own` things and those of each layer inside by name; ValueError where two have one name."""
+        found, owners = dict(own), dict.fromkeys(own, self.name)
         for key, child in self.named_children().items():
-            found.update({f"{key}.{name}": parameter for name, parameter in child.named_parameters().items()})
+            for name, thing in inside(child).items():
+                whole = f"{key}.{name}"
+                if whole in found:
+                    raise ValueError(
+                        f"{self.who}: the {what} {whole} must be one, but layers {owners[whole]!r} and {key!r} both"
+                        " have one of this name; give one of them another name"
+                    )
+                found[whole], owners[whole] = thing, key
         return found
 
     def parameters(self) -> list[Parameter]:

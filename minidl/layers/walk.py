@@ -45,7 +45,7 @@ def places(layer: Layer, place: str = "") -> dict[str, Layer]:
 
 def walk(layer: Layer) -> list[Layer]:
     """The layer itself and all layers inside it, in order."""
-    return list(places(layer).values())
+    return [layer, *(part for child in layer.named_children().values() for part in walk(child))]
 
 
 def label(place: str, layer: Layer) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from minidl import kernels
 from minidl.kernels import checks
 from minidl.losses.base import Loss
@@ -26,6 +24,9 @@ class MultiLoss(Loss):
         super().__init__()
         if not isinstance(losses, (list, tuple)) or not losses or not all(isinstance(each, Loss) for each in losses):
             raise TypeError(f"{self.who}: losses must be a list of losses, one for each output, got {losses!r:.80}")
+        for i, loss in enumerate(losses):
+            if any(getattr(loss, name, None) is not None for name in ("class_weight", "factors")):
+                raise ValueError(f"{self.who}: losses must be without weights of classes, got {loss!r:.80} at {i}")
         self.losses = list(losses)
         self.weights = (1.0,) * len(losses) if weights is None else self._constants("weights", weights)
         assert self.weights is not None
@@ -77,8 +78,6 @@ class MultiLoss(Loss):
         assert self.weights is not None
         for loss, share, x, t in zip(self.losses, self.weights, logits, target.arrays):
             value = loss.run(x, t) if weight is None else loss.run(x, t, weight)
-            if loss.mass is not None and loss.mass != (len(t) if weight is None else weight.sum(dtype=np.float64)):
-                raise ValueError(f"{self.who}: {loss.who} must be without weights of classes")
             total += share * value
             gradients.append(self._scaled(loss.dlogits, share))
             right = loss.correct if right is None else right

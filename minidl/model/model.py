@@ -12,7 +12,6 @@ import numpy as np
 
 from minidl import kernels, safetensors
 from minidl.kernels import checks
-from minidl.layers.activation import Sigmoid
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
 from minidl.layers.node import Node
@@ -20,6 +19,7 @@ from minidl.layers.walk import label, trace
 from minidl.model import images as given
 from minidl.model import scores as judged
 from minidl.model import weights
+from minidl.model.endings import endings
 from minidl.model.images import as_images
 from minidl.model.made import check_made
 from minidl.support.several import Rows, Several, each
@@ -62,7 +62,7 @@ class Model(Sequential):
         check_made(layers)
         super().__init__(*layers, name=name)
         self._shape: Shape | None = None  # of an image, the last one that was new
-        self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at
+        self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at; of each input's
         self._one: given.Single | None = None  # what the last single image was
         self._warned: tuple[str, ...] = ()
         self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
@@ -216,9 +216,13 @@ class Model(Sequential):
             return self._scores(x, batch_size, views)
         if self.merges:
             several = self._several(x)
-            for array in several.arrays:
-                self.warn_of_range(array)
-            return self._scores(several, batch_size, views)
+            scores = self._scores(several, batch_size, views)
+            shapes = tuple(None if array.dtype == UINT8 else array.shape[1:] for array in several.arrays)
+            if shapes != self._looked:
+                for array in several.arrays:
+                    self.warn_of_range(array)
+                self._looked = shapes
+            return scores
         known = self._known_layout(x)
         if known:
             try:
@@ -252,12 +256,14 @@ class Model(Sequential):
         """Probabilities in the shape of `predict`'s scores.
 
         softmax(scores), or sigmoid(scores) where there is one score or `multi_label` is set; the scores themselves
-        where the network ends with a `Sigmoid`. One score gives the probability of the second of two classes.
+        behind a `Sigmoid` or `Softmax`, exp(scores) behind a `LogSoftmax`. Each output counts for itself, and a
+        `Flatten` or `Reshape` at the end changes nothing. One score gives the probability of the second of two classes.
         """
         scores = self.predict(x, batch_size, views)
-        return (
-            [self._probabilities(each) for each in scores] if isinstance(scores, list) else self._probabilities(scores)
-        )
+        ends = self.endings()
+        if isinstance(scores, list):
+            return [self._probabilities(output, end) for output, end in zip(scores, ends, strict=True)]
+        return self._probabilities(scores, ends[0])
 
     def predict_classes(self, x: Any, batch_size: int = 256, views: Views | None = None) -> np.ndarray:
         """The most probable class of each image, (N,), by name if the model has `class_names`, else by number.
@@ -276,20 +282,23 @@ class Model(Sequential):
             warnings.warn(f"{self.who}: {doubt}", UserWarning, stacklevel=2)
         return judged.decide(probabilities, self.class_names, self.multi_label)
 
+    def endings(self) -> list[str]:
+        """What gives the scores of each output: "Sigmoid", "Softmax", "LogSoftmax", or "" for all other layers."""
+        return endings(self)
+
     def ends_with_sigmoid(self) -> bool:
-        """Whether the last layer is a `Sigmoid`, so that the scores are probabilities themselves."""
-        last: Layer = self
-        while isinstance(last, Sequential) and last.layers:
-            last = last.layers[-1]
-        return type(last) is Sigmoid
+        """Whether the last layer of each output is a `Sigmoid`, so that the scores are probabilities themselves."""
+        return all(end == "Sigmoid" for end in self.endings())
 
     def check_names(self, outputs: int) -> None:
         """Raise ValueError where `class_names` are more or fewer than so many scores have classes."""
         judged.check_names(self.who, self.class_names, outputs, self.multi_label)
 
-    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
-        if self.ends_with_sigmoid():
+    def _probabilities(self, scores: np.ndarray, end: str) -> np.ndarray:
+        if end in ("Sigmoid", "Softmax"):
             return scores
+        if end == "LogSoftmax":
+            return np.exp(scores)
         return judged.sigmoid(scores) if self.multi_label or scores.shape[-1] == 1 else judged.softmax(scores)
 
     def _accepts(self, shape: Shape) -> bool:

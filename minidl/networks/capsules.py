@@ -149,7 +149,7 @@ class CapsuleNetwork(Model):
         super().release()
         self._images = None
 
-    def _probabilities(self, scores: np.ndarray) -> np.ndarray:
+    def _probabilities(self, scores: np.ndarray, end: str) -> np.ndarray:
         return scores
 
     # ---- for users ---------------------------------------------------------------------------------------------------

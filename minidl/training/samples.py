@@ -159,8 +159,8 @@ def prepare(
         raise ValueError(f"{who}: {what} x and y must have the same length, got {len(images)} and {length}")
     if not len(images):
         raise ValueError(f"{who}: {what} data must have at least one image, got x of shape {images.shape}")
-    if not isinstance(data[0], np.memmap):
-        for array in parts(images):
+    for given, array in zip(data[0] if model.merges else (data[0],), parts(images), strict=True):
+        if not isinstance(given, np.memmap):
             check_finite(who, f"{what} x", array)
     for array in parts(y):
         check_finite(who, f"{what} y", array)

@@ -140,3 +140,15 @@ def test_messages(make: Callable[[], Any], message: str) -> None:
 def test_backward_needs_a_forward(layer: Layer) -> None:
     with pytest.raises(RuntimeError, match="call forward before backward"):
         layer.backward(np.ones((1, 2), np.float32))
+
+
+def test_a_large_value_is_no_nest_of_lists_to_look_through() -> None:
+    layer = Arithmetic("*", np.arange(24).reshape(2, 3, 4))
+    assert not any(isinstance(value, list) for value in vars(layer).values())
+    assert layer.settings() == {
+        "operator": "*",
+        "value": np.arange(24.0).reshape(2, 3, 4).tolist(),
+        "reverse": False,
+        "name": None,
+    }
+    assert repr(Arithmetic("+", 2)) == "Arithmetic('+', 2)"

@@ -106,3 +106,11 @@ def test_it_trains_and_comes_back_from_its_file(tmp_path: Path, rng: np.random.G
 def test_bad_arguments_and_inputs(call: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_there_are_at_most_a_thousand_parts() -> None:
+    parts: Any = Split(1000).forward(np.arange(2000.0)[None])
+    assert [part.tolist() for part in parts[998:]] == [[[1996.0, 1997.0]], [[1998.0, 1999.0]]]
+    for sections in (1001, 2**31 - 1, (1,) * 1001):
+        with pytest.raises(ValueError, match="Split: sections must make at most 1000 parts, got"):
+            Split(sections)

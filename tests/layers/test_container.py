@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import minidl
 from minidl.layers import (
     BatchNorm2D,
     Conv2D,
@@ -310,3 +311,16 @@ class TestChanges:
 
         assert set(remembered(net)) == {None}
         assert {value for node in net.plan() for value in remembered(node)} == {None}
+
+
+@pytest.mark.usefixtures("any_backend")
+def test_a_layer_that_is_added_inside_refuses_the_shapes_that_went_before() -> None:
+    inner = Sequential(Linear(4, 3, rng=0))
+    model = minidl.Model(inner, Relu())
+    x = np.ones((2, 4), np.float32)
+    assert model.predict(x).shape == (2, 3)
+    inner.layers.append(Linear(5, 2, rng=1))
+    with pytest.raises(ValueError, match=r"layer 0\.1 \(Linear\): .*5.*got"):
+        model.predict(x)
+    inner.layers[1] = Linear(3, 2, rng=1)
+    assert model.predict(x).shape == (2, 2)

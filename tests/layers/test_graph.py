@@ -29,6 +29,7 @@ from minidl.layers import (
     Sequential,
     Tanh,
 )
+from minidl.layers.architecture import build
 
 
 def branches() -> Graph:
@@ -350,3 +351,84 @@ class TestKeeping:
         # 7, then + 2 x 2, then + 4 x 4 along the height
         assert [left.split("  ")[-1].strip() for left, _ in found] == ["7", "11", "27 x 11", "27 x 11"]
         assert [right.split()[0] for _, right in found] == ["2", "4", "4", "4"]
+
+
+class TestNamesOfTheirOwn:
+    """A list inside a layer called "a" and a layer called "a.0" would have parameters of one name."""
+
+    def test_parameters(self) -> None:
+        x = Input(3)
+        left, right = Sequential(Linear(3, 2), name="a"), Linear(3, 2, name="a.0")
+        with pytest.raises(ValueError, match=r"parameter a\.0\.weight must be one, but layers 'a' and 'a\.0' both"):
+            Graph(x, Add()(left(x), right(x)))
+        right.name = "b.0"
+        names = Graph(x, Add()(left(x), right(x))).named_parameters()
+        assert list(names) == ["a.0.weight", "a.0.bias", "b.0.weight", "b.0.bias"]
+
+    def test_buffers(self) -> None:
+        def norm(name: str | None = None) -> BatchNorm2D:
+            layer = BatchNorm2D(3, name=name)
+            del layer.gamma, layer.beta
+            return layer
+
+        x = Input((3, 4, 4))
+        with pytest.raises(ValueError, match=r"buffer a\.0\.running_mean must be one, but layers 'a' and 'a\.0' both"):
+            Graph(x, Add()(Sequential(norm(), name="a")(x), norm("a.0")(x)))
+
+    def test_layers_without_parameters_may_share_a_place_and_draw_apart(self) -> None:
+        x = Input(3)
+        drops = Dropout(0.5), Dropout(0.5, name="a.0")
+        graph = Graph(x, Add()(Sequential(drops[0], name="a")(x), drops[1](x)))
+        minidl.layers.walk.reseed(graph, 7)
+        states = [drop.rng.bit_generator.state["state"]["state"] for drop in drops]
+        assert len(minidl.layers.walk.walk(graph)) == 5
+        assert states[0] != states[1]
+        assert states == [np.random.default_rng([7, i]).bit_generator.state["state"]["state"] for i in (2, 3)]
+
+
+class TestGraphsInGraphs:
+    """Each level calls the one inside twice, so that 13 levels call 8,192 layers, and 64 would never end."""
+
+    @pytest.mark.parametrize("around", [lambda graph: graph, Sequential, lambda graph: Sequential(Residual(graph))])
+    def test_of_nodes(self, around: Any) -> None:
+        layer: Layer = Tanh()
+        for _ in range(13):
+            x = Input(2)
+            layer = around(layer)
+            layer = Graph(x, layer(layer(x)))
+        layer = around(layer)
+        x = Input(2)
+        with pytest.raises(ValueError, match=r"Graph: it may call at most 10000 layers, .* got 16384"):
+            Graph(x, layer(layer(x)))
+
+    def test_of_a_file(self) -> None:
+        text = '{"layer":"Tanh","settings":{}}'
+        for _ in range(60):
+            settings = '"inputs":[[2]],"outputs":[2],"names":["a"],"wires":[["a",[0],1],["a",[1],1]],"name":null'
+            text = '{"layer":"Graph","settings":{"layers":[' + text + "]," + settings + "}}"
+        with pytest.raises(ValueError, match=r"at most 10000 layers, .* got 16384"):
+            build('{"format":1,"network":' + text + "}", lambda name: getattr(minidl, name), {}, 1000)
+
+    def test_steps_of_one_graph(self) -> None:
+        settings = {"inputs": [(2,)], "outputs": [1], "layers": [Tanh()], "names": ["a"], "name": None}
+        assert Graph.remake({**settings, "wires": [("a", [0], 1)] * 10_000})._calls == 10_000
+        with pytest.raises(ValueError, match="got 10001"):
+            Graph.remake({**settings, "wires": [("a", [0], 1)] * 10_001})
+
+    def test_values(self) -> None:
+        layer: Layer = Linear(2, 2, bias=False, rng=0)
+        layer.weight.data = np.array([[0.0, 1.0], [1.0, 1.0]])  # type: ignore[attr-defined]
+        for _ in range(3):
+            x = Input(2)
+            layer = Graph(x, layer(layer(x)))
+        assert layer.forward(np.array([[0.0, 1.0]])).tolist() == [[21.0, 34.0]]  # the eighth power: Fibonacci's numbers
+
+
+def test_a_layer_in_many_places_is_copied_where_it_has_no_parameters() -> None:
+    relu, x = Relu(), Input(3)
+    y = x
+    for _ in range(5):
+        y = relu(y)
+    layers = list(Graph(x, y).layers.values())
+    assert layers[0] is relu
+    assert len(set(map(id, layers))) == 5

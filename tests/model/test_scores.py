@@ -106,3 +106,58 @@ def test_scores_that_are_nan_are_told_by_their_first_row(multi_label: bool) -> N
     model = minidl.Model(minidl.Flatten(), minidl.Linear(4, 2, rng=0))
     with pytest.warns(UserWarning, match="Model: the scores are NaN, so no class"):
         model.predict_classes(np.full((1, 2, 2), np.nan, np.float32))
+
+
+def _ends(*last, k=3, **arguments):
+    """The same last layers in a list, in a list of lists, in a graph, in a graph inside a list, before a shape."""
+    linear = minidl.Linear(4, k, rng=1)
+    node = minidl.Input(4)
+    value = linear(node)
+    for layer in last:
+        value = layer(value)
+    graph = minidl.Graph(node, value)
+    yield minidl.Model(linear, *last, **arguments)
+    yield minidl.Model(linear, minidl.Sequential(minidl.Sequential(*last)), **arguments)
+    yield minidl.Model(graph, **arguments)
+    yield minidl.Model(minidl.Sequential(graph), minidl.Reshape((k, 1, 1)), minidl.Flatten(), **arguments)
+    yield minidl.Model(graph, minidl.Dropout(0.5), **arguments)
+
+
+@pytest.mark.parametrize("k", [1, 3, 4])
+@pytest.mark.parametrize("kind", ["Sigmoid", "Softmax", "LogSoftmax"])
+@pytest.mark.usefixtures("any_backend")
+def test_scores_that_are_probabilities_stay_so_in_a_network_of_any_form(kind, k):
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    for network in _ends(getattr(minidl, kind)(), k=k, multi_label=True):
+        scores = network.predict(x)
+        expected = np.exp(scores) if kind == "LogSoftmax" else scores
+        np.testing.assert_array_equal(network.predict_proba(x), expected)
+        np.testing.assert_allclose(network.predict_proba(x[:1]), expected[:1], 1e-6)
+        assert network.endings() == [kind]
+
+
+def test_layers_before_the_last_one_do_not_count():
+    x = np.ones((2, 4), np.float32)
+    for network in _ends(minidl.Softmax(), minidl.Relu()):
+        scores = network.predict(x)
+        np.testing.assert_allclose(network.predict_proba(x), np.exp(scores) / np.exp(scores).sum(1)[:, None], 1e-6)
+        assert network.endings() == [""]
+    assert minidl.Model(minidl.Flatten()).endings() == [""]
+    assert minidl.Model().endings() == [""]
+
+
+def test_each_output_ends_for_itself():
+    x = np.random.default_rng(0).standard_normal((5, 4)).astype(np.float32)
+    node = minidl.Input(4)
+    value = minidl.Linear(4, 3, rng=1)(node)
+    heads = [minidl.Sigmoid()(value), minidl.LogSoftmax()(value), value, minidl.Softmax()(value)]
+    network = minidl.Model(minidl.Graph(node, heads))
+    gates, logs, scores, shares = network.predict(x)
+    found = network.predict_proba(x)
+    softmax = np.exp(scores) / np.exp(scores).sum(1)[:, None]
+    np.testing.assert_array_equal(found[0], gates)
+    np.testing.assert_array_equal(found[1], np.exp(logs))
+    np.testing.assert_allclose(found[2], softmax, 1e-5)
+    np.testing.assert_array_equal(found[3], shares)
+    assert network.endings() == ["Sigmoid", "LogSoftmax", "", "Softmax"]
+    assert not network.ends_with_sigmoid()

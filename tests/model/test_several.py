@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.training.samples import prepare
 
 
 def network(seed: int = 0) -> minidl.Model:
@@ -140,3 +141,57 @@ def test_what_does_not_fit_is_refused() -> None:
         loss([1.0])
     with pytest.raises(ValueError, match="one of shape"):
         minidl.Trainer(minidl.Model(minidl.Linear(2, 1)), loss(), minidl.SGD(0.1)).fit((x[1], y[1]), verbose=False)
+
+
+def test_summary_before_the_first_input() -> None:
+    lines = network().summary().splitlines()
+    assert lines[2].split()[:4] == ["0.0", "Conv2D(1,", "3,", "3)"]
+    assert [line.split()[0] for line in lines[2:-2]] == [f"0.{i}" for i in range(9)]
+    assert lines[-1].split() == ["total", "491"]  # 1*9*3+3, 48*8+8, 2*8+8, 8*4+4, 8+1
+
+
+@pytest.mark.parametrize("weights", ["balanced", [1.0, 2.0], [1.0, 1.0]])
+def test_weights_of_classes_are_refused_at_once(weights: Any) -> None:
+    losses = [minidl.MSELoss(), minidl.SoftmaxCrossEntropyLoss(class_weight=weights)]
+    with pytest.raises(ValueError, match=r"MultiLoss: losses must be without weights of classes, got Softmax.* at 1"):
+        minidl.MultiLoss(losses)
+
+
+def test_weights_of_rows_that_no_float_can_add_up() -> None:
+    weight = np.array([0.1, 0.2, 0.7, 1e-9], np.float32)
+    logits = [np.eye(4, dtype=np.float32), np.zeros((4, 1), np.float32)]
+    targets = [np.arange(4), np.arange(4.0)[:, None]]
+    expected = [part.forward(x, t, weight) for part, x, t in zip(loss().losses, logits, targets, strict=True)]
+    assert loss((1, 0.5)).forward(logits, targets, weight) == expected[0] + 0.5 * expected[1]
+
+
+def test_memory_mapped_inputs_are_not_read_through(tmp_path: Path) -> None:
+    (images, numbers), targets = data(8)
+    numbers[3, 1] = np.nan
+    np.save(tmp_path / "numbers.npy", numbers)
+    mapped = np.load(tmp_path / "numbers.npy", mmap_mode="r")
+    assert np.isnan(prepare("training", ([images, mapped], targets), network(), loss()).images.arrays[1][3, 1])
+    with pytest.raises(ValueError, match=r"training x must be finite, got nan in row 3 of 8"):
+        prepare("training", ([images, numbers], targets), network(), loss())
+    images = np.where(np.arange(36).reshape(6, 6) == 7, np.nan, images / 255).astype(np.float32)
+    with pytest.raises(ValueError, match=r"training x must be finite, got nan in row 0 of 8"):
+        prepare("training", ([images, mapped], targets), network(), loss())
+
+
+def test_ranges_are_looked_at_once_a_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, looked = network(), []
+    monkeypatch.setattr(model, "range_doubt", lambda images: looked.append(images.shape) or "")
+    images, numbers = np.zeros((2, 1, 6, 6), np.uint8), np.zeros((2, 2), np.float32)
+    for _ in range(3):
+        model.predict([images, numbers])
+    assert looked == [(2, 1, 6, 6), (2, 2)]
+    for _ in range(3):
+        model.predict([images.astype(np.float32), numbers])
+    assert looked[2:] == looked[:2]
+
+
+def test_pixels_as_floats_are_a_warning_behind_others_that_are_none() -> None:
+    model, numbers = network(), np.zeros((2, 2), np.float32)
+    model.predict([np.full((2, 1, 6, 6), 255, np.uint8), numbers])
+    with pytest.warns(UserWarning, match="floats from 255 to 255 are taken as they are"):
+        model.predict([np.full((2, 1, 6, 6), 255, np.float32), numbers])

@@ -239,6 +239,15 @@ def nested(depth: int) -> str:
     return '{"format":1,"network":' + head * depth + inner + foot * depth + "}"
 
 
+def doubled(depth: int) -> dict[str, Any]:
+    """Graphs in graphs, each of which calls the one inside twice."""
+    inner = node("Relu")
+    for _ in range(depth):
+        wires = [["a", [0], 1], ["a", [1], 1]]
+        inner = node("Graph", inputs=[[2]], outputs=[2], layers=[inner], names=["a"], wires=wires, name=None)
+    return node("Model", layers=[inner])
+
+
 HUGE = 2**31 - 1
 BAD: dict[str, tuple[Any, str]] = {
     "no JSON": ("{", "it is not JSON"),
@@ -277,6 +286,8 @@ BAD: dict[str, tuple[Any, str]] = {
     "too many": (node("Model", layers=[node("Relu")] * 10_000), "at most 10000 layers"),
     "too deep": (nested(200), "at most 64 layers"),
     "far too deep": (nested(200_000), "it must have at most|it is not JSON|at most 64"),
+    "doubled sixty times": (doubled(60), "at most 10000 layers"),
+    "parts without end": (node("Model", layers=[node("Split", sections=HUGE)]), "at most 1000 parts"),
     "too long": ('{"format":1,"network":"' + "a" * 9_000_000 + '"}', "it must have at most 8000000 characters"),
     "no weights": (node("Model", layers=[node("Linear", in_features=3, out_features=2)]), "missing 0.weight"),
 }  # fmt: skip

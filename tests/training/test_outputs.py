@@ -73,3 +73,27 @@ def test_names_that_fit_and_names_of_a_regression():
         y = [0, 1, 1, 0] if k == 1 else SEVERAL
         assert warned(model(k=k, class_names=list(names), multi_label=multi_label), y) == []
     assert warned(model(class_names=["a"]), SEVERAL, minidl.MSELoss()) == []
+
+
+def test_a_softmax_before_a_loss_that_has_its_own():
+    node = minidl.Input(4)
+    graph = minidl.Graph(node, minidl.Flatten()(minidl.Softmax()(minidl.Linear(4, 3, rng=1)(node))))
+    for network in (model(minidl.Softmax()), model(minidl.Sequential(minidl.Softmax())), minidl.Model(graph)):
+        (message,) = warned(network, [0, 1, 2, 0], minidl.SoftmaxCrossEntropyLoss(), times=2)
+        assert message.startswith("Model: the last layer is a Softmax, and SoftmaxCrossEntropyLoss applies one itself")
+    assert warned(model(minidl.LogSoftmax()), [0, 1, 2, 0], minidl.SoftmaxCrossEntropyLoss()) == []
+    assert warned(model(minidl.Softmax()), ONE, minidl.MSELoss()) == []
+
+
+def test_each_output_is_held_against_its_own_loss():
+    node = minidl.Input(4)
+    scores = minidl.Linear(4, 3, rng=1)(node)
+    losses = minidl.MultiLoss([minidl.MSELoss(), minidl.SoftmaxCrossEntropyLoss()])
+    x = np.ones((4, 4), np.float32)
+    for heads, count in (((minidl.Softmax(), minidl.Relu()), 0), ((minidl.Relu(), minidl.Softmax()), 1)):
+        network = minidl.Model(minidl.Graph(node, [head(scores) for head in heads]))
+        trainer = minidl.Trainer(network, losses, minidl.SGD(0.1))
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            trainer.fit((x, [ONE, np.array([0, 1, 2, 0])]), epochs=1, seed=0, verbose=False)
+        assert len(found) == count
