@@ -99,7 +99,10 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
         except (TypeError, ValueError) as error:
             found = []
             refusals.append(Refusal(operator.kind, operator.version, operator.name, *_rule(error)))
-        values.update((name, found[i] if i < len(found) else None) for i, name in enumerate(operator.outputs) if name)
+        for i, name in enumerate(operator.outputs):
+            if name:
+                values[name] = found[i] if i < len(found) else None
+                build.called(name, values[name])
         operator.attributes.clear()
         for name in filter(None, operator.inputs):
             left[name] -= 1

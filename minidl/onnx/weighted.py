@@ -73,12 +73,13 @@ def matmul(build: Build, operator: Operator, x: Values) -> Any:
     return transposed(build.reshaped(node, (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))
 
 
-def biased(build: Build, name: str, value: Value | None, array: np.ndarray) -> bool:
+def biased(build: Build, value: Value | None, array: np.ndarray) -> bool:
     """Whether a constant that is added to a layer's output has become its bias, or its shift."""
     if isinstance(value, View) and value.plain and value.source.call and id(value.source.call.layer) in build.rows:
+        array = array[0] if array.ndim > len(value.order) else array
         array = array.reshape((1,) * (len(value.order) - array.ndim) + array.shape)
-        return biased(build, name, value.source, array.transpose(back(value)))
-    if not isinstance(value, Node) or value.call is None or not build.once(name):
+        return biased(build, value.source, array.transpose(back(value)))
+    if not isinstance(value, Node) or value.call is None or not build.once(value):
         return False
     layer = value.call.layer
     place = "shift" if isinstance(layer, layers.Affine) else "bias"
