@@ -260,7 +260,7 @@ METADATA = ("mean", "std", "class_names", "multi_label")
 
 def _model(file: File, ports: list[Port], inputs: list[Node], outputs: list[Node]) -> Model:
     settings = _metadata(file)
-    if ports and ports[0].dtype == np.uint8:  # the file scales them itself
+    if any(port.dtype == np.uint8 for port in ports):  # the file scales them itself
         settings.update(mean=None, std=1 / 255)
     try:
         return Model(layers.Graph(inputs, outputs), **settings)

@@ -16,6 +16,9 @@ from minidl.onnx.read import BATCH, Operator
 from minidl.onnx.refused import Refused
 from minidl.onnx.views import View, transposed
 
+ENDLESS = 2**31 - 1
+"""From this number on the end of a slice stands for the end of whatever is there."""
+
 
 def one_axis(axis: int, ndim: int, name: str = "axis") -> int:
     """An axis of the image, from 1 on. N is none."""
@@ -158,8 +161,7 @@ def cut(build: Build, operator: Operator, x: Values) -> Any:
             build.array(value, "starts, ends, axes and steps")
     arrays = [value.arrays[0] if isinstance(value, Constant) else None for value in x[1:]]
     found = parts(operator, (BATCH[0], *have), *arrays)
-    if 0 in found and found.pop(0).indices(BATCH[0]) != (0, BATCH[0], 1):
-        # A file that is made for one image may say so.
+    if 0 in found and not _all_images(found.pop(0), build.batch):
         raise Refused("axes", "images cannot be left out")
     cuts = []
     for axis, part in sorted(found.items()):
@@ -172,6 +174,13 @@ def cut(build: Build, operator: Operator, x: Values) -> Any:
     if len(cuts) == 1:
         return layers.Slice(starts[0], stops[0], steps[0], axes[0])(build.node(x[0]))
     return layers.Slice(starts, stops, steps, axes)(build.node(x[0]))
+
+
+def _all_images(part: slice, batch: int | None) -> bool:
+    """Whether a slice is that of all images, however many: up to the largest number, or the number that a file says."""
+    first, last = int(part.start), part.stop
+    begins = first == 0 or first <= -ENDLESS or (batch is not None and first == -batch)
+    return begins and last is not None and (last >= ENDLESS or last == batch) and part.step == 1
 
 
 def gather(build: Build, operator: Operator, x: Values) -> Any:

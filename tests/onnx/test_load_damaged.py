@@ -327,6 +327,24 @@ def test_what_mixes_images():
         assert found.node == node.name
 
 
+@pytest.mark.parametrize("end", [1, 13, 16, 17, 1000, -1, 2**31 - 2])
+def test_a_slice_that_leaves_images_out_for_some_number_of_them(end):
+    node = operator("Slice", ["x", "start", "end", "axis"], ["y"])
+    constants = {"start": np.array([0]), "end": np.array([end]), "axis": np.array([0])}
+    (found,) = minidl.onnx.check(file([node], constants))
+    assert (found.attribute, found.rule) == ("axes", "images cannot be left out")
+    fixed = minidl.onnx.check(file([node], constants, (16, 3, 6, 5)))
+    assert (fixed == []) is (end == 16)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 2**31 - 1), (0, 2**63 - 1), (-(2**31 - 1), 2**31 - 1)])
+def test_a_slice_of_all_images(start, end):
+    node = operator("Slice", ["x", "start", "end", "axis"], ["y"])
+    constants = {"start": np.array([start, 1]), "end": np.array([end, 3]), "axis": np.array([0, 2])}
+    x = images(20)
+    assert np.array_equal(minidl.onnx.load(file([node], constants)).predict(x), x[:, :, 1:3])
+
+
 def test_inputs_that_are_missing():
     for node in (operator("Gather", ["x"], ["y"], axis=1), operator("BatchNormalization", ["x", "c"], ["y"])):
         (found,) = minidl.onnx.check(file([node], {"c": np.ones(3, np.float32)}))
