@@ -20,7 +20,7 @@ from minidl.onnx.fold import fold
 from minidl.onnx.operators import TABLE
 from minidl.onnx.order import ordered
 from minidl.onnx.read import File, Operator, Port, read
-from minidl.onnx.refused import Refused
+from minidl.onnx.refused import MISFITS, Refused, refused
 from minidl.onnx.views import View
 
 Path = str | os.PathLike[str] | bytes
@@ -86,7 +86,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
         try:
             node, values[port.name] = _input(port, shapes.get(port.name), operators)
             inputs.append(node)
-        except (TypeError, ValueError) as error:
+        except MISFITS as error:
             values[port.name] = None
             refusals.append(Refusal("input", 0, port.name, *_rule(error)))
     budget, left = Budget(file.most), dict(readers)
@@ -96,7 +96,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
         try:
             _check_pixels(operator, pixels)
             found = _called(build, budget, operator, given)
-        except (TypeError, ValueError) as error:
+        except MISFITS as error:
             found = []
             refusals.append(Refusal(operator.kind, operator.version, operator.name, *_rule(error)))
         for i, name in enumerate(operator.outputs):
@@ -117,7 +117,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
                 raise Refused("", "it does not depend on an input")
             if value is not None:
                 outputs.append(build.node(value))
-        except (TypeError, ValueError) as error:
+        except MISFITS as error:
             refusals.append(Refusal("output", 0, name, *_rule(error)))
     return (None if refusals else _model(file, ports, inputs, outputs)), refusals, file.who
 
@@ -196,7 +196,8 @@ def _unknown(operator: Operator) -> str:
 
 def _rule(error: Exception) -> tuple[str, str]:
     """Attribute and rule."""
-    return (error.attribute, error.rule) if isinstance(error, Refused) else ("", str(error))
+    found = refused(error)
+    return found.attribute, found.rule
 
 
 def _shapes(file: File, ports: list[Port], given: Shapes | None) -> dict[str, Any]:
@@ -264,5 +265,5 @@ def _model(file: File, ports: list[Port], inputs: list[Node], outputs: list[Node
         settings.update(mean=None, std=1 / 255)
     try:
         return Model(layers.Graph(inputs, outputs), **settings)
-    except (TypeError, ValueError) as error:
+    except MISFITS as error:
         raise ValueError(f"{file.who}: {error}") from error

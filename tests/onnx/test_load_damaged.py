@@ -345,6 +345,50 @@ def test_a_slice_of_all_images(start, end):
     assert np.array_equal(minidl.onnx.load(file([node], constants)).predict(x), x[:, :, 1:3])
 
 
+@pytest.mark.parametrize(
+    "node",
+    [
+        operator("Add", ["", "one"], ["c"]),
+        operator("ConstantOfShape", ["shape"], ["c"], value=3),
+        operator("Resize", ["x", "", "endless"], ["c"]),
+        operator("Resize", ["x", "", "none"], ["c"]),
+        operator("Gather", ["x", "infinity"], ["c"], axis=1),
+        operator("Slice", ["x", "infinity", "one", "one"], ["c"]),
+        operator("Slice", ["one", "infinity", "one", "one"], ["c"]),
+        operator("Squeeze", ["x", "infinity"], ["c"]),
+        operator("Reshape", ["one", "infinity"], ["c"]),
+        operator("Pad", ["x", "infinity"], ["c"]),
+        operator("Expand", ["one", "infinity"], ["c"]),
+        operator("Range", ["one", "infinity", "one"], ["c"]),
+        operator("LeakyRelu", ["x"], ["c"], alpha="a"),
+        operator("Conv", ["x", "kernel"], ["c"], strides=3),
+        operator("Conv", ["x", "kernel"], ["c"], group="a"),
+        operator("DepthToSpace", ["x"], ["c"], mode=3),
+        operator("Flatten", ["x"], ["c"], axis="a"),
+        operator("Softmax", ["x"], ["c"], axis=[1, 2]),
+        operator("Concat", ["x", "x"], ["c"], axis="a"),
+        operator("MaxPool", ["x"], ["c"], kernel_shape=["a", "b"]),
+        operator("BatchNormalization", ["x", "one", "one", "one", "one"], ["c"], epsilon="a"),
+        operator("Split", ["x"], ["c", "d"], axis=1, num_outputs="a"),
+    ],
+    ids=lambda node: node.name,
+)
+def test_inputs_and_attributes_of_another_kind_are_refused_by_name(node):
+    constants = {
+        "one": np.ones(1, np.float32),
+        "infinity": np.full(1, np.inf, np.float32),
+        "endless": np.array([1, 1, np.inf, 1], np.float32),
+        "none": np.array([1, 1, np.nan, 1], np.float32),
+        "shape": np.array([2, 2], np.int64),
+        "kernel": np.ones((4, 3, 1, 1), np.float32),
+    }
+    content = file([node, operator("Mul", ["x", "c"], ["y"])], constants, opset=18)
+    (found,) = minidl.onnx.check(content)
+    assert (found.operator, found.node) == (node.op_type, node.name)
+    with pytest.raises(ValueError, match=rf"(?s)ONNX bytes.*{node.name}"):
+        minidl.onnx.load(content)
+
+
 def test_inputs_that_are_missing():
     for node in (operator("Gather", ["x"], ["y"], axis=1), operator("BatchNormalization", ["x", "c"], ["y"])):
         (found,) = minidl.onnx.check(file([node], {"c": np.ones(3, np.float32)}))
