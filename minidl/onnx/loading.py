@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import layers
+from minidl.layers import initializers
 from minidl.layers.node import Node
 from minidl.model import Model
 from minidl.onnx.build import Build, Value
@@ -91,24 +92,25 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
             refusals.append(Refusal("input", 0, port.name, *_rule(error)))
     budget, left = Budget(file.most), dict(readers)
     pixels = {port.name for port in ports if port.dtype == np.uint8}
-    for operator in operators:
-        given = [_value(file, values, name) for name in operator.inputs]
-        try:
-            _check_pixels(operator, pixels)
-            found = _called(build, budget, operator, given)
-        except MISFITS as error:
-            found = []
-            refusals.append(Refusal(operator.kind, operator.version, operator.name, *_rule(error)))
-        for i, name in enumerate(operator.outputs):
-            if name:
-                values[name] = found[i] if i < len(found) else None
-                build.called(name, values[name])
-        operator.attributes.clear()
-        for name in filter(None, operator.inputs):
-            left[name] -= 1
-            if not left[name]:  # weights that were read go, so that they are not twice in memory
-                values.pop(name, None)
-                file.constants.pop(name, None)
+    with initializers.limit(file.most):  # layers may spread one number of the file to any size of an image
+        for operator in operators:
+            given = [_value(file, values, name) for name in operator.inputs]
+            try:
+                _check_pixels(operator, pixels)
+                found = _called(build, budget, operator, given)
+            except MISFITS as error:
+                found = []
+                refusals.append(Refusal(operator.kind, operator.version, operator.name, *_rule(error)))
+            for i, name in enumerate(operator.outputs):
+                if name:
+                    values[name] = found[i] if i < len(found) else None
+                    build.called(name, values[name])
+            operator.attributes.clear()
+            for name in filter(None, operator.inputs):
+                left[name] -= 1
+                if not left[name]:  # weights that were read go, so that they are not twice in memory
+                    values.pop(name, None)
+                    file.constants.pop(name, None)
     outputs: list[Node] = []
     for name in file.outputs:
         try:

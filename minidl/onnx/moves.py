@@ -141,7 +141,9 @@ def split(build: Build, operator: Operator, x: Values) -> Any:
     have = build.shape(x[0])
     axis = one_axis(operator.get("axis", 0), len(have) + 1)
     sizes = build.given(operator, x, 1, "split")
-    count = operator.get("num_outputs") or len(operator.outputs)
+    count = operator.many
+    if operator.get("num_outputs", count) != count:
+        raise Refused("num_outputs", f"it must be that of the outputs, {count}, got {operator.get('num_outputs')}")
     if sizes is None:
         whole = have[axis - 1]
         step = -(-whole // count)

@@ -39,6 +39,8 @@ def gemm(build: Build, operator: Operator, x: Values) -> Any:
         raise Refused("transA", "the images must stand in rows: transA must be 0")
     if not operator.get("transB", 0):
         w = w.T
+    if min(w.shape) < 1:
+        raise Refused("B", f"the weight must not be empty, got shape {w.shape}")
     if alpha != 1:
         w = w * np.float32(alpha)
     bias = None
@@ -149,11 +151,9 @@ def group_norm(build: Build, operator: Operator, x: Values) -> Any:
     if groups < 1 or channels % groups:
         raise Refused("num_groups", f"it must divide the {channels} channels, got {groups}")
     count = groups if operator.version < 21 else channels
-    gamma, beta = (
-        np.repeat(build.vector(x[i], what, count), channels // count) for i, what in ((1, "scale"), (2, "bias"))
-    )
+    gamma, beta = (build.vector(x[i], what, count).reshape(-1, 1) for i, what in ((1, "scale"), (2, "bias")))
     layer = layers.GroupNorm(groups, channels, eps=operator.get("epsilon", 1e-5), name=build.name(operator, x[1]))
-    layer.gamma.data[...], layer.beta.data[...] = gamma, beta
+    layer.gamma.data.reshape(count, -1)[...], layer.beta.data.reshape(count, -1)[...] = gamma, beta
     return layer(node)
 
 

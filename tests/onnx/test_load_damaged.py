@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -262,6 +264,48 @@ def test_constants_that_grow(node):
         "one_int": np.int64(1),
     }
     refused(file([node, operator("Mul", ["x", "c"], ["y"])], constants), "10 times the bytes")
+
+
+def largest(content, match):
+    """Bytes that the refusal of a file takes at most."""
+    tracemalloc.start()
+    try:
+        (found,) = minidl.onnx.check(content)
+        assert re.search(match, found.rule), found.rule
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("node", "match"),
+    [
+        (operator("Clip", ["column", "row"], ["c"]), "10 times the bytes"),
+        (operator("Clip", ["column", "", "row"], ["c"]), "10 times the bytes"),
+        (operator("ReduceSum", ["empty", "one"], ["c"], keepdims=0), "10 times the bytes"),
+        (operator("Split", ["x"], ["c", "d"], axis=1, num_outputs=2**26), "must be that of the outputs, 2"),
+        (operator("LayerNormalization", ["x", "scale"], ["c"], axis=1), "larger than the file's tensors"),
+        (operator("GroupNormalization", ["x", "scale", "scale"], ["c"], num_groups=1), "larger than the file's"),
+        (operator("Gemm", ["rows", "empty", "scale"], ["c"], transB=1), "must not be empty"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_small_files_take_little_memory(node, match):
+    constants = {
+        "column": np.ones((3000, 1), np.float32),
+        "row": np.ones((1, 3000), np.float32),
+        "empty": np.ones((2**26, 0), np.float32),
+        "one": np.array([1], np.int64),
+        "scale": np.ones(1, np.float32),
+    }
+    nodes = [operator("Flatten", ["x"], ["rows"]), node, operator("Concat", ["x", "c"], ["y"], axis=1)]
+    assert largest(file(nodes, constants, ("N", 2**26, 1, 1), opset=18), match) < 2e7
+
+
+def test_parts_of_which_the_last_has_no_name():
+    node = operator("Split", ["x"], ["y", "z", ""], axis=1, num_outputs=3)
+    found = minidl.onnx.load(file([node], outputs=("y", "z"), opset=18)).predict(images(2))
+    assert np.array_equal(found[1], images(2)[:, 1:2])
 
 
 def test_images_that_are_too_large():

@@ -192,6 +192,17 @@ def test_other_normalisations():
     one("GroupNormalization", floats(4), floats(4, seed=2), num_groups=2, opset=21, shape=(4, 3, 3))
 
 
+def test_scales_of_groups_and_one_scale_for_all():
+    scale, shift, x = floats(2), floats(2, seed=2), images(3, (4, 3, 3))
+    content = file([operator("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2)], {"s": scale, "b": shift},
+                   ("N", 4, 3, 3), opset=18)  # fmt: skip
+    groups = x.reshape(3, 2, -1).astype(np.float64)
+    normal = (groups - groups.mean(2, keepdims=True)) / np.sqrt(groups.var(2, keepdims=True) + 1e-5)
+    wanted = (normal * scale[:, None] + shift[:, None]).reshape(x.shape)
+    np.testing.assert_allclose(minidl.onnx.load(content).predict(x), wanted, rtol=0, atol=1e-5)
+    one("LayerNormalization", floats(1), floats(1, seed=2), axis=1)
+
+
 def test_slopes():
     one("PRelu", floats(1))
     one("PRelu", floats(3, 1, 1))
