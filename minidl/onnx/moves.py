@@ -151,6 +151,8 @@ def split(build: Build, operator: Operator, x: Values) -> Any:
     if len(sizes) < len(operator.outputs):
         raise Refused("split", f"there must be a size for each output, got {sizes}")
     if len(sizes) == 1:
+        if sizes[0] != have[axis - 1]:
+            raise Refused("split", f"the sizes must add up to {have[axis - 1]}, got {sizes}")
         return x[0]
     return list(layers.Split(tuple(sizes), axis)(build.node(x[0])))
 
@@ -217,6 +219,8 @@ def expand(build: Build, operator: Operator, x: Values) -> Any:
     sizes: list[int | None] = [*[1] * (len(have) + 1 - len(given)), *given]
     if len(sizes) != len(have) + 1 or sizes[0] not in (None, 1, build.batch):
         raise Refused("shape", f"the number of images and dimensions must stay, got {_said(sizes)}")
+    if None in sizes[1:]:
+        raise Refused("shape", f"the number of images must come first, got {_said(sizes)}")
     wanted = tuple(a if b == 1 or b is None else b for a, b in zip(have, sizes[1:]))
     if wanted == have:
         return x[0]

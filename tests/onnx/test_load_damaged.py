@@ -433,6 +433,33 @@ def test_inputs_and_attributes_of_another_kind_are_refused_by_name(node):
         minidl.onnx.load(content)
 
 
+@pytest.mark.parametrize("sizes", [[2], [4], [1, 1], [1, 3]])
+def test_parts_that_do_not_add_up(sizes):
+    outputs = ["y", "z"][: len(sizes)]
+    node = operator("Split", ["x", "sizes"], outputs, axis=1)
+    (found,) = minidl.onnx.check(file([node], {"sizes": np.array(sizes)}, outputs=tuple(outputs)))
+    assert "3" in found.rule
+
+
+def test_one_part_that_is_all():
+    node = operator("Split", ["x", "sizes"], ["y"], axis=1)
+    assert np.array_equal(minidl.onnx.load(file([node], {"sizes": np.array([3])})).predict(images(2)), images(2))
+
+
+@pytest.mark.parametrize("kind", ["Expand", "Resize"])
+def test_the_number_of_images_as_another_size(kind):
+    nodes = [
+        operator("Shape", ["x"], ["s"]),
+        operator("Gather", ["s", "places"], ["sizes"]),
+        operator("Expand", ["x", "sizes"], ["y"])
+        if kind == "Expand"
+        else operator("Resize", ["x", "", "", "sizes"], ["y"]),
+    ]
+    (found,) = minidl.onnx.check(file(nodes, {"places": np.array([0, 1, 0, 3])}, ("N", 3, 1, 1)))
+    assert (found.operator, "number of images" in found.rule) == (kind, True)
+    assert minidl.onnx.check(file(nodes, {"places": np.array([0, 1, 2, 3])}, ("N", 3, 1, 1))) == []
+
+
 def test_inputs_that_are_missing():
     for node in (operator("Gather", ["x"], ["y"], axis=1), operator("BatchNormalization", ["x", "c"], ["y"])):
         (found,) = minidl.onnx.check(file([node], {"c": np.ones(3, np.float32)}))
