@@ -15,6 +15,8 @@ pytest.importorskip("onnx.helper")
 import onnx
 from graphs_of_onnx import file, images, operator
 
+from minidl.onnx.tensors import Ranges
+
 
 def small() -> bytes:
     """A convolution, a normalisation, shapes that are computed, and a head."""
@@ -209,6 +211,8 @@ def test_external_data(tmp_path):
         ("sub/data.bin", {}, "same folder"),
         ("link.bin", {}, "regular file"),
         ("folder", {}, "regular file"),
+        ("pipe.bin", {}, "regular file"),
+        ("none.bin", {}, "cannot be read: No such file"),
         ("data.bin", {"offset": 10}, "takes 432 bytes"),
         ("data.bin", {"length": 400}, "takes 432 bytes"),
         ("data.bin", {"offset": -1}, "whole number"),
@@ -222,6 +226,7 @@ def test_external_data_elsewhere(tmp_path, location, settings, match):
     for place in (tmp_path, inside, inside / "sub"):
         (place / "data.bin").write_bytes(bytes(432))
     os.symlink(tmp_path / "data.bin", inside / "link.bin")
+    os.mkfifo(inside / "pipe.bin")
     (inside / "net.onnx").write_bytes(external(location, **settings))
     with pytest.raises(ValueError, match=match):
         minidl.onnx.load(inside / "net.onnx")
@@ -245,6 +250,32 @@ def test_one_piece_of_data_for_many_tensors(tmp_path):
     (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
     with pytest.raises(ValueError, match="10 times"):
         minidl.onnx.load(tmp_path / "net.onnx")
+
+
+def test_bytes_of_external_data_that_nobody_reads(tmp_path):
+    """A file of 2^34 bytes, of which 432 are read, bounds constants as 432 bytes do."""
+    node = operator("ConstantOfShape", ["many"], ["c"])
+    nodes = [operator("Conv", ["x", "w"], ["a"]), node, operator("Mul", ["a", "c"], ["y"])]
+    for many, fits in ((2**12, True), (2**16, False)):
+        proto = onnx.load_from_string(file(nodes, {"w": np.ones((4, 3, 3, 3), np.float32), "many": [many, 1, 1, 1]}))
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = 1
+        tensor.external_data.add(key="location", value="data.bin")
+        with open(tmp_path / "data.bin", "wb") as data:
+            data.truncate(2**34)
+        (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+        (found,) = minidl.onnx.check(tmp_path / "net.onnx")
+        assert ("10 times the bytes" in found.rule) is not fits
+
+
+def test_ranges():
+    ranges, rng, seen = Ranges(), np.random.default_rng(0), set()
+    for _ in range(200):
+        start = int(rng.integers(500))
+        places = set(range(start, start + int(rng.integers(12))))
+        assert ranges.add(start, start + len(places)) == len(places - seen)
+        seen |= places
 
 
 @pytest.mark.parametrize(
