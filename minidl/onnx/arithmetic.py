@@ -65,7 +65,7 @@ def _with_constant(
         number = float(array.reshape(()))
         if (sign, number) in (("+", 0.0), ("*", 1.0)) or (place == 1 and (sign, number) in (("-", 0.0), ("/", 1.0))):
             return value
-        if sign == "+" and biased(build, operator.inputs[1 - place], value, array):
+        if sign == "+" and biased(build, value, array):
             return value
         source = value.source if isinstance(value, View) else value
         whole = patterns.scaled(sign, source, number, place) if isinstance(source, Node) else None
@@ -80,7 +80,7 @@ def _with_constant(
         raise Refused("", f"a constant of shape {array.shape} does not go with (N, {shape})")
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
     np.broadcast_shapes(array.shape, shape)
-    if sign == "+" and biased(build, operator.inputs[1 - place], value, array):
+    if sign == "+" and biased(build, value, array):
         return value
     if isinstance(value, View) and value.plain and np.broadcast_shapes(array.shape, shape) == shape:
         made = _constant_layer(build, operator, sign, array.transpose(back(value)), constant, place)

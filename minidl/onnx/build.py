@@ -32,6 +32,7 @@ class Build:
         self.rows: set[int] = set()
         """Layers, by id, that stand for a product of rows: nobody else reads what they give."""
         self._names: set[str] = set()
+        self._aliases: dict[int, list[str]] = {}
 
     # ---- values ------------------------------------------------------------------------------------------------------
 
@@ -143,6 +144,14 @@ class Build:
         self._names.add(taken)
         return taken
 
-    def once(self, name: str) -> bool:
-        """Whether a value is read in one place alone."""
-        return self.readers.get(name, 0) == 1
+    def called(self, name: str, value: Value | None) -> None:
+        """Note a value's name in the file: several operators hand on the value that they read, under another one."""
+        source = value.source if isinstance(value, View) else value
+        if isinstance(source, Node) and source.call is not None:
+            self._aliases.setdefault(source.call.number, []).append(name)
+
+    def once(self, node: Node) -> bool:
+        """Whether what a layer gives is read in one place alone, whatever names it has, the file's outputs included."""
+        assert node.call is not None
+        # Operators that hand a value on read one name of it: where none is read twice, there is one last reader.
+        return all(self.readers.get(name, 0) <= 1 for name in self._aliases.get(node.call.number, ()))

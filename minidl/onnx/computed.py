@@ -216,6 +216,8 @@ def _reduced(function: Callable[..., Any]) -> Function:
         which = _axes(operator, axes, x.ndim)
         if operator.get("noop_with_empty_axes", 0) and not which:
             return x
+        if which:
+            budget.take([1 if axis in which else size for axis, size in enumerate(x.shape)])
         result: Array = function(x, axis=which or None, keepdims=bool(operator.get("keepdims", 1)))
         return np.asarray(result, x.dtype)
 
@@ -228,8 +230,8 @@ def _clipped(x: Array, low: Array | None = None, high: Array | None = None) -> A
 
 
 def _clip(operator: Operator, budget: Budget, x: Array, *limits: Array | None) -> Array:
-    budget.take(x.shape)
     given = limits or tuple(None if v is None else np.asarray(v, x.dtype) for v in map(operator.get, ("min", "max")))
+    budget.take(np.broadcast_shapes(x.shape, *(limit.shape for limit in given if limit is not None)))
     return _clipped(x, *given)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from minidl.onnx.computed import TABLE, Budget
 from minidl.onnx.constant import Constant
 from minidl.onnx.read import Operator
-from minidl.onnx.refused import Refused
+from minidl.onnx.refused import MISFITS, Refused
 
 KEEPS = ("Identity", "Cast", "DequantizeLinear", "Transpose", "Reshape", "Squeeze", "Unsqueeze")
 """What leaves a trained weight one."""
@@ -29,7 +29,7 @@ def fold(operator: Operator, inputs: Sequence[Constant | None], budget: Budget) 
                 result = function(operator, budget, *arrays)
         except Refused:
             raise
-        except (ValueError, TypeError, IndexError, OverflowError, ZeroDivisionError, MemoryError, KeyError) as error:
+        except MISFITS as error:
             raise Refused("", f"its constants do not fit together: {error}") from None
         results = result if isinstance(result, list) else [result]
         found.append([np.asarray(each) for each in results])

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minidl import layers
+from minidl.layers import initializers
 from minidl.layers.node import Node
 from minidl.model import Model
 from minidl.onnx.build import Build, Value
@@ -20,7 +21,7 @@ from minidl.onnx.fold import fold
 from minidl.onnx.operators import TABLE
 from minidl.onnx.order import ordered
 from minidl.onnx.read import File, Operator, Port, read
-from minidl.onnx.refused import Refused
+from minidl.onnx.refused import MISFITS, Refused, refused
 from minidl.onnx.views import View
 
 Path = str | os.PathLike[str] | bytes
@@ -86,26 +87,30 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
         try:
             node, values[port.name] = _input(port, shapes.get(port.name), operators)
             inputs.append(node)
-        except (TypeError, ValueError) as error:
+        except MISFITS as error:
             values[port.name] = None
             refusals.append(Refusal("input", 0, port.name, *_rule(error)))
     budget, left = Budget(file.most), dict(readers)
     pixels = {port.name for port in ports if port.dtype == np.uint8}
-    for operator in operators:
-        given = [_value(file, values, name) for name in operator.inputs]
-        try:
-            _check_pixels(operator, pixels)
-            found = _called(build, budget, operator, given)
-        except (TypeError, ValueError) as error:
-            found = []
-            refusals.append(Refusal(operator.kind, operator.version, operator.name, *_rule(error)))
-        values.update((name, found[i] if i < len(found) else None) for i, name in enumerate(operator.outputs) if name)
-        operator.attributes.clear()
-        for name in filter(None, operator.inputs):
-            left[name] -= 1
-            if not left[name]:  # weights that were read go, so that they are not twice in memory
-                values.pop(name, None)
-                file.constants.pop(name, None)
+    with initializers.limit(file.most):  # layers may spread one number of the file to any size of an image
+        for operator in operators:
+            given = [_value(file, values, name) for name in operator.inputs]
+            try:
+                _check_pixels(operator, pixels)
+                found = _called(build, budget, operator, given)
+            except MISFITS as error:
+                found = []
+                refusals.append(Refusal(operator.kind, operator.version, operator.name, *_rule(error)))
+            for i, name in enumerate(operator.outputs):
+                if name:
+                    values[name] = found[i] if i < len(found) else None
+                    build.called(name, values[name])
+            operator.attributes.clear()
+            for name in filter(None, operator.inputs):
+                left[name] -= 1
+                if not left[name]:  # weights that were read go, so that they are not twice in memory
+                    values.pop(name, None)
+                    file.constants.pop(name, None)
     outputs: list[Node] = []
     for name in file.outputs:
         try:
@@ -114,7 +119,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
                 raise Refused("", "it does not depend on an input")
             if value is not None:
                 outputs.append(build.node(value))
-        except (TypeError, ValueError) as error:
+        except MISFITS as error:
             refusals.append(Refusal("output", 0, name, *_rule(error)))
     return (None if refusals else _model(file, ports, inputs, outputs)), refusals, file.who
 
@@ -193,7 +198,8 @@ def _unknown(operator: Operator) -> str:
 
 def _rule(error: Exception) -> tuple[str, str]:
     """Attribute and rule."""
-    return (error.attribute, error.rule) if isinstance(error, Refused) else ("", str(error))
+    found = refused(error)
+    return found.attribute, found.rule
 
 
 def _shapes(file: File, ports: list[Port], given: Shapes | None) -> dict[str, Any]:
@@ -257,9 +263,9 @@ METADATA = ("mean", "std", "class_names", "multi_label")
 
 def _model(file: File, ports: list[Port], inputs: list[Node], outputs: list[Node]) -> Model:
     settings = _metadata(file)
-    if ports and ports[0].dtype == np.uint8:  # the file scales them itself
+    if any(port.dtype == np.uint8 for port in ports):  # the file scales them itself
         settings.update(mean=None, std=1 / 255)
     try:
         return Model(layers.Graph(inputs, outputs), **settings)
-    except (TypeError, ValueError) as error:
+    except MISFITS as error:
         raise ValueError(f"{file.who}: {error}") from error

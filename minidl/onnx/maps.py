@@ -107,6 +107,8 @@ def _sizes(build: Build, operator: Operator, x: Values, scales: Sequence[float])
     by_size = dict(zip(axes, sizes))
     if by_size.get(0) not in (None, build.batch) or by_size.get(1, shape[0]) != shape[0]:
         raise Refused("sizes", f"N and C must stay, got {sizes}")
+    if any(by_size.get(axis, 1) is None for axis in (2, 3)):
+        raise Refused("sizes", f"height and width must not depend on the number of images, got {sizes}")
     return {"size": (by_size.get(2, shape[1]), by_size.get(3, shape[2]))}
 
 

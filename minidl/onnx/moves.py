@@ -16,6 +16,9 @@ from minidl.onnx.read import BATCH, Operator
 from minidl.onnx.refused import Refused
 from minidl.onnx.views import View, transposed
 
+ENDLESS = 2**31 - 1
+"""From this number on the end of a slice stands for the end of whatever is there."""
+
 
 def one_axis(axis: int, ndim: int, name: str = "axis") -> int:
     """An axis of the image, from 1 on. N is none."""
@@ -138,7 +141,9 @@ def split(build: Build, operator: Operator, x: Values) -> Any:
     have = build.shape(x[0])
     axis = one_axis(operator.get("axis", 0), len(have) + 1)
     sizes = build.given(operator, x, 1, "split")
-    count = operator.get("num_outputs") or len(operator.outputs)
+    count = operator.many
+    if operator.get("num_outputs", count) != count:
+        raise Refused("num_outputs", f"it must be that of the outputs, {count}, got {operator.get('num_outputs')}")
     if sizes is None:
         whole = have[axis - 1]
         step = -(-whole // count)
@@ -146,6 +151,8 @@ def split(build: Build, operator: Operator, x: Values) -> Any:
     if len(sizes) < len(operator.outputs):
         raise Refused("split", f"there must be a size for each output, got {sizes}")
     if len(sizes) == 1:
+        if sizes[0] != have[axis - 1]:
+            raise Refused("split", f"the sizes must add up to {have[axis - 1]}, got {sizes}")
         return x[0]
     return list(layers.Split(tuple(sizes), axis)(build.node(x[0])))
 
@@ -158,8 +165,7 @@ def cut(build: Build, operator: Operator, x: Values) -> Any:
             build.array(value, "starts, ends, axes and steps")
     arrays = [value.arrays[0] if isinstance(value, Constant) else None for value in x[1:]]
     found = parts(operator, (BATCH[0], *have), *arrays)
-    if 0 in found and found.pop(0).indices(BATCH[0]) != (0, BATCH[0], 1):
-        # A file that is made for one image may say so.
+    if 0 in found and not _all_images(found.pop(0), build.batch):
         raise Refused("axes", "images cannot be left out")
     cuts = []
     for axis, part in sorted(found.items()):
@@ -172,6 +178,13 @@ def cut(build: Build, operator: Operator, x: Values) -> Any:
     if len(cuts) == 1:
         return layers.Slice(starts[0], stops[0], steps[0], axes[0])(build.node(x[0]))
     return layers.Slice(starts, stops, steps, axes)(build.node(x[0]))
+
+
+def _all_images(part: slice, batch: int | None) -> bool:
+    """Whether a slice is that of all images, however many: up to the largest number, or the number that a file says."""
+    first, last = int(part.start), part.stop
+    begins = first == 0 or first <= -ENDLESS or (batch is not None and first == -batch)
+    return begins and last is not None and (last >= ENDLESS or last == batch) and part.step == 1
 
 
 def gather(build: Build, operator: Operator, x: Values) -> Any:
@@ -206,6 +219,8 @@ def expand(build: Build, operator: Operator, x: Values) -> Any:
     sizes: list[int | None] = [*[1] * (len(have) + 1 - len(given)), *given]
     if len(sizes) != len(have) + 1 or sizes[0] not in (None, 1, build.batch):
         raise Refused("shape", f"the number of images and dimensions must stay, got {_said(sizes)}")
+    if None in sizes[1:]:
+        raise Refused("shape", f"the number of images must come first, got {_said(sizes)}")
     wanted = tuple(a if b == 1 or b is None else b for a, b in zip(have, sizes[1:]))
     if wanted == have:
         return x[0]

@@ -27,7 +27,8 @@ class Operator:
     """One node of the file. kind: the operator's name, with its domain where it is not ONNX's own.
 
     version: since which the operator is as it is in this file; opset: the file's. name: the node's, or its first
-    output's. attributes: by name; numbers, texts, tuples of these, arrays, or `Unread`.
+    output's. inputs, outputs: names, "" for what is left out, at the end not at all; many: how many outputs there are,
+    these included. attributes: by name; numbers, texts, tuples of these, arrays, or `Unread`.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Operator:
     ) -> None:
         self.kind, self.name = kind, name
         self.inputs, self.outputs = list(inputs), list(outputs)
+        self.many = len(self.outputs)
         while self.inputs and not self.inputs[-1]:
             self.inputs.pop()
         while self.outputs and not self.outputs[-1]:

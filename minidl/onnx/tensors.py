@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
-from typing import Any
+from bisect import bisect_left, bisect_right
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -42,7 +44,7 @@ class Store:
         self.who, self.folder = who, folder
         self.most = GROWTH * size + SLACK
         self.taken = 0
-        self._known: set[str] = set()
+        self._read: dict[str, Ranges] = {}
 
     def array(self, tensor: Any, what: str) -> np.ndarray:
         """The tensor as an array of its own, bfloat16 as float32."""
@@ -99,30 +101,56 @@ class Store:
             or "\0" in location
         ):
             raise ValueError(f"{who}: external data must lie in the same folder, got location {location!r}")
-        path = os.path.join(self.folder, location)
-        try:
-            status = os.lstat(path)
-        except OSError as error:
-            raise ValueError(f"{who}: external data {location!r}: {error.strerror}") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{who}: external data {location!r} must be a regular file")
         offset, length = (
             _whole(who, settings.get(key, str(default)), key) for key, default in (("offset", 0), ("length", size))
         )
-        if length != size or offset + length > status.st_size:
-            raise ValueError(
-                f"{who}: its shape takes {size} bytes, the file says {length} at {offset}"
-                f" in {location!r} of {status.st_size}"
-            )
-        if location not in self._known:
-            self._known.add(location)
-            self.most += GROWTH * status.st_size
-        with open(path, "rb") as file:
-            file.seek(offset)
-            data = file.read(length)
+        try:
+            with _opened(os.path.join(self.folder, location)) as file:
+                there = os.fstat(file.fileno()).st_size
+                if length != size or offset + length > there:
+                    raise ValueError(
+                        f"{who}: its shape takes {size} bytes, the file says {length} at {offset}"
+                        f" in {location!r} of {there}"
+                    )
+                file.seek(offset)
+                data = file.read(length)
+        except OSError as error:
+            rule = "must be a regular file" if error.errno in NOT_REGULAR else f"cannot be read: {error.strerror}"
+            raise ValueError(f"{who}: external data {location!r} {rule}") from error
         if len(data) != length:
             raise ValueError(f"{who}: external data {location!r} are cut off")
+        self.most += GROWTH * self._read.setdefault(location, Ranges()).add(offset, offset + length)
         return data
+
+
+NOT_REGULAR = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMLINK, errno.ENXIO)
+"""Why `_opened` does not open links (by system), folders, and what is no file."""
+
+
+def _opened(path: str) -> BinaryIO:
+    """A regular file, open for reading; a link, a folder or a pipe that stands there instead is an OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    number = os.open(path, flags)
+    if os.path.islink(path) or not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+    return os.fdopen(number, "rb")
+
+
+class Ranges:
+    """Places of a file that were read: the same ones again must not raise the bound."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._ends: list[int] = []
+
+    def add(self, start: int, end: int) -> int:
+        """How many places of start, ..., end - 1 are new."""
+        first, last = bisect_left(self._ends, start), bisect_right(self._starts, end)
+        starts, ends = self._starts[first:last], self._ends[first:last]
+        known = sum(min(b, end) - max(a, start) for a, b in zip(starts, ends))
+        self._starts[first:last], self._ends[first:last] = [min([start, *starts])], [max([end, *ends])]
+        return end - start - known
 
 
 _WIDE = {

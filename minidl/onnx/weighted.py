@@ -39,6 +39,8 @@ def gemm(build: Build, operator: Operator, x: Values) -> Any:
         raise Refused("transA", "the images must stand in rows: transA must be 0")
     if not operator.get("transB", 0):
         w = w.T
+    if min(w.shape) < 1:
+        raise Refused("B", f"the weight must not be empty, got shape {w.shape}")
     if alpha != 1:
         w = w * np.float32(alpha)
     bias = None
@@ -73,12 +75,13 @@ def matmul(build: Build, operator: Operator, x: Values) -> Any:
     return transposed(build.reshaped(node, (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))
 
 
-def biased(build: Build, name: str, value: Value | None, array: np.ndarray) -> bool:
+def biased(build: Build, value: Value | None, array: np.ndarray) -> bool:
     """Whether a constant that is added to a layer's output has become its bias, or its shift."""
     if isinstance(value, View) and value.plain and value.source.call and id(value.source.call.layer) in build.rows:
+        array = array[0] if array.ndim > len(value.order) else array
         array = array.reshape((1,) * (len(value.order) - array.ndim) + array.shape)
-        return biased(build, name, value.source, array.transpose(back(value)))
-    if not isinstance(value, Node) or value.call is None or not build.once(name):
+        return biased(build, value.source, array.transpose(back(value)))
+    if not isinstance(value, Node) or value.call is None or not build.once(value):
         return False
     layer = value.call.layer
     place = "shift" if isinstance(layer, layers.Affine) else "bias"
@@ -148,11 +151,9 @@ def group_norm(build: Build, operator: Operator, x: Values) -> Any:
     if groups < 1 or channels % groups:
         raise Refused("num_groups", f"it must divide the {channels} channels, got {groups}")
     count = groups if operator.version < 21 else channels
-    gamma, beta = (
-        np.repeat(build.vector(x[i], what, count), channels // count) for i, what in ((1, "scale"), (2, "bias"))
-    )
+    gamma, beta = (build.vector(x[i], what, count).reshape(-1, 1) for i, what in ((1, "scale"), (2, "bias")))
     layer = layers.GroupNorm(groups, channels, eps=operator.get("epsilon", 1e-5), name=build.name(operator, x[1]))
-    layer.gamma.data[...], layer.beta.data[...] = gamma, beta
+    layer.gamma.data.reshape(count, -1)[...], layer.beta.data.reshape(count, -1)[...] = gamma, beta
     return layer(node)
 
 

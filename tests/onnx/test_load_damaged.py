@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ import minidl
 pytest.importorskip("onnx.helper")
 import onnx
 from graphs_of_onnx import file, images, operator
+
+from minidl.onnx.tensors import Ranges
 
 
 def small() -> bytes:
@@ -207,6 +211,8 @@ def test_external_data(tmp_path):
         ("sub/data.bin", {}, "same folder"),
         ("link.bin", {}, "regular file"),
         ("folder", {}, "regular file"),
+        ("pipe.bin", {}, "regular file"),
+        ("none.bin", {}, "cannot be read: No such file"),
         ("data.bin", {"offset": 10}, "takes 432 bytes"),
         ("data.bin", {"length": 400}, "takes 432 bytes"),
         ("data.bin", {"offset": -1}, "whole number"),
@@ -220,6 +226,7 @@ def test_external_data_elsewhere(tmp_path, location, settings, match):
     for place in (tmp_path, inside, inside / "sub"):
         (place / "data.bin").write_bytes(bytes(432))
     os.symlink(tmp_path / "data.bin", inside / "link.bin")
+    os.mkfifo(inside / "pipe.bin")
     (inside / "net.onnx").write_bytes(external(location, **settings))
     with pytest.raises(ValueError, match=match):
         minidl.onnx.load(inside / "net.onnx")
@@ -245,6 +252,32 @@ def test_one_piece_of_data_for_many_tensors(tmp_path):
         minidl.onnx.load(tmp_path / "net.onnx")
 
 
+def test_bytes_of_external_data_that_nobody_reads(tmp_path):
+    """A file of 2^34 bytes, of which 432 are read, bounds constants as 432 bytes do."""
+    node = operator("ConstantOfShape", ["many"], ["c"])
+    nodes = [operator("Conv", ["x", "w"], ["a"]), node, operator("Mul", ["a", "c"], ["y"])]
+    for many, fits in ((2**12, True), (2**16, False)):
+        proto = onnx.load_from_string(file(nodes, {"w": np.ones((4, 3, 3, 3), np.float32), "many": [many, 1, 1, 1]}))
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = 1
+        tensor.external_data.add(key="location", value="data.bin")
+        with open(tmp_path / "data.bin", "wb") as data:
+            data.truncate(2**34)
+        (tmp_path / "net.onnx").write_bytes(proto.SerializeToString())
+        (found,) = minidl.onnx.check(tmp_path / "net.onnx")
+        assert ("10 times the bytes" in found.rule) is not fits
+
+
+def test_ranges():
+    ranges, rng, seen = Ranges(), np.random.default_rng(0), set()
+    for _ in range(200):
+        start = int(rng.integers(500))
+        places = set(range(start, start + int(rng.integers(12))))
+        assert ranges.add(start, start + len(places)) == len(places - seen)
+        seen |= places
+
+
 @pytest.mark.parametrize(
     "node",
     [
@@ -262,6 +295,48 @@ def test_constants_that_grow(node):
         "one_int": np.int64(1),
     }
     refused(file([node, operator("Mul", ["x", "c"], ["y"])], constants), "10 times the bytes")
+
+
+def largest(content, match):
+    """Bytes that the refusal of a file takes at most."""
+    tracemalloc.start()
+    try:
+        (found,) = minidl.onnx.check(content)
+        assert re.search(match, found.rule), found.rule
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("node", "match"),
+    [
+        (operator("Clip", ["column", "row"], ["c"]), "10 times the bytes"),
+        (operator("Clip", ["column", "", "row"], ["c"]), "10 times the bytes"),
+        (operator("ReduceSum", ["empty", "one"], ["c"], keepdims=0), "10 times the bytes"),
+        (operator("Split", ["x"], ["c", "d"], axis=1, num_outputs=2**26), "must be that of the outputs, 2"),
+        (operator("LayerNormalization", ["x", "scale"], ["c"], axis=1), "larger than the file's tensors"),
+        (operator("GroupNormalization", ["x", "scale", "scale"], ["c"], num_groups=1), "larger than the file's"),
+        (operator("Gemm", ["rows", "empty", "scale"], ["c"], transB=1), "must not be empty"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_small_files_take_little_memory(node, match):
+    constants = {
+        "column": np.ones((3000, 1), np.float32),
+        "row": np.ones((1, 3000), np.float32),
+        "empty": np.ones((2**26, 0), np.float32),
+        "one": np.array([1], np.int64),
+        "scale": np.ones(1, np.float32),
+    }
+    nodes = [operator("Flatten", ["x"], ["rows"]), node, operator("Concat", ["x", "c"], ["y"], axis=1)]
+    assert largest(file(nodes, constants, ("N", 2**26, 1, 1), opset=18), match) < 2e7
+
+
+def test_parts_of_which_the_last_has_no_name():
+    node = operator("Split", ["x"], ["y", "z", ""], axis=1, num_outputs=3)
+    found = minidl.onnx.load(file([node], outputs=("y", "z"), opset=18)).predict(images(2))
+    assert np.array_equal(found[1], images(2)[:, 1:2])
 
 
 def test_images_that_are_too_large():
@@ -325,6 +400,95 @@ def test_what_mixes_images():
         constants = {"shape": np.array([-1, 5]), "zero": np.array([0]), "one": np.array([1]), "two": np.array([2])}
         (found,) = minidl.onnx.check(file([node], constants))
         assert found.node == node.name
+
+
+@pytest.mark.parametrize("end", [1, 13, 16, 17, 1000, -1, 2**31 - 2])
+def test_a_slice_that_leaves_images_out_for_some_number_of_them(end):
+    node = operator("Slice", ["x", "start", "end", "axis"], ["y"])
+    constants = {"start": np.array([0]), "end": np.array([end]), "axis": np.array([0])}
+    (found,) = minidl.onnx.check(file([node], constants))
+    assert (found.attribute, found.rule) == ("axes", "images cannot be left out")
+    fixed = minidl.onnx.check(file([node], constants, (16, 3, 6, 5)))
+    assert (fixed == []) is (end == 16)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 2**31 - 1), (0, 2**63 - 1), (-(2**31 - 1), 2**31 - 1)])
+def test_a_slice_of_all_images(start, end):
+    node = operator("Slice", ["x", "start", "end", "axis"], ["y"])
+    constants = {"start": np.array([start, 1]), "end": np.array([end, 3]), "axis": np.array([0, 2])}
+    x = images(20)
+    assert np.array_equal(minidl.onnx.load(file([node], constants)).predict(x), x[:, :, 1:3])
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        operator("Add", ["", "one"], ["c"]),
+        operator("ConstantOfShape", ["shape"], ["c"], value=3),
+        operator("Resize", ["x", "", "endless"], ["c"]),
+        operator("Resize", ["x", "", "none"], ["c"]),
+        operator("Gather", ["x", "infinity"], ["c"], axis=1),
+        operator("Slice", ["x", "infinity", "one", "one"], ["c"]),
+        operator("Slice", ["one", "infinity", "one", "one"], ["c"]),
+        operator("Squeeze", ["x", "infinity"], ["c"]),
+        operator("Reshape", ["one", "infinity"], ["c"]),
+        operator("Pad", ["x", "infinity"], ["c"]),
+        operator("Expand", ["one", "infinity"], ["c"]),
+        operator("Range", ["one", "infinity", "one"], ["c"]),
+        operator("LeakyRelu", ["x"], ["c"], alpha="a"),
+        operator("Conv", ["x", "kernel"], ["c"], strides=3),
+        operator("Conv", ["x", "kernel"], ["c"], group="a"),
+        operator("DepthToSpace", ["x"], ["c"], mode=3),
+        operator("Flatten", ["x"], ["c"], axis="a"),
+        operator("Softmax", ["x"], ["c"], axis=[1, 2]),
+        operator("Concat", ["x", "x"], ["c"], axis="a"),
+        operator("MaxPool", ["x"], ["c"], kernel_shape=["a", "b"]),
+        operator("BatchNormalization", ["x", "one", "one", "one", "one"], ["c"], epsilon="a"),
+        operator("Split", ["x"], ["c", "d"], axis=1, num_outputs="a"),
+    ],
+    ids=lambda node: node.name,
+)
+def test_inputs_and_attributes_of_another_kind_are_refused_by_name(node):
+    constants = {
+        "one": np.ones(1, np.float32),
+        "infinity": np.full(1, np.inf, np.float32),
+        "endless": np.array([1, 1, np.inf, 1], np.float32),
+        "none": np.array([1, 1, np.nan, 1], np.float32),
+        "shape": np.array([2, 2], np.int64),
+        "kernel": np.ones((4, 3, 1, 1), np.float32),
+    }
+    content = file([node, operator("Mul", ["x", "c"], ["y"])], constants, opset=18)
+    (found,) = minidl.onnx.check(content)
+    assert (found.operator, found.node) == (node.op_type, node.name)
+    with pytest.raises(ValueError, match=rf"(?s)ONNX bytes.*{node.name}"):
+        minidl.onnx.load(content)
+
+
+@pytest.mark.parametrize("sizes", [[2], [4], [1, 1], [1, 3]])
+def test_parts_that_do_not_add_up(sizes):
+    outputs = ["y", "z"][: len(sizes)]
+    node = operator("Split", ["x", "sizes"], outputs, axis=1)
+    (found,) = minidl.onnx.check(file([node], {"sizes": np.array(sizes)}, outputs=tuple(outputs)))
+    assert "3" in found.rule
+
+
+def test_one_part_that_is_all():
+    node = operator("Split", ["x", "sizes"], ["y"], axis=1)
+    assert np.array_equal(minidl.onnx.load(file([node], {"sizes": np.array([3])})).predict(images(2)), images(2))
+
+
+@pytest.mark.parametrize("kind", ["Expand", "Resize"])
+def test_the_number_of_images_as_another_size(kind):
+    nodes = [
+        operator("Shape", ["x"], ["s"]),
+        operator("Gather", ["s", "places"], ["sizes"]),
+        operator("Expand", ["x", "sizes"], ["y"])
+        if kind == "Expand"
+        else operator("Resize", ["x", "", "", "sizes"], ["y"]),
+    ]
+    (found,) = minidl.onnx.check(file(nodes, {"places": np.array([0, 1, 0, 3])}, ("N", 3, 1, 1)))
+    assert (found.operator, "number of images" in found.rule) == (kind, True)
+    assert minidl.onnx.check(file(nodes, {"places": np.array([0, 1, 2, 3])}, ("N", 3, 1, 1))) == []
 
 
 def test_inputs_that_are_missing():

@@ -8,6 +8,7 @@ import pytest
 import minidl
 
 pytest.importorskip("onnx.helper")
+import onnx
 from graphs_of_onnx import agrees, expected, file, images, operator
 
 X = images(3)
@@ -154,6 +155,24 @@ def test_uint8_images():
     x = np.random.default_rng(0).integers(0, 256, (3, 3, 6, 5)).astype(np.uint8)
     model = minidl.onnx.load(content)
     np.testing.assert_allclose(model.predict(x), expected(content, x)[0], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtypes", [(1, 2), (2, 1), (2, 2)])
+def test_uint8_images_as_one_of_two_inputs(dtypes):
+    helper = onnx.helper
+    nodes = [
+        operator("Cast", ["a"], ["c"], to=1),
+        operator("Cast", ["b"], ["d"], to=1),
+        operator("Sub", ["c", "d"], ["y"]),
+    ]
+    ports = [helper.make_tensor_value_info(name, code, ("N", 3, 6, 5)) for name, code in zip("ab", dtypes)]
+    graph = helper.make_graph(nodes, "two", ports, [helper.make_tensor_value_info("y", 1, None)])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (2, 3, 3, 6, 5)).astype(np.uint8)
+    x = [pixels[i] if code == 2 else floats(3, 3, 6, 5) for i, code in enumerate(dtypes)]
+    found = minidl.onnx.load(content).predict(x)
+    np.testing.assert_allclose(found, x[0].astype(np.float32) - x[1].astype(np.float32), rtol=0, atol=1e-4)
 
 
 def test_names_are_unique_and_plain():

@@ -192,6 +192,17 @@ def test_other_normalisations():
     one("GroupNormalization", floats(4), floats(4, seed=2), num_groups=2, opset=21, shape=(4, 3, 3))
 
 
+def test_scales_of_groups_and_one_scale_for_all():
+    scale, shift, x = floats(2), floats(2, seed=2), images(3, (4, 3, 3))
+    content = file([operator("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2)], {"s": scale, "b": shift},
+                   ("N", 4, 3, 3), opset=18)  # fmt: skip
+    groups = x.reshape(3, 2, -1).astype(np.float64)
+    normal = (groups - groups.mean(2, keepdims=True)) / np.sqrt(groups.var(2, keepdims=True) + 1e-5)
+    wanted = (normal * scale[:, None] + shift[:, None]).reshape(x.shape)
+    np.testing.assert_allclose(minidl.onnx.load(content).predict(x), wanted, rtol=0, atol=1e-5)
+    one("LayerNormalization", floats(1), floats(1, seed=2), axis=1)
+
+
 def test_slopes():
     one("PRelu", floats(1))
     one("PRelu", floats(3, 1, 1))
@@ -221,6 +232,49 @@ def test_bias_of_a_convolution_stays_apart_where_both_are_read():
     agrees(file(nodes, {"w": floats(4, 3, 1, 1), "b": floats(4, 1, 1)}), X)
     agrees(file(nodes[:2], {"w": floats(4, 3, 1, 1), "b": floats(4, 1, 1)}, outputs=("c",)), X)
     agrees(file(nodes[:2], {"w": floats(4, 3, 1, 1), "b": floats(5)}, outputs=("c",)), X)
+
+
+ALIASES = {
+    "Identity": operator("Identity", ["c"], ["d"]),
+    "Dropout": operator("Dropout", ["c", "zero"], ["d"]),
+    "Cast": operator("Cast", ["c"], ["d"], to=1),
+    "Reshape": operator("Reshape", ["c", "same"], ["d"]),
+    "Transpose": operator("Transpose", ["c"], ["d"], perm=[0, 1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("kind", ALIASES)
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_bias_is_no_part_of_a_value_that_is_read_by_another_name(kind, first):
+    made = [operator("Conv", ["x", "w"], ["c"]), ALIASES[kind]]
+    added, read = operator("Add", ["d", "b"], ["y"]), operator("Relu", ["c"], ["z"])
+    constants = {
+        "w": floats(4, 3, 1, 1),
+        "b": floats(4, 1, 1),
+        "zero": np.float32(0),
+        "same": ints(0, 4, 6, 5),
+    }
+    agrees(file([*made, *([read, added] if first else [added, read])], constants, outputs=("y", "z")), X)
+    agrees(file([*made, added], constants, outputs=("y", "c")), X)
+    agrees(file([*made, added], constants, outputs=("c", "y")), X)
+    agrees(file([*made, added, operator("Relu", ["d"], ["z"])], constants, outputs=("y", "z")), X)
+    model = agrees(file([*made, added], constants), X)
+    assert [type(layer) for layer in model.plan()] == [minidl.Conv2D]
+
+
+def test_a_bias_is_no_part_of_rows_that_are_read_in_another_order():
+    nodes = [
+        operator("MatMul", ["x", "w"], ["m"]),
+        operator("Transpose", ["m"], ["t"], perm=[0, 2, 1, 3]),
+        operator("Add", ["t", "b"], ["y"]),
+        operator("Relu", ["m"], ["z"]),
+    ]
+    constants = {"w": floats(5, 4), "b": floats(4)}
+    agrees(file(nodes, constants, outputs=("y", "z")), X)
+    agrees(file([nodes[0], nodes[1], nodes[3], nodes[2]], constants, outputs=("y", "z")), X)
+    for b in (floats(4), floats(1, 1, 1, 1), floats(1)):
+        found = agrees(file(nodes[:3], constants | {"b": b}), X).named_parameters()
+        assert [name.rpartition(".")[2] for name in found] == ["weight", "bias"]
 
 
 def test_gates():
