@@ -37,11 +37,13 @@ IN_WHEEL = (
     "minidl/__init__.py",
     "minidl/py.typed",
     "minidl/_ext/activation.",
+    "minidl/_ext/arithmetic.",
     "minidl/_ext/boxes.",
     "minidl/_ext/capsule.",
     "minidl/_ext/conv.",
     "minidl/_ext/conv_transpose.",
     "minidl/_ext/dropout.",
+    "minidl/_ext/elementwise.",
     "minidl/_ext/im2col.",
     "minidl/_ext/lanearray.",
     "minidl/_ext/layout.",
@@ -50,6 +52,7 @@ IN_WHEEL = (
     "minidl/_ext/loss.",
     "minidl/_ext/norm.",
     "minidl/_ext/pooling.",
+    "minidl/_ext/reduce.",
     "minidl/_ext/resize.",
     "minidl/_ext/row_norm.",
     "minidl/_ext/update.",
@@ -116,7 +119,7 @@ def main() -> None:
         run(python, "-m", "pip", "install", "-q", f"{wheel}[test]", cwd=work)
         # Tests start programs in this folder, where an uncompiled minidl would come before the installed one.
         (root / "minidl").rename(root / "minidl.source")
-        run(python, "-m", "pytest", cwd=root)
+        run(python, "-m", "pytest", "-n", "auto", cwd=root)
 
 
 if __name__ == "__main__":
