@@ -14,7 +14,7 @@ import zipfile
 from pathlib import Path
 
 SOURCES = (".pyx", ".pxd", ".c", ".h")
-WHEEL_LIMIT = 3 * 2**20
+WHEEL_LIMIT = 4 * 2**20
 IN_SDIST = (
     "CHANGELOG.md",
     "CONTRIBUTING.md",
