@@ -37,7 +37,7 @@ lint: .venv/stamp-dev
 	@PATH="$(abspath $(BIN)):$$PATH" cython-lint minidl/_ext/*.pyx minidl/_ext/*.pxd
 	@$(BIN)/mypy
 	@$(BIN)/clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
-	@$(BIN)/clang-tidy --quiet $(SOURCES) 2>/dev/null
+	@printf "%s\n" $(SOURCES) | xargs -n 1 -P 4 $(BIN)/clang-tidy --quiet 2>/dev/null
 	@for header in $(HEADERS); do $(CC) @compile_flags.txt $(BY_ITSELF) $$header || exit 1; done
 
 bench: .venv/stamp-plot
