@@ -102,12 +102,27 @@ def margins(padding: Padding, size: Pair, kernel_size: Pair, stride: Pair, dilat
     rule, ONNX's SAME_UPPER and SAME_LOWER.)
     """
     if isinstance(padding, str):
-        reach = [d * (k - 1) + 1 for k, d in zip(kernel_size, dilation)]
+        reach = extent(kernel_size, dilation)
         zeros = [max((-(-n // s) - 1) * s + r - n, 0) for n, r, s in zip(size, reach, stride)]
         (h, hh), (w, ww) = ((z // 2, z - z // 2) for z in zeros)
         return ((h, hh), (w, ww)) if padding == "same" else ((hh, h), (ww, w))
     high, wide = padding
     return (high, high) if isinstance(high, int) else high, (wide, wide) if isinstance(wide, int) else wide
+
+
+def extent(kernel_size: Pair, dilation: Pair) -> Pair:
+    """Height and width of a window with its gaps, DH (KH - 1) + 1."""
+    (KH, KW), (DH, DW) = kernel_size, dilation
+    return DH * (KH - 1) + 1, DW * (KW - 1) + 1
+
+
+def channel_groups(who: str, groups: int, in_channels: int, out_channels: int) -> None:
+    """Refuse groups that do not divide both numbers of channels."""
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{who}: groups must divide in_channels and out_channels, got groups {groups},"
+            f" channels {in_channels} and {out_channels}"
+        )
 
 
 def window_padding(who: str, padding: Any, kernel_size: Pair, stride: Size, dilation: Size = 1) -> Padding:

@@ -117,12 +117,7 @@ class Container(Layer):
             shape = part._check(joined(shapes) if part.merges else shapes[0])
             return shape if part.outputs == 1 else Several(parted(shape))
 
-        return self._sides(self.flow(call, *self._parts(x_shape)))
-
-    def _parts(self, x_shape: Shape) -> list[Shape]:
-        return parted(x_shape) if self.merges else [x_shape]
-
-    def _sides(self, shapes: Any) -> Shape:
+        shapes = self.flow(call, *(parted(x_shape) if self.merges else [x_shape]))
         return shapes if self.outputs == 1 else joined(shapes)
 
     def multiply_adds(self, shape: Shape) -> int:

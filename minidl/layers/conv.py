@@ -67,11 +67,7 @@ class Conv2D(Layer):
         self.padding = checks.window_padding(self.name, padding, self.kernel_size, self.stride, self.dilation)
         self._padding = padding if isinstance(padding, str) and padding != "valid" else self.padding
         self.groups = checks.integer(self.name, "groups", groups, 1)
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(
-                f"{self.name}: groups must divide in_channels and out_channels, got groups {groups},"
-                f" channels {in_channels} and {out_channels}"
-            )
+        checks.channel_groups(self.name, self.groups, self.in_channels, self.out_channels)
         self.init = None if callable(init) else init
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
         checks.check_elements(self.name, shape)
@@ -110,8 +106,7 @@ class Conv2D(Layer):
 
     def reach(self, shape: Shape) -> Reach:
         """The kernel with its gaps, and the stride."""
-        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
-        return (dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride
+        return checks.extent(self.kernel_size, self.dilation), self.stride
 
     def multiply_adds(self, shape: Shape) -> int:
         """out_channels * OH * OW * in_channels / groups * KH * KW, padding counted like the rest."""

@@ -62,11 +62,7 @@ class ConvTranspose2D(Layer):
         self.kernel_size = checks.pair(self.name, "kernel_size", kernel_size, 1)
         self._window = transposed.window(self.name, stride, padding, output_padding, dilation, groups)
         self.stride, self.padding, self.output_padding, self.dilation, self.groups = self._window
-        if self.in_channels % self.groups or self.out_channels % self.groups:
-            raise ValueError(
-                f"{self.name}: groups must divide in_channels and out_channels, got groups {groups},"
-                f" channels {in_channels} and {out_channels}"
-            )
+        checks.channel_groups(self.name, self.groups, self.in_channels, self.out_channels)
         self.init = None if callable(init) else init
         shape = (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
         checks.check_elements(self.name, shape)
@@ -107,7 +103,7 @@ class ConvTranspose2D(Layer):
 
     def reach(self, shape: Shape) -> Reach:
         """As many elements of the input as the kernel joins at one place; the stride goes the other way."""
-        sizes = [(d * (k - 1) + 1) / s for k, d, s in zip(self.kernel_size, self.dilation, self.stride)]
+        sizes = [k / s for k, s in zip(checks.extent(self.kernel_size, self.dilation), self.stride)]
         return (math.ceil(sizes[0]), math.ceil(sizes[1])), (1 / self.stride[0], 1 / self.stride[1])
 
     def multiply_adds(self, shape: Shape) -> int:

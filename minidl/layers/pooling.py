@@ -56,8 +56,7 @@ class _Pool2D(Layer):
 
     def reach(self, shape: Shape) -> Reach:
         """The window with its gaps, and the stride."""
-        (kh, kw), (dh, dw) = self.kernel_size, self.dilation
-        return (dh * (kh - 1) + 1, dw * (kw - 1) + 1), self.stride
+        return checks.extent(self.kernel_size, self.dilation), self.stride
 
     def _check(self, x_shape: Shape) -> Shape:
         return checks.pool2d_output(
