@@ -11,6 +11,10 @@ given:
 A nearest place is p rounded: round_prefer_floor (halves down), round_prefer_ceil (halves up), floor or ceil. Linear:
 p = k + f lies between places k and k + 1, which count 1 - f and f. Positions outside are those of the first and the
 last place. (ONNX, operator Resize; PyTorch's interpolate is asymmetric and floor, or half_pixel, or align_corners.)
+
+By sizes, positions are exact. A scale is a float32, as in files, and nearest places are those of ONNX Runtime:
+positions computed in float32, so that i / scale may miss the whole number that it would be; halves are those up to
+1e-6; maps that keep both sizes are copied.
 """
 
 from __future__ import annotations
@@ -53,7 +57,7 @@ class Resizing:
         n, c, *sizes = x_shape
         if min(c, *sizes) < 1:
             raise ValueError(f"{who}: channels, height and width must be at least 1, got shape {tuple(x_shape)}")
-        out = self.size or tuple(math.floor(size * scale) for size, scale in zip(sizes, self.scale or (1, 1)))
+        out = self.size or tuple(scaled(size, scale) for size, scale in zip(sizes, self.scale or (1, 1)))
         if min(out) < 1:
             raise ValueError(f"{who}: scale must leave something of {sizes[0]} x {sizes[1]}, got {self.scale}")
         checks.check_elements(who, (n, c, *out))
@@ -62,7 +66,9 @@ class Resizing:
     def taps(self, x_shape: tuple[int, ...], dtype: Any) -> tuple[Taps, Taps]:
         """rows and columns of the contract's `resize_forward`, for a shape that `output` has checked."""
         found = []
-        for size, out, scale in zip(x_shape[2:], self.output("", x_shape)[2:], self.scale or (None, None)):
+        sizes, outs = x_shape[2:], self.output("", x_shape)[2:]
+        scales = (None, None) if sizes == outs or self.scale is None else self.scale
+        for size, out, scale in zip(sizes, outs, scales):
             index, weight = (
                 linear(size, out, scale, self.coordinates)
                 if self.mode == "bilinear"
@@ -80,17 +86,52 @@ def _scales(who: str, scale: Any) -> tuple[float, float]:
     return h, w
 
 
+def scaled(size: int, scale: float) -> int:
+    """floor(scale size), in float32."""
+    return math.floor(np.float32(size) * np.float32(scale))
+
+
 def nearest(size: int, out: int, scale: float | None, coordinates: str, rounding: str) -> Taps:
     """index, weight, (out, 1) each; the weights are 1."""
-    first, step, d = _positions(size, out, scale, coordinates)
+    index: Any
+    if scale is None or coordinates == "align_corners":
+        index = _nearest_exactly(size, out, coordinates, rounding)
+    else:
+        index = _nearest_of_float32(out, np.float32(scale), coordinates, rounding)
+    return np.clip(index, 0, size - 1).astype(np.intp).reshape(out, 1), np.ones((out, 1))
+
+
+def _nearest_exactly(size: int, out: int, coordinates: str, rounding: str) -> list[int]:
+    first, step, d = _positions(size, out, None, coordinates)
     rounded = {
         "floor": lambda a: a // d,
         "ceil": lambda a: -(-a // d),
         "round_prefer_floor": lambda a: -((d - 2 * a) // (2 * d)),
         "round_prefer_ceil": lambda a: (2 * a + d) // (2 * d),
     }[rounding]
-    index = [min(max(rounded(first + i * step), 0), size - 1) for i in range(out)]
-    return np.array(index, np.intp).reshape(out, 1), np.ones((out, 1))
+    return [rounded(first + i * step) for i in range(out)]
+
+
+HALF = np.float32(0.5)
+NEAR = 1e-6
+"""How far from a half a position may be, and still counts as one."""
+
+
+def _nearest_of_float32(out: int, scale: np.float32, coordinates: str, rounding: str) -> np.ndarray:
+    place = np.arange(out, dtype=np.float32)
+    if coordinates == "asymmetric":
+        p = place / scale
+    elif coordinates == "pytorch_half_pixel" and out == 1:
+        p = np.zeros_like(place)
+    else:
+        p = (place + HALF) / scale - HALF
+    whole = np.floor(p)
+    if rounding in ("floor", "ceil"):
+        return whole if rounding == "floor" else np.ceil(p)
+    rest = p.astype(np.float64) - whole - 0.5
+    up = rest >= -NEAR if rounding == "round_prefer_ceil" else rest > NEAR
+    found: np.ndarray = whole + up
+    return found
 
 
 def linear(size: int, out: int, scale: float | None, coordinates: str) -> Taps:
@@ -106,7 +147,7 @@ def linear(size: int, out: int, scale: float | None, coordinates: str) -> Taps:
 
 def _positions(size: int, out: int, scale: float | None, coordinates: str) -> tuple[int, int, int]:
     """a, b, d: output place i lies at (a + i b) / d, exactly, for rounding decides at halves and whole numbers."""
-    ratio = Fraction(size, out) if scale is None else 1 / Fraction(scale)
+    ratio = Fraction(size, out) if scale is None else 1 / Fraction(float(np.float32(scale)))
     p, q = ratio.numerator, ratio.denominator
     if coordinates == "align_corners":
         return 0, size - 1, max(out - 1, 1)

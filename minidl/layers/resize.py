@@ -22,7 +22,8 @@ __all__ = ["Upsample"]
 class Upsample(Layer):
     """Maps of another size, larger or smaller: (N, C, H, W) to (N, C, OH, OW).
 
-    scale: how many times as large, a number or an (h, w) pair, OH = floor(scale H); or size: OH OW, an int or a pair.
+    scale: how many times as large, a number or an (h, w) pair, as float32, OH = floor(scale H); or size: OH OW, an int
+    or a pair. Nearest places are exact by size, and by scale those of ONNX Runtime, which computes them in float32.
     mode: "nearest" or "bilinear". coordinates: where output pixels lie in the input, "asymmetric", "half_pixel",
     "pytorch_half_pixel" or "align_corners"; None for "asymmetric" if nearest, "half_pixel" if bilinear, as in PyTorch.
     rounding: what the nearest place is, "floor", "ceil", "round_prefer_floor" or "round_prefer_ceil". Raises TypeError

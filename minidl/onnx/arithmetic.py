@@ -65,7 +65,7 @@ def _with_constant(
         number = float(array.reshape(()))
         if (sign, number) in (("+", 0.0), ("*", 1.0)) or (place == 1 and (sign, number) in (("-", 0.0), ("/", 1.0))):
             return value
-        if sign == "+" and biased(build, value, array):
+        if sign == "+" and biased(build, value, array, constant):
             return value
         source = value.source if isinstance(value, View) else value
         whole = patterns.scaled(sign, source, number, place) if isinstance(source, Node) else None
@@ -80,7 +80,7 @@ def _with_constant(
         raise Refused("", f"a constant of shape {array.shape} does not go with (N, {shape})")
     array = array.reshape((1,) * (len(shape) - array.ndim) + array.shape)
     np.broadcast_shapes(array.shape, shape)
-    if sign == "+" and biased(build, value, array):
+    if sign == "+" and biased(build, value, array, constant):
         return value
     if isinstance(value, View) and value.plain and np.broadcast_shapes(array.shape, shape) == shape:
         made = _constant_layer(build, operator, sign, array.transpose(back(value)), constant, place)
@@ -95,11 +95,9 @@ def _constant_layer(
     each = array.shape[0] > 1 and array.size == array.shape[0] and array.ndim in (1, 3)
     if constant.trained and each and sign in "+*" and array.dtype.kind == "f":
         layer = layers.Affine(array.size, scale=sign == "*", shift=sign == "+", name=build.name(operator, constant))
-        parameter = layer.scale if sign == "*" else layer.shift
-        assert parameter is not None
-        parameter.data[...] = array.reshape(-1)
-        return layer
-    return layers.Arithmetic(sign, np.asarray(array, np.float32), reverse=place == 0)
+        build.filled(layer, **{"scale" if sign == "*" else "shift": array.reshape(-1)})
+        return build.made_of(layer, constant)
+    return layers.Arithmetic(sign, np.asarray(array, build.dtype), reverse=place == 0)
 
 
 OPERATORS: dict[str, tuple[int, Function]] = {

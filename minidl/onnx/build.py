@@ -12,9 +12,11 @@ import numpy as np
 from minidl import layers
 from minidl.layers.base import Layer
 from minidl.layers.node import Node
+from minidl.layers.parameter import Parameter
 from minidl.onnx.constant import Constant
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import Refused
+from minidl.onnx.tied import Sources
 from minidl.onnx.views import View, identity, settled
 
 Value: TypeAlias = "Node | View | Constant"
@@ -24,13 +26,18 @@ Shape = tuple[int, ...]
 
 
 class Build:
-    """What operators work with. readers: how often each value is read; batch: the file's number of images, if fixed."""
+    """What operators work with. readers: how often each value is read; batch: the file's number of images, if fixed.
 
-    def __init__(self, readers: Mapping[str, int], batch: int | None) -> None:
+    dtype: of the network.
+    """
+
+    def __init__(self, readers: Mapping[str, int], batch: int | None, dtype: np.dtype) -> None:
         self.readers = readers
         self.batch = batch
+        self.dtype = dtype
         self.rows: set[int] = set()
         """Layers, by id, that stand for a product of rows: nobody else reads what they give."""
+        self.sources = Sources()
         self._names: set[str] = set()
         self._aliases: dict[int, list[str]] = {}
 
@@ -84,10 +91,12 @@ class Build:
 
     def pointwise(self, value: Value | None, layer: Layer) -> Node | View:
         """The layer, which looks at each number alone, on a value; what waits to be rearranged goes on waiting."""
-        if isinstance(value, View):
-            return View(layer(value.source), value.split, value.order)
-        made: Node = layer(self.node(value))
-        return made
+        source = value.source if isinstance(value, View) else self.node(value)
+        if len(source.shape) + 1 in layer._ranks:
+            made: Node = layer(source)
+            return View(made, value.split, value.order) if isinstance(value, View) else made
+        rows: Node = layer(layers.Flatten()(source))
+        return View(rows, value.split, value.order) if isinstance(value, View) else View(rows, source.shape)
 
     # ---- constants ---------------------------------------------------------------------------------------------------
 
@@ -98,11 +107,11 @@ class Build:
         return value.arrays[0]
 
     def weight(self, value: Value | None, what: str, ndim: int | None = None) -> np.ndarray:
-        """A constant array of floats, as float32."""
+        """A constant array of floats, of the network's dtype."""
         array = self.array(value, what)
         if array.dtype.kind != "f" or ndim not in (None, array.ndim):
             raise Refused(what, f"{what} must be floats in {ndim} dimensions, got {array.dtype} of shape {array.shape}")
-        return np.ascontiguousarray(array, np.float32) if array.ndim else np.asarray(array, np.float32)
+        return np.ascontiguousarray(array, self.dtype) if array.ndim else np.asarray(array, self.dtype)
 
     def vector(self, value: Value | None, what: str, size: int) -> np.ndarray:
         """One float for each channel."""
@@ -143,6 +152,22 @@ class Build:
             taken = f"{name}_{number}"
         self._names.add(taken)
         return taken
+
+    def filled(self, layer: Layer, **arrays: np.ndarray | None) -> None:
+        """Put the file's numbers into the layer's parameters and buffers of these names, None: as it was made.
+
+        A weight of float32 is there: it came as `init`, without a copy.
+        """
+        layer.astype(self.dtype)
+        for name, array in arrays.items():
+            if array is not None and (name != "weight" or array.dtype != np.float32):
+                place = getattr(layer, name)
+                (place.data if isinstance(place, Parameter) else place)[...] = array
+
+    def made_of(self, layer: Layer, *weights: Value | None) -> Layer:
+        """The layer; its weights are those of the file."""
+        self.sources.add(layer, *(each.trained if isinstance(each, Constant) else "" for each in weights))
+        return layer
 
     def called(self, name: str, value: Value | None) -> None:
         """Note a value's name in the file: several operators hand on the value that they read, under another one."""

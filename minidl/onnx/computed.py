@@ -185,17 +185,29 @@ def parts(operator: Operator, shape: Sequence[int], *given: Array | None) -> dic
     for start, end, axis, step in zip(starts, ends, axes, steps):
         if not -len(shape) <= axis < len(shape):
             raise ValueError(f"axis {axis} of {len(shape)} dimensions")
-        size = shape[axis]
-        if step < 0 and end < -size:
-            found[axis % len(shape)] = slice(start, None, step)
-        else:
-            found[axis % len(shape)] = slice(start, end, step)
+        found[axis % len(shape)] = slice(start, end, step)
     return found
 
 
+def bounds(part: slice, size: int) -> slice:
+    """What a slice takes of so many places, in numpy's words.
+
+    ONNX clamps the start of a negative step to the first place, where numpy takes nothing (operator Slice).
+    """
+    start, end, step = part.start, part.stop, part.step
+    if step == 0:
+        raise ValueError("a step must not be 0")
+    start, end = (bound + size if bound < 0 else bound for bound in (start, end))
+    if step > 0 or not size:
+        return slice(min(max(start, 0), size), min(max(end, 0), size), step)
+    return slice(min(max(start, 0), size - 1), None if end < 0 else min(end, size - 1), step)
+
+
 def _sliced(operator: Operator, budget: Budget, x: Array, *given: Array | None) -> Array:
-    by_axis = parts(operator, x.shape, *given)
-    return x[tuple(by_axis.get(axis, slice(None)) for axis in range(x.ndim))]
+    cuts = [slice(None)] * x.ndim
+    for axis, part in parts(operator, x.shape, *given).items():
+        cuts[axis] = bounds(part, x.shape[axis])
+    return x[tuple(cuts)]
 
 
 def _where(operator: Operator, budget: Budget, condition: Array, x: Array, y: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -49,8 +50,10 @@ def load(path: Path, input_shape: Shapes | None = None) -> Model:
 
     path: a file, or its bytes. input_shape: of one image, without N, (C, H, W) or (F,), instead of what the file says;
     with several inputs a mapping from their names. N is free in any case. An input that a file takes as (N, H, W, C)
-    and turns first is given as (N, C, H, W) here. Weights become float32, and parameters have the names that they have
-    in the file where these say "layer.weight". Where an input is uint8 in the file, images of uint8 mean the same here.
+    and turns first is given as (N, C, H, W) here. Weights become float32, those of a file of doubles alone a float64
+    model's. Parameters have the names that they have in the file where these say "layer.weight"; weights that operators
+    of the same settings read are one layer's, and where the settings differ a UserWarning says that they train apart.
+    Where an input is uint8 in the file, images of uint8 mean the same here.
 
     Raises OSError if the file cannot be read, ImportError without the package `onnx`; ValueError that names the file
     if it is damaged, or if anything in it cannot be run: then with all that `check` finds, in one message.
@@ -79,7 +82,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
     ports = [port for port in file.inputs if port.name in readers]
     shapes = _shapes(file, ports, input_shape)
     batches = {port.shape[0] for port in ports if port.shape}
-    build = Build(readers, batches.pop() if len(batches) == 1 else None)
+    build = Build(readers, batches.pop() if len(batches) == 1 else None, _dtype(file, ports))
     refusals: list[Refusal] = []
     values: dict[str, Value | None] = {}
     inputs: list[Node] = []
@@ -121,7 +124,23 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
                 outputs.append(build.node(value))
         except MISFITS as error:
             refusals.append(Refusal("output", 0, name, *_rule(error)))
-    return (None if refusals else _model(file, ports, inputs, outputs)), refusals, file.who
+    if refusals:
+        return None, refusals, file.who
+    apart = build.sources.tie(outputs)
+    if apart:
+        warnings.warn(
+            f"{file.who}: operators of different settings read the same weights, each trains its own here:"
+            f" {', '.join(apart[:5])}",
+            stacklevel=3,
+        )
+    return _model(file, ports, build.dtype, inputs, outputs), refusals, file.who
+
+
+def _dtype(file: File, ports: list[Port]) -> np.dtype:
+    """float64 for a file of doubles alone: inputs, where they are floats, and weights; else float32."""
+    found = {port.dtype for port in ports if port.dtype is not None and port.dtype.kind == "f"}
+    found |= {array.dtype for array in file.constants.values() if array.dtype.kind == "f" and array.ndim}
+    return np.dtype(np.float64 if found == {np.dtype(np.float64)} else np.float32)
 
 
 def _value(file: File, values: dict[str, Value | None], name: str) -> Value | None:
@@ -261,8 +280,8 @@ METADATA = ("mean", "std", "class_names", "multi_label")
 """Arguments of `Model` that `save` writes, as JSON."""
 
 
-def _model(file: File, ports: list[Port], inputs: list[Node], outputs: list[Node]) -> Model:
-    settings = _metadata(file)
+def _model(file: File, ports: list[Port], dtype: np.dtype, inputs: list[Node], outputs: list[Node]) -> Model:
+    settings = {**_metadata(file), "dtype": dtype}
     if any(port.dtype == np.uint8 for port in ports):  # the file scales them itself
         settings.update(mean=None, std=1 / 255)
     try:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from minidl import layers
+from minidl.kernels.resizing import nearest, scaled
 from minidl.onnx.build import Build, Function, Values
 from minidl.onnx.constant import Constant
+from minidl.onnx.images import image
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import Refused
-from minidl.onnx.windows import image
 
 
 def local_response(build: Build, operator: Operator, x: Values) -> Any:
@@ -76,7 +79,30 @@ def resize(build: Build, operator: Operator, x: Values) -> Any:
     settings: dict[str, Any] = {"mode": "nearest" if mode == "nearest" else "bilinear", "coordinates": coordinates}
     if mode == "nearest":
         settings["rounding"] = rounding
-    return layers.Upsample(**found, **settings)(node)
+        found = _as_runtime(found, node.shape[1:], coordinates, rounding)
+    smaller = [factor < 1 for factor in found.get("scale", ())]
+    if mode != "nearest" or not old or not any(smaller):
+        return layers.Upsample(**found, **settings)(node)
+    for axis in (0, 1):  # before version 11 a smaller image has the next pixel, not the last
+        scale, settings["rounding"] = found["scale"][axis], "ceil" if smaller[axis] else "floor"
+        if scale != 1:
+            node = layers.Upsample(scale=(scale, 1.0) if axis == 0 else (1.0, scale), **settings)(node)
+    return node
+
+
+def _as_runtime(found: dict[str, Any], sizes: Sequence[int], coordinates: str, rounding: str) -> dict[str, Any]:
+    """Sizes as the float32 scales that ONNX Runtime makes of them, where these give other places than the sizes."""
+    if "size" not in found or coordinates == "align_corners":
+        return found
+    scales, differs = [], False
+    for size, out in zip(sizes, found["size"]):
+        scale = float(np.float32(out) / np.float32(size))
+        if scaled(size, scale) != out:
+            return found
+        exact, single = (nearest(size, out, each, coordinates, rounding)[0] for each in (None, scale))
+        differs |= not np.array_equal(exact, single)
+        scales.append(scale)
+    return {"scale": (scales[0], scales[1])} if differs else found
 
 
 def _sizes(build: Build, operator: Operator, x: Values, scales: Sequence[float]) -> dict[str, Any]:
@@ -89,13 +115,7 @@ def _sizes(build: Build, operator: Operator, x: Values, scales: Sequence[float])
         by_axis = dict(zip(axes, scales))
         if any(by_axis.get(axis, 1.0) != 1.0 for axis in (0, 1)):
             raise Refused("scales", f"N and C must stay, got {scales}")
-        scale = float(by_axis.get(2, 1.0)), float(by_axis.get(3, 1.0))
-        # A float32 of 0.6 is another number: where it stands for whole sizes, positions follow from these exactly.
-        whole = tuple(round(factor * size) for factor, size in zip(scale, build.shape(x[0])[1:]))
-        near = all(abs(w / n - factor) < 1e-6 * factor for w, n, factor in zip(whole, build.shape(x[0])[1:], scale))
-        if near and not all((factor * 64).is_integer() for factor in scale):
-            return {"size": whole}
-        return {"scale": scale}
+        return {"scale": (float(by_axis.get(2, 1.0)), float(by_axis.get(3, 1.0)))}
     if len(x) < 4 or x[3] is None:
         raise Refused("scales", "there must be scales or sizes")
     if policy != "stretch":

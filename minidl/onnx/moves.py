@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from minidl import layers
+from minidl.kernels import resizing
 from minidl.layers.node import Node
 from minidl.onnx.build import Build, Function, Values
-from minidl.onnx.computed import parts
+from minidl.onnx.computed import bounds, parts
 from minidl.onnx.constant import Constant, of_each
 from minidl.onnx.read import BATCH, Operator
 from minidl.onnx.refused import Refused
@@ -169,9 +170,9 @@ def cut(build: Build, operator: Operator, x: Values) -> Any:
         raise Refused("axes", "images cannot be left out")
     cuts = []
     for axis, part in sorted(found.items()):
-        start, stop, step = part.indices(have[axis - 1])
-        if (start, stop, step) != (0, have[axis - 1], 1):
-            cuts.append((axis, start, None if stop < 0 else stop, step))
+        kept = bounds(part, have[axis - 1])
+        if (kept.start, kept.stop, kept.step) != (0, have[axis - 1], 1):
+            cuts.append((axis, kept.start, kept.stop, kept.step))
     if not cuts:
         return x[0]
     axes, starts, stops, steps = zip(*cuts)
@@ -188,26 +189,65 @@ def _all_images(part: slice, batch: int | None) -> bool:
 
 
 def gather(build: Build, operator: Operator, x: Values) -> Any:
-    """Slice, for one place or places that follow each other."""
+    """Slice, for places at equal distances; Upsample, for those of the nearest pixels; else slices put together."""
     have = build.shape(x[0])
     axis = one_axis(operator.get("axis", 0), len(have) + 1)
     array = build.array(x[1], "indices")
     whole = have[axis - 1]
-    places = [int(place) for place in array.ravel()]
-    if array.ndim > 1 or not places or any(not -whole <= place < whole for place in places):
-        raise Refused("indices", f"indices must be places of {whole} in one dimension, got shape {array.shape}")
+    places = [int(place) for place in array.ravel()] if array.dtype.kind in "iu" else []
+    if not places or any(not -whole <= place < whole for place in places):
+        raise Refused("indices", f"indices must be places of {whole}, got {array.dtype} of shape {array.shape}")
     places = [place % whole for place in places]
-    step = places[1] - places[0] if len(places) > 1 else 1
-    if step == 0 or any(place != places[0] + i * step for i, place in enumerate(places)):
-        raise Refused("indices", f"indices must be at equal distances, got {places[:8]}")
-    stop: int | None = places[-1] + (1 if step > 0 else -1)
-    if (places[0], stop, step) == (0, whole, 1):
-        node: Any = build.node(x[0])
-    else:
-        node = layers.Slice(places[0], None if stop is not None and stop < 0 else stop, step, axis)(build.node(x[0]))
-    if array.ndim:
-        return node
-    return build.reshaped(node, (*have[: axis - 1], *have[axis:]))
+    node: Any = build.node(x[0])
+    if places != list(range(whole)):
+        node = _picked(node, axis, places)
+    return build.reshaped(node, (*have[: axis - 1], *array.shape, *have[axis:]))
+
+
+MOST_PIECES = 64
+"""Slices that one Gather may become."""
+
+
+def _picked(node: Node, axis: int, places: list[int]) -> Any:
+    pieces = _pieces(places)
+    if len(pieces) > 1 and axis > 1 and len(node.shape) == 3:
+        nearest = _nearest(node.shape[axis - 1], places)
+        if nearest is not None:
+            size = list(node.shape[1:])
+            size[axis - 2] = len(places)
+            return layers.Upsample(size=tuple(size), coordinates=nearest[0], rounding=nearest[1])(node)
+    if len(pieces) > MOST_PIECES:
+        rule = f"indices must be those of nearest pixels, or at most {MOST_PIECES} pieces at equal distances"
+        raise Refused("indices", f"{rule}, got {len(pieces)}")
+    cuts = []
+    for first, last, step in pieces:
+        stop = last + (1 if step > 0 else -1)
+        cuts.append(layers.Slice(first, None if stop < 0 else stop, step, axis)(node))
+    return cuts[0] if len(cuts) == 1 else layers.Concat(axis)(*cuts)
+
+
+def _pieces(places: list[int]) -> list[tuple[int, int, int]]:
+    """First, last and step of what follows each other at equal distances."""
+    found: list[tuple[int, int, int]] = []
+    i = 0
+    while i < len(places):
+        step = places[i + 1] - places[i] if i + 1 < len(places) else 0
+        end = i
+        while step and end + 1 < len(places) and places[end + 1] - places[end] == step:
+            end += 1
+        found.append((places[i], places[end], step or 1))
+        i = end + 1
+    return found
+
+
+def _nearest(size: int, places: list[int]) -> tuple[str, str] | None:
+    """Coordinates and rounding by which the places are the nearest ones of so many."""
+    for coordinates in resizing.COORDINATES:
+        for rounding in resizing.ROUNDINGS:
+            index, _ = resizing.nearest(size, len(places), None, coordinates, rounding)
+            if index[:, 0].tolist() == places:
+                return coordinates, rounding
+    return None
 
 
 def expand(build: Build, operator: Operator, x: Values) -> Any:

@@ -7,20 +7,22 @@ folder and the size of their file. What is not to be used later (functions, trai
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from minidl.onnx.refused import Refused
-from minidl.onnx.tensors import BFLOAT16, DTYPES, Store
+from minidl.onnx.tensors import BFLOAT16, DTYPES, NOT_REGULAR, Store, opened
 
 LARGEST = 2**31 - 1
 """Bytes that a protobuf message may have."""
 
-BATCH = 13, 17
-"""Two numbers of images: a size that is 13 for the first and 17 for the second is N, whatever N will be."""
+BATCH = 13, 1_000_003
+"""Two numbers of images, both primes: a size that is the one for the first and the other for the second is N.
+
+The second is large, so that the smaller one of N and 20 is not taken for N.
+"""
 
 
 class Operator:
@@ -174,12 +176,16 @@ def _content(path: str | os.PathLike[str] | bytes) -> tuple[str, str | None, byt
         raise TypeError(f"minidl.onnx: path must be a path or bytes, got {type(path).__name__}")
     name = os.path.expanduser(path)
     who = f"ONNX file {os.fspath(path)!r}"
-    status = os.stat(name)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError(f"{who}: it must be a regular file")
-    if not 0 < status.st_size <= LARGEST:
-        raise ValueError(f"{who}: it must have 1 to {LARGEST} bytes, got {status.st_size}")
-    with open(name, "rb") as file:
+    try:
+        file = opened(name, links=True)
+    except OSError as error:
+        if error.errno not in NOT_REGULAR and not os.path.isdir(name):
+            raise
+        raise ValueError(f"{who}: it must be a regular file") from error
+    with file:
+        size = os.fstat(file.fileno()).st_size  # of what is open: the name may be another file's by now
+        if not 0 < size <= LARGEST:
+            raise ValueError(f"{who}: it must have 1 to {LARGEST} bytes, got {size}")
         return who, os.path.dirname(os.path.abspath(name)), file.read(LARGEST + 1)
 
 

@@ -105,7 +105,7 @@ class Store:
             _whole(who, settings.get(key, str(default)), key) for key, default in (("offset", 0), ("length", size))
         )
         try:
-            with _opened(os.path.join(self.folder, location)) as file:
+            with opened(os.path.join(self.folder, location), links=False) as file:
                 there = os.fstat(file.fileno()).st_size
                 if length != size or offset + length > there:
                     raise ValueError(
@@ -124,14 +124,14 @@ class Store:
 
 
 NOT_REGULAR = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.EMLINK, errno.ENXIO)
-"""Why `_opened` does not open links (by system), folders, and what is no file."""
+"""Why `opened` does not open links (by system), folders, and what is no file."""
 
 
-def _opened(path: str) -> BinaryIO:
-    """A regular file, open for reading; a link, a folder or a pipe that stands there instead is an OSError."""
-    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    number = os.open(path, flags)
-    if os.path.islink(path) or not stat.S_ISREG(os.fstat(number).st_mode):
+def opened(path: str, links: bool) -> BinaryIO:
+    """A regular file, open for reading; a folder, a pipe or, without links, a link in its place is an OSError."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    number = os.open(path, flags if links else flags | getattr(os, "O_NOFOLLOW", 0))
+    if (not links and os.path.islink(path)) or not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
     return os.fdopen(number, "rb")

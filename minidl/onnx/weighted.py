@@ -12,21 +12,27 @@ from minidl.layers.node import Node
 from minidl.layers.parameter import Parameter
 from minidl.onnx.build import Build, Function, Value, Values
 from minidl.onnx.constant import Constant
+from minidl.onnx.images import maps, unmapped
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import Refused
 from minidl.onnx.views import View, back, transposed
 
 
-def linear(build: Build, node: Node, w: np.ndarray, bias: np.ndarray | None, name: str) -> Node:
-    """x w^T + bias, w of shape (out, in)."""
+def linear(build: Build, operator: Operator, node: Node, w: np.ndarray, bias: np.ndarray | None, x: Values) -> Node:
+    """x w^T + bias, w of shape (out, in), which are of the values x."""
     if len(node.shape) != 1:
         raise Refused("", f"the input must be (N, F), got (N, {', '.join(map(str, node.shape))})")
     if min(w.shape) < 1:
         raise Refused("", f"the weight must not be empty, got shape {w.shape}")
-    layer = layers.Linear(w.shape[1], w.shape[0], bias=bias is not None, init=Held(w), name=name)
-    if layer.bias is not None:
-        layer.bias.data[...] = bias
-    found: Node = layer(node)
+    layer = layers.Linear(
+        w.shape[1],
+        w.shape[0],
+        bias=bias is not None,
+        init=Held(w.astype(np.float32, copy=False)),
+        name=build.name(operator, *x[:1]),
+    )
+    build.filled(layer, weight=w, bias=bias)
+    found: Node = build.made_of(layer, *x)(node)
     return found
 
 
@@ -42,14 +48,14 @@ def gemm(build: Build, operator: Operator, x: Values) -> Any:
     if min(w.shape) < 1:
         raise Refused("B", f"the weight must not be empty, got shape {w.shape}")
     if alpha != 1:
-        w = w * np.float32(alpha)
+        w = w * float(alpha)
     bias = None
     if len(x) > 2 and x[2] is not None and beta:
         c = build.weight(x[2], "C")
         if c.ndim > 2 or (c.ndim == 2 and c.shape[0] != 1) or c.shape[-1:] not in ((), (1,), (w.shape[0],)):
             raise Refused("C", f"C must be the same for all images and broadcast to {w.shape[0]}, got shape {c.shape}")
-        bias = np.broadcast_to(c.reshape(-1), (w.shape[0],)) * np.float32(beta)
-    return linear(build, node, w, bias, build.name(operator, x[1]))
+        bias = np.broadcast_to(c.reshape(-1), (w.shape[0],)) * float(beta)
+    return linear(build, operator, node, w, bias, x[1:])
 
 
 def matmul(build: Build, operator: Operator, x: Values) -> Any:
@@ -62,25 +68,26 @@ def matmul(build: Build, operator: Operator, x: Values) -> Any:
     w = build.weight(x[1], "B", 2)
     shape = build.shape(x[0])
     if len(shape) == 1:
-        return linear(build, build.node(x[0]), w.T, None, build.name(operator, x[1]))
+        return linear(build, operator, build.node(x[0]), w.T, None, x[1:])
     if len(shape) not in (2, 3) or w.shape[0] != shape[-1] or w.shape[1] < 1:
         raise Refused("A", f"it must be (N, ..., {w.shape[0]}) with at most 4 dimensions, got (N, {shape})")
     last = len(shape) - 1
     first = build.reshaped(transposed(value, (last, *range(last))), (w.shape[0], *shape[:-1], *(1,) * (2 - last)))
-    layer = layers.Conv2D(
-        w.shape[0], w.shape[1], 1, bias=False, init=Held(w.T[:, :, None, None]), name=build.name(operator, x[1])
-    )
-    node = layer(build.node(first))
+    w = w.T[:, :, None, None]
+    init = Held(w.astype(np.float32, copy=False))
+    layer = layers.Conv2D(shape[-1], w.shape[0], 1, bias=False, init=init, name=build.name(operator, x[1]))
+    build.filled(layer, weight=w)
+    node = build.made_of(layer, x[1])(build.node(first))
     build.rows.add(id(layer))
-    return transposed(build.reshaped(node, (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))
+    return transposed(build.reshaped(node, (w.shape[0], *shape[:-1])), (*range(1, last + 1), 0))
 
 
-def biased(build: Build, value: Value | None, array: np.ndarray) -> bool:
+def biased(build: Build, value: Value | None, array: np.ndarray, constant: Constant) -> bool:
     """Whether a constant that is added to a layer's output has become its bias, or its shift."""
     if isinstance(value, View) and value.plain and value.source.call and id(value.source.call.layer) in build.rows:
         array = array[0] if array.ndim > len(value.order) else array
         array = array.reshape((1,) * (len(value.order) - array.ndim) + array.shape)
-        return biased(build, value.source, array.transpose(back(value)))
+        return biased(build, value.source, array.transpose(back(value)), constant)
     if not isinstance(value, Node) or value.call is None or not build.once(value):
         return False
     layer = value.call.layer
@@ -100,14 +107,15 @@ def biased(build: Build, value: Value | None, array: np.ndarray) -> bool:
         return False
     if array.ndim > len(value.shape) + 1:
         return False
-    numbers = np.broadcast_to(np.asarray(array, np.float32).reshape(-1), (channels,))
+    numbers = np.broadcast_to(np.asarray(array, build.dtype).reshape(-1), (channels,))
     setattr(layer, place, Parameter(np.array(numbers), place, decay=False))
+    build.made_of(layer, constant)
     return True
 
 
 def batch_norm(build: Build, operator: Operator, x: Values) -> Any:
     """BatchNorm2D or BatchNorm1D; ONNX's momentum is the part that is kept, as minidl's."""
-    node = build.node(x[0])
+    node, rows = maps(build, x[0], features=True)
     channels = node.shape[0]
     if operator.get("training_mode", 0):
         raise Refused("training_mode", "the file must be made for inference (in PyTorch: after network.eval())")
@@ -126,35 +134,37 @@ def batch_norm(build: Build, operator: Operator, x: Values) -> Any:
         # Exporters write equal arrays once: scales that are still 1 have the name of another layer, statistics hardly.
         name=build.name(operator, x[3], x[4], x[1], x[2]),
     )
-    layer.gamma.data[...], layer.beta.data[...] = parts[:2]
-    layer.running_mean[...], layer.running_var[...] = parts[2:]
-    return layer(node)
+    gamma, beta, mean, var = parts
+    build.filled(layer, gamma=gamma, beta=beta, running_mean=mean, running_var=var)
+    return unmapped(build, build.made_of(layer, *x[1:])(node), rows)
 
 
 def instance_norm(build: Build, operator: Operator, x: Values) -> Any:
     """InstanceNorm2D."""
-    node = build.node(x[0])
+    node, rows = maps(build, x[0])
     channels = node.shape[0]
     operator.get("consumed_inputs")
     gamma, beta = build.vector(x[1], "scale", channels), build.vector(x[2], "B", channels)
     name = build.name(operator, x[1])
     layer = layers.InstanceNorm2D(channels, eps=operator.get("epsilon", 1e-5), affine=True, name=name)
-    layer.gamma.data[...], layer.beta.data[...] = gamma, beta
-    return layer(node)
+    build.filled(layer, gamma=gamma, beta=beta)
+    return unmapped(build, build.made_of(layer, *x[1:])(node), rows)
 
 
 def group_norm(build: Build, operator: Operator, x: Values) -> Any:
     """GroupNorm; the scales of version 18 are one for each group."""
-    node, groups = build.node(x[0]), operator.get("num_groups", 0)
+    node, rows = maps(build, x[0], features=True)
+    groups = operator.get("num_groups", 0)
     channels = node.shape[0]
     operator.get("stash_type")
     if groups < 1 or channels % groups:
         raise Refused("num_groups", f"it must divide the {channels} channels, got {groups}")
     count = groups if operator.version < 21 else channels
-    gamma, beta = (build.vector(x[i], what, count).reshape(-1, 1) for i, what in ((1, "scale"), (2, "bias")))
+    parts = [build.vector(x[i], what, count) for i, what in ((1, "scale"), (2, "bias"))]
     layer = layers.GroupNorm(groups, channels, eps=operator.get("epsilon", 1e-5), name=build.name(operator, x[1]))
-    layer.gamma.data.reshape(count, -1)[...], layer.beta.data.reshape(count, -1)[...] = gamma, beta
-    return layer(node)
+    gamma, beta = (np.repeat(part, channels // count) for part in parts)
+    build.filled(layer, gamma=gamma, beta=beta)
+    return unmapped(build, build.made_of(layer, *x[1:])(node), rows)
 
 
 def layer_norm(build: Build, operator: Operator, x: Values) -> Any:
@@ -169,10 +179,10 @@ def layer_norm(build: Build, operator: Operator, x: Values) -> Any:
         raise Refused("axis", f"axis must be one of the image's, got {axis}")
     shape = tuple(node.shape[axis - 1 :])
     gamma = np.broadcast_to(build.weight(x[1], "Scale"), shape)
-    beta = np.broadcast_to(build.weight(x[2], "B"), shape) if len(x) > 2 and x[2] is not None else 0.0
+    beta = np.broadcast_to(build.weight(x[2], "B"), shape) if len(x) > 2 and x[2] is not None else None
     layer = layers.LayerNorm(shape, eps=operator.get("epsilon", 1e-5), name=build.name(operator, x[1]))
-    layer.gamma.data[...], layer.beta.data[...] = gamma, beta
-    return layer(node)
+    build.filled(layer, gamma=gamma, beta=beta)
+    return build.made_of(layer, *x[1:])(node)
 
 
 def prelu(build: Build, operator: Operator, x: Values) -> Any:
@@ -186,8 +196,8 @@ def prelu(build: Build, operator: Operator, x: Values) -> Any:
     if not good:
         raise Refused("slope", f"slope must be one number, or one for each channel, got shape {slope.shape}")
     layer = layers.PRelu(each.size, name=build.name(operator, x[1]))
-    layer.slope.data[...] = each
-    return layer(node)
+    build.filled(layer, slope=each)
+    return build.made_of(layer, x[1])(node)
 
 
 OPERATORS: dict[str, tuple[int, Function]] = {

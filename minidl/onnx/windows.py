@@ -1,32 +1,37 @@
-"""Operators with windows: convolutions, pooling."""
+"""Operators with windows: convolutions, pooling; of rows of pixels, too, which are images of one row then."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minidl import layers
+from minidl.layers.base import Layer
 from minidl.layers.initializers import Held
-from minidl.layers.node import Node
 from minidl.onnx.build import Build, Function, Value, Values
+from minidl.onnx.images import maps, unmapped
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import Refused
 
 Pair = tuple[int, int]
 
 
-def _pair(operator: Operator, name: str, default: int = 1) -> Pair:
-    value = operator.get(name) or (default, default)
-    if len(value) != 2:
-        raise Refused(name, f"{name} must be 2 numbers, for images, got {value}")
-    return value[0], value[1]
+def _pair(operator: Operator, name: str, rows: bool, default: int | None = 1) -> Pair:
+    """Two numbers; the one of a row of pixels (rows) with the default before it."""
+    value = operator.get(name) or (() if default is None else (default,) * (1 if rows else 2))
+    if len(value) != (1 if rows else 2):
+        raise Refused(name, f"{name} must be a number for each of 1 or 2 axes of pixels, got {value}")
+    return (1 if default is None else default, value[0]) if rows else (value[0], value[1])
 
 
-def _padding(operator: Operator) -> Any:
+def _padding(operator: Operator, rows: bool) -> Any:
     """Padding as layers take it."""
     auto = operator.get("auto_pad", "NOTSET")
-    pads = operator.get("pads") or (0, 0, 0, 0)
+    pads = operator.get("pads") or (0,) * (2 if rows else 4)
+    if rows and len(pads) == 2:
+        pads = (0, pads[0], 0, pads[1])
     if auto in ("SAME_UPPER", "SAME_LOWER"):
         return "same" if auto == "SAME_UPPER" else "same_lower"
     if auto == "VALID":
@@ -45,18 +50,16 @@ def _sides(top: int, bottom: int, left: int, right: int) -> Any:
     return (top, left)
 
 
-def image(build: Build, value: Value | None) -> Node:
-    """A node of maps."""
-    node = build.node(value)
-    if len(node.shape) != 3:
-        raise Refused("", f"the input must be images (N, C, H, W), got (N, {', '.join(map(str, node.shape))})")
-    return node
+def _weight(build: Build, value: Value | None, rows: bool) -> np.ndarray:
+    """Kernels (O, I, KH, KW); of rows KH is 1."""
+    w = build.weight(value, "W", 3 if rows else 4)
+    return w[:, :, None] if rows else w
 
 
-def _kernel(operator: Operator, w: np.ndarray) -> Pair:
+def _kernel(operator: Operator, w: np.ndarray, rows: bool) -> Pair:
     size = w.shape[2], w.shape[3]
     given = operator.get("kernel_shape")
-    if given is not None and tuple(given) != size:
+    if given is not None and tuple(given) != (size[1:] if rows else size):
         raise Refused("kernel_shape", f"it must be that of the weight {w.shape}, got {tuple(given)}")
     if min(w.shape) < 1:
         raise Refused("", f"the weight must not be empty, got shape {w.shape}")
@@ -65,7 +68,8 @@ def _kernel(operator: Operator, w: np.ndarray) -> Pair:
 
 def conv(build: Build, operator: Operator, x: Values) -> Any:
     """Conv2D."""
-    node, w = image(build, x[0]), build.weight(x[1], "W", 4)
+    node, rows = maps(build, x[0])
+    w = _weight(build, x[1], rows)
     bias = build.vector(x[2], "B", w.shape[0]) if len(x) > 2 and x[2] is not None else None
     groups = operator.get("group", 1)
     if groups < 1:
@@ -73,37 +77,38 @@ def conv(build: Build, operator: Operator, x: Values) -> Any:
     layer = layers.Conv2D(
         w.shape[1] * groups,
         w.shape[0],
-        _kernel(operator, w),
-        stride=_pair(operator, "strides"),
-        padding=_padding(operator),
-        dilation=_pair(operator, "dilations"),
+        _kernel(operator, w, rows),
+        stride=_pair(operator, "strides", rows),
+        padding=_padding(operator, rows),
+        dilation=_pair(operator, "dilations", rows),
         groups=groups,
         bias=bias is not None,
-        init=Held(w),
+        init=Held(w.astype(np.float32, copy=False)),
         name=build.name(operator, x[1]),
     )
-    if layer.bias is not None:
-        layer.bias.data[...] = bias
-    return layer(node)
+    build.filled(layer, weight=w, bias=bias)
+    return unmapped(build, build.made_of(layer, *x[1:])(node), rows)
 
 
 def conv_transpose(build: Build, operator: Operator, x: Values) -> Any:
     """ConvTranspose2D."""
-    node, w = image(build, x[0]), build.weight(x[1], "W", 4)
+    node, rows = maps(build, x[0])
+    w = _weight(build, x[1], rows)
     groups = operator.get("group", 1)
     if groups < 1:
         raise Refused("group", f"group must be at least 1, got {groups}")
     bias = build.vector(x[2], "B", w.shape[1] * groups) if len(x) > 2 and x[2] is not None else None
-    kernel, stride, dilation = _kernel(operator, w), _pair(operator, "strides"), _pair(operator, "dilations")
-    extra = _pair(operator, "output_padding", 0)
+    kernel, stride = _kernel(operator, w, rows), _pair(operator, "strides", rows)
+    dilation, extra = _pair(operator, "dilations", rows), _pair(operator, "output_padding", rows, 0)
     auto, out = operator.get("auto_pad", "NOTSET"), operator.get("output_shape")
     padding: Any
     if out is None and auto in ("NOTSET", "", "VALID"):
-        padding = _padding(operator)
+        padding = _padding(operator, rows)
     else:
         operator.get("pads")
         size = node.shape[1:]
-        wanted = tuple(out)[-2:] if out else tuple(s * n for s, n in zip(stride, size))
+        wanted = (1, *out[-1:])[-2:] if rows and out else tuple(out or ())[-2:]
+        wanted = wanted or tuple(s * n for s, n in zip(stride, size))
         sides = []
         for i in range(2):
             total = stride[i] * (size[i] - 1) + extra[i] + (kernel[i] - 1) * dilation[i] + 1 - wanted[i]
@@ -123,19 +128,19 @@ def conv_transpose(build: Build, operator: Operator, x: Values) -> Any:
         dilation=dilation,
         groups=groups,
         bias=bias is not None,
-        init=Held(w),
+        init=Held(w.astype(np.float32, copy=False)),
         name=build.name(operator, x[1]),
     )
-    if layer.bias is not None:
-        layer.bias.data[...] = bias
-    return layer(node)
+    build.filled(layer, weight=w, bias=bias)
+    return unmapped(build, build.made_of(layer, *x[1:])(node), rows)
 
 
-def _window(operator: Operator) -> dict[str, Any]:
-    kernel = operator.get("kernel_shape")
-    if kernel is None or len(kernel) != 2:
-        raise Refused("kernel_shape", f"kernel_shape must be 2 numbers, for images, got {kernel}")
-    found = {"kernel_size": tuple(kernel), "stride": _pair(operator, "strides"), "padding": _padding(operator)}
+def _window(operator: Operator, rows: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "kernel_size": _pair(operator, "kernel_shape", rows, None),
+        "stride": _pair(operator, "strides", rows),
+        "padding": _padding(operator, rows),
+    }
     if operator.get("ceil_mode", 0):
         found["ceil_mode"] = True
     return found
@@ -143,44 +148,44 @@ def _window(operator: Operator) -> dict[str, Any]:
 
 def max_pool(build: Build, operator: Operator, x: Values) -> Any:
     """MaxPool2D."""
-    node, settings = image(build, x[0]), _window(operator)
+    node, rows = maps(build, x[0])
+    settings = _window(operator, rows)
     operator.get("storage_order")
     if len(operator.outputs) > 1:
         raise Refused("Indices", "the places of the maxima as an output are not supported")
-    dilation = _pair(operator, "dilations")
+    dilation = _pair(operator, "dilations", rows)
     if dilation != (1, 1):
         settings["dilation"] = dilation
-    return layers.MaxPool2D(**settings)(node)
+    return unmapped(build, layers.MaxPool2D(**settings)(node), rows)
 
 
 def average_pool(build: Build, operator: Operator, x: Values) -> Any:
     """AvgPool2D."""
-    node, settings = image(build, x[0]), _window(operator)
-    if _pair(operator, "dilations") != (1, 1):
+    node, rows = maps(build, x[0])
+    settings = _window(operator, rows)
+    if _pair(operator, "dilations", rows) != (1, 1):
         raise Refused("dilations", "means over windows with gaps are not supported")
     if not operator.get("count_include_pad", 0) and settings["padding"] not in (0, (0, 0)):
         settings["count_include_pad"] = False
-    return layers.AvgPool2D(**settings)(node)
+    return unmapped(build, layers.AvgPool2D(**settings)(node), rows)
 
 
-def global_average_pool(build: Build, operator: Operator, x: Values) -> Any:
-    """GlobalAvgPool2D, (N, C) that stands for (N, C, 1, 1)."""
-    node = image(build, x[0])
-    return build.reshaped(layers.GlobalAvgPool2D()(node), (node.shape[0], 1, 1))
+def _whole(make: Callable[[], Layer]) -> Function:
+    """A layer from (N, C, H, W) to (N, C), which stands for (N, C, 1, 1)."""
 
+    def made(build: Build, operator: Operator, x: Values) -> Any:
+        node, rows = maps(build, x[0])
+        return build.reshaped(make()(node), (node.shape[0], *(1,) * (1 if rows else 2)))
 
-def global_max_pool(build: Build, operator: Operator, x: Values) -> Any:
-    """GlobalMaxPool2D, (N, C) that stands for (N, C, 1, 1)."""
-    node = image(build, x[0])
-    return build.reshaped(layers.GlobalMaxPool2D()(node), (node.shape[0], 1, 1))
+    return made
 
 
 OPERATORS: dict[str, tuple[int, Function]] = {
     "AveragePool": (1, average_pool),
     "Conv": (1, conv),
     "ConvTranspose": (1, conv_transpose),
-    "GlobalAveragePool": (1, global_average_pool),
-    "GlobalMaxPool": (1, global_max_pool),
+    "GlobalAveragePool": (1, _whole(lambda: layers.GlobalAvgPool2D())),
+    "GlobalMaxPool": (1, _whole(lambda: layers.GlobalMaxPool2D())),
     "MaxPool": (1, max_pool),
 }
 """Operators of this file, and the version from which on they are read."""

@@ -178,10 +178,11 @@ def test_uint8_images_as_one_of_two_inputs(dtypes):
 def test_names_are_unique_and_plain():
     nodes = [
         operator("MatMul", ["x", "w"], ["a"], name="/body/block.0/MatMul"),
-        operator("MatMul", ["a", "w"], ["b"], name="/body/block/0/MatMul"),
-        operator("MatMul", ["b", "w"], ["y"], name="a b/c"),
+        operator("MatMul", ["a", "v"], ["b"], name="/body/block/0/MatMul"),
+        operator("MatMul", ["b", "u"], ["y"], name="a b/c"),
     ]
-    model = agrees(file(nodes, {"w": floats(4, 4)}, ("N", 4)), images(3, (4,)), 1e-5)
+    weights = {name: floats(4, 4, seed=i) for i, name in enumerate("wvu")}
+    model = agrees(file(nodes, weights, ("N", 4)), images(3, (4,)), 1e-5)
     found = list(model.named_parameters())
     assert found == ["0.body.block.0.MatMul.weight", "0.body.block.0.MatMul_2.weight", "0.a.b.c.weight"]
 

@@ -331,11 +331,15 @@ def test_cuts():
     one("Slice", ints(1), ints(3), ints(1))
     one("Slice", ints(-3, 1), ints(2**31 - 1, 4), ints(2, 3), ints(1, 2))
     one("Slice", ints(-1), ints(-(2**31)), ints(3), ints(-1))
+    for start, end in ((-9, -20), (-7, -8), (-9, -(2**31)), (9, 0)):  # a start before the first place is the first
+        one("Slice", ints(start), ints(end), ints(2), ints(-2))
     one("Slice", opset=9, starts=[1, 0], ends=[5, 3], axes=[2, 3])
     one("Slice", ints(0), ints(2**62), ints(0))
     one("Gather", np.array(1), axis=1)
     one("Gather", ints(2, 1, 0), axis=1)
     one("Gather", ints(-1), axis=3)
+    one("Gather", ints(0, 1, 1, 4, 2), axis=2)
+    one("Gather", ints(2, 0, 0, 1).reshape(2, 2), axis=1, shape=(3,))
 
 
 def test_parts():

@@ -61,8 +61,9 @@ RESIZED: list[tuple[dict[str, Any], tuple[int, int], list[str]]] = [
     ({"scale": (1.5, 0.5)}, (4, 6), ["Resize"]),
     ({"size": (6, 8)}, (3, 4), ["Resize"]),
     ({"size": (5, 7)}, (3, 4), []),
-    ({"scale": 1.1}, (10, 20), []),
+    ({"scale": 1.1}, (10, 20), ["Resize"]),
     ({"scale": 0.7}, (10, 9), []),
+    ({"scale": 1.1}, (6, 20), ["Resize"]),
     ({"size": 1}, (3, 4), []),
 ]  # fmt: skip
 
@@ -72,7 +73,7 @@ RESIZED: list[tuple[dict[str, Any], tuple[int, int], list[str]]] = [
 def test_upsample(
     how: dict[str, Any], size: tuple[int, int], nodes: list[str], coordinates: str, tmp_path: Path
 ) -> None:
-    """By Resize where float32 holds the scale, else by rows and columns."""
+    """By Resize where scales say it, by float32 and double alike, else by rows and columns."""
     layer = minidl.Upsample(**how, mode="bilinear", coordinates=coordinates)
     file = assert_saved(layer, tmp_path / "m.onnx", (2, *size))
     assert operators(file) == (nodes or ["MatMul", "Transpose"] * 2)

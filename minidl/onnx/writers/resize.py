@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels.resizing import scaled
 from minidl.layers.resize import Upsample
 from minidl.onnx.draft import Draft, Value
 from minidl.onnx.writers.table import writes
@@ -14,12 +15,12 @@ from minidl.onnx.writers.table import writes
 
 @writes(Upsample, operators="Resize Gather MatMul Transpose")
 def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
-    """Resize where its float32 scales say exactly what the layer does; else rows and columns are taken one by one."""
+    """Resize of the layer's scales, or those that say its sizes exactly; else rows and columns are taken one by one."""
     _, OH, OW = layer.output_shape(x.shape)
     sizes = tuple(zip(x.shape[1:], (OH, OW)))
     resizing = layer._resizing
     scales = resizing.scale or tuple(out / size for size, out in sizes)
-    if all(_is_exact(size, out, scale) for (size, out), scale in zip(sizes, scales)):
+    if all(_is_same(size, out, scale, exact=resizing.scale is None) for (size, out), scale in zip(sizes, scales)):
         return draft.add(
             "Resize",
             x,
@@ -37,10 +38,10 @@ def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
     return draft.mixed(x, _matrix(rows, x.shape[1]), _matrix(columns, x.shape[2]))
 
 
-def _is_exact(size: int, out: int, scale: float) -> bool:
-    """Whether float32 holds the scale, and so gives this output."""
-    single = np.float32(scale)
-    return float(single) == scale and math.floor(single * np.float32(size)) == out
+def _is_same(size: int, out: int, scale: float, exact: bool) -> bool:
+    """Whether the scale as float32 gives this output, also where it is multiplied in double, as onnx's checker does."""
+    single = float(np.float32(scale))
+    return (single == scale or not exact) and scaled(size, scale) == math.floor(single * size) == out
 
 
 def _matrix(taps: Any, size: int) -> np.ndarray:
