@@ -42,7 +42,12 @@ def _merged(build: Build, sign: str, x: Values) -> Any:
         a, b = x
         if (a.split, a.order) == (b.split, b.order) and a.source.shape == b.source.shape:  # type: ignore[union-attr]
             return View(_merge(sign, [a.source, b.source]), a.split, a.order)  # type: ignore[union-attr]
-    return _merge(sign, [build.node(value) for value in x])
+    nodes = [build.node(value) for value in x]
+    if any(len(node.shape) != 2 for node in nodes):
+        return _merge(sign, nodes)
+    rows, columns = zip(*(node.shape for node in nodes))  # (I, D) as images (I, 1, D), which layers take
+    made = _merge(sign, [build.node(build.reshaped(node, (node.shape[0], 1, node.shape[1]))) for node in nodes])
+    return build.reshaped(made, (max(rows), max(columns)))
 
 
 def _merge(sign: str, nodes: list[Node]) -> Node:

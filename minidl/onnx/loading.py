@@ -50,10 +50,12 @@ def load(path: Path, input_shape: Shapes | None = None) -> Model:
 
     path: a file, or its bytes. input_shape: of one image, without N, (C, H, W) or (F,), instead of what the file says;
     with several inputs a mapping from their names. N is free in any case. An input that a file takes as (N, H, W, C)
-    and turns first is given as (N, C, H, W) here. Weights become float32, those of a file of doubles alone a float64
-    model's. Parameters have the names that they have in the file where these say "layer.weight"; weights that operators
-    of the same settings read are one layer's, and where the settings differ a UserWarning says that they train apart.
-    Where an input is uint8 in the file, images of uint8 mean the same here.
+    and turns first is given as (N, C, H, W) here, one that it takes as (N, C, L) as images (N, C, 1, L); its
+    input_shape is still (C, L). Where an input is uint8 in the file, images of uint8 mean the same here.
+
+    Weights become float32, those of a file of doubles alone a float64 model's. Parameters have the names that they have
+    in the file where these say "layer.weight"; weights that operators of the same settings read are one layer's, and
+    where the settings differ a UserWarning says that they train apart.
 
     Raises OSError if the file cannot be read, ImportError without the package `onnx`; ValueError that names the file
     if it is damaged, or if anything in it cannot be run: then with all that `check` finds, in one message.
@@ -256,9 +258,11 @@ def _input(port: Port, given: Any, operators: Sequence[Operator]) -> tuple[Node,
             raise Refused("", f"its sizes must be at least 1, got {port.shape}")
         H, *rest = port.shape[1:]
         given = (rest[-1], H, *rest[:-1]) if turned and len(port.shape) == 4 else port.shape[1:]
+    if isinstance(given, (tuple, list)) and len(given) == 2:  # images of one row, as the layers take them
+        C, L = given
+        node = layers.Input((C, 1, L), name=port.name)
+        return node, View(node, (C, L))
     node = layers.Input(given, name=port.name)
-    if len(node.shape) == 2:
-        raise Refused("", f"it must be images (N, C, H, W) or rows (N, F), got (N, {', '.join(map(str, node.shape))})")
     if turned and len(node.shape) == 3:
         C, H, W = node.shape
         return node, View(node, (C, H, W), (1, 2, 0))

@@ -60,26 +60,60 @@ def gemm(build: Build, operator: Operator, x: Values) -> Any:
 
 def matmul(build: Build, operator: Operator, x: Values) -> Any:
     """Linear, of images (N, F) and a constant; of rows of pixels or vectors a convolution by 1 x 1 kernels."""
+    if isinstance(x[0], Constant):
+        return _matmul_from_left(build, operator, x)
     if not isinstance(x[1], Constant):
-        raise Refused("B", "the second factor must be a constant")
+        raise Refused("B", "one of the factors must be a constant")
     value = x[0]
     if not isinstance(value, (Node, View)):
         raise Refused("A", "the first factor must come from the images")
-    w = build.weight(x[1], "B", 2)
+    w = build.weight(x[1], "B")
+    if w.ndim not in (1, 2):
+        raise Refused("B", f"a second factor must have 1 or 2 dimensions, got shape {w.shape}")
+    one, w = w.ndim == 1, w.reshape(len(w), -1)
     shape = build.shape(x[0])
-    if len(shape) == 1:
-        return linear(build, operator, build.node(x[0]), w.T, None, x[1:])
-    if len(shape) not in (2, 3) or w.shape[0] != shape[-1] or w.shape[1] < 1:
-        raise Refused("A", f"it must be (N, ..., {w.shape[0]}) with at most 4 dimensions, got (N, {shape})")
     last = len(shape) - 1
-    first = build.reshaped(transposed(value, (last, *range(last))), (w.shape[0], *shape[:-1], *(1,) * (2 - last)))
-    w = w.T[:, :, None, None]
-    init = Held(w.astype(np.float32, copy=False))
-    layer = layers.Conv2D(shape[-1], w.shape[0], 1, bias=False, init=init, name=build.name(operator, x[1]))
+    if last == 0:
+        made: Node | View = linear(build, operator, build.node(x[0]), w.T, None, x[1:])
+    else:
+        if last not in (1, 2) or w.shape[0] != shape[-1] or w.shape[1] < 1:
+            rule = f"(N, ..., {w.shape[0]}) with at most 4 dimensions"
+            raise Refused("A", f"it must be {rule}, got (N, {', '.join(map(str, shape))})")
+        first = transposed(value, (last, *range(last)))
+        pixels = build.node(build.reshaped(first, (w.shape[0], *shape[:-1], *(1,) * (2 - last))))
+        layer = _mixing(build, operator, w.T, 1, x[1])
+        build.rows.add(id(layer))
+        made = transposed(build.reshaped(layer(pixels), (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))
+    return build.reshaped(made, shape[:-1]) if one else made
+
+
+def _matmul_from_left(build: Build, operator: Operator, x: Values) -> Any:
+    """W x: channels mixed by 1 x 1 kernels, for W (I, A, D) and x (N, I, D, M) those of each I in a group."""
+    w, shape = build.weight(x[0], "A"), build.shape(x[1])
+    if w.ndim not in (2, 3) or len(shape) != w.ndim or shape[:-1] != (*w.shape[:-2], w.shape[-1]) or min(w.shape) < 1:
+        rule = "it must be (A, D) for (N, D, M), or (I, A, D) for (N, I, D, M)"
+        raise Refused("A", f"{rule}, got {w.shape} for (N, {', '.join(map(str, shape))})")
+    groups = w.shape[0] if w.ndim == 3 else 1
+    pixels = build.node(build.reshaped(x[1], (groups * w.shape[-1], 1, shape[-1])))
+    made = _mixing(build, operator, w.reshape(-1, w.shape[-1]), groups, x[0])(pixels)
+    return build.reshaped(made, (*w.shape[:-1], shape[-1]))
+
+
+def _mixing(build: Build, operator: Operator, w: np.ndarray, groups: int, source: Value | None) -> layers.Conv2D:
+    """A convolution by 1 x 1 kernels w (out, in of a group)."""
+    w = w[:, :, None, None]
+    layer = layers.Conv2D(
+        w.shape[1] * groups,
+        w.shape[0],
+        1,
+        groups=groups,
+        bias=False,
+        init=Held(w.astype(np.float32, copy=False)),
+        name=build.name(operator, source),
+    )
     build.filled(layer, weight=w)
-    node = build.made_of(layer, x[1])(build.node(first))
-    build.rows.add(id(layer))
-    return transposed(build.reshaped(node, (w.shape[0], *shape[:-1])), (*range(1, last + 1), 0))
+    build.made_of(layer, source)
+    return layer
 
 
 def biased(build: Build, value: Value | None, array: np.ndarray, constant: Constant) -> bool:

@@ -15,11 +15,7 @@ from minidl import onnx
 pytestmark = [needs_onnx, pytest.mark.usefixtures("plain_backend")]
 
 
-CAPSULES = {"CapsuleLength", "CapsuleNetwork", "Capsules", "PrimaryCapsules"}
-"""What stays out: sums over capsules are of three axes, for which the operators have no layers."""
-
-
-@pytest.mark.parametrize("name", sorted(LAYERS.keys() - CAPSULES))
+@pytest.mark.parametrize("name", sorted(LAYERS))
 def test_every_layer_comes_back(name: str, tmp_path: Path) -> None:
     build, shape = LAYERS[name]
     layer = randomised(build())
@@ -33,6 +29,34 @@ def test_every_layer_comes_back(name: str, tmp_path: Path) -> None:
             assert_near(back.predict(x), wanted)
         else:
             assert back.predict(x).shape == wanted.shape
+
+
+def test_a_function_behind_a_softmax_of_pixels(tmp_path: Path) -> None:
+    """The file has the pixels in one axis meanwhile."""
+    model = minidl.Model(minidl.Softmax((2, 3)), minidl.Relu(), minidl.LogSoftmax((1, 2)), minidl.LeakyRelu())
+    onnx.save(model, tmp_path / "m.onnx", (3, 4, 5))
+    x = images(2, 3, 4, 5)
+    assert_near(onnx.load(tmp_path / "m.onnx").predict(x), model.predict(x))
+
+
+def test_doubles_come_back(tmp_path: Path) -> None:
+    model = randomised(
+        minidl.Model(
+            minidl.Conv2D(3, 4, 3), minidl.BatchNorm2D(4), minidl.Affine(4), minidl.PRelu(4),
+            minidl.LayerNorm((4, 6, 4)), minidl.Arithmetic("*", np.linspace(0, 1, 24).reshape(6, 4)), minidl.Flatten(),
+            minidl.Linear(96, 3),
+            dtype="float64",
+        )
+    )  # fmt: skip
+    for parameter in model.parameters():
+        parameter.data *= 1 + 1e-10
+    onnx.save(model, tmp_path / "m.onnx", (3, 8, 6))
+    back = onnx.load(tmp_path / "m.onnx")
+    assert back.dtype == np.float64
+    for a, b in zip(back.parameters(), model.parameters()):
+        np.testing.assert_array_equal(a.data, b.data)
+    x = images(2, 3, 8, 6).astype(np.float64)
+    np.testing.assert_allclose(back.predict(x), model.predict(x), rtol=0, atol=1e-13)
 
 
 def test_pixels_and_weights_come_back(tmp_path: Path) -> None:
