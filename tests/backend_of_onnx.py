@@ -15,7 +15,11 @@ import minidl
 
 
 class Prepared(BackendRep):
-    """A model of which only the first input is images, or all that are as many; the others become constants."""
+    """A model of which only the first input is images, or all that are as many; the others become constants.
+
+    What a minidl model cannot take or give, values of another number of dimensions than 2 to 4, comes in and goes out
+    as rows, by a Reshape before or behind; the node itself has its own shapes.
+    """
 
     def __init__(self, proto: Any) -> None:
         self.proto = proto
@@ -41,16 +45,18 @@ class Prepared(BackendRep):
             if i >= images:
                 proto.graph.initializer.append(numpy_helper.from_array(array, port.name))
                 continue
-            if array.ndim not in (2, 4):
+            if array.ndim not in (2, 3, 4):
                 array = self._as_rows(proto, port, array)
-            given.append(array)
             shapes[port.name] = array.shape[1:]
+            given.append(array[:, :, None] if array.ndim == 3 else array)
+        wanted = [self._whole_again(proto, port) for port in proto.graph.output]
         model = minidl.onnx.load(proto.SerializeToString(), shapes)
         found = model.predict(given if images > 1 else given[0])
-        return found if isinstance(found, list) else [found]
+        found = found if isinstance(found, list) else [found]
+        return [array if shape is None else array.reshape(shape) for array, shape in zip(found, wanted)]
 
     def _as_rows(self, proto: Any, port: Any, array: np.ndarray) -> np.ndarray:
-        """Arrays of other ranks come in as rows."""
+        """The rows in place of an array, from which the node's input is made again."""
         name, whole, shape = port.name, f"whole {port.name}", f"shape of {port.name}"
         for node in proto.graph.node:
             for i, read in enumerate(node.input):
@@ -59,8 +65,24 @@ class Prepared(BackendRep):
         proto.graph.node.insert(0, helper.make_node("Reshape", [name, shape], [whole]))
         proto.graph.initializer.append(numpy_helper.from_array(np.array([-1, *array.shape[1:]], np.int64), shape))
         rows = array.reshape(len(array), math.prod(array.shape[1:]))
-        port.type.tensor_type.shape.CopyFrom(helper.make_tensor_value_info("", 1, rows.shape).type.tensor_type.shape)
+        self._shaped(port, rows.shape)
         return rows
+
+    def _whole_again(self, proto: Any, port: Any) -> tuple[int, ...] | None:
+        """The shape of an output that goes out as rows; None for one that goes out as it is."""
+        shape = tuple(size.dim_value for size in port.type.tensor_type.shape.dim)
+        if len(shape) in (0, 2, 3, 4):
+            return None
+        name = f"shape of {port.name}"
+        rows = shape[0], math.prod(shape[1:])
+        proto.graph.node.append(helper.make_node("Reshape", [port.name, name], [f"rows of {port.name}"]))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array([-1, rows[1]], np.int64), name))
+        port.name = f"rows of {port.name}"
+        self._shaped(port, rows)
+        return shape
+
+    def _shaped(self, port: Any, shape: tuple[int, ...]) -> None:
+        port.type.tensor_type.shape.CopyFrom(helper.make_tensor_value_info("", 1, shape).type.tensor_type.shape)
 
 
 class Backend(Base):

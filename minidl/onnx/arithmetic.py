@@ -30,14 +30,15 @@ def arithmetic(build: Build, operator: Operator, x: Values) -> Any:
         return x[0]
     constants = [value for value in x if isinstance(value, Constant)]
     if not constants:
-        return _merged(build, sign, x)
+        return merged(build, sign, x)
     if len(x) != 2:
         raise Refused("", "a sum of constants and three or more inputs is not supported")
     place = 0 if isinstance(x[0], Constant) else 1
-    return _with_constant(build, operator, sign, x[1 - place], constants[0], place)
+    return with_constant(build, operator, sign, x[1 - place], constants[0], place)
 
 
-def _merged(build: Build, sign: str, x: Values) -> Any:
+def merged(build: Build, sign: str, x: Values) -> Any:
+    """Values that come from the images, joined by a sign."""
     if len(x) == 2 and isinstance(x[0], View) and isinstance(x[1], View):
         a, b = x
         if (a.split, a.order) == (b.split, b.order) and a.source.shape == b.source.shape:  # type: ignore[union-attr]
@@ -59,9 +60,10 @@ def _merge(sign: str, nodes: list[Node]) -> Node:
     return node
 
 
-def _with_constant(
+def with_constant(
     build: Build, operator: Operator, sign: str, value: Value | None, constant: Constant, place: int
 ) -> Any:
+    """A value and a constant; place: that of the constant."""
     array = build.array(constant, "the constant")
     if array.dtype.kind not in "fiu":
         raise Refused("", f"the constant must be numbers, got {array.dtype}")

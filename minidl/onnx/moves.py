@@ -10,7 +10,7 @@ import numpy as np
 from minidl import layers
 from minidl.kernels import resizing
 from minidl.layers.node import Node
-from minidl.onnx.build import Build, Function, Values
+from minidl.onnx.build import Build, Function, Value, Values
 from minidl.onnx.computed import bounds, parts
 from minidl.onnx.constant import Constant, of_each
 from minidl.onnx.read import BATCH, Operator
@@ -251,7 +251,7 @@ def _nearest(size: int, places: list[int]) -> tuple[str, str] | None:
 
 
 def expand(build: Build, operator: Operator, x: Values) -> Any:
-    """Upsample of single pixels."""
+    """Upsample of pixels, rows or others of which there is one along an axis."""
     have = build.shape(x[0])
     if not isinstance(x[1], Constant):
         raise Refused("shape", "the shape must be a constant")
@@ -264,9 +264,19 @@ def expand(build: Build, operator: Operator, x: Values) -> Any:
     wanted = tuple(a if b == 1 or b is None else b for a, b in zip(have, sizes[1:]))
     if wanted == have:
         return x[0]
-    if len(have) != 3 or have[1:] != (1, 1) or wanted[0] != have[0]:
-        raise Refused("shape", f"only single pixels can be made larger, got (N, {have}) to {_said(sizes)}")
-    return layers.Upsample(size=(wanted[1], wanted[2]))(build.node(x[0]))
+    if len(have) == 3 and have[1:] == (1, 1) and wanted[0] == have[0]:
+        return layers.Upsample(size=(wanted[1], wanted[2]))(build.node(x[0]))
+    value: Value | None = x[0]
+    now = list(have)
+    for axis, size in enumerate(wanted):
+        if size != now[axis]:
+            if now[axis] != 1:
+                raise Refused("shape", f"only sizes of 1 can be made larger, got (N, {have}) to {_said(sizes)}")
+            before, behind = math.prod(now[:axis]), math.prod(now[axis + 1 :])
+            row = build.node(build.reshaped(value, (before, 1, behind)))
+            now[axis] = size
+            value = build.reshaped(layers.Upsample(size=(size, behind))(row), tuple(now))
+    return value
 
 
 def depth_to_space(build: Build, operator: Operator, x: Values) -> Any:

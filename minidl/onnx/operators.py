@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minidl.onnx import arithmetic, axes, maps, moves, pointwise, weighted, windows
+from minidl.onnx import arithmetic, axes, maps, moves, normalise, pointwise, weighted, windows
 from minidl.onnx.build import Function
 from minidl.onnx.computed import TABLE as CONSTANT
 
@@ -13,6 +13,7 @@ TABLE: dict[str, tuple[int, Function]] = dict(
             | axes.OPERATORS
             | maps.OPERATORS
             | moves.OPERATORS
+            | normalise.OPERATORS
             | pointwise.OPERATORS
             | weighted.OPERATORS
             | windows.OPERATORS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from minidl import layers
 from minidl.layers.base import Layer
+from minidl.onnx.arithmetic import merged, with_constant
 from minidl.onnx.build import Build, Function, Value, Values
 from minidl.onnx.constant import Constant
 from minidl.onnx.read import Operator
@@ -42,26 +44,37 @@ def clip(build: Build, operator: Operator, x: Values) -> Any:
 
 
 def _clipping(low: float | None, high: float | None) -> Layer:
+    if low is not None and high is not None and low > high:
+        low = high  # ONNX: the upper limit is the last
     if low == 0 and high is None:
         return layers.Relu()
     return layers.Relu6() if (low, high) == (0, 6) else layers.Clip(low, high)
 
 
 def _limit(low: bool) -> Function:
-    """Max and Min of the images and one number."""
+    """Max and Min of values and numbers."""
 
     def made(build: Build, operator: Operator, x: Values) -> Any:
-        numbers = [value for value in x if isinstance(value, Constant)]
-        others = [value for value in x if not isinstance(value, Constant)]
-        if len(others) != 1:
-            raise Refused("", "it is supported for one input from the images and constants of one number")
-        found = [build.number(value, "a constant") for value in numbers]
-        value: Value | None = others[0]
-        for number in found:
+        numbers = [build.number(value, "a constant") for value in x if isinstance(value, Constant)]
+        value = _extreme(build, [value for value in x if not isinstance(value, Constant)], low)
+        for number in numbers:
             value = build.pointwise(value, _clipping(*((number, None) if low else (None, number))))
         return value
 
     return made
+
+
+def _extreme(build: Build, x: Values, largest: bool) -> Value | None:
+    """The largest or smallest of values of one shape, each number by itself: Max over the values side by side."""
+    if len(x) == 1:
+        return x[0]
+    shape = build.shape(x[0])
+    if any(build.shape(value) != shape for value in x):
+        raise Refused("", f"values must have one shape, got {', '.join(str(build.shape(value)) for value in x)}")
+    rows = [build.node(build.reshaped(value, (1, math.prod(shape)))) for value in x]
+    joined = layers.Concat(1)(*(rows if largest else [layers.Elementwise("neg")(row) for row in rows]))
+    found = layers.Max(1, True)(joined)
+    return build.reshaped(found if largest else layers.Elementwise("neg")(found), shape)
 
 
 def power(build: Build, operator: Operator, x: Values) -> Any:
@@ -122,6 +135,32 @@ def cast(build: Build, operator: Operator, x: Values) -> Any:
     return x[0]
 
 
+def prelu(build: Build, operator: Operator, x: Values) -> Any:
+    """PRelu, of one slope or one for each channel; of others max(x, 0) + slope min(x, 0)."""
+    if not isinstance(x[1], Constant):
+        return _prelu_by_parts(build, operator, x)
+    node, slope = build.node(x[0]), build.weight(x[1], "slope")
+    ones = len(node.shape) - 1
+    each = slope.reshape(-1)
+    good = slope.size == 1 or (
+        slope.size == node.shape[0] and slope.ndim > ones and slope.shape[slope.ndim - ones - 1] == slope.size
+    )
+    if not good or len(node.shape) == 2:
+        return _prelu_by_parts(build, operator, x)
+    layer = layers.PRelu(each.size, name=build.name(operator, x[1]))
+    build.filled(layer, slope=each)
+    return build.made_of(layer, x[1])(node)
+
+
+def _prelu_by_parts(build: Build, operator: Operator, x: Values) -> Any:
+    below, slope = build.pointwise(x[0], layers.Clip(high=0.0)), x[1]
+    if isinstance(slope, Constant):
+        scaled = with_constant(build, operator, "*", below, slope, 1)
+    else:
+        scaled = merged(build, "*", [below, slope])
+    return merged(build, "+", [build.pointwise(x[0], layers.Relu()), scaled])
+
+
 OPERATORS: dict[str, tuple[int, Function]] = {
     "Abs": (1, _function("abs")),
     "Cast": (1, cast),
@@ -141,6 +180,7 @@ OPERATORS: dict[str, tuple[int, Function]] = {
     "Min": (8, _limit(False)),
     "Mish": (18, _plain(lambda: layers.Mish())),
     "Neg": (1, _function("neg")),
+    "PRelu": (7, prelu),
     "Pow": (7, power),
     "Reciprocal": (1, _function("reciprocal")),
     "Relu": (1, _plain(lambda: layers.Relu())),
