@@ -40,10 +40,13 @@ def upsample_forward(
     mode: str = "nearest",
     coordinates: str | None = None,
     rounding: str = "floor",
+    antialias: bool = False,
+    cubic: float = -0.75,
+    exclude_outside: bool = False,
 ) -> np.ndarray:
     """x (N, C, H, W) in another size; see `minidl.Upsample`."""
     who = "upsample_forward"
-    settings = Resizing(who, scale, size, mode, coordinates, rounding)
+    settings = Resizing(who, scale, size, mode, coordinates, rounding, antialias, cubic, exclude_outside)
     (x,) = checks.floats(who, x=x)
     settings.output(who, x.shape)
     return call("resize_forward", x, *settings.taps(x.shape, x.dtype))
@@ -57,10 +60,13 @@ def upsample_backward(
     mode: str = "nearest",
     coordinates: str | None = None,
     rounding: str = "floor",
+    antialias: bool = False,
+    cubic: float = -0.75,
+    exclude_outside: bool = False,
 ) -> np.ndarray:
     """dx (N, C, H, W) for dy like the output of `upsample_forward`."""
     who = "upsample_backward"
-    settings = Resizing(who, scale, size, mode, coordinates, rounding)
+    settings = Resizing(who, scale, size, mode, coordinates, rounding, antialias, cubic, exclude_outside)
     (dy,) = checks.floats(who, dy=dy)
     shape = checks.image_shape(who, x_shape)
     checks.same_shape(who, "dy", dy.shape, settings.output(who, shape), "the output's")

@@ -1,20 +1,28 @@
-"""What each row or column of an image of another size is mixed from: nearest and linear, in the coordinates of files.
+"""What each row or column of an image of another size is mixed from, in the coordinates of files.
 
 Output place i of `out` lies at a position p of the input's `size` places; r = size / out, or 1 / scale where a scale is
 given:
 
-    asymmetric           p = i r
-    half_pixel           p = (i + 1/2) r - 1/2
-    pytorch_half_pixel   the same; 0 where out is 1
-    align_corners        p = i (size - 1) / (out - 1); 0 where out is 1
+    asymmetric            p = i r
+    half_pixel            p = (i + 1/2) r - 1/2
+    pytorch_half_pixel    the same; 0 where out is 1
+    half_pixel_symmetric  the same, plus (size - out r) / 2
+    align_corners         p = i (size - 1) / (out - 1); 0 where out is 1
 
 A nearest place is p rounded: round_prefer_floor (halves down), round_prefer_ceil (halves up), floor or ceil. Linear:
-p = k + f lies between places k and k + 1, which count 1 - f and f. Positions outside are those of the first and the
-last place. (ONNX, operator Resize; PyTorch's interpolate is asymmetric and floor, or half_pixel, or align_corners.)
+p = k + f lies between places k and k + 1, which count 1 - f and f. Cubic: the four places around p count k(p - place),
 
-By sizes, positions are exact. A scale is a float32, as in files, and nearest places are those of ONNX Runtime:
-positions computed in float32, so that i / scale may miss the whole number that it would be; halves are those up to
-1e-6; maps that keep both sizes are copied.
+    k(t) = (a + 2) |t|^3 - (a + 3) t^2 + 1          |t| <= 1
+           a (|t|^3 - 5 t^2 + 8 |t| - 4)            1 < |t| < 2
+
+(Keys 1981). antialias: where the image becomes smaller, the kernel, linear 1 - |t| or cubic, is 1 / scale as wide: a
+mean over all places. Places outside are the first and the last, or count nothing (exclude_outside; the weights of the
+others are divided by their sum). (ONNX, operator Resize; PyTorch's interpolate is asymmetric and floor, or half_pixel,
+or align_corners; its antialias has a = -0.5 and excludes what is outside.)
+
+Positions are exact, but for nearest places by a scale, which are those of ONNX Runtime: scale and positions are
+float32, so that i / scale may miss the whole number that it would be, and halves are those up to 1e-6. By a scale, out
+is floor(scale size) in float32, too, and maps that keep both sizes are copied.
 """
 
 from __future__ import annotations
@@ -28,8 +36,8 @@ import numpy as np
 from minidl.kernels import checks
 from minidl.kernels.contract import Taps
 
-MODES = ("nearest", "bilinear")
-COORDINATES = ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners")
+MODES = ("nearest", "bilinear", "bicubic")
+COORDINATES = ("asymmetric", "half_pixel", "pytorch_half_pixel", "half_pixel_symmetric", "align_corners")
 ROUNDINGS = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 
 
@@ -40,16 +48,31 @@ class Resizing:
     "asymmetric".
     """
 
-    def __init__(self, who: str, scale: Any, size: Any, mode: str, coordinates: str | None, rounding: str) -> None:
+    def __init__(
+        self,
+        who: str,
+        scale: Any,
+        size: Any,
+        mode: str,
+        coordinates: str | None,
+        rounding: str,
+        antialias: bool = False,
+        cubic: float = -0.75,
+        exclude_outside: bool = False,
+    ) -> None:
         if (scale is None) == (size is None):
             raise ValueError(f"{who}: there must be a scale or a size, got scale {scale!r} and size {size!r}")
         self.size = None if size is None else checks.pair(who, "size", size, 1)
         self.scale = None if scale is None else _scales(who, scale)
         self.mode = checks.one_of(who, "mode", mode, MODES)
-        usual = "half_pixel" if mode == "bilinear" else "asymmetric"
+        usual = "asymmetric" if mode == "nearest" else "half_pixel"
         self.coordinates = usual if coordinates is None else coordinates
         checks.one_of(who, "coordinates", self.coordinates, COORDINATES)
         self.rounding = checks.one_of(who, "rounding", rounding, ROUNDINGS)
+        self.antialias, self.exclude_outside = bool(antialias), bool(exclude_outside)
+        self.cubic = checks.real(who, "cubic", cubic, "a coefficient between -10 and 10", lambda a: -10 <= a <= 10)
+        if antialias and mode == "nearest":
+            raise ValueError(f"{who}: antialias needs the mode 'bilinear' or 'bicubic', got 'nearest'")
 
     def output(self, who: str, x_shape: tuple[int, ...]) -> tuple[int, int, int, int]:
         """(N, C, OH, OW) of (N, C, H, W)."""
@@ -69,13 +92,18 @@ class Resizing:
         sizes, outs = x_shape[2:], self.output("", x_shape)[2:]
         scales = (None, None) if sizes == outs or self.scale is None else self.scale
         for size, out, scale in zip(sizes, outs, scales):
-            index, weight = (
-                linear(size, out, scale, self.coordinates)
-                if self.mode == "bilinear"
-                else nearest(size, out, scale, self.coordinates, self.rounding)
-            )
+            index, weight = self._taps(size, out, scale)
             found.append((index, weight.astype(dtype)))
         return found[0], found[1]
+
+    def _taps(self, size: int, out: int, scale: float | None) -> Taps:
+        if self.mode == "nearest":
+            return nearest(size, out, scale, self.coordinates, self.rounding)
+        if self.mode == "bilinear" and not self.antialias:
+            return linear(size, out, scale, self.coordinates)
+        shrink = min(out / size if scale is None else scale, 1.0) if self.antialias else 1.0
+        a = self.cubic if self.mode == "bicubic" else None
+        return filtered(size, out, scale, self.coordinates, shrink, a, self.exclude_outside)
 
 
 def _scales(who: str, scale: Any) -> tuple[float, float]:
@@ -97,7 +125,7 @@ def nearest(size: int, out: int, scale: float | None, coordinates: str, rounding
     if scale is None or coordinates == "align_corners":
         index = _nearest_exactly(size, out, coordinates, rounding)
     else:
-        index = _nearest_of_float32(out, np.float32(scale), coordinates, rounding)
+        index = _nearest_of_float32(size, out, np.float32(scale), coordinates, rounding)
     return np.clip(index, 0, size - 1).astype(np.intp).reshape(out, 1), np.ones((out, 1))
 
 
@@ -117,7 +145,7 @@ NEAR = 1e-6
 """How far from a half a position may be, and still counts as one."""
 
 
-def _nearest_of_float32(out: int, scale: np.float32, coordinates: str, rounding: str) -> np.ndarray:
+def _nearest_of_float32(size: int, out: int, scale: np.float32, coordinates: str, rounding: str) -> np.ndarray:
     place = np.arange(out, dtype=np.float32)
     if coordinates == "asymmetric":
         p = place / scale
@@ -125,6 +153,8 @@ def _nearest_of_float32(out: int, scale: np.float32, coordinates: str, rounding:
         p = np.zeros_like(place)
     else:
         p = (place + HALF) / scale - HALF
+    if coordinates == "half_pixel_symmetric":
+        p += np.float32(size - out / float(scale)) * HALF
     whole = np.floor(p)
     if rounding in ("floor", "ceil"):
         return whole if rounding == "floor" else np.ceil(p)
@@ -145,9 +175,28 @@ def linear(size: int, out: int, scale: float | None, coordinates: str) -> Taps:
     return index, weight
 
 
+def filtered(
+    size: int, out: int, scale: float | None, coordinates: str, shrink: float, a: float | None, exclude_outside: bool
+) -> Taps:
+    """index, weight, (out, taps) each; shrink: scale of the kernel; a: of the cubic one, None for 1 - |t|."""
+    first, step, d = _positions(size, out, scale, coordinates)
+    p = (first + np.arange(out) * step)[:, None] / d
+    reach = math.ceil((1 if a is None else 2) / shrink)
+    place = np.floor(p).astype(np.intp) + np.arange(1 - reach, reach + 1)
+    t = np.abs((p - place) * shrink)
+    if a is None:
+        weight = np.maximum(1 - t, 0)
+    else:
+        inner, outer = ((a + 2) * t - (a + 3)) * t * t + 1, (((t - 5) * t + 8) * t - 4) * a
+        weight = np.where(t <= 1, inner, np.where(t < 2, outer, 0.0))
+    if exclude_outside:
+        weight[(place < 0) | (place >= size)] = 0
+    return np.clip(place, 0, size - 1), weight / weight.sum(1, keepdims=True)
+
+
 def _positions(size: int, out: int, scale: float | None, coordinates: str) -> tuple[int, int, int]:
     """a, b, d: output place i lies at (a + i b) / d, exactly, for rounding decides at halves and whole numbers."""
-    ratio = Fraction(size, out) if scale is None else 1 / Fraction(float(np.float32(scale)))
+    ratio = Fraction(size, out) if scale is None else 1 / Fraction(scale)
     p, q = ratio.numerator, ratio.denominator
     if coordinates == "align_corners":
         return 0, size - 1, max(out - 1, 1)
@@ -155,4 +204,6 @@ def _positions(size: int, out: int, scale: float | None, coordinates: str) -> tu
         return 0, p, q
     if coordinates == "pytorch_half_pixel" and out == 1:
         return 0, 0, 1
+    if coordinates == "half_pixel_symmetric":
+        return size * q - out * p + p - q, 2 * p, 2 * q
     return p - q, 2 * p, 2 * q

@@ -8,6 +8,7 @@ the coordinates: ONNX's operator Resize; see `minidl.functional.upsample_forward
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,17 @@ __all__ = ["Upsample"]
 class Upsample(Layer):
     """Maps of another size, larger or smaller: (N, C, H, W) to (N, C, OH, OW).
 
-    scale: how many times as large, a number or an (h, w) pair, as float32, OH = floor(scale H); or size: OH OW, an int
-    or a pair. Nearest places are exact by size, and by scale those of ONNX Runtime, which computes them in float32.
-    mode: "nearest" or "bilinear". coordinates: where output pixels lie in the input, "asymmetric", "half_pixel",
-    "pytorch_half_pixel" or "align_corners"; None for "asymmetric" if nearest, "half_pixel" if bilinear, as in PyTorch.
-    rounding: what the nearest place is, "floor", "ceil", "round_prefer_floor" or "round_prefer_ceil". Raises TypeError
-    or ValueError that names the layer for other arguments, for inputs of another rank and where nothing is left.
+    scale: how many times as large, a number or an (h, w) pair, OH = floor(scale H); or size: OH OW, an int or a pair.
+    By scale, OH and nearest places are those of ONNX Runtime, which computes them in float32; by size they are exact.
+    mode: "nearest", "bilinear" or "bicubic". coordinates: where output pixels lie in the input, "asymmetric",
+    "half_pixel", "pytorch_half_pixel", "half_pixel_symmetric" or "align_corners"; None for "asymmetric" if nearest,
+    else "half_pixel", as in PyTorch. rounding: what the nearest place is, "floor", "ceil", "round_prefer_floor" or
+    "round_prefer_ceil".
+
+    antialias: whether pixels of a smaller image are means over all that it stands for, of mode bilinear or bicubic.
+    cubic: coefficient of the cubic kernel. exclude_outside: whether pixels outside count nothing in a cubic mean or one
+    of antialias, instead of those at the edge; PyTorch's antialias does so, with cubic=-0.5. Raises TypeError or
+    ValueError that names the layer for other arguments, for inputs of another rank and where nothing is left.
     """
 
     _remembered = ("_in",)
@@ -43,15 +49,20 @@ class Upsample(Layer):
         mode: str = "nearest",
         coordinates: str | None = None,
         rounding: str = "floor",
+        antialias: bool = False,
+        cubic: float = -0.75,
+        exclude_outside: bool = False,
         *,
         name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self._resizing = Resizing(self.name, scale, size, mode, coordinates, rounding)
+        settings = mode, coordinates, rounding, antialias, cubic, exclude_outside
+        self._resizing = Resizing(self.name, scale, size, *settings)
         self.scale, self.size = self._resizing.scale, self._resizing.size
         if self.scale is not None and self.scale[0] == self.scale[1]:
             self.scale = self.scale[0]
         self.mode, self.coordinates, self.rounding = mode, coordinates, rounding
+        self.antialias, self.cubic, self.exclude_outside = antialias, cubic, exclude_outside
 
     def _check(self, x_shape: Shape) -> Shape:
         return self._resizing.output(self.who, x_shape)
@@ -75,13 +86,17 @@ class Upsample(Layer):
             raise self._unready()
         return self.kernels.resize_backward(dy, self._in, *self._taps(self._in, dy.dtype))
 
+    def _counts(self, shape: Shape) -> tuple[int, int]:
+        """How many rows and columns an output pixel is made of."""
+        rows, columns = self._resizing.taps((1, *shape), np.float32)
+        return rows[0].shape[1], columns[0].shape[1]
+
     def reach(self, shape: Shape) -> Reach:
-        """One row and column, or the two of a bilinear output; neighbours' are nearer where it is larger."""
+        """The rows and columns that a pixel is made of; neighbours' are nearer where the image is larger."""
         _, height, width = self.output_shape(shape)
-        taps = 2 if self.mode == "bilinear" else 1
-        return (taps, taps), (shape[1] / height, shape[2] / width)
+        return self._counts(shape), (shape[1] / height, shape[2] / width)
 
     def multiply_adds(self, shape: Shape) -> int:
-        """Four for each number of a bilinear output, none for a nearest one."""
-        C, OH, OW = self.output_shape(shape)
-        return 4 * C * OH * OW if self.mode == "bilinear" else 0
+        """One for each pixel that an output is made of, none for a nearest one."""
+        rows, columns = self._counts(shape)
+        return 0 if self.mode == "nearest" else rows * columns * math.prod(self.output_shape(shape))

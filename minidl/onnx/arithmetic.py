@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,14 @@ def merged(build: Build, sign: str, x: Values) -> Any:
         a, b = x
         if (a.split, a.order) == (b.split, b.order) and a.source.shape == b.source.shape:  # type: ignore[union-attr]
             return View(_merge(sign, [a.source, b.source]), a.split, a.order)  # type: ignore[union-attr]
+    shapes = [build.shape(value) for value in x]
+    if len(set(shapes)) == 1 and len(shapes[0]) not in (1, 3):  # layers take rows
+        flat = [build.node(build.reshaped(value, (math.prod(shapes[0]),))) for value in x]
+        return build.reshaped(_merge(sign, flat), shapes[0])
     nodes = [build.node(value) for value in x]
     if any(len(node.shape) != 2 for node in nodes):
         return _merge(sign, nodes)
-    rows, columns = zip(*(node.shape for node in nodes))  # (I, D) as images (I, 1, D), which layers take
+    rows, columns = zip(*shapes)  # (I, D) as images (I, 1, D), which layers take
     made = _merge(sign, [build.node(build.reshaped(node, (node.shape[0], 1, node.shape[1]))) for node in nodes])
     return build.reshaped(made, (max(rows), max(columns)))
 

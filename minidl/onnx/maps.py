@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl import layers
-from minidl.kernels.resizing import nearest, scaled
+from minidl.kernels.resizing import COORDINATES, nearest, scaled
 from minidl.onnx.build import Build, Function, Values
 from minidl.onnx.constant import Constant
 from minidl.onnx.images import image
@@ -47,12 +48,7 @@ def pad(build: Build, operator: Operator, x: Values) -> Any:
     return layers.Pad2D((top, left, bottom, right), mode, float(value) if mode == "constant" else 0.0)(build.node(x[0]))
 
 
-RESIZE = {
-    "half_pixel": "half_pixel",
-    "pytorch_half_pixel": "pytorch_half_pixel",
-    "asymmetric": "asymmetric",
-    "align_corners": "align_corners",
-}
+MODES = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic"}
 
 
 def resize(build: Build, operator: Operator, x: Values) -> Any:
@@ -60,23 +56,26 @@ def resize(build: Build, operator: Operator, x: Values) -> Any:
     node = image(build, x[0])
     old = operator.kind == "Upsample" or operator.version < 11
     mode = operator.get("mode", "nearest")
-    if mode not in ("nearest", "linear", "bilinear"):
-        raise Refused("mode", f"mode must be nearest or linear, got {mode!r}")
+    if mode not in MODES:
+        raise Refused("mode", f"mode must be {', '.join(MODES)}, got {mode!r}")
     coordinates = operator.get("coordinate_transformation_mode", "asymmetric" if old else "half_pixel")
-    if coordinates not in RESIZE:
-        raise Refused("coordinate_transformation_mode", f"it must be one of {', '.join(RESIZE)}, got {coordinates!r}")
+    if coordinates not in COORDINATES:
+        raise Refused(
+            "coordinate_transformation_mode", f"it must be one of {', '.join(COORDINATES)}, got {coordinates!r}"
+        )
     rounding = operator.get("nearest_mode", "floor" if old else "round_prefer_floor")
-    if operator.get("antialias", 0):
-        raise Refused("antialias", "means over all pixels of a smaller image are not supported")
-    operator.get("cubic_coeff_a")
-    operator.get("exclude_outside")
+    a, antialias, outside = (
+        operator.get(*each) for each in (("cubic_coeff_a", -0.75), ("antialias", 0), ("exclude_outside", 0))
+    )
     operator.get("extrapolation_value")
     place = 1 if old else 2
     scales = (
         build.given(operator, x, place, "scales", []) if operator.version != 7 else list(operator.get("scales", ()))
     )
     found = _sizes(build, operator, x, scales)
-    settings: dict[str, Any] = {"mode": "nearest" if mode == "nearest" else "bilinear", "coordinates": coordinates}
+    settings: dict[str, Any] = {"mode": MODES[mode], "coordinates": coordinates}
+    if mode != "nearest" and (antialias or mode == "cubic"):
+        settings.update(antialias=bool(antialias), cubic=a, exclude_outside=bool(outside))
     if mode == "nearest":
         settings["rounding"] = rounding
         found = _as_runtime(found, node.shape[1:], coordinates, rounding)
@@ -118,8 +117,8 @@ def _sizes(build: Build, operator: Operator, x: Values, scales: Sequence[float])
         return {"scale": (float(by_axis.get(2, 1.0)), float(by_axis.get(3, 1.0)))}
     if len(x) < 4 or x[3] is None:
         raise Refused("scales", "there must be scales or sizes")
-    if policy != "stretch":
-        raise Refused("keep_aspect_ratio_policy", f"it must be stretch, got {policy!r}")
+    if policy not in ("stretch", "not_larger", "not_smaller"):
+        raise Refused("keep_aspect_ratio_policy", f"stretch, not_larger or not_smaller are supported, got {policy!r}")
     shape = build.shape(x[0])
     sizes = x[3].sizes() if isinstance(x[3], Constant) else ()
     if len(sizes) != len(axes):
@@ -129,6 +128,13 @@ def _sizes(build: Build, operator: Operator, x: Values, scales: Sequence[float])
         raise Refused("sizes", f"N and C must stay, got {sizes}")
     if any(by_size.get(axis, 1) is None for axis in (2, 3)):
         raise Refused("sizes", f"height and width must not depend on the number of images, got {sizes}")
+    if policy != "stretch":
+        scales = [out / shape[axis - 1] for axis, out in by_size.items() if out is not None and axis > 0]
+        scale = min(scales) if policy == "not_larger" else max(scales)
+        whole = {axis: math.floor(scale * shape[axis - 1] + 0.5) for axis in by_size if axis > 1}
+        if any(scaled(shape[axis - 1], scale) != out for axis, out in whole.items()):
+            raise Refused("keep_aspect_ratio_policy", f"the scale {scale:.7g} must give whole sizes, got {sizes}")
+        return {"scale": tuple(scale if axis in whole else 1.0 for axis in (2, 3))}
     return {"size": (by_size.get(2, shape[1]), by_size.get(3, shape[2]))}
 
 

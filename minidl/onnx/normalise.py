@@ -70,23 +70,25 @@ def group_norm(build: Build, operator: Operator, x: Values) -> Any:
 
 def layer_norm(build: Build, operator: Operator, x: Values) -> Any:
     """LayerNorm; mean and deviation, where they are read, by Mean and arithmetic."""
-    node = build.node(x[0])
+    node, rows = maps(build, x[0], features=True)
+    have = build.shape(x[0])
     axis = operator.get("axis", -1)
-    axis = axis + len(node.shape) + 1 if axis < 0 else axis
+    axis = axis + len(have) + 1 if axis < 0 else axis
     operator.get("stash_type")
-    if not 1 <= axis <= len(node.shape):
+    if not 1 <= axis <= len(have):
         raise Refused("axis", f"axis must be one of the image's, got {axis}")
-    shape, eps = tuple(node.shape[axis - 1 :]), operator.get("epsilon", 1e-5)
+    shape, eps = have[axis - 1 :], operator.get("epsilon", 1e-5)
     gamma = np.broadcast_to(build.weight(x[1], "Scale"), shape)
     beta = np.broadcast_to(build.weight(x[2], "B"), shape) if len(x) > 2 and x[2] is not None else None
-    layer = layers.LayerNorm(shape, eps=eps, name=build.name(operator, x[1]))
-    build.filled(layer, gamma=gamma, beta=beta)
-    made: list[Any] = [build.made_of(layer, *x[1:])(node)]
+    inner = tuple(node.shape[axis - 1 :]) if not rows or axis == 1 else shape
+    layer = layers.LayerNorm(inner, eps=eps, name=build.name(operator, x[1]))
+    build.filled(layer, gamma=gamma.reshape(inner), beta=None if beta is None else beta.reshape(inner))
+    made: list[Any] = [unmapped(build, build.made_of(layer, *x[1:])(node), rows)]
     if not any(build.readers.get(name) for name in operator.outputs[1:]):
         return made
-    axes = tuple(range(axis, len(node.shape) + 1))
-    mean = layers.Mean(axes, True)(node)
-    squares = build.pointwise(merged(build, "-", [node, mean]), layers.Elementwise("pow", 2.0))
+    axes, source = tuple(range(axis, len(have) + 1)), build.node(x[0])
+    mean = layers.Mean(axes, True)(source)
+    squares = build.pointwise(merged(build, "-", [source, mean]), layers.Elementwise("pow", 2.0))
     shifted = build.pointwise(layers.Mean(axes, True)(build.node(squares)), layers.Arithmetic("+", eps))
     return [*made, mean, build.pointwise(shifted, layers.Elementwise("pow", -0.5))]
 

@@ -73,7 +73,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "scale text": (lambda: Upsample("2"), TypeError, "Upsample: scale must be a number, got '2'"),  # type: ignore[arg-type]
     "three scales": (lambda: Upsample((1, 2, 3)), ValueError, r"Upsample: scale must be a number or an \(h, w\)"),  # type: ignore[arg-type]
     "size 0": (lambda: Upsample(size=0), ValueError, "Upsample: size must be at least 1, got 0"),
-    "mode": (lambda: Upsample(2, mode="cubic"), ValueError, "mode must be one of 'nearest', 'bilinear', got 'cubic'"),
+    "mode": (
+        lambda: Upsample(2, mode="cubic"),
+        ValueError,
+        "mode must be one of 'nearest', 'bilinear', 'bicubic'",
+    ),
     "coordinates": (lambda: Upsample(2, coordinates="corners"), ValueError, "coordinates must be one of 'asymmetric'"),
     "rounding": (lambda: Upsample(2, rounding="up"), ValueError, "rounding must be one of 'round_prefer_floor'"),
     "rank": (lambda: Upsample(2).output_shape((3,)), ValueError, "Upsample: input must have 4 dimensions"),

@@ -47,13 +47,26 @@ def witnesses(torch: Any) -> dict[str, tuple[Layer, Callable[[Any], Any]]]:
             Upsample(size=(9, 1), mode="bilinear", coordinates="align_corners"),
             interpolate(size=(9, 1), mode="bilinear", align_corners=True),
         ),
+        "bicubic": (Upsample((1.7, 0.6), mode="bicubic"), interpolate(scale_factor=(1.7, 0.6), mode="bicubic")),
+        "bicubic_corners": (
+            Upsample(size=(9, 3), mode="bicubic", coordinates="align_corners"),
+            interpolate(size=(9, 3), mode="bicubic", align_corners=True),
+        ),
+        "antialias": (
+            Upsample(size=(2, 9), mode="bilinear", antialias=True, exclude_outside=True),
+            interpolate(size=(2, 9), mode="bilinear", antialias=True),
+        ),
+        "bicubic_antialias": (
+            Upsample(size=(2, 3), mode="bicubic", antialias=True, cubic=-0.5, exclude_outside=True),
+            interpolate(size=(2, 3), mode="bicubic", antialias=True),
+        ),
     }
 
 
 NAMES = (
     *("slice", "zeros", "constant", "reflect", "edge", "wrap", "transpose", "pixel_shuffle", "pixel_unshuffle"),
     *("channel_shuffle", "nearest", "nearest_scale", "nearest_size", "nearest_exact", "bilinear", "bilinear_scale"),
-    *("bilinear_size", "bilinear_corners"),
+    *("bilinear_size", "bilinear_corners", "bicubic", "bicubic_corners", "antialias", "bicubic_antialias"),
 )
 
 
@@ -62,7 +75,7 @@ NAMES = (
 def test_values_and_gradients(name: str, rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     layer, witness = witnesses(torch)[name]
-    exact = not name.startswith("bilinear")
+    exact = not name.startswith(("bilinear", "bicubic", "antialias"))
     for shape in SHAPES:
         x = rng.integers(-9, 10, shape).astype(np.float64)
         image = torch.tensor(x, requires_grad=True)

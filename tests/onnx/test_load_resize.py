@@ -9,7 +9,7 @@ import minidl
 
 pytest.importorskip("onnx.helper")
 from graphs_of_onnx import agrees, expected, file, operator
-from onnx_run import images
+from onnx_run import images, run
 
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "asymmetric", "align_corners")
 ROUNDINGS = ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
@@ -44,6 +44,37 @@ def test_quotients_that_float32_misses(coordinates, rounding):
 def test_scales_that_leave_the_size(mode, scales):
     for coordinates in COORDINATES:
         agrees(resized((6, 5), scales, mode=mode, coordinate_transformation_mode=coordinates), images(2, 1, 6, 5))
+
+
+@pytest.mark.parametrize("antialias", [0, 1])
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+def test_means_of_more_pixels(mode, antialias):
+    for exclude in (0, 1) if antialias or mode == "cubic" else (0,):
+        settings = {"mode": mode, "antialias": antialias, "exclude_outside": exclude, "cubic_coeff_a": -0.5}
+        for scales in ((0.6, 1.5), (2, 0.25), (0.4, 0.3)):
+            agrees(resized((10, 9), scales, opset=18, **settings), images(2, 1, 10, 9))
+
+
+def test_symmetric_positions():
+    for mode in ("linear", "nearest"):
+        settings = {"mode": mode, "coordinate_transformation_mode": "half_pixel_symmetric"}
+        agrees(resized((10, 9), (0.63, 1.57), opset=19, **settings), images(2, 1, 10, 9))
+
+
+def test_shapes_that_stay_alike():
+    for policy in ("not_larger", "not_smaller"):
+        node = operator("Resize", ["x", "", "", "s"], ["y"], keep_aspect_ratio_policy=policy, axes=[2, 3])
+        content = file([node], {"s": np.array([8, 27], np.int64)}, ("N", 1, 4, 9), opset=18)
+        agrees(content, images(2, 1, 4, 9))
+
+
+@pytest.mark.parametrize("how", [{"scale": 1.5}, {"size": (5, 7)}, {"size": (4, 3), "antialias": True}], ids=str)
+def test_cubic_means_come_back(how, tmp_path):
+    x = images(2, 2, 10, 8)
+    model = minidl.Model(minidl.Upsample(**how, mode="bicubic", cubic=-0.6, exclude_outside=True))
+    minidl.onnx.save(model, tmp_path / "m.onnx", (2, 10, 8))
+    np.testing.assert_allclose(minidl.onnx.load(tmp_path / "m.onnx").predict(x), model.predict(x), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(tmp_path / "m.onnx", x)[0], model.predict(x), rtol=0, atol=1e-5)
 
 
 def test_smaller_images_before_version_11_have_the_next_pixel():

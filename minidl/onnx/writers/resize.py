@@ -20,15 +20,22 @@ def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
     sizes = tuple(zip(x.shape[1:], (OH, OW)))
     resizing = layer._resizing
     scales = resizing.scale or tuple(out / size for size, out in sizes)
-    if all(_is_same(size, out, scale, exact=resizing.scale is None) for (size, out), scale in zip(sizes, scales)):
+    cubic = layer.mode == "bicubic"
+    if (
+        resizing.coordinates != "half_pixel_symmetric"
+        and not layer.antialias
+        and all(_is_same(size, out, scale, exact=resizing.scale is None) for (size, out), scale in zip(sizes, scales))
+    ):
         return draft.add(
             "Resize",
             x,
             None,
             np.array([1, 1, *scales], np.float32),
-            mode="nearest" if layer.mode == "nearest" else "linear",
+            mode={"nearest": "nearest", "bilinear": "linear", "bicubic": "cubic"}[layer.mode],
             coordinate_transformation_mode=resizing.coordinates,
             nearest_mode=resizing.rounding if layer.mode == "nearest" else None,
+            cubic_coeff_a=resizing.cubic if cubic else None,
+            exclude_outside=int(resizing.exclude_outside) if cubic else None,
         )
     rows, columns = resizing.taps((1, *x.shape), draft.dtype)
     if layer.mode == "nearest":
