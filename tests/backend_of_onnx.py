@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,30 @@ import onnx
 from onnx import helper, numpy_helper
 from onnx.backend.base import Backend as Base
 from onnx.backend.base import BackendRep
+from onnx.backend.test.loader import load_model_tests
 
 import minidl
+
+
+@functools.cache
+def node_cases() -> list[tuple[str, str, Any, list[Any], list[Any]]]:
+    """(operator, name, case, inputs, outputs) of each of ONNX's cases of one node."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded = load_model_tests(kind="node")
+    found = []
+    for case in loaded:
+        nodes = case.model.graph.node if case.model is not None else []
+        if len(nodes) == 1:
+            for arrays in case.data_sets:
+                inputs, outputs = ([_array(value) for value in part] for part in arrays)
+                found.append((nodes[0].op_type, case.name.removeprefix("test_"), case, inputs, outputs))
+    return found
+
+
+def _array(value: Any) -> Any:
+    """Arrays of types that numpy does not have come as tensors."""
+    return numpy_helper.to_array(value) if hasattr(value, "raw_data") else value
 
 
 class Prepared(BackendRep):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import warnings
 
 import numpy as np
 import pytest
 
 pytest.importorskip("onnx.backend.test.loader")
-from backend_of_onnx import Backend
-from onnx import numpy_helper
-from onnx.backend.test.loader import load_model_tests
+from backend_of_onnx import Backend, node_cases
 
 from minidl.onnx.operators import TABLE
 
@@ -91,25 +87,9 @@ def outside(kind, name, inputs, outputs):
     return "images" if named(MIXES, kind, name) else None
 
 
-@functools.cache
 def cases():
-    """(operator, name, case, inputs, outputs) of each case of one node that is an operator of the table."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        loaded = load_model_tests(kind="node")
-    found = []
-    for case in loaded:
-        nodes = case.model.graph.node if case.model is not None else []
-        if len(nodes) == 1 and nodes[0].op_type in TABLE:
-            for arrays in case.data_sets:
-                inputs, outputs = ([array(value) for value in part] for part in arrays)
-                found.append((nodes[0].op_type, case.name.removeprefix("test_"), case, inputs, outputs))
-    return found
-
-
-def array(value):
-    """Arrays of types that numpy does not have come as tensors."""
-    return numpy_helper.to_array(value) if hasattr(value, "raw_data") else value
+    """The cases of the operators of the table."""
+    return [case for case in node_cases() if case[0] in TABLE]
 
 
 @pytest.mark.filterwarnings("ignore:Model. input. floats from:UserWarning")
