@@ -123,14 +123,20 @@ def nearest(size: int, out: int, scale: float | None, coordinates: str, rounding
     """index, weight, (out, 1) each; the weights are 1."""
     index: Any
     if scale is None or coordinates == "align_corners":
-        index = _nearest_exactly(size, out, coordinates, rounding)
+        index = _nearest_exactly(size, out, None, coordinates, rounding)
     else:
         index = _nearest_of_float32(size, out, np.float32(scale), coordinates, rounding)
     return np.clip(index, 0, size - 1).astype(np.intp).reshape(out, 1), np.ones((out, 1))
 
 
-def _nearest_exactly(size: int, out: int, coordinates: str, rounding: str) -> list[int]:
-    first, step, d = _positions(size, out, None, coordinates)
+def is_plain(size: int, out: int, scale: float, coordinates: str, rounding: str) -> bool:
+    """Whether float32 takes the nearest places that exact positions have, so that every program takes them."""
+    exact = np.clip(_nearest_exactly(size, out, float(np.float32(scale)), coordinates, rounding), 0, size - 1)
+    return np.array_equal(exact, nearest(size, out, scale, coordinates, rounding)[0][:, 0])
+
+
+def _nearest_exactly(size: int, out: int, scale: float | None, coordinates: str, rounding: str) -> list[int]:
+    first, step, d = _positions(size, out, scale, coordinates)
     rounded = {
         "floor": lambda a: a // d,
         "ceil": lambda a: -(-a // d),

@@ -350,7 +350,7 @@ def test_all_that_cannot_be_run_is_in_one_message():
     nodes = [
         operator("Conv", ["x", "w"], ["a"], group=2, name="first"),
         operator("NonMaxSuppression", ["a", "a"], ["b"], name="second"),
-        operator("Resize", ["x", "", "s"], ["c"], mode="cubic", name="third"),
+        operator("Resize", ["x", "", "s"], ["c"], mode="other", name="third"),
         operator("TopK", ["c", "k"], ["y", "z"], name="fourth"),
     ]
     constants = {"w": np.ones((4, 2, 1, 1), np.float32), "s": np.ones(4, np.float32), "k": np.array([1])}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels.resizing import scaled
+from minidl.kernels.resizing import Resizing, is_plain, scaled
 from minidl.layers.resize import Upsample
 from minidl.onnx.draft import Draft, Value
 from minidl.onnx.writers.table import writes
@@ -21,11 +21,8 @@ def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
     resizing = layer._resizing
     scales = resizing.scale or tuple(out / size for size, out in sizes)
     cubic = layer.mode == "bicubic"
-    if (
-        resizing.coordinates != "half_pixel_symmetric"
-        and not layer.antialias
-        and all(_is_same(size, out, scale, exact=resizing.scale is None) for (size, out), scale in zip(sizes, scales))
-    ):
+    known = resizing.coordinates != "half_pixel_symmetric" and not layer.antialias  # which later versions have
+    if known and all(_is_same(resizing, size, out, scale) for (size, out), scale in zip(sizes, scales)):
         return draft.add(
             "Resize",
             x,
@@ -45,10 +42,14 @@ def upsample(draft: Draft, layer: Upsample, x: Value) -> Any:
     return draft.mixed(x, _matrix(rows, x.shape[1]), _matrix(columns, x.shape[2]))
 
 
-def _is_same(size: int, out: int, scale: float, exact: bool) -> bool:
+def _is_same(resizing: Resizing, size: int, out: int, scale: float) -> bool:
     """Whether the scale as float32 gives this output, also where it is multiplied in double, as onnx's checker does."""
     single = float(np.float32(scale))
-    return (single == scale or not exact) and scaled(size, scale) == math.floor(single * size) == out
+    if not scaled(size, scale) == math.floor(single * size) == out:
+        return False
+    if resizing.scale is None or resizing.mode != "nearest":
+        return single == scale or resizing.scale is not None
+    return is_plain(size, out, scale, resizing.coordinates, resizing.rounding)
 
 
 def _matrix(taps: Any, size: int) -> np.ndarray:
