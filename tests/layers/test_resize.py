@@ -64,6 +64,32 @@ def test_sizes(shape: tuple[int, ...], settings: Any, expected: tuple[int, ...])
 def test_multiply_adds() -> None:
     assert Upsample(2).multiply_adds((3, 4, 5)) == 0
     assert Upsample(2, mode="bilinear").multiply_adds((3, 4, 5)) == 4 * 3 * 8 * 10
+    assert Upsample(2, mode="bicubic").multiply_adds((3, 4, 5)) == 16 * 3 * 8 * 10
+
+
+def test_cubic_means_by_hand():
+    """Halfway between two of four places they count 19/32 each, those beside them -3/32."""
+    x = np.array([[[[1.0, 2.0, 4.0, 8.0]]]])
+    middle = Upsample(size=(1, 1), mode="bicubic").forward(x)
+    assert middle.item() == pytest.approx((19 * (2 + 4) - 3 * (1 + 8)) / 32, abs=1e-15)
+    inside = Upsample(size=(1, 8), mode="bicubic", coordinates="asymmetric", exclude_outside=True).forward(x)
+    assert inside[0, 0, 0, 1] == pytest.approx((19 * (1 + 2) - 3 * 4) / 35, abs=1e-15)
+
+
+def test_antialias_is_a_mean_of_all_pixels():
+    """1 - |t| four times as wide: the weights are 1 3 5 7 7 5 3 1, those outside left out or at the edge."""
+    x = np.arange(16.0).reshape(1, 1, 1, 16) ** 2
+    found = Upsample(size=(1, 4), mode="bilinear", antialias=True).forward(x)[0, 0, 0]
+    weights = np.array([1, 3, 5, 7, 7, 5, 3, 1]) / 32
+    assert found[1] == pytest.approx(weights @ x[0, 0, 0, 2:10], abs=1e-12)
+    without = Upsample(size=(1, 4), mode="bilinear", antialias=True, exclude_outside=True).forward(x)[0, 0, 0]
+    assert without[0] == pytest.approx(weights[2:] @ x[0, 0, 0, :6] * 32 / 28, abs=1e-12)
+
+
+@pytest.mark.parametrize("how", [{"mode": "bicubic"}, {"mode": "bilinear", "antialias": True}], ids=str)
+def test_gradients_of_means(how):
+    x = np.random.default_rng(0).standard_normal((2, 2, 5, 4))
+    assert minidl.gradcheck(Upsample((0.6, 1.7), **how), x).passed
 
 
 BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
@@ -79,6 +105,12 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "mode must be one of 'nearest', 'bilinear', 'bicubic'",
     ),
     "coordinates": (lambda: Upsample(2, coordinates="corners"), ValueError, "coordinates must be one of 'asymmetric'"),
+    "antialias": (
+        lambda: Upsample(0.5, antialias=True),
+        ValueError,
+        "antialias needs the mode 'bilinear' or 'bicubic'",
+    ),
+    "cubic": (lambda: Upsample(2, mode="bicubic", cubic=11), ValueError, "cubic must be a coefficient between"),
     "rounding": (lambda: Upsample(2, rounding="up"), ValueError, "rounding must be one of 'round_prefer_floor'"),
     "rank": (lambda: Upsample(2).output_shape((3,)), ValueError, "Upsample: input must have 4 dimensions"),
     "nothing left": (
