@@ -38,7 +38,8 @@ class Sources:
             call.layer = next((each for each in same if _equal(each, layer)), layer)
             if call.layer is layer:
                 same.append(layer)
-            owners.setdefault(next(filter(None, names)), set()).add(id(call.layer))
+            if names[0] and np.ptp(_arrays(layer)[0]):
+                owners.setdefault(names[0], set()).add(id(call.layer))
         return [name for name, layers in owners.items() if len(layers) > 1]
 
 

@@ -70,6 +70,9 @@ def test_normalisations_with_the_same_statistics_are_one():
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # exporters write equal arrays once
         assert len(names(agrees(file(nodes, new), X, 1e-5))) == 4
+        nodes[2] = operator("BatchNormalization", ["b", "n.weight", "n.bias", "other", "n.var"], ["y"])
+        new |= {"n.mean": given["n.mean"], "other": floats(3, seed=7)}
+        assert len(names(agrees(file(nodes, new), X, 1e-5))) == 4
 
 
 def test_other_settings_come_apart_and_say_so():
