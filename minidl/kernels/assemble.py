@@ -19,7 +19,8 @@ FAMILIES = (
 
 OPERATIONS = {
     name: stated
-    for name, stated in vars(contract.Backend).items()
+    for part in reversed(contract.Backend.__mro__)
+    for name, stated in vars(part).items()
     if isinstance(stated, FunctionType) and name[0] != "_"
 }
 
