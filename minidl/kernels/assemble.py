@@ -12,8 +12,8 @@ from minidl.kernels import contract
 
 FAMILIES = (
     *("layout", "conv", "conv_transpose", "matrix", "pooling", "linear", "activation", "norm", "row_norm"),
-    *("local_response", "dropout", "capsule", "boxes", "resize", "elementwise", "arithmetic", "reduce", "loss"),
-    "update",
+    *("local_response", "dropout", "capsule", "boxes", "resize", "elementwise", "arithmetic", "matmul", "reduce"),
+    *("loss", "update"),
 )
 """Modules of operations, one name for a family in every backend, in `minidl.functional` and in the tests."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,23 +54,45 @@ def gemm(build: Build, operator: Operator, x: Values) -> Any:
 
 
 def matmul(build: Build, operator: Operator, x: Values) -> Any:
-    """Linear, of images (N, F) and a constant; of rows of pixels or vectors a convolution by 1 x 1 kernels."""
-    if not isinstance(x[1], Constant):
-        raise Refused("B", "the second factor must be a constant")
-    value = x[0]
-    if not isinstance(value, (Node, View)):
-        raise Refused("A", "the first factor must come from the images")
-    w = build.weight(x[1], "B", 2)
-    shape = build.shape(x[0])
+    """Linear, of images (N, F) and a constant; of rows of pixels or vectors a convolution by 1 x 1 kernels.
+
+    MatMul of two values; a constant in front is one behind, of the transposed.
+    """
+    a, b = x
+    if not isinstance(a, Constant) and not isinstance(b, Constant):
+        return _product(build, a, b)
+    if isinstance(a, (Node, View)):
+        return _by_constant(build, a, build.weight(b, "B", 2), build.name(operator, b))
+    if not isinstance(b, (Node, View)) or len(b.shape) not in (2, 3):
+        raise Refused("B", "behind a constant it must be (N, K, P) or (N, S, K, P), and come from the images")
+    turn = (*range(len(b.shape) - 2), len(b.shape) - 1, len(b.shape) - 2)
+    w = build.weight(a, "A", 2).T
+    return transposed(_by_constant(build, transposed(b, turn), w, build.name(operator, a)), turn)
+
+
+def _product(build: Build, a: Value | None, b: Value | None) -> Any:
+    """Of matrices of the same image; those of more than one axis of groups stand in a single one meanwhile."""
+    left, right = build.shape(a), build.shape(b)
+    if len(left) != len(right) or len(left) < 2:
+        raise Refused("", f"both must be (N, ..., M, K) and (N, ..., K, P), got (N, {left}) and (N, {right})")
+    groups = left[:-2]
+    if len(groups) > 1 and groups == right[:-2]:
+        whole = math.prod(groups)
+        a, b = (build.reshaped(value, (whole, *shape[-2:])) for value, shape in ((a, left), (b, right)))
+        return build.reshaped(_product(build, a, b), (*groups, left[-2], right[-1]))
+    return layers.MatMul()(build.node(a), build.node(b))
+
+
+def _by_constant(build: Build, value: Node | View, w: np.ndarray, name: str) -> Any:
+    """Rows of the value times w, (in, out)."""
+    shape = build.shape(value)
     if len(shape) == 1:
-        return linear(build, build.node(x[0]), w.T, None, build.name(operator, x[1]))
+        return linear(build, build.node(value), w.T, None, name)
     if len(shape) not in (2, 3) or w.shape[0] != shape[-1] or w.shape[1] < 1:
         raise Refused("A", f"it must be (N, ..., {w.shape[0]}) with at most 4 dimensions, got (N, {shape})")
     last = len(shape) - 1
     first = build.reshaped(transposed(value, (last, *range(last))), (w.shape[0], *shape[:-1], *(1,) * (2 - last)))
-    layer = layers.Conv2D(
-        w.shape[0], w.shape[1], 1, bias=False, init=Held(w.T[:, :, None, None]), name=build.name(operator, x[1])
-    )
+    layer = layers.Conv2D(w.shape[0], w.shape[1], 1, bias=False, init=Held(w.T[:, :, None, None]), name=name)
     node = layer(build.node(first))
     build.rows.add(id(layer))
     return transposed(build.reshaped(node, (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))

@@ -1,4 +1,4 @@
-"""Linear layers, activations, elementwise functions, arithmetic, and axes."""
+"""Linear layers, activations, elementwise functions, arithmetic, products of matrices, and axes."""
 
 from __future__ import annotations
 
@@ -115,6 +115,18 @@ class Values(Protocol):
         """-> da, db, each as its operand, or None where it is not needed: dy, dy; dy, -dy; dy b, dy a; dy / b,
         -dy (a / b) / b; of prelu dy, 0 where a > 0, else dy b, dy a. Summed over what was broadcast, also over images.
         """
+
+    def matmul_forward(self, a: Array, b: Array) -> Array:
+        """y[n,s,m,p] = sum_k a[n,s,m,k] * b[n,s,k,p]: the matrices of one image multiplied, no two images mixed.
+
+        a (N, M, K) and b (N, K, P) -> (N, M, P); or with S matrices an image, a (N, S, M, K) and b (N, S, K, P) -> (N,
+        S, M, P), where an S of 1 goes with all S of the other one. y is 0 where K is.
+        """
+
+    def matmul_backward(
+        self, dy: Array, a: Array, b: Array, need: tuple[bool, bool] = (True, True)
+    ) -> tuple[Array | None, Array | None]:
+        """-> da = dy b^T, db = a^T dy, or None where it is not needed; of an S of 1 summed over those it went with."""
 
     def reduce_forward(self, x: Array, kind: str, axes: tuple[int, ...]) -> Array:
         """The sum, mean or max over axes, some of 1 to x.ndim - 1 in order, which have the size 1 afterwards.
