@@ -40,6 +40,7 @@ FAMILIES = [
     "linear",
     "local_response",
     "loss",
+    "matmul",
     "norm",
     "pooling",
     "resize",

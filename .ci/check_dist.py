@@ -50,6 +50,7 @@ IN_WHEEL = (
     "minidl/_ext/linear.",
     "minidl/_ext/local_response.",
     "minidl/_ext/loss.",
+    "minidl/_ext/matmul.",
     "minidl/_ext/norm.",
     "minidl/_ext/pooling.",
     "minidl/_ext/reduce.",

@@ -61,6 +61,7 @@ from minidl.version import __version__
 if TYPE_CHECKING:
     from minidl import data, functional, metrics, networks, onnx, plots, safetensors
     from minidl.checks.gradcheck import gradcheck
+    from minidl.checks.layer_times import LayerTime, layer_times
     from minidl.checks.lr_range import RangeTest, find_lr
     from minidl.checks.sanity import sanity_check
     from minidl.layers import (
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
         Concat,
         ConvTranspose2D,
         LocalResponseNorm,
+        MatMul,
         Pad2D,
         PixelShuffle,
         PixelUnshuffle,
@@ -106,6 +108,7 @@ __getattr__ = lazy.importer(
     __name__,
     {
         "checks.gradcheck": ("gradcheck",),
+        "checks.layer_times": ("LayerTime", "layer_times"),
         "checks.lr_range": ("RangeTest", "find_lr"),
         "checks.sanity": ("sanity_check",),
         "data": ("data",),
@@ -113,7 +116,7 @@ __getattr__ = lazy.importer(
         "layers": (
             *("CapsuleLength", "Capsules", "PrimaryCapsules"),
             *("ChannelShuffle", "Concat", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice", "Split", "Transpose"),
-            *("ConvTranspose2D", "LocalResponseNorm", "Upsample"),
+            *("ConvTranspose2D", "LocalResponseNorm", "MatMul", "Upsample"),
         ),
         "layers.arithmetic": ("Affine", "Arithmetic", "Div", "Mul", "PRelu", "Sub"),
         "layers.elementwise": ("Clip", "Elementwise", "HardSigmoid", "HardSwish", "Mish", "Relu6", "Selu", "Silu"),
@@ -196,6 +199,7 @@ __all__ = [
     "L1Loss",
     "Layer",
     "LayerNorm",
+    "LayerTime",
     "LeakyRelu",
     "Linear",
     "LocalResponseNorm",
@@ -204,6 +208,7 @@ __all__ = [
     "Loss",
     "MSELoss",
     "MarginLoss",
+    "MatMul",
     "Max",
     "MaxPool2D",
     "Mean",
@@ -254,6 +259,7 @@ __all__ = [
     "get_num_threads",
     "gradcheck",
     "kernels",
+    "layer_times",
     "load_model",
     "metrics",
     "networks",

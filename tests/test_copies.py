@@ -64,9 +64,9 @@ def graph() -> minidl.Graph:
     return minidl.Graph(x, minidl.Add()(y, minidl.Tanh()(y)))
 
 
-def gated(merge: minidl.Layer) -> minidl.Graph:
+def gated(merge: minidl.Layer, axes: int | tuple[int, ...] = (2, 3)) -> minidl.Graph:
     x = minidl.Input((2, 4, 4))
-    return minidl.Graph(x, merge(x, minidl.Sigmoid()(minidl.Mean((2, 3), True)(x))))
+    return minidl.Graph(x, merge(x, minidl.Sigmoid()(minidl.Mean(axes, True)(x))))
 
 
 LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
@@ -110,6 +110,7 @@ LAYERS: dict[str, tuple[Callable[[], minidl.Layer], tuple[int, ...]]] = {
     "Mul": (lambda: gated(minidl.Mul()), (2, 4, 4)),
     "Sub": (lambda: gated(minidl.Sub()), (2, 4, 4)),
     "Div": (lambda: gated(minidl.Div()), (2, 4, 4)),
+    "MatMul": (lambda: gated(minidl.MatMul(), 1), (2, 4, 4)),
     "Sequential": (lambda: minidl.Sequential(minidl.Conv2D(2, 2, 1), minidl.Relu()), (2, 4, 4)),
     "Model": (network, (1, 6, 6)),
     "CapsuleNetwork": (capsules, (1, 6, 6)),

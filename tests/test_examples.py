@@ -52,8 +52,10 @@ def test_the_issue_s_examples_are_all_here():
         "mlp_vs_cnn",
         "onnx_roundtrip",
         "overfit_small",
+        "run_onnx",
         "segment",
         "softmax_regression",
+        "superresolution",
         "train_cifar",
         "train_mnist",
     ]
@@ -303,6 +305,75 @@ def test_onnx_roundtrip_says_in_one_line_what_is_missing(run, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if "onnx" in name else found(name, *rest))
     with pytest.raises(SystemExit, match=r"^\S+: needs onnx and onnxruntime: pip install onnx onnxruntime$"):
         run("onnx_roundtrip")
+
+
+def test_run_onnx_tells_layers_times_and_classes(run, tmp_path):
+    pytest.importorskip("onnx")
+    text, files = run("run_onnx", "--epochs", "2")
+    assert files == ["digits.onnx", "times.png"]
+    shares = [float(share) for share in re.findall(r"^ +\d+\.\d{3} +(\d+\.\d)%  0\.\d", text, re.MULTILINE)]
+    assert sum(shares) == pytest.approx(100, abs=0.05 * len(shares))
+    assert "output: 10 scores" in text
+    chances = [float(chance) for chance in re.findall(r"^ *(\d+\.\d\d)%  class \d$", text, re.MULTILINE)]
+    assert chances == sorted(chances, reverse=True)
+    assert len(chances) == 5
+    (tmp_path / "names.txt").write_text("".join(f"digit {i}\n" for i in range(10)))
+    picture = tmp_path / "picture.png"
+    pytest.importorskip("matplotlib.image").imsave(picture, np.random.default_rng(0).random((50, 40, 3)))
+    digits = str(tmp_path / "out" / "digits.onnx")
+    text, _ = run("run_onnx", digits, str(picture), "--data", str(tmp_path / "names.txt"))
+    assert len(re.findall(r"%  digit \d$", text, re.MULTILINE)) == 5
+
+
+def test_run_onnx_takes_files_of_any_inputs_and_outputs(run, tmp_path):
+    pytest.importorskip("onnx")
+    a, b = minidl.Input((3, 8, 8)), minidl.Input(5)
+    rows = minidl.Concat()(minidl.GlobalAvgPool2D()(a), b)
+    minidl.onnx.save(minidl.Graph([a, b], [rows, minidl.Relu()(a)]), tmp_path / "two.onnx")
+    text, _ = run("run_onnx", str(tmp_path / "two.onnx"))
+    assert "output 0: 8 scores" in text
+    assert "output 1: shape (3, 8, 8), from 0 to" in text
+    for arguments, message in ((("none.onnx",), "No such file"), ((str(tmp_path / "two.onnx"), "none.png"), "No such")):
+        with pytest.raises(SystemExit, match=message):
+            run("run_onnx", *arguments)
+
+
+def test_superresolution_learns_and_measures(run, monkeypatch, tmp_path):
+    image = pytest.importorskip("matplotlib.image")
+    rng = np.random.default_rng(0)
+    for name in "abcd":  # smooth pictures
+        waves = np.add.outer(
+            np.sin(np.arange(70) * rng.uniform(0.1, 0.5)), np.sin(np.arange(61) * rng.uniform(0.1, 0.5))
+        )
+        image.imsave(tmp_path / f"{name}.png", np.stack([waves / 4 + 0.5] * 3, -1))
+    text, files = run("superresolution", "--data", str(tmp_path), "--epochs", "20", "--limit", "64", "--factor", "2")
+    assert files == ["espcn.safetensors", "pictures.png"]
+    before, after = map(
+        float, re.search(r"^70 x 60 pixels: bicubic (\S+) dB, ESPCN (\S+) dB$", text, re.MULTILINE).groups()
+    )
+    assert 30 < before < 60
+    assert after > 15
+    monkeypatch.syspath_prepend(str(FOLDER))
+    example = importlib.import_module("superresolution")
+    assert example.psnr(np.full((9, 9), 10, np.uint8), np.full((9, 9), 20, np.uint8), 2) == pytest.approx(
+        28.13, abs=0.01
+    )
+    whole, small = example.parted(np.full((3, 10, 13), 128, np.uint8), 3)
+    assert (whole.shape, small.shape) == ((3, 9, 12), (3, 3, 4))
+    x, y = example.patches([rng.integers(0, 256, (3, 60, 60)).astype(np.uint8)], 3, 4, rng)
+    assert (x.shape, x.dtype, y.shape, y.dtype) == ((4, 1, 17, 17), np.uint8, (4, 1, 51, 51), np.float32)
+    np.testing.assert_allclose(x[:, 0, 3:-3, 3:-3].mean(), 255 * y[:, 0, 9:-9, 9:-9].mean(), atol=3)
+
+
+def test_superresolution_says_in_one_line_what_is_missing(run, monkeypatch, tmp_path):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "skimage" else found(name, *rest)
+    )
+    with pytest.raises(SystemExit, match=r"^\S+: needs pictures: --data FOLDER, or those of pip install scikit-image$"):
+        run("superresolution")
+    with pytest.raises(SystemExit, match="must have at least 2 pictures, PNG or JPEG, got 0"):
+        run("superresolution", "--data", str(tmp_path))
 
 
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("tutorial", "graphs", "training", "runs", "cs231n", "capsules"))]

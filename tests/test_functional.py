@@ -72,6 +72,11 @@ def _edges(dy):
     return np.einsum("hr,nchw,ws->ncrs", rows, dy, columns)
 
 
+def _factors(x):
+    """Of a product of shape (n, 4, 6, 5)."""
+    return np.asarray(x)[..., :3], np.asarray(x)[:, :1, :3]
+
+
 DEFAULTS = {row.operation: row for row in reversed(cases.ACTIVATIONS)}.values()
 """The first row of each activation."""
 
@@ -243,6 +248,14 @@ CALLS = {
     "arithmetic_backward": (
         lambda a: F.arithmetic_backward(a["dx"], a["x"], np.reshape(a["mean"], (1, 4, 1, 1)), "*"),
         lambda a: reference.arithmetic_backward(a["dx"], a["x"], a["mean"].reshape(1, 4, 1, 1), "*"),
+    ),
+    "matmul_forward": (
+        lambda a: F.matmul_forward(a["x"], np.swapaxes(a["dx"], -1, -2)),
+        lambda a: reference.matmul_forward(a["x"], a["dx"].swapaxes(-1, -2)),
+    ),
+    "matmul_backward": (
+        lambda a: F.matmul_backward(a["dx"], *_factors(a["x"])),
+        lambda a: reference.matmul_backward(a["dx"], *_factors(a["x"])),
     ),
     "reduce_forward": (
         lambda a: F.reduce_forward(a["x"], "mean", (1, -1)),

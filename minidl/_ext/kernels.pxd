@@ -200,6 +200,13 @@ cdef extern from "core/kernels.h" nogil:
         operand a, b
         const void *dy
         void *y
+    ctypedef struct factor:
+        const void *data
+        size F, step, outer, inner
+    ctypedef struct matmul_args:
+        size n, groups, again, rows, inner, columns
+        factor a, b
+        void *y
     ctypedef struct maximum_args:
         size n
         size sizes[3]
@@ -244,6 +251,7 @@ cdef extern from "core/kernels.h" nogil:
                              void *dx) noexcept nogil
         int arithmetic_forward(const arithmetic_args *) noexcept nogil
         int arithmetic_backward(const arithmetic_args *) noexcept nogil
+        int matmul(const matmul_args *) noexcept nogil
         int maximum(const maximum_args *) noexcept nogil
         int softmax_axis(const softmax_args *) noexcept nogil
         int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) noexcept nogil

@@ -20,6 +20,7 @@ from minidl.functional.elementwise import *
 from minidl.functional.linear import *
 from minidl.functional.local_response import *
 from minidl.functional.loss import *
+from minidl.functional.matmul import *
 from minidl.functional.matrix import *
 from minidl.functional.norm import *
 from minidl.functional.pooling import *

@@ -19,8 +19,7 @@ def resize_forward(x: Any, rows: tuple[Any, Any], columns: tuple[Any, Any]) -> n
     """
     who = "resize_forward"
     (x,) = checks.floats(who, x=x)
-    shape = checks.image_shape(who, x.shape)
-    return call(who, x, _taps(who, "rows", rows, shape[2], x.dtype), _taps(who, "columns", columns, shape[3], x.dtype))
+    return call(who, x, *_mixed(who, rows, columns, checks.image_shape(who, x.shape), x.dtype))
 
 
 def resize_backward(dy: Any, x_shape: Any, rows: tuple[Any, Any], columns: tuple[Any, Any]) -> np.ndarray:
@@ -28,7 +27,7 @@ def resize_backward(dy: Any, x_shape: Any, rows: tuple[Any, Any], columns: tuple
     who = "resize_backward"
     (dy,) = checks.floats(who, dy=dy)
     shape = checks.image_shape(who, x_shape)
-    taps = _taps(who, "rows", rows, shape[2], dy.dtype), _taps(who, "columns", columns, shape[3], dy.dtype)
+    taps = _mixed(who, rows, columns, shape, dy.dtype)
     checks.same_shape(who, "dy", dy.shape, (*shape[:2], len(taps[0][0]), len(taps[1][0])), "the output's")
     return call(who, dy, shape, *taps)
 
@@ -71,6 +70,11 @@ def upsample_backward(
     shape = checks.image_shape(who, x_shape)
     checks.same_shape(who, "dy", dy.shape, settings.output(who, shape), "the output's")
     return call("resize_backward", dy, shape, *settings.taps(shape, dy.dtype))
+
+
+def _mixed(who: str, rows: Any, columns: Any, shape: checks.Shape, dtype: np.dtype) -> tuple[Taps, Taps]:
+    """What the rows and the columns of images of this shape are mixed by."""
+    return _taps(who, "rows", rows, shape[2], dtype), _taps(who, "columns", columns, shape[3], dtype)
 
 
 def _taps(who: str, name: str, taps: Any, extent: int, dtype: np.dtype) -> Taps:

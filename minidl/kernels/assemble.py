@@ -12,14 +12,15 @@ from minidl.kernels import contract
 
 FAMILIES = (
     *("layout", "conv", "conv_transpose", "matrix", "pooling", "linear", "activation", "norm", "row_norm"),
-    *("local_response", "dropout", "capsule", "boxes", "resize", "elementwise", "arithmetic", "reduce", "loss"),
-    "update",
+    *("local_response", "dropout", "capsule", "boxes", "resize", "elementwise", "arithmetic", "matmul", "reduce"),
+    *("loss", "update"),
 )
 """Modules of operations, one name for a family in every backend, in `minidl.functional` and in the tests."""
 
 OPERATIONS = {
     name: stated
-    for name, stated in vars(contract.Backend).items()
+    for part in reversed(contract.Backend.__mro__)
+    for name, stated in vars(part).items()
     if isinstance(stated, FunctionType) and name[0] != "_"
 }
 

@@ -128,6 +128,20 @@ def axes_of(who: str, axes: Any, ndim: int, neighbours: bool = False) -> tuple[i
     return tuple(found)
 
 
+def product(who: str, a: checks.Shape, b: checks.Shape) -> checks.Shape:
+    """Shape of a's matrices times b's, of the same images: (N, ..., M, K) and (N, ..., K, P) to (N, ..., M, P).
+
+    The same 1 or 2 sizes stand in front of the matrix, but for a 1 behind N, which goes with all of the other's. Raises
+    ValueError that names `who` for other shapes.
+    """
+    if not (len(a) == len(b) in (3, 4) and a[0] == b[0] and a[-1] == b[-2]):
+        raise ValueError(
+            f"{who}: shapes must be (N, M, K) and (N, K, P), or (N, S, M, K) and (N, S, K, P), got {tuple(a)} and"
+            f" {tuple(b)}"
+        )
+    return (*broadcast(who, a[:-2], b[:-2]), a[-2], b[-1])
+
+
 def broadcast(who: str, a: checks.Shape, b: checks.Shape) -> checks.Shape:
     """Shape of a and b together: of equal sizes, but for sizes of 1, which go with all. A ValueError names `who`."""
     if len(a) != len(b) or any(m != n and m != 1 and n != 1 for m, n in zip(a, b, strict=True)):

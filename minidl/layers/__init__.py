@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from minidl.layers.conv_transpose import *
     from minidl.layers.elementwise import *
     from minidl.layers.local_response import *
+    from minidl.layers.matmul import *
     from minidl.layers.reduce import *
     from minidl.layers.resize import *
 else:  # a type checker follows the imports
@@ -38,6 +39,7 @@ else:  # a type checker follows the imports
         "conv_transpose": ("ConvTranspose2D",),
         "elementwise": ("Clip", "Elementwise", "HardSigmoid", "HardSwish", "Mish", "Relu6", "Selu", "Silu"),
         "local_response": ("LocalResponseNorm",),
+        "matmul": ("MatMul",),
         "reduce": ("LogSoftmax", "Max", "Mean", "Softmax", "Sum"),
         "resize": ("Upsample",),
     }

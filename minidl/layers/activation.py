@@ -29,6 +29,7 @@ class _Activation(Layer):
     _operations: tuple[str, str]
     """The backend's forward and backward function."""
     _remembered = ("_y",)
+    _ranks = (2, 3, 4)
     _y: Any
 
     def __init__(self, *, name: str | None = None) -> None:
@@ -131,6 +132,7 @@ class Gelu(Layer):
     """
 
     _remembered = ("_x",)
+    _ranks = (2, 3, 4)
     _x: Any
 
     def __init__(self, approximate: str = "none", *, name: str | None = None) -> None:

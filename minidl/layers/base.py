@@ -19,6 +19,8 @@ from minidl.support.several import Several, Shape, each, joined, side_by_side
 __all__ = ["Layer"]
 
 LayerT = TypeVar("LayerT", bound="Layer")
+SIZES = {2: "(N, F)", 3: "(N, I, D)", 4: "(N, C, H, W)"}
+"""Names of the sizes of inputs, by their number."""
 Reach = tuple[tuple[float, float], tuple[float, float]]
 """(height, width) of what is seen, and of the way to what a neighbour sees."""
 Call = Callable[..., Any]
@@ -136,6 +138,10 @@ class Layer(Tree):
     def _check(self, x_shape: Shape) -> Shape:
         """Output shape, batch included, for an input shape, batch included; ValueError if the layer cannot take it."""
         return x_shape
+
+    def _inputs(self) -> int:
+        """How many arrays it takes."""
+        return 1
 
     def multiply_adds(self, shape: Shape) -> int:
         """Multiplications with addition that one image of this input shape costs in the forward pass."""
@@ -393,9 +399,9 @@ class Layer(Tree):
     def _ranked(self, shapes: list[Shape]) -> None:
         for shape in shapes:
             if len(shape) not in self._ranks:
-                raise ValueError(
-                    f"{self.who}: input must have 4 dimensions (N, C, H, W) or 2 (N, F), got shape {tuple(shape)}"
-                )
+                first, *others = (f"{rank} {SIZES[rank]}" for rank in sorted(self._ranks, reverse=True))
+                rule = " or ".join([first.replace(" ", " dimensions ", 1), *others])
+                raise ValueError(f"{self.who}: input must have {rule}, got shape {tuple(shape)}")
 
     def _unready(self) -> RuntimeError:
         return RuntimeError(f"{self.who}: call forward before backward (nothing is remembered)")

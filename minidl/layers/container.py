@@ -17,6 +17,7 @@ from minidl.layers.base import Call, Layer
 from minidl.layers.fused import Block
 from minidl.layers.merge import Add
 from minidl.layers.plan import Plan
+from minidl.layers.tree import twice
 from minidl.support.several import Several, Shape, joined, parted, side_by_side
 
 __all__ = ["Residual", "Sequential"]
@@ -64,9 +65,6 @@ class Container(Layer):
             # The first of two threads has made it: a step must not be given other blocks than it began with.
             plan = self._plans.setdefault(backend, made)
         return plan
-
-    def _inputs(self) -> int:
-        return 1
 
     def blocks(self) -> list[tuple[str, list[str]]]:
         """The merged neighbours of `plan`: the kind of block, and the places of its layers."""
@@ -207,8 +205,7 @@ class Sequential(Container):
         return self.layers[-1].outputs if self.layers else 1
 
     def _inputs(self) -> int:
-        first = self.layers[0] if self.merges else None
-        return first._inputs() if isinstance(first, Container) else 1
+        return self.layers[0]._inputs() if self.layers else 1
 
     def _copy(self, part: Callable[[Any], Any]) -> Any:
         other = super()._copy(part)
@@ -246,10 +243,7 @@ class Residual(Container):
         if shortcut is body and not (body.children() or body.parameters()):
             self.shortcut = copy.copy(shortcut)
         elif shortcut is body:
-            raise ValueError(
-                f"{self.who}: {body.name} stands in two places;"
-                " a layer with parameters or layers inside can stand in one"
-            )
+            raise twice(self.who, body)
         self._place()
         if self.identity:
             self._silence()

@@ -27,6 +27,7 @@ class Dropout(Layer):
     """
 
     _remembered = ("_key",)
+    _ranks = (2, 3, 4)
     _shown = ("rate",)
     _key: int | None
 

@@ -60,6 +60,7 @@ class Graph(Container):
     """
 
     _unnamed = ("layers",)
+    _ranks = (2, 3, 4)
 
     def __init__(
         self, inputs: Node | Iterable[Node], outputs: Node | Iterable[Node], *, name: str | None = None

@@ -32,6 +32,15 @@ class Merge(Layer):
             raise ValueError(f"{self.who}: it takes {rule} inputs, got {len(shapes)}")
         return self._merged(shapes)
 
+    def _inputs(self) -> int:
+        if self._fewest < self._most:
+            kind = type(self).__name__
+            raise ValueError(
+                f"{self.who}: how many inputs it has, a graph must say: a, b = Input(...), Input(...), then"
+                f" Graph([a, b], {kind}()(a, b)) in its place"
+            )
+        return self._fewest
+
     def _merged(self, shapes: list[Shape]) -> Shape:
         raise NotImplementedError(f"{type(self).__name__} must define _merged")
 
@@ -43,6 +52,7 @@ class Broadcast(Merge):
     """
 
     _operator = ""
+    _ranks = (2, 3, 4)
     _remembered: tuple[str, ...] = ("_pairs",)
     _pairs: Any
     """The two operands of each step."""
@@ -91,17 +101,17 @@ class Add(Broadcast):
     """
 
     _operator = "+"
-    _remembered = ("_pairs", "_inputs")
-    _inputs: Any
+    _remembered = ("_pairs", "_terms")
+    _terms: Any
 
     def _forward(self, x: Any, train: bool) -> Any:
         # Of equal shapes, which is what residual networks have, the sum remembers no array.
         same = all(array.shape == x[0].shape for array in x)
-        self._inputs = len(x) if same else None
+        self._terms = len(x) if same else None
         if not same:
             return super()._forward(x, train)
         self._pairs = None
         return self._infer(x)
 
     def _backward(self, dy: Any) -> Any:
-        return (dy,) * self._inputs if self._inputs else super()._backward(dy)
+        return (dy,) * self._terms if self._terms else super()._backward(dy)

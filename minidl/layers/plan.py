@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from minidl.layers.base import Layer
@@ -144,12 +145,15 @@ class Plan:
             self._put(values, step, node.run(_at(values, step.read), train))
         return _at(values, self.output)
 
-    def infer(self, x: Any) -> Any:
-        """The outputs; nothing is remembered, here or in a layer."""
+    def infer(self, x: Any, done: Callable[[Layer, Any], None] | None = None) -> Any:
+        """The outputs; nothing is remembered, here or in a layer. done: is told each node with its output."""
         values = self._values(x)
         for step in self.predictions:
             step.node.kernels = self.backend
-            self._put(values, step, step.infer(_at(values, step.read)))
+            y = step.infer(_at(values, step.read))
+            self._put(values, step, y)
+            if done is not None:
+                done(step.node, y)
         return _at(values, self.output)
 
     def _values(self, x: Any) -> list[Any]:

@@ -140,6 +140,7 @@ class LayerNorm(Layer):
     """
 
     _remembered = ("_x", "_mean", "_inv_std")
+    _ranks = (2, 3, 4)
     _x: Any
     _mean: Any
     _inv_std: Any

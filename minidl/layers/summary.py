@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from minidl.layers.base import Layer
-from minidl.layers.container import Container
+from minidl.layers.input_shapes import input_shapes
 from minidl.layers.walk import below, places
 from minidl.support.several import Several, Shape, side_by_side
 from minidl.support.table import table
@@ -26,8 +26,8 @@ class Seen(NamedTuple):
     step: Pair = (1, 1)
 
 
-def summary(model: Layer, shape: Shape | None) -> str:
-    """The table for one image's input shape; None leaves shapes and multiply-adds out."""
+def summary(model: Layer, shape: Any) -> str:
+    """The table for one image's input shape; None leaves shapes and multiply-adds out. Raises as `input_shapes`."""
     rows: list[tuple[str, ...]] = []
     merged = _merged(model)
 
@@ -45,12 +45,9 @@ def summary(model: Layer, shape: Shape | None) -> str:
 
         return layer.flow(call, *(seen if layer.merges else [seen]))
 
-    if model.merges:
-        count = model._inputs() if isinstance(model, Container) else 1
-        first: Any = Several(map(Seen, (None,) * count if shape is None else shape))
-    else:
-        first = Seen(shape)
-    last = follow(model, first, "")
+    shapes = [None] * model._inputs() if shape is None else input_shapes("summary", model, shape)
+    shape = None if shape is None else side_by_side(model.merges, shapes)
+    last = follow(model, side_by_side(model.merges, [Seen(each) for each in shapes]), "")
     out = None if shape is None else Several(each.shape for each in last) if isinstance(last, Several) else last.shape
     total = sum(parameter.data.size for parameter in model.named_parameters().values())
     work = "" if shape is None else f"{model.multiply_adds(shape):,}"

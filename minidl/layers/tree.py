@@ -122,10 +122,7 @@ class Tree(Settings):
         for keys, layer in self._places():
             if id(layer) in seen:
                 if layer.children() or layer._held(Parameter):
-                    raise ValueError(
-                        f"{self.who}: {layer.name} stands in two places;"
-                        " a layer with parameters or layers inside can stand in one"
-                    )
+                    raise twice(self.who, layer)
                 layer = copy.copy(layer)
                 put(vars(self), keys, layer)
             seen.add(id(layer))
@@ -139,6 +136,15 @@ class Tree(Settings):
             parameter.name = prefix + self._name(keys)
         for key, child in self.named_children().items():
             child._locate(prefix + key)
+
+
+def twice(who: str, layer: Any) -> ValueError:
+    """The error of a layer that would share its weights where only a graph can."""
+    return ValueError(
+        f"{who}: {layer.name} stands in two places; a layer with parameters or layers inside can stand in one; to share"
+        " its weights, call it as often as you like between the inputs and outputs of one Graph, and not inside of"
+        " another layer there"
+    )
 
 
 def shallow(layer: Any) -> Any:

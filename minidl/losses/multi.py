@@ -8,7 +8,7 @@ from typing import Any
 from minidl import kernels
 from minidl.kernels import checks
 from minidl.losses.base import Loss
-from minidl.support.several import Rows, Several, parted
+from minidl.support.several import Rows, Several, listed, parted
 
 
 class MultiLoss(Loss):
@@ -34,11 +34,7 @@ class MultiLoss(Loss):
             raise ValueError(f"{self.who}: weights must be one for each of {len(losses)} losses, got {weights!r}")
 
     def _each(self, what: str, values: Any) -> list[Any]:
-        found = list(values.arrays) if isinstance(values, Rows) else values
-        if not isinstance(found, (list, tuple)) or len(found) != len(self.losses):
-            got = f"{len(found)}" if isinstance(found, (list, tuple)) else type(values).__name__
-            raise ValueError(f"{self.who}: {what} must be a list of {len(self.losses)}, one for each loss, got {got}")
-        return list(found)
+        return listed(self.who, what, values, len(self.losses), "one for each loss")
 
     def prepare(self, target: Any, shape: tuple[Any, ...], dtype: Any) -> Any:
         """The targets of each loss, checked, for outputs of these shapes (N, shape, shape, ...)."""

@@ -22,7 +22,7 @@ from minidl.model import weights
 from minidl.model.endings import endings
 from minidl.model.images import as_images
 from minidl.model.made import check_made
-from minidl.support.several import Rows, Several, each
+from minidl.support.several import Rows, Several, each, listed
 from minidl.version import __version__
 
 if TYPE_CHECKING:
@@ -177,13 +177,10 @@ class Model(Sequential):
 
     def _several(self, x: Any) -> Rows:
         """The images of each input, checked, of one number."""
-        count = self._inputs()
         if isinstance(x, Rows):
             return x
-        if not isinstance(x, (list, tuple)) or len(x) != count:
-            got = f"{len(x)}" if isinstance(x, (list, tuple)) else type(x).__name__
-            raise TypeError(f"{self.who}: input must be a list of {count} arrays, one for each input, got {got}")
-        images = [as_images(self.who, f"input {i}", array) for i, array in enumerate(x)]
+        arrays = listed(self.who, "input", x, self._inputs(), "one for each input")
+        images = [as_images(self.who, f"input {i}", array) for i, array in enumerate(arrays)]
         if len(set(map(len, images))) > 1:
             raise ValueError(
                 f"{self.who}: all inputs must have the same number of images, got {list(map(len, images))}"

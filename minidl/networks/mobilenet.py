@@ -7,6 +7,7 @@ branches are not left out at random in training.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from minidl.layers import (
@@ -25,9 +26,10 @@ from minidl.layers import (
 from minidl.model import Model
 from minidl.networks.blocks import Make, Maker, Rng, multiple
 
-V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-"""Widening, channels, blocks, stride of the first one."""
-
+V2 = (
+    (3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (3, 6, 32, 3, 2), (3, 6, 64, 4, 2), (3, 6, 96, 3, 1), (3, 6, 160, 3, 2),
+    (3, 6, 320, 1, 1),
+)  # fmt: skip
 MNAS = ((3, 3, 24, 3, 2), (5, 3, 40, 3, 2), (5, 6, 80, 3, 2), (3, 6, 96, 2, 1), (5, 6, 192, 4, 2), (3, 6, 320, 1, 1))
 B0 = (
     (3, 1, 16, 1, 1), (3, 6, 24, 2, 2), (5, 6, 40, 2, 2), (3, 6, 80, 3, 2), (5, 6, 112, 3, 1), (5, 6, 192, 4, 2),
@@ -62,12 +64,8 @@ def mobilenet_v2(
     make = Maker("mobilenet_v2", width, rng, Relu6)
     C = make.wide(32, 8)
     layers = make.unit(channels, C, 3, 1 if small else 2)
-    for t, size, depth, stride in V2:
-        first = 1 if small and size == 24 else stride
-        for place in range(depth):
-            O = make.wide(size, 8)
-            layers.append(_inverted(make, C, C * t, O, 3, 1 if place else first))
-            C = O
+    found, C = _stages(make, C, V2, small)
+    layers += found
     O = max(1280, make.wide(1280, 8))
     return make.model([*layers, *make.unit(C, O, 1), *_head(make, O, classes)], options)
 
@@ -87,13 +85,8 @@ def mnasnet(
     make = Maker("mnasnet", width, rng, momentum=0.9997)
     A, C = make.wide(32, 8), make.wide(16, 8)
     layers = [*make.unit(channels, A, 3, 1 if small else 2), *make.unit(A, A, 3, 1, A), *make.linear_unit(A, C, 1)]
-    for k, t, size, depth, stride in MNAS:
-        first = 1 if small and size == 24 else stride
-        for place in range(depth):
-            O = make.wide(size, 8)
-            layers.append(_inverted(make, C, C * t, O, k, 1 if place else first))
-            C = O
-    return make.model([*layers, *make.unit(C, 1280, 1), *_head(make, 1280, classes)], options)
+    found, C = _stages(make, C, MNAS, small)
+    return make.model([*layers, *found, *make.unit(C, 1280, 1), *_head(make, 1280, classes)], options)
 
 
 def mobilenet_v3_small(
@@ -138,14 +131,27 @@ def efficientnet_b0(
     make = Maker("efficientnet_b0", width, rng, Silu)
     C = make.wide(32, 8)
     layers = make.unit(channels, C, 3, 1 if small else 2)
-    for k, t, size, depth, stride in B0:
-        first = 1 if small and size == 24 else stride
-        for place in range(depth):
-            O = make.wide(size, 8)
-            layers.append(_inverted(make, C, C * t, O, k, 1 if place else first, max(1, C // 4), Silu, Silu))
-            C = O
+    found, C = _stages(make, C, B0, small, excited=True)
+    layers += found
     O = make.wide(1280, 8)
     return make.model([*layers, *make.unit(C, O, 1), *_head(make, O, classes)], options)
+
+
+def _stages(
+    make: Maker, C: int, rows: Sequence[tuple[int, int, int, int, int]], small: bool, excited: bool = False
+) -> tuple[list[Layer], int]:
+    """The blocks of `V2`, `MNAS` or `B0`, and how many channels they give.
+
+    small: the stage of 24 channels keeps the size. excited: with squeeze-and-excite of a quarter of the channels.
+    """
+    layers = []
+    for k, t, size, depth, stride in rows:
+        first = 1 if small and size == 24 else stride
+        for place in range(depth):
+            O, squeeze = make.wide(size, 8), (max(1, C // 4), Silu, Silu) if excited else ()
+            layers.append(_inverted(make, C, C * t, O, k, 1 if place else first, *squeeze))
+            C = O
+    return layers, C
 
 
 def _inverted(

@@ -13,8 +13,7 @@ import numpy as np
 
 from minidl.kernels import checks
 from minidl.layers.base import Layer
-from minidl.layers.container import Sequential
-from minidl.layers.graph import Graph
+from minidl.layers.input_shapes import input_shapes, known_shape
 from minidl.model import Model
 from minidl.onnx import writers as table
 from minidl.onnx.draft import HIGHEST, LOWEST, Draft, Value
@@ -91,34 +90,10 @@ def _names(name: str, count: int) -> list[str]:
 
 def _input_shapes(model: Layer, given: Any) -> list[Shape]:
     """Shape of an image of each input, checked by the layers."""
-    if given is None:
-        given = getattr(model, "_shape", None) or _graph_shapes(model)
-        if given is None:
-            raise ValueError(f"{WHO}: input_shape must be given, that of one image without N, for example (3, 32, 32)")
-    elif isinstance(given, (int, np.integer)):
-        given = (given,)
-    several = isinstance(given, (list, tuple)) and any(isinstance(part, (list, tuple)) for part in given)
-    shapes = [part if isinstance(part, (list, tuple)) else (part,) for part in given] if several else [given]
-    for shape in shapes:
-        if not isinstance(shape, (list, tuple)) or not 1 <= len(shape) <= 3:
-            rule = "(C, H, W) or (F,), that of one image without N"
-            raise ValueError(f"{WHO}: input_shape must be {rule}, got {given!r}")
-    sizes = [tuple(checks.integer(WHO, "input_shape", size, 1) for size in shape) for shape in shapes]
-    if several != model.merges:
-        rule = "a list of shapes, one an input" if model.merges else "one shape"
-        raise ValueError(f"{WHO}: input_shape must be {rule}, got {given!r}")
-    model._place()  # messages name the layers by their places
-    model.output_shape(tuple(sizes) if several else sizes[0])
-    return list(sizes)
-
-
-def _graph_shapes(model: Layer) -> Any:
-    first = model
-    while isinstance(first, Sequential) and first.layers:
-        first = first.layers[0]
-    if not isinstance(first, Graph):
-        return None
-    return first.input_shapes if first.merges else first.input_shapes[0]
+    shape = known_shape(model) if given is None else given
+    if shape is None:
+        raise ValueError(f"{WHO}: input_shape must be given, that of one image without N, for example (3, 32, 32)")
+    return input_shapes(WHO, model, shape)
 
 
 def _scaled(draft: Draft, model: Any, inputs: list[Value]) -> list[Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,44 +59,64 @@ def gemm(build: Build, operator: Operator, x: Values) -> Any:
 
 
 def matmul(build: Build, operator: Operator, x: Values) -> Any:
-    """Linear, of images (N, F) and a constant; of rows of pixels or vectors a convolution by 1 x 1 kernels."""
-    if isinstance(x[0], Constant):
-        return _matmul_from_left(build, operator, x)
-    if not isinstance(x[1], Constant):
-        raise Refused("B", "one of the factors must be a constant")
-    value = x[0]
-    if not isinstance(value, (Node, View)):
-        raise Refused("A", "the first factor must come from the images")
-    w = build.weight(x[1], "B")
-    if w.ndim not in (1, 2):
-        raise Refused("B", f"a second factor must have 1 or 2 dimensions, got shape {w.shape}")
-    one, w = w.ndim == 1, w.reshape(len(w), -1)
-    shape = build.shape(x[0])
+    """Linear, of images (N, F) and a constant; of rows of pixels or vectors a convolution by 1 x 1 kernels.
+
+    MatMul of two values; a constant in front is one behind, of the transposed, or one for each group of channels.
+    """
+    a, b = x
+    if not isinstance(a, Constant) and not isinstance(b, Constant):
+        return _product(build, a, b)
+    if isinstance(a, (Node, View)):
+        w = build.weight(b, "B")
+        if w.ndim not in (1, 2):
+            raise Refused("B", f"a constant second factor must have 1 or 2 dimensions, got shape {w.shape}")
+        made = _by_constant(build, operator, a, w.reshape(len(w), -1), b)
+        return made if w.ndim == 2 else build.reshaped(made, build.shape(a)[:-1])
+    if not isinstance(b, (Node, View)) or len(b.shape) not in (2, 3):
+        raise Refused("B", "behind a constant it must be (N, K, P) or (N, S, K, P), and come from the images")
+    w = build.weight(a, "A")
+    if w.ndim == 3:
+        return _by_groups(build, operator, w, b, a)
+    turn = (*range(len(b.shape) - 2), len(b.shape) - 1, len(b.shape) - 2)
+    made = _by_constant(build, operator, transposed(b, turn), build.weight(a, "A", 2).T, a)
+    return transposed(made, turn)
+
+
+def _product(build: Build, a: Value | None, b: Value | None) -> Any:
+    """Of matrices of the same image; those of more than one axis of groups stand in a single one meanwhile."""
+    left, right = build.shape(a), build.shape(b)
+    if len(left) != len(right) or len(left) < 2:
+        raise Refused("", f"both must be (N, ..., M, K) and (N, ..., K, P), got (N, {left}) and (N, {right})")
+    groups = left[:-2]
+    if len(groups) > 1 and groups == right[:-2]:
+        whole = math.prod(groups)
+        a, b = (build.reshaped(value, (whole, *shape[-2:])) for value, shape in ((a, left), (b, right)))
+        return build.reshaped(_product(build, a, b), (*groups, left[-2], right[-1]))
+    return layers.MatMul()(build.node(a), build.node(b))
+
+
+def _by_constant(build: Build, operator: Operator, value: Node | View, w: np.ndarray, source: Value | None) -> Any:
+    """Rows of the value times w, (in, out)."""
+    shape = build.shape(value)
+    if len(shape) == 1:
+        return linear(build, operator, build.node(value), w.T, None, [source])
+    if len(shape) not in (2, 3) or w.shape[0] != shape[-1] or w.shape[1] < 1:
+        raise Refused("A", f"it must be (N, ..., {w.shape[0]}) with at most 4 dimensions, got (N, {shape})")
     last = len(shape) - 1
-    if last == 0:
-        made: Node | View = linear(build, operator, build.node(x[0]), w.T, None, x[1:])
-    else:
-        if last not in (1, 2) or w.shape[0] != shape[-1] or w.shape[1] < 1:
-            rule = f"(N, ..., {w.shape[0]}) with at most 4 dimensions"
-            raise Refused("A", f"it must be {rule}, got (N, {', '.join(map(str, shape))})")
-        first = transposed(value, (last, *range(last)))
-        pixels = build.node(build.reshaped(first, (w.shape[0], *shape[:-1], *(1,) * (2 - last))))
-        layer = _mixing(build, operator, w.T, 1, x[1])
-        build.rows.add(id(layer))
-        made = transposed(build.reshaped(layer(pixels), (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))
-    return build.reshaped(made, shape[:-1]) if one else made
+    first = build.reshaped(transposed(value, (last, *range(last))), (w.shape[0], *shape[:-1], *(1,) * (2 - last)))
+    layer = _mixing(build, operator, w.T, 1, source)
+    build.rows.add(id(layer))
+    return transposed(build.reshaped(layer(build.node(first)), (w.shape[1], *shape[:-1])), (*range(1, last + 1), 0))
 
 
-def _matmul_from_left(build: Build, operator: Operator, x: Values) -> Any:
-    """W x: channels mixed by 1 x 1 kernels, for W (I, A, D) and x (N, I, D, M) those of each I in a group."""
-    w, shape = build.weight(x[0], "A"), build.shape(x[1])
-    if w.ndim not in (2, 3) or len(shape) != w.ndim or shape[:-1] != (*w.shape[:-2], w.shape[-1]) or min(w.shape) < 1:
-        rule = "it must be (A, D) for (N, D, M), or (I, A, D) for (N, I, D, M)"
-        raise Refused("A", f"{rule}, got {w.shape} for (N, {', '.join(map(str, shape))})")
-    groups = w.shape[0] if w.ndim == 3 else 1
-    pixels = build.node(build.reshaped(x[1], (groups * w.shape[-1], 1, shape[-1])))
-    made = _mixing(build, operator, w.reshape(-1, w.shape[-1]), groups, x[0])(pixels)
-    return build.reshaped(made, (*w.shape[:-1], shape[-1]))
+def _by_groups(build: Build, operator: Operator, w: np.ndarray, value: Node | View, source: Value | None) -> Any:
+    """W x, for W (I, A, D) and x (N, I, D, M): channels mixed by 1 x 1 kernels, those of each I in a group."""
+    shape = build.shape(value)
+    if len(shape) != 3 or shape[:2] != (w.shape[0], w.shape[2]) or min(w.shape) < 1:
+        raise Refused("A", f"it must be (I, A, D) for (N, I, D, M), got {w.shape} for (N, {shape})")
+    pixels = build.node(build.reshaped(value, (w.shape[0] * w.shape[2], 1, shape[2])))
+    made = _mixing(build, operator, w.reshape(-1, w.shape[2]), w.shape[0], source)(pixels)
+    return build.reshaped(made, (*w.shape[:2], shape[2]))
 
 
 def _mixing(build: Build, operator: Operator, w: np.ndarray, groups: int, source: Value | None) -> layers.Conv2D:

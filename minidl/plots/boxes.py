@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minidl.layers.base import Layer
+from minidl.layers.input_shapes import input_shapes
 from minidl.layers.walk import below
 from minidl.plots.canvas import cut
-from minidl.support.several import Several, joined
+from minidl.support.several import Several
 
 LINE, MARGIN, LETTER = 0.15, 0.09, 0.063
 """Inches: height of a line of text, space around it, width of a letter."""
@@ -76,28 +77,7 @@ def _input_shapes(model: Layer, shape: Any) -> list[Any]:
     """The shape of one image of each input; None for unknown ones. Raises as `graph_figure`."""
     if not isinstance(model, Layer):
         raise TypeError(f"graph_figure: model must be a layer, got {model!r:.60}")
-    if shape is None:
-        return [None] * (model._inputs() if hasattr(model, "_inputs") else 1)
-    shapes = list(shape) if model.merges and isinstance(shape, (tuple, list)) else [shape]
-    for each in shapes:
-        if not isinstance(each, (tuple, list)) or not all(isinstance(size, int) for size in each):
-            rule = "those of one image of each input" if model.merges else "that of one image, (C, H, W) or (F,)"
-            raise TypeError(f"graph_figure: input_shape must be {rule}, got {shape!r:.60}")
-    given = [(1, *each) for each in shapes]
-    model._check(joined(given) if model.merges else given[0])
-    return [tuple(each) for each in shapes]
-
-
-def known_shape(model: Layer) -> Any:
-    """The shape of a model's last input, or of the graph that it begins with as it was built; None if unknown."""
-    seen = getattr(model, "_shape", None)
-    if seen is not None:
-        return seen
-    inner: Any = model
-    while len(getattr(inner, "layers", ())) and isinstance(inner.layers, list):
-        inner = inner.layers[0]
-    shapes = getattr(inner, "input_shapes", None)
-    return None if shapes is None else shapes if inner.merges else shapes[0]
+    return [None] * model._inputs() if shape is None else input_shapes("graph_figure", model, shape)
 
 
 def _box(layer: Layer, place: str, reads: list[int], shape: str) -> Box:

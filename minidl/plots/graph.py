@@ -6,7 +6,8 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from minidl.layers.base import Layer
-from minidl.plots.boxes import LINE, MARGIN, Box, known_shape, network_boxes
+from minidl.layers.input_shapes import known_shape
+from minidl.plots.boxes import LINE, MARGIN, Box, network_boxes
 from minidl.plots.canvas import blank
 from minidl.plots.layered import Layered
 
@@ -25,8 +26,8 @@ def graph_figure(model: Layer, input_shape: Any = None, title: str = "") -> Any:
     model: a layer, usually a `Model`. input_shape: of one image, (C, H, W) or (F,); a tuple of such shapes for several
     inputs; None for those of a model's last input, those with which a `Graph` was built, or none. Normalisations,
     activations and other layers without weights stand in the box of the layer that they follow. A long network goes on
-    in further columns, where a single value passes. Raises ValueError that names the layer if it cannot take the shape,
-    TypeError for what is no layer or no shape.
+    in further columns, where a single value passes. Raises ValueError for what is no shape, or that names the layer if
+    it cannot take it, TypeError for what is no layer, and for sizes that are no int.
     """
     boxes = network_boxes(model, known_shape(model) if input_shape is None else input_shape)
     plan = Layered(

@@ -50,6 +50,18 @@ def each(function: Callable[[Any], Any], arrays: Any) -> Any:
     return [function(array) for array in arrays] if isinstance(arrays, Several) else function(arrays)
 
 
+def listed(who: str, name: str, values: Any, count: int, rule: str) -> list[Any]:
+    """`values`, a list, a tuple or `Rows`, as a list of `count`; `rule` says why so many, as in "one for each input".
+
+    Raises TypeError that names `who` for anything else.
+    """
+    found = values.arrays if isinstance(values, Rows) else values
+    if not isinstance(found, (list, tuple)) or len(found) != count:
+        got = f"{len(found)}" if isinstance(found, (list, tuple)) else type(values).__name__
+        raise TypeError(f"{who}: {name} must be a list of {count} arrays, {rule}, got {got}")
+    return list(found)
+
+
 class Rows:
     """Numpy arrays with one row for each image, in the place of one array: what has several inputs or targets.
 

@@ -13,7 +13,7 @@ from minidl import kernels
 from minidl.kernels import checks
 from minidl.losses import Loss, MultiLoss
 from minidl.model import Model, as_images
-from minidl.support.several import Rows, Several, alike, parts
+from minidl.support.several import Rows, Several, alike, listed, parts
 from minidl.training.arrays import as_array, check_finite
 from minidl.training.augmentation import Augmentation
 from minidl.training.outputs import are_classes, check_outputs
@@ -196,10 +196,8 @@ def _taken(name: str, value: Any, count: int, take: Callable[[str, str, Any], np
     """One array, or `Rows` of as many as the model has inputs or outputs; count 0: one array."""
     if not count:
         return take("Trainer", name, value)
-    if not isinstance(value, (list, tuple)) or len(value) != count:
-        got = f"{len(value)}" if isinstance(value, (list, tuple)) else type(value).__name__
-        raise TypeError(f"Trainer: {name} must be a list of {count} arrays, as the model has so many, got {got}")
-    arrays = [take("Trainer", f"{name} {i}", each) for i, each in enumerate(value)]
+    values = listed("Trainer", name, value, count, "as the model has so many")
+    arrays = [take("Trainer", f"{name} {i}", each) for i, each in enumerate(values)]
     if len({array.shape[:1] for array in arrays}) > 1:
         raise ValueError(f"Trainer: {name} must have the same length, got {[array.shape for array in arrays]}")
     return Rows(arrays)

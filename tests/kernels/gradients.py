@@ -33,6 +33,7 @@ U, ROUTES = rng.standard_normal((2, 5, 3)), 0.7 * rng.standard_normal((5, 4, 2, 
 V = rng.standard_normal((3, 4, 2))
 TARGET = rng.random((4, 5))
 FACTORS, ROWS = rng.uniform(0.5, 2, 5), np.array([0.5, 0, 2, 1])
+SIDE = rng.standard_normal((3, 4, 5, 2))
 SPREAD = rng.standard_normal((4, 3, 3, 2))
 WINDOW = (2, 1), (1, 1), (1, 2), 2
 TRANSPOSED = (2, 1), ((1, 0), (0, 2)), (1, 0), (1, 2), 2
@@ -79,6 +80,14 @@ def _arithmetic(a: np.ndarray, b: np.ndarray, operator: str) -> Case:
     )
 
 
+def _product(a: np.ndarray, b: np.ndarray) -> Case:
+    return Case(
+        (a, b),
+        lambda a, b: (r.matmul_forward(a, b),),
+        lambda dy, y, a, b: r.matmul_backward(dy, a, b),
+    )
+
+
 def _reduction(kind: str, axes: tuple[int, ...]) -> Case:
     return Case(
         (DISTINCT,),
@@ -105,6 +114,12 @@ CASES: dict[str, list[Case]] = {
     "elementwise_backward": [_function(*row) for row in cases.ELEMENTWISE],
     "arithmetic_backward": [_arithmetic(X, gate, sign) for gate in GATES for sign in ("+", "-", "*", "/", "prelu")]
     + [_arithmetic(gate, 3 + X * X, sign) for gate in GATES for sign in ("-", "/")],
+    "matmul_backward": [
+        _product(X, SIDE),
+        _product(X, SIDE[:, :1]),
+        _product(X[:, 1:2], SIDE),
+        _product(X[:, 0], SIDE[:, 0]),
+    ],
     "reduce_backward": [_reduction(kind, axes) for kind in ("sum", "mean", "max") for axes in ((1,), (2, 3), (1, 3))],
     "softmax_backward": [_softmax(axes, log) for axes in ((1,), (2, 3)) for log in (False, True)],
     "conv2d_backward": [

@@ -86,6 +86,7 @@ def results(
         _row_norm,
         _functions,
         _arithmetic,
+        _products,
         _axes,
         _capsules,
         _boxes,
@@ -273,6 +274,16 @@ def _arithmetic(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> I
         da, db = backend.arithmetic_backward(_gradient(backend, rng, y), x, other, operator)
         yield from _named(f"{operator} {name}", "y dx", (y, da))
         yield f"{operator} {name} {'other dx' if name in ('same', 'gate', 'plane') else 'db'}", db
+
+
+def _products(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:
+    turned = backend.boxes_forward((x,), *arrange.transposed("", tuple(x.shape[1:]), (0, 1, 3, 2)))
+    one = backend.reduce_forward(turned, "mean", (1,))
+    for name, (a, b) in {"each": (x, turned), "one right": (x, one), "one left": (one, x)}.items():
+        y = backend.matmul_forward(a, b)
+        da, db = backend.matmul_backward(_gradient(backend, rng, y), a, b)
+        yield from _named(f"product, {name}", "y dx", (y, da))
+        yield f"product, {name}, other dx", db
 
 
 def _axes(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from kernels import variants
 from minidl import kernels
 from minidl.kernels import contract
 
-OPERATIONS = {name: f for name, f in vars(contract.Backend).items() if inspect.isfunction(f) and name[0] != "_"}
+OPERATIONS = {name: f for name, f in inspect.getmembers(contract.Backend, inspect.isfunction) if name[0] != "_"}
 SETTINGS = {"name", "fuses"}
 OF_NATIVE = {"config", "get_num_threads", "isa", "isas", "set_num_threads", "use_isa", "use_winograd"}
 """What only a backend with instruction sets and threads has besides."""

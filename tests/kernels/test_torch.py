@@ -346,3 +346,17 @@ def test_softmax_and_reductions(any_backend, axis, rng):
         compare.check(any_backend.leave(y), ty.detach().numpy())
         dx = any_backend.reduce_backward(any_backend.enter(dy), kind, (axis,), x.shape, entered, y)
         compare.check(any_backend.leave(dx), tx.grad.numpy())
+
+
+@pytest.mark.parametrize("shapes", [((4, 6), (6, 3)), ((2, 7, 5), (2, 5, 9)), ((3, 4, 5), (1, 5, 2))], ids=str)
+def test_matmul(any_backend, shapes, rng):
+    a, b = (rng.standard_normal((5, *shape)) for shape in shapes)
+    ta, tb = tensor(a), tensor(b)
+    ty = torch.matmul(ta, tb)
+    dy = rng.standard_normal(tuple(ty.shape))
+    ty.backward(torch.tensor(dy))
+    entered = any_backend.enter(a), any_backend.enter(b)
+    compare.check(any_backend.leave(any_backend.matmul_forward(*entered)), ty.detach().numpy())
+    da, db = any_backend.matmul_backward(any_backend.enter(dy), *entered)
+    compare.check(any_backend.leave(da), ta.grad.numpy())
+    compare.check(any_backend.leave(db), tb.grad.numpy())

@@ -21,8 +21,14 @@ BEHIND: dict[str, Callable[[], minidl.Layer]] = {
     "pooling": lambda: minidl.AvgPool2D(2),
     "resize": lambda: minidl.Upsample(2, mode="bilinear"),
     "softmax": lambda: minidl.Softmax(),
+    "product": lambda: squared(),
     "rows": lambda: minidl.Sequential(minidl.Flatten(), minidl.Linear(64, 3, rng=1)),
 }
+
+
+def squared() -> minidl.Layer:
+    x = minidl.Input((4, 4, 4))
+    return minidl.Graph(x, minidl.MatMul()(x, x))
 
 
 def gradients(layer: Callable[[], minidl.Layer], x: np.ndarray) -> dict[str, np.ndarray]:

@@ -432,3 +432,15 @@ def test_a_layer_in_many_places_is_copied_where_it_has_no_parameters() -> None:
     layers = list(Graph(x, y).layers.values())
     assert layers[0] is relu
     assert len(set(map(id, layers))) == 5
+
+
+def test_weights_are_shared_in_one_graph_alone() -> None:
+    conv, x = Conv2D(2, 2, 1), Input((2, 4, 4))
+    inner = Graph(x, Relu()(conv(x)))
+    y = Input((2, 4, 4))
+    rule = "Conv2D stands in two places; .*to share its weights, call it .* of one Graph, and not inside of another"
+    for outputs in (lambda: Add()(inner(y), conv(y)), lambda: inner(conv(y))):
+        with pytest.raises(ValueError, match=rule):
+            Graph(y, outputs())
+    whole = Graph(y, Add()(Relu()(conv(y)), conv(y)))
+    assert len(whole.parameters()) == 2

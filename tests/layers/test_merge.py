@@ -93,3 +93,18 @@ def test_messages() -> None:
         graph(Sub(), (3,), (3,), (3,))
     with pytest.raises(ValueError, match="Div: it takes 2 inputs, got 1"):
         graph(Div(), (3,))
+
+
+def test_a_layer_of_several_inputs_alone_in_a_model() -> None:
+    a, b = np.ones((3, 2, 2, 2), np.float32), np.full((3, 2, 2, 2), 2, np.float32)
+    model = Model(Sub(), Relu())  # of two, as it says itself
+    np.testing.assert_array_equal(model.predict([b, a]), a)
+    assert "2 x 2 x 2" in model.summary([(2, 2, 2), (2, 2, 2)])
+    with pytest.raises(TypeError, match="Model: input must be a list of 2 arrays, one for each input, got ndarray"):
+        model.predict(a)
+    for use in (lambda: Model(Add()).predict([a, b]), lambda: Model(Add()).summary(), lambda: Model(Add()).plan()):
+        with pytest.raises(ValueError, match=r"layer 0 \(Add\): how many inputs .* Graph\(\[a, b\], Add\(\)\(a, b\)\)"):
+            use()
+    x = Input((2, 2, 2))
+    chain = minidl.Sequential(Add(), Relu())  # called on nodes it knows
+    np.testing.assert_array_equal(Model(Graph(x, chain(x, x))).predict(-a), np.zeros_like(a))

@@ -105,7 +105,7 @@ def test_bad_arguments(make: Callable[[], Layer], error: type[Exception], messag
         (LayerNorm(3), (2, 4), r"LayerNorm: the last dimensions of the input must be \(3,\), got shape \(2, 4\)"),
         (LayerNorm((2, 3)), (2, 3), r"the last dimensions of the input must be \(2, 3\), got shape \(2, 3\)"),
         (LayerNorm(3), (2, 4, 0, 3), r"the last dimensions of the input must be \(3,\), got shape \(2, 4, 0, 3\)"),
-        (LayerNorm(3), (2, 4, 3), r"input must have 4 dimensions \(N, C, H, W\) or 2 \(N, F\)"),
+        (LayerNorm(3), (2, 2, 2, 4, 3), r"must have 4 dimensions \(N, C, H, W\) or 3 \(N, I, D\) or 2 \(N, F\), got"),
     ],
 )
 def test_bad_input(layer: Layer, shape: tuple[int, ...], message: str) -> None:

@@ -188,6 +188,35 @@ def test_summary_says_which_layers_are_frozen():
     assert f"{first!r}, frozen" in lines[0]
 
 
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((), r"summary: input_shape must be \(C, H, W\) or \(F,\), that of one image without N, got \(\)"),
+        ((5, 2, 4, 4), r"summary: input_shape must be \(C, H, W\)"),
+        ("big", "summary: input_shape must be"),
+        ((2, 0, 4), "summary: input_shape must be at least 1, got 0"),
+        ([(2, 4, 4)], "summary: input_shape must be one shape, got"),
+        (7, r"layer 0 \(Conv2D\)"),
+    ],
+)
+def test_summary_says_what_is_wrong_with_a_shape(shape, message):
+    with pytest.raises(ValueError, match=message):
+        small().summary(shape)
+    with pytest.raises(TypeError, match=r"summary: input_shape must be an int, got 4\.0"):
+        small().summary((2, 4.0, 4))
+
+
+def test_summary_of_several_inputs_says_what_is_wrong_with_their_shapes():
+    a, b = minidl.Input((2, 4, 4)), minidl.Input((2, 4, 4))
+    model = minidl.Model(minidl.Graph([a, b], minidl.Add()(a, b)))
+    assert model.summary([[2, 4, 4], (2, 4, 4)]) == model.summary(((2, 4, 4), (2, 4, 4)))
+    for shape in ((2, 4, 4), (), 3):
+        with pytest.raises(ValueError, match="summary: input_shape must be"):
+            model.summary(shape)
+    with pytest.raises(ValueError, match="it takes 2 inputs, got 1"):
+        model.summary([(2, 4, 4)])
+
+
 def test_summary_names_the_layer_that_cannot_take_the_shape():
     with pytest.raises(ValueError, match=r"layer 6 \(Linear\)"):
         small().summary((2, 8, 8))

@@ -47,10 +47,17 @@ def _gated(*names: str) -> minidl.Layer:
     return minidl.Graph(x, y)
 
 
+def _squared() -> minidl.Layer:
+    """Each map times itself."""
+    x = minidl.Input((2, 4, 4))
+    return minidl.Graph(x, minidl.MatMul()(x, x))
+
+
 LAYERS: dict[str, Made] = {
     "Mul": (lambda: _gated("Mul"), (2, 4, 4)),
     "Sub": (lambda: _gated("Sub", "Mul"), (2, 4, 4)),
     "Div": (lambda: _gated("Add", "Div"), (2, 4, 4)),
+    "MatMul": (_squared, (2, 4, 4)),
     "Conv2D": (lambda: minidl.Conv2D(2, 4, (3, 1), padding="same", groups=2, bias=False), (2, 4, 4)),
     "Linear": (lambda: minidl.Linear(4, 3, init="orthogonal", name="head"), (4,)),
     "MaxPool2D": (lambda: minidl.MaxPool2D(2, (1, 2), padding=1), (2, 4, 4)),

@@ -49,8 +49,6 @@ TRAINING = {"BatchNormalization": "training_mode", "Dropout": "training_dropout(
 
 EXCLUDED = {
     "averagepool_2d_dilations": "means over windows with gaps",
-    "matmul_3d": "both factors come from the images",
-    "matmul_4d": "both factors come from the images",
     "matmul_bcast": "a second factor of more than two dimensions",
     "pow": "an exponent that comes from the images",
     "pow_bcast_array": "another exponent for each number",

@@ -70,6 +70,7 @@ LAYERS = {
     "Mul()": minidl.Mul,
     "Sub()": minidl.Sub,
     "Div()": minidl.Div,
+    "MatMul()": minidl.MatMul,
     "Arithmetic('-', 2, reverse=True)": lambda: minidl.Arithmetic("-", 2, True),
     "Arithmetic('*', [[[1.0]], [[2.0]]])": lambda: minidl.Arithmetic("*", np.array([[[1]], [[2]]])),
     "Softmax()": minidl.Softmax,

@@ -1,5 +1,5 @@
 /* Elementwise functions of real files, made of the exponential and the normal distribution in exponential.h. What a
-   limit is where the formula is inf - inf or 0 inf: minidl/kernels/contract.py, elementwise_forward. */
+   limit is where the formula is inf - inf or 0 inf: minidl/kernels/contract/, elementwise_forward. */
 #ifndef MINIDL_CORE_FUNCTIONS_H
 #define MINIDL_CORE_FUNCTIONS_H
 

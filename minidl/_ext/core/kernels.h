@@ -207,6 +207,21 @@ typedef struct {
     void *y;
 } softmax_args;
 
+/* A matrix in each group of an image of F values: `step` from group to group, 0 where all have the same; `outer`
+   between the rows or columns of the product that it makes, `inner` between what is summed over. */
+typedef struct {
+    const void *data;
+    size F, step, outer, inner;
+} factor;
+
+/* y (groups, rows, columns) of each image: y[g] = a[g] b[g]; or, with `again`, of one group, the sum of so many
+   products a[r] b[r]. Of pixel arrays b.outer is 1. */
+typedef struct {
+    size n, groups, again, rows, inner, columns;
+    factor a, b;
+    void *y;
+} matmul_args;
+
 /* A loss of K scores a row. labels, or else target (n, K) of T. weight (n) of the rows and class_weight (K) may be
    NULL; that of the classes is for softmax alone. correct: the rows whose first maximum is the target's, or their
    weights. */
@@ -339,6 +354,7 @@ typedef struct kernel_table {
     int (*element_backward)(element which, double p, double q, size n, size F, const void *dy, const void *y, void *dx);
     int (*arithmetic_forward)(const arithmetic_args *);
     int (*arithmetic_backward)(const arithmetic_args *);
+    int (*matmul)(const matmul_args *);
     int (*maximum)(const maximum_args *);
     int (*softmax_axis)(const softmax_args *);
     int (*dropout)(size n, size F, double rate, uint64_t key, const void *x, void *y);

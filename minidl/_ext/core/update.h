@@ -1,5 +1,5 @@
 /* Optimiser steps over parameters as numpy stores them, in loops that the compiler vectorises. Formulas:
-   minidl/kernels/contract.py. */
+   minidl/kernels/contract/. */
 #ifndef MINIDL_CORE_UPDATE_H
 #define MINIDL_CORE_UPDATE_H
 

@@ -5,6 +5,7 @@
 
 #include "../core/element.h"
 #include "../core/kernels.h"
+#include "../core/matmul.h"
 #include "../core/update.h"
 #include "../core/vector.h"
 #include "../lanes/arithmetic.h"
@@ -62,6 +63,7 @@ static const kernel_table pixels_table = {
     .boxes = pixels_boxes,
     .resize_forward = pixels_resize,
     .arithmetic_forward = pixels_arithmetic,
+    .matmul = matmul_pixels,
 };
 
 const kernel_table TABLE = {
@@ -91,6 +93,7 @@ const kernel_table TABLE = {
     .element_backward = element_backward,
     .arithmetic_forward = arithmetic_forward,
     .arithmetic_backward = arithmetic_backward,
+    .matmul = matmul,
     .maximum = maximum,
     .softmax_axis = softmax_axis,
     .dropout = dropout,

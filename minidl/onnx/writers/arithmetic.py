@@ -1,10 +1,11 @@
-"""Arithmetic of inputs, with constants, and with parameters of channels."""
+"""Arithmetic and products of inputs, arithmetic with constants, and with parameters of channels."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from minidl.layers.arithmetic import Affine, Arithmetic, Div, Mul, PRelu, Sub
+from minidl.layers.matmul import MatMul
 from minidl.layers.merge import Add
 from minidl.onnx.draft import Draft, Value
 from minidl.onnx.writers.table import writes
@@ -22,6 +23,12 @@ def of_inputs(draft: Draft, layer: Any, *x: Value) -> Any:
     for other in x[1:]:
         y = draft.add(OPERATORS[layer._operator], y, other)
     return y
+
+
+@writes(MatMul, operators="MatMul")
+def product(draft: Draft, layer: MatMul, a: Value, b: Value) -> Any:
+    """MatMul."""
+    return draft.add("MatMul", a, b)
 
 
 @writes(Arithmetic, operators=" ".join(OPERATORS.values()))
