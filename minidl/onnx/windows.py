@@ -10,6 +10,7 @@ from minidl import layers
 from minidl.layers.initializers import Held
 from minidl.layers.node import Node
 from minidl.onnx.build import Build, Function, Value, Values
+from minidl.onnx.constant import Constant
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import Refused
 
@@ -63,10 +64,19 @@ def _kernel(operator: Operator, w: np.ndarray) -> Pair:
     return size
 
 
+def _bias(build: Build, x: Values, count: int) -> np.ndarray | None:
+    """Input 2; none where zeros were computed, as PyTorch's newer exporter writes a convolution without a bias."""
+    if len(x) < 3 or x[2] is None:
+        return None
+    found = build.vector(x[2], "B", count)
+    assert isinstance(x[2], Constant)
+    return found if x[2].trained or found.any() else None
+
+
 def conv(build: Build, operator: Operator, x: Values) -> Any:
     """Conv2D."""
     node, w = image(build, x[0]), build.weight(x[1], "W", 4)
-    bias = build.vector(x[2], "B", w.shape[0]) if len(x) > 2 and x[2] is not None else None
+    bias = _bias(build, x, w.shape[0])
     groups = operator.get("group", 1)
     if groups < 1:
         raise Refused("group", f"group must be at least 1, got {groups}")
@@ -93,7 +103,7 @@ def conv_transpose(build: Build, operator: Operator, x: Values) -> Any:
     groups = operator.get("group", 1)
     if groups < 1:
         raise Refused("group", f"group must be at least 1, got {groups}")
-    bias = build.vector(x[2], "B", w.shape[1] * groups) if len(x) > 2 and x[2] is not None else None
+    bias = _bias(build, x, w.shape[1] * groups)
     kernel, stride, dilation = _kernel(operator, w), _pair(operator, "strides"), _pair(operator, "dilations")
     extra = _pair(operator, "output_padding", 0)
     auto, out = operator.get("auto_pad", "NOTSET"), operator.get("output_shape")
