@@ -7,9 +7,9 @@ from layers that minidl has saved, and from what the search itself keeps in the 
 mostly as a protobuf (fields set to odd values, parts left out, doubled, moved, nodes of another file put behind), else
 bit by bit. What has found new lines of minidl's code is changed further. With FILEs given these alone are tried.
 
-A file is a failure where `load` raises anything but ValueError; where it takes longer than ten seconds; where the memory
-that Python and numpy take at once is more than ten times the file, `ROOM` and `EACH` for each operator, whose layers are
-Python objects however small their arrays; and where a network that was loaded, and whose images and maps are small, does
+A file is a failure where `load` warns, or raises anything but ValueError; where it takes longer than ten seconds; where
+the memory that Python and numpy take at once is more than ten times the file, `ROOM` and `EACH` for each operator, whose
+layers are Python objects however small their arrays; and where a network that was loaded, and whose maps are small, does
 not compute. Ends with an error at the first failure, whose file is written to OUT.
 """
 
@@ -49,7 +49,7 @@ LONGEST = 2**14
 SMALL = 2**16
 """Numbers that a network's maps may have, for it to be run."""
 SECONDS = 10
-WHOLE = (*(0, 1, 2, 3, 4, 5, 7, 16, 17, 31, 127, 255, 1000, 2**20, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1), -1, -2, -7)
+WHOLE = (0, 1, 2, 3, 4, 5, 7, 16, 17, 127, 255, 1000, 2**20, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, -1, -2, -7)
 DECIMAL = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 3e38, -3e38, math.inf, -math.inf, math.nan)
 
 
@@ -58,23 +58,30 @@ DECIMAL = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 3e38, -3e38, math.inf, -math.inf, m
 
 def attempt(content: bytes) -> None:
     """Load it; any failure is an exception."""
-    tracemalloc.start()
-    try:
-        model = onnx.load(content)
-    except ValueError as error:
-        assert "ONNX bytes" in str(error), "the message does not name the file"
-        model = None
-    finally:
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    nodes = 0
+    model, most = loaded(content)
     if most > GROWTH * len(content) + ROOM:
-        proto = ModelProto()
-        proto.ParseFromString(content)
-        nodes = len(proto.graph.node)
-    assert most <= GROWTH * len(content) + ROOM + EACH * nodes, f"{most} bytes for a file of {len(content)}"
+        proto = parsed(content)
+        nodes = len(proto.graph.node) if proto is not None else 0
+        model, most = loaded(content)  # modules that the first time has imported do not count
+        allowed = GROWTH * len(content) + ROOM + EACH * nodes
+        assert most <= allowed, f"{most} bytes for a file of {len(content)}"
     if model is not None:
         compute(model)
+
+
+def loaded(content: bytes) -> tuple[minidl.Model | None, int]:
+    """The model, None if the file is refused, and the bytes that were taken at once."""
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            return onnx.load(content), tracemalloc.get_traced_memory()[1]
+    except ValueError as error:
+        if "ONNX bytes" not in str(error):
+            raise RuntimeError("the message does not name the file") from error
+        return None, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 def compute(model: minidl.Model) -> None:

@@ -65,7 +65,7 @@ def away_from_the_first_ones(made):
 
 
 def exported(made, size, whole, dynamo=False):
-    """The file; whole: with normalisation as it is, else folded into the convolutions. dynamo: by the newer exporter."""
+    """The file; whole: with normalisation as it is, else folded into convolutions. dynamo: by the newer exporter."""
     stream = io.BytesIO()
     settings = {"dynamo": dynamo, "input_names": ["x"]}
     if dynamo:
@@ -82,10 +82,19 @@ def exported(made, size, whole, dynamo=False):
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_scores(models, name):
+HEAVY = ("alexnet", "vgg11_bn")
+"""Their weights are many; what they consist of is in the others."""
+CASES = [
+    *(pytest.param(name, False, marks=[pytest.mark.heavy] if name in HEAVY else []) for name in NETWORKS),
+    *(pytest.param(name, True, marks=[] if name == "squeezenet1_1" else [pytest.mark.heavy]) for name in NETWORKS),
+]
+"""By the newer exporter one, which takes ten times as long, and the U-Net below."""
+
+
+@pytest.mark.parametrize(("name", "dynamo"), CASES)
+def test_scores(models, name, dynamo):
     size = SIZES.get(name, 64)
-    content = exported(network(models, name), size, whole=name != "squeezenet1_1")
+    content = exported(network(models, name), size, name != "squeezenet1_1", dynamo)
     model = minidl.onnx.load(content)
     options = runtime.SessionOptions()
     options.log_severity_level, options.intra_op_num_threads = 3, 1
