@@ -8,8 +8,8 @@ mostly as a protobuf (fields set to odd values, parts left out, doubled, moved, 
 bit by bit. What has found new lines of minidl's code is changed further. With FILEs given these alone are tried.
 
 A file is a failure where `load` warns, or raises anything but ValueError; where it takes longer than ten seconds; where
-the memory that Python and numpy take at once is more than ten times the file, `ROOM` and `EACH` for each operator, whose
-layers are Python objects however small their arrays; and where a network that was loaded, and whose maps are small, does
+the memory that Python and numpy take at once is more than ten times the file, `ROOM`, and `EACH` for each operator, as
+layers are Python objects, however small their arrays; and where a network that was loaded, if its maps are small, does
 not compute. Ends with an error at the first failure, whose file is written to OUT.
 """
 
