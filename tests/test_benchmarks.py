@@ -202,6 +202,7 @@ def test_only_contenders_that_compute_with_openblas_have_its_threads_sleep_early
     assert told == {"im2col", "sklearn"}
 
 
+@pytest.mark.witness
 @pytest.mark.parametrize("network", networks.NETWORKS, ids=lambda network: network.key)
 def test_networks_equal_pytorch(network):
     if contenders.missing(Contender("torch")):

@@ -416,7 +416,13 @@ class Understood(Exception):
     """The command line was parsed."""
 
 
-@pytest.mark.parametrize(("example", "module", "options"), COMMANDS, ids=["".join(parts) for parts in COMMANDS])
+@pytest.mark.parametrize(
+    ("example", "module", "options"),
+    [
+        pytest.param(*parts, id="".join(parts), marks=[pytest.mark.witness] if "torch" in parts[1] else [])
+        for parts in COMMANDS
+    ],
+)
 def test_printed_commands_are_understood(run, monkeypatch, example, module, options):
     """Every command of the pages up to its options; what it then does has tests of its own."""
     monkeypatch.syspath_prepend(str(FOLDER.parent))

@@ -228,6 +228,8 @@ def _reduced(function: Callable[..., Any]) -> Function:
         which = _axes(operator, axes, x.ndim)
         if operator.get("noop_with_empty_axes", 0) and not which:
             return x
+        if function is np.mean and not x.size:
+            raise ValueError("the mean of no numbers")
         if which:
             budget.take([1 if axis in which else size for axis, size in enumerate(x.shape)])
         result: Array = function(x, axis=which or None, keepdims=bool(operator.get("keepdims", 1)))

@@ -11,7 +11,7 @@ from minidl.onnx.constant import Constant
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import MISFITS, Refused
 
-KEEPS = ("Identity", "Cast", "DequantizeLinear", "Transpose", "Reshape", "Squeeze", "Unsqueeze")
+KEEPS = ("Identity", "Cast", "CastLike", "DequantizeLinear", "Transpose", "Reshape", "Squeeze", "Unsqueeze")
 """What leaves a trained weight one."""
 
 

@@ -95,9 +95,9 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
         except MISFITS as error:
             values[port.name] = None
             refusals.append(Refusal("input", 0, port.name, *_rule(error)))
-    budget, left = Budget(file.most), dict(readers)
+    budget, left = Budget(file.left), dict(readers)
     pixels = {port.name for port in ports if port.dtype == np.uint8}
-    with initializers.limit(file.most):  # layers may spread one number of the file to any size of an image
+    with initializers.limit(file.most // 4):  # layers may spread one number of the file to any size of an image
         for operator in operators:
             given = [_value(file, values, name) for name in operator.inputs]
             try:
@@ -159,6 +159,8 @@ def _called(build: Build, budget: Budget, operator: Operator, given: list[Value 
         raise Refused("", _unknown(operator))
     if any(name and value is None for name, value in zip(operator.inputs, given)):
         return []
+    if kind == "CastLike" and len(given) == 2 and not isinstance(given[1], Constant):
+        given = [given[0], Constant(np.zeros((), np.float32))]  # which what comes from the images is
     if all(value is None or isinstance(value, Constant) for value in given):
         constants = [value for value in given if value is None or isinstance(value, Constant)]
         found: list[Value] = list(fold(operator, constants, budget))

@@ -82,7 +82,9 @@ class Port:
 
 
 class File:
-    """What `read` gives. who: how messages call it. most: bytes that constants may take together."""
+    """What `read` gives. who: how messages call it. most: bytes that constants may take together, and weights that
+    layers make of them; left: what the file's own tensors leave of these to constants that are computed.
+    """
 
     def __init__(self, who: str) -> None:
         self.who = who
@@ -92,7 +94,7 @@ class File:
         self.outputs: list[str] = []
         self.metadata: dict[str, str] = {}
         self.producer = ""
-        self.most = 0
+        self.most = self.left = 0
 
 
 def read(path: str | os.PathLike[str] | bytes) -> File:
@@ -144,7 +146,7 @@ def read(path: str | os.PathLike[str] | bytes) -> File:
     file.outputs = [str(port.name) for port in graph.output]
     file.metadata = {str(entry.key): str(entry.value) for entry in proto.metadata_props}
     file.producer = str(proto.producer_name)
-    file.most = store.most
+    file.most, file.left = store.most, store.most - store.taken
     return file
 
 

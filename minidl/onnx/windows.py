@@ -11,6 +11,7 @@ from minidl import layers
 from minidl.layers.base import Layer
 from minidl.layers.initializers import Held
 from minidl.onnx.build import Build, Function, Value, Values
+from minidl.onnx.constant import Constant
 from minidl.onnx.images import maps, unmapped
 from minidl.onnx.read import Operator
 from minidl.onnx.refused import Refused
@@ -66,11 +67,20 @@ def _kernel(operator: Operator, w: np.ndarray, rows: bool) -> Pair:
     return size
 
 
+def _bias(build: Build, x: Values, count: int) -> np.ndarray | None:
+    """Input 2; none where zeros were computed, as PyTorch's newer exporter writes a convolution without a bias."""
+    if len(x) < 3 or x[2] is None:
+        return None
+    found = build.vector(x[2], "B", count)
+    assert isinstance(x[2], Constant)
+    return found if x[2].trained or found.any() else None
+
+
 def conv(build: Build, operator: Operator, x: Values) -> Any:
     """Conv2D."""
     node, rows = maps(build, x[0])
     w = _weight(build, x[1], rows)
-    bias = build.vector(x[2], "B", w.shape[0]) if len(x) > 2 and x[2] is not None else None
+    bias = _bias(build, x, w.shape[0])
     groups = operator.get("group", 1)
     if groups < 1:
         raise Refused("group", f"group must be at least 1, got {groups}")
@@ -97,7 +107,7 @@ def conv_transpose(build: Build, operator: Operator, x: Values) -> Any:
     groups = operator.get("group", 1)
     if groups < 1:
         raise Refused("group", f"group must be at least 1, got {groups}")
-    bias = build.vector(x[2], "B", w.shape[1] * groups) if len(x) > 2 and x[2] is not None else None
+    bias = _bias(build, x, w.shape[1] * groups)
     kernel, stride = _kernel(operator, w, rows), _pair(operator, "strides", rows)
     dilation, extra = _pair(operator, "dilations", rows), _pair(operator, "output_padding", rows, 0)
     auto, out = operator.get("auto_pad", "NOTSET"), operator.get("output_shape")

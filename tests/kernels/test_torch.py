@@ -11,6 +11,8 @@ from minidl.kernels import checks
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
 
+pytestmark = pytest.mark.witness
+
 
 def tensor(array):
     return None if array is None else torch.tensor(array, dtype=torch.float64, requires_grad=True)

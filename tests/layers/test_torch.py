@@ -35,6 +35,8 @@ from minidl.optim.schedules import OneCycle
 
 torch: Any = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.witness
+
 
 @pytest.mark.usefixtures("any_backend")
 def test_network(rng: np.random.Generator) -> None:

@@ -70,6 +70,7 @@ NAMES = (
 )
 
 
+@pytest.mark.witness
 @pytest.mark.usefixtures("any_backend")
 @pytest.mark.parametrize("name", NAMES)
 def test_values_and_gradients(name: str, rng: np.random.Generator) -> None:
@@ -87,6 +88,7 @@ def test_values_and_gradients(name: str, rng: np.random.Generator) -> None:
         np.testing.assert_allclose(layer.backward(dy), image.grad.numpy(), **tolerance)
 
 
+@pytest.mark.witness
 def test_every_witness_is_called() -> None:
     assert set(NAMES) == witnesses(pytest.importorskip("torch")).keys()
 

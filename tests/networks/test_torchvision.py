@@ -19,7 +19,7 @@ from minidl.layers.walk import walk
 
 torch = pytest.importorskip("torch")
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.witness, pytest.mark.filterwarnings("ignore")]
 
 Case = tuple[str, dict[str, Any], dict[str, Any], int]
 CASES: dict[str, Case] = {

@@ -297,6 +297,26 @@ def test_constants_that_grow(node):
     refused(file([node, operator("Mul", ["x", "c"], ["y"])], constants), "10 times the bytes")
 
 
+def test_the_mean_of_no_constants(recwarn):
+    nodes = [operator("ReduceMean", ["c"], ["m"], keepdims=0), operator("Mul", ["x", "m"], ["y"])]
+    (found,) = minidl.onnx.check(file(nodes, {"c": np.ones((2, 0), np.float32)}))
+    assert "the mean of no numbers" in found.rule
+    assert not recwarn
+
+
+def test_constants_of_the_file_and_computed_ones_have_one_bound():
+    """Tensors of 6 times the file's bytes, small numbers in a byte each, leave 4 times to what is computed."""
+    made = onnx.TensorProto(name="w", data_type=onnx.TensorProto.INT64, dims=[50_000], int64_data=[1] * 50_000)
+    for times, fits in ((3, False), (1, True)):
+        nodes = [operator("ConstantOfShape", ["many"], [f"c{i}"]) for i in range(times)]
+        nodes += [operator("Sum", ["x", *(f"c{i}" for i in range(times))], ["y"])]
+        proto = onnx.load_from_string(file(nodes, {"many": [1, 25_000]}, ("N", 25_000)))
+        proto.graph.initializer.append(made)
+        proto.graph.node[0].input[0] = "many"
+        found = minidl.onnx.check(proto.SerializeToString())
+        assert any("10 times the bytes" in each.rule for each in found) is not fits
+
+
 def largest(content, match):
     """Bytes that the refusal of a file takes at most."""
     tracemalloc.start()

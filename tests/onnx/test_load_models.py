@@ -97,6 +97,21 @@ def test_channels_last_files_take_channels_first():
     np.testing.assert_allclose(model.predict(X), wanted, rtol=0, atol=1e-5)
 
 
+def test_zeros_that_the_file_computes_are_no_bias():
+    """As PyTorch's newer exporter writes a convolution without one: they are as many, and of the images' type."""
+    nodes = [
+        operator("Constant", [], ["zero"], value_int=0),
+        operator("Shape", ["conv.weight"], ["many"], end=1),
+        operator("CastLike", ["zero", "x"], ["float"]),
+        operator("Expand", ["float", "many"], ["bias"]),
+        operator("Conv", ["x", "conv.weight", "bias"], ["y"]),
+    ]
+    assert list(agrees(file(nodes, {"conv.weight": floats(4, 3, 3, 3)}), X).named_parameters()) == ["0.conv.weight"]
+    nodes[0] = operator("Constant", [], ["zero"], value_int=2)
+    model = agrees(file(nodes, {"conv.weight": floats(4, 3, 3, 3)}), X)
+    assert list(model.named_parameters()) == ["0.conv.weight", "0.conv.bias"]
+
+
 def test_shuffles_over_five_sizes():
     def shuffled(split, order, back):
         nodes = [

@@ -30,6 +30,7 @@ FROM_TORCH = [block for block in BLOCKS if re.search(r"\btorch\b|network\.onnx",
 """What needs PyTorch, and the file that it writes."""
 
 
+@pytest.mark.witness
 @needs_onnx
 def test_the_python_for_a_network_of_pytorch_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("torch")

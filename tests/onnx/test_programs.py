@@ -14,7 +14,7 @@ from onnx_run import SIZES, assert_near, images, needs_openvino, needs_pnnx, ran
 import minidl
 from minidl import onnx
 
-pytestmark = pytest.mark.usefixtures("plain_backend")
+pytestmark = [pytest.mark.witness, pytest.mark.usefixtures("plain_backend")]
 
 NETWORKS: dict[str, tuple[minidl.Model, tuple[int, ...]]] = {
     "residual": (
