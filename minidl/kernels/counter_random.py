@@ -21,6 +21,11 @@ def mix(key: int | np.ndarray, counter: np.ndarray) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
+def key_from(key: int, counter: int) -> int:
+    """The key that gives for 0, 1, ... what `key` gives for counter, counter + 1, ..."""
+    return (key + counter * GOLDEN) % 2**64
+
+
 def uniform(key: int, counter: np.ndarray) -> np.ndarray:
     """float64 in [0, 1) with 53 random bits for each counter."""
     return (mix(key, counter) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -7,11 +7,12 @@ The mask of a training step is never stored: it is drawn again from the same key
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minidl.kernels import checks
+from minidl.kernels import checks, counter_random
 from minidl.layers.base import Layer
 from minidl.support import random
 
@@ -26,6 +27,8 @@ class Dropout(Layer):
     number of threads. Raises TypeError or ValueError that names the layer for a rate outside [0, 1).
     """
 
+    first_row = 0
+    """Which row of a larger batch its input begins with: several processes then draw that batch's mask."""
     _remembered = ("_key",)
     _ranks = (2, 3, 4)
     _shown = ("rate",)
@@ -47,7 +50,10 @@ class Dropout(Layer):
             return x
         # The default generator is looked up late, so that `minidl.seed` after the construction counts.
         rng = random.generator() if self.rng is None else self.rng
-        self._key = key = int(rng.integers(0, 2**64, dtype=np.uint64))
+        key = int(rng.integers(0, 2**64, dtype=np.uint64))
+        if self.first_row:
+            key = counter_random.key_from(key, self.first_row * math.prod(x.shape[1:]))
+        self._key = key
         return self.kernels.dropout_forward(x, self.rate, key)
 
     def _backward(self, dy: Any) -> Any:

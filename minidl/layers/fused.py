@@ -256,7 +256,9 @@ def merged(steps: Sequence[Any], kept: Sequence[int], make: Any) -> list[Any]:
 
     def tails(step: Any) -> Any:
         head = type(step.node)
-        return () if head is Add and len(step.read) != 2 else _TAILS.get(head, ())
+        if (head is Add and len(step.read) != 2) or getattr(step.node, "across", None) is not None:
+            return ()
+        return _TAILS.get(head, ())
 
     return _chained(steps, kept, make, tails, block)
 

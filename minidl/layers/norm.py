@@ -34,6 +34,8 @@ class BatchNorm2D(Layer):
     layer for arguments and inputs outside these rules.
     """
 
+    across: Any = None
+    """Who computes a training step with statistics over several processes (`minidl.mpi.norm`); None: nobody."""
     _remembered = ("_x", "_mean", "_inv_std", "_train")
     _buffers = ("running_mean", "running_var")
     _x: Any
@@ -72,12 +74,18 @@ class BatchNorm2D(Layer):
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x, self._train = x, train and not self.statistics_frozen
-        y, self._mean, self._inv_std = self._norm(x, self._train)
+        norm = self._norm if self.across is None else self._norm_across
+        y, self._mean, self._inv_std = norm(x, self._train)
         return y
+
+    def _norm_across(self, x: Any, train: bool) -> Any:
+        return self.across.forward(self, x) if train else self._norm(x, False)
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:
             raise self._unready()
+        if self._train and self.across is not None:
+            return self.across.backward(self, dy, self._x, self._mean, self._inv_std)
         out = (self.gamma.grad, self.beta.grad)
         dx, _, _ = self.kernels.batchnorm_backward(
             dy, self._x, self.gamma.data, self._mean, self._inv_std, self._train, out

@@ -171,10 +171,11 @@ class Plan:
         for value in step.free:
             values[value] = None
 
-    def backward(self, dy: Any, need_dx: bool) -> Any:
+    def backward(self, dy: Any, need_dx: bool, ready: Callable[[list[Parameter]], None] | None = None) -> Any:
         """The inputs' gradients, None without need_dx; sets the gradients of all parameters on the way.
 
-        Steps with nothing behind them that learns are left out.
+        Steps with nothing behind them that learns are left out. ready: is told the parameters of each step whose
+        gradients are there, but for those that several steps share.
         """
         needed = [need_dx] * self.inputs + [False] * (self._slots - self.inputs)
         gradients: list[Any] = [None] * self._slots
@@ -202,6 +203,8 @@ class Plan:
                 )
             node.need_dx = behind
             dx = self._shared(step, node, dy, written) if step.shared else node._backward(dy)
+            if ready is not None and not step.shared:
+                ready(step.parameters())
             if not behind:
                 continue
             if isinstance(read, int) and gradients[read] is None:

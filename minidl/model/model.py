@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -15,6 +15,7 @@ from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
 from minidl.layers.node import Node
+from minidl.layers.parameter import Parameter
 from minidl.layers.walk import label, trace
 from minidl.model import images as given
 from minidl.model import scores as judged
@@ -187,11 +188,17 @@ class Model(Sequential):
             )
         return Rows(images)
 
-    def run_backward(self, dy: Any) -> None:
-        """`backward` on the backend's array, for the trainer: all parameters' gradients, no input gradient."""
+    def run_backward(self, dy: Any, ready: Callable[[list[Parameter]], None] | None = None) -> None:
+        """`backward` on the backend's array, for the trainer: all parameters' gradients, no input gradient.
+
+        ready: may be told of gradients that are there while others are still computed, see `Plan.backward`.
+        """
         self.need_dx = False
         try:
-            self._backward(dy)
+            if ready is None or self._ran is None or type(self)._backward is not Sequential._backward:
+                self._backward(dy)
+            else:
+                self._ran.backward(dy, False, ready)
         finally:
             self.need_dx = True
 

@@ -11,9 +11,10 @@ from minidl.losses import Loss
 from minidl.model import Model
 from minidl.training.interrupt import Interrupt
 from minidl.training.measures import Metric, compute
+from minidl.training.parallel import ALONE, Parallel, Scored
 from minidl.training.samples import Batch
 from minidl.training.step import Step
-from minidl.training.stream import Data, Stream, one_pass
+from minidl.training.stream import Data, Stream
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
@@ -27,17 +28,18 @@ def measure(
     interrupt: Interrupt,
     views: Views | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    parallel: Parallel = ALONE,
 ) -> dict[str, float]:
     """{"loss": mean loss, "accuracy": share of right answers, NaN without classes}, `batch_size` images at a time.
 
     With sample weights both are weighted means; the loss is one with weights of classes, too, whatever the batches.
     interrupt: is granted between two batches. views: as `Model.predict` takes them. metrics: are computed over all
-    scores, and have their names beside the two.
+    scores, and have their names beside the two. parallel: the processes that measure together.
     """
     backend = kernels.current()
     if model.outputs > 1 and (metrics or views is not None):
         raise ValueError(f"Trainer: metrics and views are for a model with one output, got {model.outputs}")
-    parts: list[tuple[Any, ...]] = []
+    parts: Scored = []
 
     def scores(batch: Batch) -> Any:
         if views is not None:
@@ -50,7 +52,7 @@ def measure(
 
     step = Step(model, loss)
     total = right = mass = weights = 0.0
-    with making(one_pass(data, batch_size), isinstance(data, Stream), interrupt.check) as batches:
+    with making(parallel.judged(data, batch_size), isinstance(data, Stream), interrupt.check) as batches:
         for batch in batches:
             value, correct = step.forward(batch, scores=scores if metrics or views is not None else None)
             if step.weight:
@@ -60,6 +62,7 @@ def measure(
                 weights += step.weight
             interrupt.check()
     model.release()
+    (total, right, mass, weights), parts = parallel.joined([total, right, mass, weights], parts)
     if not weights:
         raise ValueError("Trainer: at least one weight of the data must be positive")
     loss_mean = total / mass if mass else 0.0  # classes without weight cost nothing

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.layers.base import Layer
 from minidl.layers.walk import walk
 from minidl.model import Model
 from minidl.support import random
@@ -25,6 +26,10 @@ class Moving:
         self._default = any(rng is None for rng in generators)  # looked up late, as the layers do
         self._arrays: list[np.ndarray] = []
         self._states: list[tuple[np.random.Generator, Any]] = []
+
+    def changed(self) -> list[tuple[Layer, str, np.ndarray]]:
+        """Layer, attribute and the array of the last `keep` for each buffer."""
+        return [(*place, array) for place, array in zip(self._buffers, self._arrays)]
 
     def keep(self) -> None:
         """Remember them."""

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from minidl import kernels
 from minidl.model import Model, as_images
 from minidl.training.moving import Moving
 from minidl.training.state import Training
+from minidl.training.step import NonFiniteLoss
 
 
 def non_finite_parameter(model: Model) -> str:
@@ -46,13 +48,14 @@ def first_non_finite(model: Model, x: Any) -> str:
     return f"every layer's output is finite, up to {np.abs(activations[-1][1]).max():.3g}; the loss itself overflowed"
 
 
-def overflow(training: Training, loss: float, images: np.ndarray) -> FloatingPointError:
+def overflow(training: Training, error: NonFiniteLoss) -> FloatingPointError:
     """What to raise where the next step's loss is no finite number: where it is, what has caused it, what may help."""
     position = training.run
     assert position is not None
     where = f"epoch {training.history.epochs + 1}, step {position.steps + 1}"
-    cause = first_non_finite(training.model, images)
-    return FloatingPointError(f"Trainer: the loss became {loss} in {where}: {cause}. {_advice(training)}")
+    # As the step saw it: what happens to an image on its way in may be the cause.
+    cause = first_non_finite(training.model, kernels.current().leave(error.batch.enter()))
+    return FloatingPointError(f"Trainer: the loss became {error.loss} in {where}: {cause}. {_advice(training)}")
 
 
 def check_weights(training: Training) -> None:

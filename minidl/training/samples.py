@@ -172,7 +172,7 @@ def prepare(
         shapes[images.shape[1:]] = model.output_shape(images.shape[1:])
     outputs = shapes[images.shape[1:]]
     target = loss.prepare(y, (len(images), *outputs), model.dtype)
-    labels = _one_hot_labels(target)
+    labels = one_hot_labels(target)
     if new:
         check_outputs(what, model, loss, target, labels, outputs)
     weight = data[2] if len(data) == 3 else weight
@@ -213,7 +213,7 @@ def _usable(name: str, images: np.ndarray) -> np.ndarray:
 def observe(samples: Samples, model: Model, loss: Any) -> None:
     """Tell a loss what it is to be trained on."""
     if isinstance(loss, Loss):
-        loss.observe(samples.target, (len(samples.images), *model.output_shape(samples.images.shape[1:])))
+        loss.observe(samples.target, (len(samples.y), *model.output_shape(samples.images.shape[1:])))
 
 
 def is_batch(value: Any) -> bool:
@@ -247,13 +247,18 @@ def fingerprint(samples: Samples) -> int:
     for array in (*parts(samples.images), *parts(samples.target), samples.weight):
         if array is None:
             continue
-        rows = np.linspace(0, len(array) - 1, min(len(array), 256)).astype(np.intp)
+        rows = sampled(len(array))
         number = zlib.crc32(f"{array.shape} {array.dtype}".encode(), number)
         number = zlib.crc32(np.ascontiguousarray(array[rows]).tobytes(), number)
     return number
 
 
-def _one_hot_labels(target: np.ndarray) -> np.ndarray | None:
+def sampled(count: int) -> np.ndarray:
+    """The rows of so many that a `fingerprint` sees."""
+    return np.linspace(0, count - 1, min(count, 256)).astype(np.intp)
+
+
+def one_hot_labels(target: np.ndarray) -> np.ndarray | None:
     """Class indices of one-hot rows, None for any other target."""
     if target.ndim != 2 or target.shape[1] < 2:
         return None

@@ -45,6 +45,8 @@ class Step:
         self.optimizer = optimizer
         self.average = average
         self.parameters = model.parameters()
+        self.images = 0
+        """Number of the last `forward`'s images."""
         self.weight = 0.0
         """Sum of the weights of the last `forward`'s images; without weights their number."""
         self.mass = 0.0
@@ -57,20 +59,24 @@ class Step:
         After both FloatingPointErrors, of the loss and of gradients that cannot be clipped, weights, running statistics
         and generators are as they were before the step.
         """
-        if self._moving is None:
-            self._moving = Moving(self.model)
-        self._moving.keep()
+        moving = self.kept()
         try:
             measured = self.forward(batch, True)
             if not math.isfinite(measured[0]):
                 raise NonFiniteLoss(measured[0], batch)
             self.backward()
-            # Here every parameter's grad is that of this batch; what other machines found is to be added before this.
             self.update()
         except FloatingPointError:
-            self._moving.restore()
+            moving.restore()
             raise
         return measured
+
+    def kept(self) -> Moving:
+        """What a forward pass changes by itself, as it is now."""
+        if self._moving is None:
+            self._moving = Moving(self.model)
+        self._moving.keep()
+        return self._moving
 
     def forward(self, batch: Batch, train: bool = False, scores: Callable[[Batch], Any] | None = None) -> Measured:
         """Scores and loss of a batch. train: whether a `backward` follows.
@@ -83,7 +89,8 @@ class Step:
         weight = batch.weight()
         weights = () if weight is None else (weight,)
         loss = self.loss.run(found, batch.target(), *weights)
-        self.weight = len(batch.rows) if weight is None else float(weight.sum(dtype=np.float64))
+        self.images = len(batch.rows)
+        self.weight = self.images if weight is None else float(weight.sum(dtype=np.float64))
         mass = getattr(self.loss, "mass", None)
         self.mass = self.weight if mass is None else mass
         right = self.loss.correct

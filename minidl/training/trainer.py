@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from minidl import kernels, safetensors
+from minidl import safetensors
 from minidl.kernels import checks
 from minidl.model import Model
 from minidl.optim.base import rated
@@ -20,12 +21,13 @@ from minidl.training.history import History
 from minidl.training.interrupt import Interrupt, Interrupted
 from minidl.training.measures import Metric, check_metrics, mode_of
 from minidl.training.non_finite import check_weights, overflow
+from minidl.training.parallel import ALONE, Parallel
 from minidl.training.position import Position
 from minidl.training.progress import Progress, epoch_line, progress
-from minidl.training.resume import begin, go_on_from_loaded
+from minidl.training.resume import go_on_from_loaded
 from minidl.training.snapshot import unchanged_on_error
 from minidl.training.state import State
-from minidl.training.step import NAN, NonFiniteLoss, Step
+from minidl.training.step import NAN, NonFiniteLoss
 from minidl.training.stream import Data, take
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Trainer:
     parts of it. metrics: functions f(scores, targets) -> float by name, such as {"f1": minidl.metrics.MacroF1()}, over
     all scores (N, ...) and targets of a set: the validation data after each epoch, as "val_f1" in history, logs and
     monitors, and the data of `evaluate`. Over the training data they would cost a second pass: `evaluate` does it.
+    parallel: a `minidl.mpi.DataParallel`, with which several processes train the model.
 
     Data are pairs (x, y), see `minidl.training.samples`: x (M, C, H, W) or (M, F), uint8 (scaled by the model) or
     float; y class labels, or one row an image (one-hot, probabilities; for `MSELoss` the values). Or triples (x, y,
@@ -59,6 +62,7 @@ class Trainer:
         optimizer: Any,
         average: WeightAverage | None = None,
         metrics: Mapping[str, Metric] | None = None,
+        parallel: Parallel | None = None,
     ) -> None:
         if not isinstance(model, Model):
             raise TypeError(f"Trainer: model must be a minidl.Model, got {model!r}")
@@ -67,11 +71,14 @@ class Trainer:
                 raise TypeError(f"Trainer: {name} must be an object such as minidl.{EXAMPLES[name]}, got {value!r}")
         if not (average is None or isinstance(average, WeightAverage)):
             raise TypeError(f"Trainer: average must be None or a minidl.WeightAverage(), got {average!r}")
+        if not (parallel is None or isinstance(parallel, Parallel)):
+            raise TypeError(f"Trainer: parallel must be None or a minidl.mpi.DataParallel(), got {parallel!r}")
         self.model = model
         self.loss = loss
         self.optimizer = optimizer
         self.average = average
         self.metrics = check_metrics(metrics)
+        self.parallel = ALONE if parallel is None else parallel
         self.state = State()
         self._call: Call | None = None  # of the fit that is running
         self._line = Progress(None)
@@ -150,13 +157,17 @@ class Trainer:
                 "Trainer: fit must not be called while it runs, got a call from a callback or another thread;"
                 " a callback goes back to a checkpoint by trainer.load, and ends the run by returning True"
             )
-        asked = call(self, data, validation, epochs, batch_size, seed, callbacks, augment, sample_weight, coordinates)
-        interrupt = Interrupt()
-        self._line = progress(verbose)
+        interrupt = self.parallel.interrupt()
+        given = data, validation, epochs, batch_size, seed, callbacks, augment, sample_weight, coordinates
         try:
-            self._run(asked, resume, interrupt)
-            history = self.history
-            self._finish(asked.callbacks, history)
+            with self.parallel.running(self):
+                with self.parallel.settling():
+                    asked = call(self, *given)
+                asked = self.parallel.agreed(self, asked)
+                self._line = progress(verbose and self.parallel.rank == 0)
+                self._run(asked, resume, interrupt)
+                history = self.history
+                self._finish(asked.callbacks, history)
         finally:
             self._line = Progress(None)
         interrupt.pass_on()
@@ -180,7 +191,7 @@ class Trainer:
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles, also those made in a callback, are not inside of a `fit`."""
-        return {**vars(self), "_call": None, "_line": Progress(None)}
+        return {**vars(self), "_call": None, "_line": Progress(None), "parallel": ALONE}
 
     # ---- the run -----------------------------------------------------------------------------------------------------
 
@@ -188,16 +199,15 @@ class Trainer:
         """Begin, and train until there are enough epochs, a callback has ended the run, or the user has."""
         self._call = asked
         try:
-            begin(self, asked, resume)
+            self.parallel.begin(self, asked, resume)
             with interrupt:
                 while not self._done():
                     if self._epoch(asked, interrupt):
                         self._end_epoch()
+                        self.parallel.end_epoch(self)
                     interrupt.check()
         except NonFiniteLoss as error:
-            # As the step saw it: what happens to an image on its way in may be the cause.
-            entered = kernels.current().leave(error.batch.enter())
-            raise overflow(self, error.loss, entered) from None
+            raise self.parallel.overflow(self, error, partial(overflow, self, error)) from None
         except KeyboardInterrupt as stop:
             if not self._going_on():
                 raise
@@ -227,14 +237,14 @@ class Trainer:
         epoch, epochs = history.epochs, position.epochs
         if self.average is not None:
             self.average.train(self.model)
-        step = Step(self.model, self.loss, self.optimizer, self.average)
+        step = self.parallel.step(self)
         hooks = self._step_hooks()
         self._line.start(epoch + 1, epochs, *position.counted)
         with making(asked.batches(position, epoch), asked.ahead, interrupt.check) as batches:
-            for batch in asked.compared(batches, position):
+            for batch in self.parallel.share(asked.compared(batches, position)):
                 self.optimizer.progress(epoch + position.share, epochs)
                 loss, right = step.train(batch)
-                position.add(len(batch.rows), loss, right, step.weight, step.mass)
+                position.add(step.images, loss, right, step.weight, step.mass)
                 history.step_loss.append(loss)
                 self._line.update(position.counted[1], *position.means)
                 for hook in hooks:
@@ -270,7 +280,8 @@ class Trainer:
         if self.validation is None or self.run is None:
             return dict.fromkeys(("loss", "accuracy", *self.metrics), NAN)
         batch_size = max(self.run.batch_size, 256)
-        return measure(self.model, self.loss, self.validation, batch_size, interrupt, metrics=self.metrics)
+        what = self.model, self.loss, self.validation, batch_size, interrupt
+        return measure(*what, metrics=self.metrics, parallel=self.parallel)
 
     def _record(self, scores: dict[str, float]) -> None:
         """The epoch's entry in the history, and its line."""
@@ -320,9 +331,10 @@ class Trainer:
         That is weights, buffers, optimiser state, learning rate, history, position in the run, the generators of the
         order, of each layer and minidl's default one, the states of the callbacks; see `minidl.training.checkpoint`.
         The file is replaced by an atomic rename. Raises OSError if it cannot be written; an older file is then as it
-        was.
+        was. Of several processes (`parallel`) that of rank 0 writes, and the others do nothing.
         """
-        safetensors.save(path, *checkpoint.pack(self))
+        if self.parallel.rank == 0:
+            safetensors.save(path, *checkpoint.pack(self))
 
     def load(self, path: str | os.PathLike[str]) -> Trainer:
         """Take everything from a file that `save` wrote, minidl's default generator included; returns self.

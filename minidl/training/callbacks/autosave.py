@@ -42,6 +42,8 @@ class Checkpoint(Callback):
     exist, OSError if a write fails; the file is then as it was, and so is the training: `fit(resume=True)` goes on.
     """
 
+    writes = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],

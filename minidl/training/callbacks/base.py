@@ -20,6 +20,9 @@ class Callback:
     keeps out of its `state`. `trainer.fit` within a callback is a RuntimeError, but for `on_fit_end`.
     """
 
+    writes = False
+    """Whether it writes files: where several processes train one model, only that of rank 0 then has the callback."""
+
     def on_fit_begin(self, trainer: Training) -> None:
         """Called once, before the first step; when a run is resumed, before `load_state`. Forget an earlier run here.
 

@@ -45,6 +45,8 @@ class FeatureMaps(Callback):
     folder, ValueError if there is no such layer, all before the first step.
     """
 
+    writes = True
+
     def __init__(
         self,
         images: Any,

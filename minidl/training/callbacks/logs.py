@@ -21,6 +21,8 @@ class EpochLog(Callback):
     FileNotFoundError before the first step if the folder does not exist, OSError where the file cannot be written.
     """
 
+    writes = True
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._written: int | None = None
