@@ -59,7 +59,7 @@ from minidl.support.random import seed
 from minidl.version import __version__
 
 if TYPE_CHECKING:
-    from minidl import data, functional, metrics, networks, onnx, plots, safetensors
+    from minidl import data, functional, metrics, mpi, networks, onnx, plots, safetensors
     from minidl.checks.gradcheck import gradcheck
     from minidl.checks.layer_times import LayerTime, layer_times
     from minidl.checks.lr_range import RangeTest, find_lr
@@ -125,6 +125,7 @@ __getattr__ = lazy.importer(
         "metrics": ("metrics",),
         "networks": ("networks",),
         "networks.capsules": ("CapsuleLoss", "CapsuleNetwork"),
+        "mpi": ("mpi",),
         "networks.load": ("load_model",),
         "onnx": ("onnx",),
         "optim": ("Adam", "AdamW", "Lookahead", "Muon", "RMSProp"),
@@ -262,6 +263,7 @@ __all__ = [
     "layer_times",
     "load_model",
     "metrics",
+    "mpi",
     "networks",
     "onnx",
     "plots",

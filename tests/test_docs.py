@@ -18,6 +18,9 @@ FILE = re.compile(r"(?<![\w/.*>}-])[\w./-]*\w\.(?:pyx|pxd|py|c|h|md)(?![\w(.*/])
 MODULES = {"pillow": "PIL"}
 """Packages that are imported by another name."""
 
+LOADED = {"mpich"}
+"""Libraries, which another package loads."""
+
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -112,9 +115,9 @@ def test_the_extras_of_the_readme_are_those_that_the_package_uses():
     extras = {name: re.findall(r'"([\w-]+)', packages) for name, packages in re.findall(r"(?m)^(\w+) = (\[.*\])", part)}
     assert extras.pop("test")
     table = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", readme))
-    assert {"plot", "image", "onnx", "progress"} == set(extras)
+    assert {"plot", "image", "onnx", "mpi", "progress"} == set(extras)
     source = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     for name, packages in extras.items():
         for package in packages:
             assert package in table[name].lower()
-            assert re.search(rf"(import|from) {MODULES.get(package, package)}\b", source)
+            assert package in LOADED or re.search(rf"(import|from) {MODULES.get(package, package)}\b", source)

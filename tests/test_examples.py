@@ -58,6 +58,7 @@ def test_the_issue_s_examples_are_all_here():
         "superresolution",
         "train_cifar",
         "train_mnist",
+        "train_mpi",
     ]
 
 
@@ -209,6 +210,12 @@ def test_overfit_small_learns_its_subset_by_heart(run):
 def test_overfit_small_ends_with_an_error_if_it_does_not(run):
     with pytest.raises(SystemExit, match="not learnt"):
         run("overfit_small", "--epochs", "1")
+
+
+def test_train_mpi_says_in_one_line_what_it_needs(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(SystemExit, match=r"minidl.mpi needs mpi4py and an MPI library: pip install 'minidl\[mpi\]'$"):
+        run("train_mpi", "--epochs", "1")
 
 
 def test_softmax_regression_agrees_with_the_logistic_function(run):

@@ -17,6 +17,7 @@ EXTRAS = {
     "IPython",
     "hypothesis",
     "matplotlib",
+    "mpi4py",
     "pandas",
     "PIL",
     "pooch",
@@ -139,3 +140,14 @@ def test_compiled_modules_do_not_link_numpy():
     # Any buffer will do, so numpy cannot be needed.
     im2col.im2col(memoryview(bytes(16)).cast("f", (1, 1, 2, 2)), memoryview(cols), 1, 1, 1, 1, 0, 0, 1, 1, 0, 2, 2)
     assert not cols.any()
+
+
+def test_several_processes_say_what_to_install():
+    code = (
+        "import sys, json\n"
+        "sys.modules['mpi4py'] = None\n"
+        "from minidl.mpi import DataParallel\n"
+        "try:\n    DataParallel()\n"
+        "except ImportError as error:\n    print(json.dumps(str(error)))"
+    )
+    assert run(code) == "minidl.mpi needs mpi4py and an MPI library: pip install 'minidl[mpi]'"
