@@ -28,6 +28,7 @@ help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
 	@echo "make test         run the tests"
 	@echo "make test-witness run the tests that compare with PyTorch, OpenVINO, ncnn and files of packages (WHICH=witness: all)"
+	@echo "make test-mpi     run the tests of several processes, with an MPI library in .venv-mpi"
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers"
@@ -48,6 +49,11 @@ test: .venv/stamp-test
 # The package is that of the source folder, which .venv has compiled: both have one Python.
 test-witness: .venv/stamp-build .venv-witness/stamp
 	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python -m pytest -n auto -p no:cacheprovider -m "$(WHICH)"
+
+# mpi4py and an MPI library stay beside .venv, whose packages are seen from there: nothing is compiled again.
+.PHONY: test-mpi
+test-mpi: .venv/stamp-test .venv-mpi/stamp
+	@.venv-mpi/bin/python -m pytest tests/mpi
 
 lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
@@ -78,7 +84,7 @@ sdist-check: .venv/stamp-dev
 	@$(BIN)/python .ci/check_dist.py
 
 clean:
-	@rm -rf build dist out *.egg-info .venv/stamp-* .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist out *.egg-info .venv/stamp-* .venv-mpi .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find minidl tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	@rm -f minidl/_ext/*.so
 
@@ -89,6 +95,15 @@ $(BIN)/python:
 .venv/stamp-build: pyproject.toml setup.py minidl/version.py $(COMPILED) | $(BIN)/python
 	@echo "Building and installing minidl"
 	@$(PIP) -e .
+	@touch $@
+
+PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
+.venv-mpi/stamp: pyproject.toml | .venv/stamp-test
+	@echo "Creating .venv-mpi with minidl[mpi]"
+	@$(PYTHON) -m venv .venv-mpi
+	@echo "import site; site.addsitedir('$$($(BIN)/python -c '$(PURELIB)')')" \
+		>"$$(.venv-mpi/bin/python -c '$(PURELIB)')/minidl.pth"
+	@$(PIP:$(BIN)/%=.venv-mpi/bin/%) 'minidl[mpi]'
 	@touch $@
 
 # minidl itself is there by now, so that pip only adds what the extra names.
