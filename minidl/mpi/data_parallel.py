@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from minidl.layers.dropout import Dropout
 from minidl.layers.parameter import Parameter
+from minidl.layers.walk import walk
 from minidl.mpi import agreement, norm, threads
 from minidl.mpi.buckets import Buckets
 from minidl.mpi.faults import Everywhere, Farewells, SharedInterrupt, end_job, end_job_on_errors, settle
@@ -131,6 +133,9 @@ class DataParallel(Parallel):
             raise
         finally:
             self._buckets = None
+            for layer in walk(training.model):
+                if isinstance(layer, Dropout):
+                    layer.first_row = 0
             if self.sync_batchnorm:
                 norm.put(training.model, None)
 
