@@ -16,7 +16,7 @@ import numpy as np
 from minidl.layers.dropout import Dropout
 from minidl.layers.parameter import Parameter
 from minidl.layers.walk import walk
-from minidl.mpi import agreement, norm, threads
+from minidl.mpi import agreement, faults, norm, threads
 from minidl.mpi.buckets import Buckets
 from minidl.mpi.faults import Everywhere, Farewells, SharedInterrupt, end_job, end_job_on_errors, settle
 from minidl.mpi.shards import Shard
@@ -60,10 +60,11 @@ class DataParallel(Parallel):
     """
 
     def __init__(self, comm: Any = None, sync_batchnorm: bool = False, shard: bool = False) -> None:
-        try:
-            from mpi4py import MPI
-        except ImportError as error:
-            raise ImportError("minidl.mpi needs mpi4py and an MPI library: pip install 'minidl[mpi]'") from error
+        with faults.not_for_ever():
+            try:
+                from mpi4py import MPI
+            except ImportError as error:
+                raise ImportError("minidl.mpi needs mpi4py and an MPI library: pip install 'minidl[mpi]'") from error
         if comm is not None and not isinstance(comm, MPI.Intracomm):
             raise TypeError(f"DataParallel: comm must be None or a communicator of mpi4py, got {comm!r}")
         for name, value in (("sync_batchnorm", sync_batchnorm), ("shard", shard)):
@@ -71,7 +72,8 @@ class DataParallel(Parallel):
                 raise TypeError(f"DataParallel: {name} must be True or False, got {value!r}")
         self.sync_batchnorm, self.shard = bool(sync_batchnorm), bool(shard)
         self._mpi = MPI
-        self._comm = (MPI.COMM_WORLD if comm is None else comm).Dup()  # nobody else's messages come between
+        with faults.not_for_ever():  # nobody else's messages come between
+            self._comm, farewells = ((MPI.COMM_WORLD if comm is None else comm).Dup() for _ in range(2))
         self.rank, self.size = self._comm.rank, self._comm.size
         self.clock = Clock()
         self._alone = False
@@ -81,7 +83,7 @@ class DataParallel(Parallel):
         self._stream: Stream | None = None
         if self.size > 1:
             end_job_on_errors(self._comm)
-        self._farewells = Farewells(MPI, self._comm.Dup()) if self.size > 1 else None
+        self._farewells = Farewells(MPI, farewells) if self.size > 1 else None
         threads.deal(MPI, self._comm)
 
     def __repr__(self) -> str:

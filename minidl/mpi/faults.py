@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -15,6 +17,9 @@ from minidl.training.interrupt import Interrupt, Interrupted
 
 STATUS = 1
 """Exit status of a job that an error has ended."""
+
+START = 300.0
+"""Seconds that a rank waits for the others to come to `DataParallel()`."""
 
 PAUSE = 0.001
 """Seconds between two looks at who has arrived."""
@@ -71,6 +76,21 @@ def end_job_on_errors(comm: Any) -> None:
         comm.Abort(STATUS)
 
     sys.excepthook = hook
+
+
+@contextmanager
+def not_for_ever() -> Iterator[None]:
+    """Ends the process, with a traceback, if this is still open after `START` seconds.
+
+    While MPI starts nobody can be told of a rank that is gone, and no Python code runs, of other threads neither.
+    """
+    stream = sys.__stderr__
+    if stream is not None and not stream.closed:
+        faulthandler.dump_traceback_later(START, exit=True, file=stream)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 class Farewells:

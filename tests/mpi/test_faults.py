@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -168,3 +170,24 @@ def test_sigterm_to_one_rank_stops_all_after_the_same_step_and_the_run_goes_on_w
     for name, array in whole[0].items():
         np.testing.assert_array_equal(ended[1][name], ended[0][name])
         np.testing.assert_allclose(ended[0][name], array, rtol=0, atol=1e-5 * np.abs(array).max(), err_msg=name)
+
+
+EARLY = """
+import os, sys
+if os.environ.get("PMI_RANK") == "1":
+    sys.exit(3)
+sys.path.insert(0, {path!r})
+from minidl.mpi import DataParallel, faults
+faults.START = 2
+DataParallel()
+"""
+
+
+def test_ranks_do_not_wait_for_ever_for_one_that_has_never_come(tmp_path):
+    script = tmp_path / "early.py"
+    script.write_text(EARLY.format(path=str(jobs.HERE.parents[1])), encoding="utf-8")
+    program = [str(jobs.MPIEXEC), "-n", "2", sys.executable, str(script)]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0
+    assert "Timeout" in done.stderr
+    assert "data_parallel.py" in done.stderr
