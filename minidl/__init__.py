@@ -133,6 +133,7 @@ __getattr__ = lazy.importer(
         "optim.weight_average": ("WeightAverage",),
         "plots": ("plots",),
         "safetensors": ("safetensors",),
+        "sklearn": ("sklearn",),
         "training.history": ("History",),
         "training.trainer": ("Trainer",),
         "training.callbacks": (

@@ -15,7 +15,7 @@ FOLDERS = (".ci", "benchmarks", "docs", "examples", PACKAGE.name, "tests", "tool
 FILE = re.compile(r"(?<![\w/.*>}-])[\w./-]*\w\.(?:pyx|pxd|py|c|h|md)(?![\w(.*/])")
 """A file of the project, by its path or the end of it. What a reader makes in examples has other endings."""
 
-MODULES = {"pillow": "PIL"}
+MODULES = {"pillow": "PIL", "scikit-learn": "sklearn"}
 """Packages that are imported by another name."""
 
 LOADED = {"mpich"}
@@ -115,7 +115,7 @@ def test_the_extras_of_the_readme_are_those_that_the_package_uses():
     extras = {name: re.findall(r'"([\w-]+)', packages) for name, packages in re.findall(r"(?m)^(\w+) = (\[.*\])", part)}
     assert extras.pop("test")
     table = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", readme))
-    assert {"plot", "image", "onnx", "mpi", "progress"} == set(extras)
+    assert {"plot", "image", "onnx", "mpi", "progress", "sklearn"} == set(extras)
     source = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     for name, packages in extras.items():
         for package in packages:

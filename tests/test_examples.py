@@ -54,6 +54,7 @@ def test_the_issue_s_examples_are_all_here():
         "overfit_small",
         "run_onnx",
         "segment",
+        "sklearn_digits",
         "softmax_regression",
         "superresolution",
         "train_cifar",
@@ -383,7 +384,34 @@ def test_superresolution_says_in_one_line_what_is_missing(run, monkeypatch, tmp_
         run("superresolution", "--data", str(tmp_path))
 
 
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("tutorial", "graphs", "training", "runs", "cs231n", "capsules"))]
+def test_sklearn_digits_searches_saves_and_exports(run):
+    for package in ("sklearn", "onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    text, files = run("sklearn_digits", "--epochs", "6", "--limit", "500")
+    assert files == ["calibration.png", "confusion.png", "network.onnx", "pipeline.joblib"]
+    scores = [float(score) for score in re.findall(r"(\S+)% in cross-validation", text)]
+    assert len(scores) == 4
+    assert min(scores) > 60
+    assert float(re.search(r"test accuracy (\S+)%", text)[1]) > 85
+    before, after = re.search(r"log loss (\S+), calibrated (\S+)", text).groups()
+    assert 0 < float(before) < 1
+    assert 0 < float(after) < 2.3
+    assert "100.00% of the probabilities are the same bits" in text
+    assert "gives 100.00% of the same labels" in text
+
+
+def test_sklearn_digits_says_in_one_line_what_is_missing(run, monkeypatch):
+    found = importlib.util.find_spec
+    hidden = lambda name, *rest: None if name == "sklearn" else found(name, *rest)  # noqa: E731
+    monkeypatch.setattr(importlib.util, "find_spec", hidden)
+    with pytest.raises(SystemExit, match=r"^\S+: needs scikit-learn, which the extra 'sklearn' brings: pip install"):
+        run("sklearn_digits")
+
+
+PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("tutorial", "graphs", "training", "runs", "cs231n", "capsules", "sklearn")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -23,6 +23,7 @@ EXTRAS = {
     "pooch",
     "pytest",
     "scipy",
+    "sklearn",
     "skimage",
     "torch",
     "tqdm",

@@ -23,7 +23,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model", "optim"),
     ("networks", "onnx", "plots"),
     ("training",),
-    ("checks", "mpi"),
+    ("checks", "mpi", "sklearn"),
     ("__init__",),
 )
 """From the ground up: a room may import from the floors below its own, and from itself."""

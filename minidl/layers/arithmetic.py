@@ -131,6 +131,7 @@ class Affine(Layer):
     """
 
     _remembered = ("_x",)
+    scales = True
     _x: Any
 
     def __init__(self, channels: int, scale: bool = True, shift: bool = True, *, name: str | None = None) -> None:

@@ -66,6 +66,8 @@ class Layer(Tree):
     """Whether it takes several arrays, as one `Several`."""
     outputs = 1
     """How many arrays it gives; more than one as one `Several`."""
+    scales = False
+    """Whether it brings its input to a scale of its own, so that a model may begin with it for raw numbers."""
     run_number = 0
     """Which `Plan.forward` has last run it: what it remembers belongs to that one."""
     statistics_frozen = False

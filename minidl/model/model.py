@@ -121,7 +121,12 @@ class Model(Sequential):
         return np.full(size, scale, self.dtype), np.full(size, shift, self.dtype)
 
     def range_doubt(self, images: np.ndarray) -> str:
-        """What is doubtful about the values of `images` for this model, and the remedy; "" if nothing is."""
+        """What is doubtful about the values of `images` for this model, and the remedy; "" if nothing is.
+
+        A model that begins with a layer which `scales`, an `Affine` for instance, takes any.
+        """
+        if self.layers and self.layers[0].scales:
+            return ""
         return given.range_doubt(images, bool((self.mean != 0).any() or (self.std != 1).any()))
 
     def warn_of_range(self, images: np.ndarray, what: str = "input") -> None:

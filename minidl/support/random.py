@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ BIT_GENERATORS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
 """numpy's; a state names one of them."""
 
 _default: np.random.Generator | None = None
+_within: ContextVar[np.random.Generator | None] = ContextVar("minidl's default generator in this thread", default=None)
 
 
 def seed(n: int | None = None) -> None:
@@ -19,7 +23,20 @@ def seed(n: int | None = None) -> None:
     ValueError for what numpy does not take as a seed.
     """
     global _default
-    _default = np.random.default_rng(n)
+    if _within.get() is None:
+        _default = np.random.default_rng(n)
+    else:
+        _within.set(np.random.default_rng(n))
+
+
+@contextmanager
+def drawing(rng: np.random.Generator) -> Iterator[None]:
+    """Let `rng` be the default generator inside of a `with`, in this thread alone; `seed` restarts that one there."""
+    token = _within.set(rng)
+    try:
+        yield
+    finally:
+        _within.reset(token)
 
 
 def generator(rng: np.random.Generator | int | None = None) -> np.random.Generator:
@@ -29,6 +46,9 @@ def generator(rng: np.random.Generator | int | None = None) -> np.random.Generat
     """
     global _default
     if rng is None:
+        within = _within.get()
+        if within is not None:
+            return within
         if _default is None:
             _default = np.random.default_rng()
         return _default
