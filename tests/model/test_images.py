@@ -173,6 +173,8 @@ class TestRanges:
     def test_the_doubt_itself(self) -> None:
         assert network().range_doubt(np.array([[0.0, 33.0]])).startswith("floats from 0 to 33")
         assert network().range_doubt(np.array([[0.0, 32.0]])) == ""
+        scaled = minidl.Model(minidl.Affine(2), minidl.Linear(2, 1))
+        assert scaled.range_doubt(np.array([[0.0, 33.0]])) == ""
         assert network().range_doubt(np.array([[0, 255]], np.uint8)) == ""
 
     def test_training_warns_once_and_evaluation_too(self, rng: np.random.Generator) -> None:
