@@ -89,9 +89,13 @@ def resize(build: Build, operator: Operator, x: Values) -> Any:
     return node
 
 
+MOST_PLACES = 2**16
+"""Rows or columns of an output whose places are compared: a file may ask for any number of them."""
+
+
 def _as_runtime(found: dict[str, Any], sizes: Sequence[int], coordinates: str, rounding: str) -> dict[str, Any]:
     """Sizes as the float32 scales that ONNX Runtime makes of them, where these give other places than the sizes."""
-    if "size" not in found or coordinates == "align_corners":
+    if "size" not in found or coordinates == "align_corners" or max(found["size"]) > MOST_PLACES:
         return found
     scales, differs = [], False
     for size, out in zip(sizes, found["size"]):

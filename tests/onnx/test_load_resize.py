@@ -39,6 +39,12 @@ def test_quotients_that_float32_misses(coordinates, rounding):
             np.testing.assert_array_equal(minidl.onnx.load(content).predict(x), expected(content, x)[0])
 
 
+def test_sizes_without_end_take_no_time():
+    (found,) = minidl.onnx.check(resized((6, 5), out=(2**62, 2), mode="nearest"))
+    assert "size must be below" in found.rule
+    assert minidl.onnx.check(resized((6, 5), out=(2**30, 2), mode="nearest")) == []
+
+
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 @pytest.mark.parametrize("scales", [(1.1, 1.1), (1.1, 1.5), (1.0, 1.1), (1.05, 1.0), (0.99, 0.6)])
 def test_scales_that_leave_the_size(mode, scales):
