@@ -97,7 +97,8 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
             refusals.append(Refusal("input", 0, port.name, *_rule(error)))
     budget, left = Budget(file.left), dict(readers)
     pixels = {port.name for port in ports if port.dtype == np.uint8}
-    with initializers.limit(file.most // 4):  # layers may spread one number of the file to any size of an image
+    # Layers may spread one number of the file to any size of an image; what is too large for the dtype is infinite.
+    with initializers.limit(file.most // 4), np.errstate(over="ignore", invalid="ignore"):
         for operator in operators:
             given = [_value(file, values, name) for name in operator.inputs]
             try:

@@ -32,13 +32,13 @@ class Sources:
         owners: dict[str, set[int]] = {}
         for call in _calls(outputs):
             layer, names = call.layer, self._names.get(id(call.layer), [])
-            if not any(names) or not any(np.ptp(array) for array in _arrays(layer)):
+            if not any(names) or not any(map(_varies, _arrays(layer))):
                 continue
             same = first.setdefault((type(layer), tuple(names), _settings(layer)), [])
             call.layer = next((each for each in same if _equal(each, layer)), layer)
             if call.layer is layer:
                 same.append(layer)
-            if names[0] and np.ptp(_arrays(layer)[0]):
+            if names[0] and _varies(_arrays(layer)[0]):
                 owners.setdefault(names[0], set()).add(id(call.layer))
         return [name for name, layers in owners.items() if len(layers) > 1]
 
@@ -59,10 +59,14 @@ def _arrays(layer: Layer) -> list[np.ndarray]:
     return [parameter.data for parameter in layer._each_parameter()] + list(layer.buffers().values())
 
 
+def _varies(array: np.ndarray) -> bool:
+    """Whether it has more than one number; a difference of them, which may overflow, is not made."""
+    return bool((array != array.flat[:1]).any())
+
+
 def _settings(layer: Layer) -> str:
     return repr({name: value for name, value in layer.settings().items() if name not in ("name", "init")})
 
 
 def _equal(a: Layer, b: Layer) -> bool:
-    pairs = list(zip(_arrays(a), _arrays(b)))
-    return all(x is y or np.array_equal(x, y) for x, y in pairs)
+    return a is b or all(np.array_equal(x, y, equal_nan=True) for x, y in zip(_arrays(a), _arrays(b), strict=True))

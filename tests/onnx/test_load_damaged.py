@@ -304,6 +304,16 @@ def test_the_mean_of_no_constants(recwarn):
     assert not recwarn
 
 
+@pytest.mark.filterwarnings("error")
+def test_numbers_beyond_float32_are_infinite():
+    node = operator("Gemm", ["x", "w"], ["y"], alpha=3e38)
+    (layer,) = minidl.onnx.load(file([node], {"w": np.full((3, 1), 9, np.float32)}, ("N", 3))).plan()
+    assert np.isposinf(layer.weight.data).all()
+    node = operator("Mul", ["x", "c"], ["y"])
+    (layer,) = minidl.onnx.load(file([node], {"c": np.full((3, 1, 1), -1e300)})).plan()
+    assert np.isneginf(layer.scale.data).all()
+
+
 def test_constants_of_the_file_and_computed_ones_have_one_bound():
     """Tensors of 6 times the file's bytes, small numbers in a byte each, leave 4 times to what is computed."""
     made = onnx.TensorProto(name="w", data_type=onnx.TensorProto.INT64, dims=[50_000], int64_data=[1] * 50_000)

@@ -100,3 +100,21 @@ def test_a_layer_that_is_called_twice_comes_back_as_one(tmp_path):
     assert len(back.parameters()) == 2
     given = images(2, (3, 6, 6))
     np.testing.assert_allclose(back.predict(given), model.predict(given), atol=1e-6)
+
+
+@pytest.mark.parametrize("number", [3e38, np.inf, np.nan])
+def test_weights_near_the_largest_number_and_none(number, recwarn):
+    weight = HEAD["head.weight"].copy()
+    weight[0], weight[1] = number, -number
+    assert names(minidl.onnx.load(file(heads(), {**HEAD, "head.weight": weight}, outputs=("a", "b")))) == [
+        "head.weight",
+        "head.bias",
+    ]
+    assert not recwarn
+
+
+def test_infinite_weights_are_no_evidence(recwarn):
+    constants = {"w": np.full((3, 3, 3, 3), np.inf, np.float32)}
+    nodes = [operator("Conv", ["x", "w"], ["a"]), operator("Conv", ["x", "w"], ["b"])]
+    assert len(minidl.onnx.load(file(nodes, constants, outputs=("a", "b"))).named_parameters()) == 2
+    assert not recwarn
