@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("onnx.backend.test.loader")
+from graphs_of_onnx import file, operator
 
 TOOL = Path(__file__).parents[2] / "tools" / "fuzz_onnx.py"
 CHANGED = 400
@@ -61,6 +63,14 @@ def test_changed_files_give_a_network_or_a_message(tool: Any, files: list[bytes]
         if content:
             tool.attempt(content)
     assert changed > CHANGED * 0.9
+
+
+def test_weights_that_train_apart_are_no_failure(tool: Any) -> None:
+    nodes = [operator("Conv", ["x", "w"], ["y"]), operator("Conv", ["x", "w"], ["z"], strides=[2, 2])]
+    content = file(nodes, {"w": np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1)}, outputs=("y", "z"))
+    with pytest.warns(UserWarning, match="each trains its own"):
+        tool.onnx.load(content)
+    tool.attempt(content)
 
 
 def test_a_failure_is_one(tool: Any, files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
