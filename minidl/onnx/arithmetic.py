@@ -45,15 +45,10 @@ def merged(build: Build, sign: str, x: Values) -> Any:
         if (a.split, a.order) == (b.split, b.order) and a.source.shape == b.source.shape:  # type: ignore[union-attr]
             return View(_merge(sign, [a.source, b.source]), a.split, a.order)  # type: ignore[union-attr]
     shapes = [build.shape(value) for value in x]
-    if len(set(shapes)) == 1 and len(shapes[0]) not in (1, 3):  # layers take rows
+    if len(set(shapes)) == 1 and len(shapes[0]) not in (1, 2, 3):  # which layers take
         flat = [build.node(build.reshaped(value, (math.prod(shapes[0]),))) for value in x]
         return build.reshaped(_merge(sign, flat), shapes[0])
-    nodes = [build.node(value) for value in x]
-    if any(len(node.shape) != 2 for node in nodes):
-        return _merge(sign, nodes)
-    rows, columns = zip(*shapes)  # (I, D) as images (I, 1, D), which layers take
-    made = _merge(sign, [build.node(build.reshaped(node, (node.shape[0], 1, node.shape[1]))) for node in nodes])
-    return build.reshaped(made, (max(rows), max(columns)))
+    return _merge(sign, [build.node(value) for value in x])
 
 
 def _merge(sign: str, nodes: list[Node]) -> Node:

@@ -92,11 +92,8 @@ class Build:
     def pointwise(self, value: Value | None, layer: Layer) -> Node | View:
         """The layer, which looks at each number alone, on a value; what waits to be rearranged goes on waiting."""
         source = value.source if isinstance(value, View) else self.node(value)
-        if len(source.shape) + 1 in layer._ranks:
-            made: Node = layer(source)
-            return View(made, value.split, value.order) if isinstance(value, View) else made
-        rows: Node = layer(layers.Flatten()(source))
-        return View(rows, value.split, value.order) if isinstance(value, View) else View(rows, source.shape)
+        made: Node = layer(source)
+        return View(made, value.split, value.order) if isinstance(value, View) else made
 
     # ---- constants ---------------------------------------------------------------------------------------------------
 
