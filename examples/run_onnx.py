@@ -46,6 +46,20 @@ def load(path: Path, size: Shape | None) -> tuple[minidl.Model, list[Shape]]:
     return model, list(model.layers[0].input_shapes)
 
 
+def rescaled(model: minidl.Model, mean: list[float] | None, std: list[float] | None) -> minidl.Model:
+    """The same network, with another mean or std of pixels, or both; None: the file's."""
+    try:
+        return minidl.Model(
+            *model.layers,
+            dtype=model.dtype,
+            mean=model.mean if mean is None else mean,
+            std=model.std if std is None else std,
+            class_names=model.class_names,
+        )
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
+
+
 def picture(path: Path, shape: Shape) -> np.ndarray:
     """A picture in any size as one image of this shape, uint8: the largest part of these proportions, made fit."""
     if len(shape) != 3 or shape[0] not in (1, 3):
@@ -105,8 +119,7 @@ def main(argv: list[str] | None = None) -> None:
         file = args.out / "digits.onnx"
         small_network(file, args.seed)
     model, shapes = load(file, tuple(args.size) if args.size else None)
-    if args.mean or args.std:
-        model = minidl.Model(*model.layers, mean=args.mean, std=args.std, class_names=model.class_names)
+    model = rescaled(model, args.mean, args.std)
     rng = np.random.default_rng(args.seed)
     inputs: list[np.ndarray] = [rng.standard_normal((1, *shape)).astype(np.float32) for shape in shapes]
     if args.image is not None:

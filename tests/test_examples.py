@@ -44,7 +44,7 @@ def run(monkeypatch, tmp_path, capsys):
         sys.modules.pop(name, None)
 
 
-def test_the_issue_s_examples_are_all_here():
+def test_all_examples_are_here():
     assert NAMES == [
         "capsules",
         "convolution_1d",
@@ -344,6 +344,17 @@ def test_run_onnx_takes_files_of_any_inputs_and_outputs(run, tmp_path):
     for arguments, message in ((("none.onnx",), "No such file"), ((str(tmp_path / "two.onnx"), "none.png"), "No such")):
         with pytest.raises(SystemExit, match=message):
             run("run_onnx", *arguments)
+
+
+def test_run_onnx_keeps_what_is_not_given(run, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    example = importlib.import_module("run_onnx")
+    model = minidl.Model(minidl.Conv2D(3, 1, 1), dtype="float64", mean=[0.1, 0.2, 0.3], std=0.5, class_names=["a", "b"])
+    found = example.rescaled(model, [0.25], None)
+    assert (found.mean.tolist(), found.std, found.dtype, found.class_names) == ([0.25], 0.5, np.float64, ("a", "b"))
+    assert example.rescaled(model, None, [0.4]).mean.tolist() == [0.1, 0.2, 0.3]
+    with pytest.raises(SystemExit, match="std must be"):
+        example.rescaled(model, None, [0.0])
 
 
 def test_superresolution_learns_and_measures(run, monkeypatch, tmp_path):
