@@ -32,7 +32,7 @@ class Optimizer(Settings):
     state.
 
     lr: a number of at least 0, or a schedule (see `minidl.optim.schedules`). weight_decay: at least 0. decay_all:
-    whether weight decay concerns all parameters, as in the seed; False spares biases and the parameters of
+    whether weight decay concerns all parameters; False spares biases and the parameters of
     normalisation. clip_norm: positive; where the Euclidean norm of all gradients together is larger, they count as if
     multiplied by clip_norm / norm (Pascanu, Mikolov, Bengio 2013, arXiv 1211.5063, algorithm 1); None never clips.
     groups: own settings by patterns of parameter names, {"*.bias": {"lr": 2.0, "weight_decay": 0.0}}: lr is a factor of
