@@ -47,6 +47,16 @@ def images(n: int, shape: tuple[int, ...] = (3, 6, 5), seed: int = 0) -> np.ndar
     return np.random.default_rng(seed).standard_normal((n, *shape)).astype(np.float32)
 
 
+def ints(*numbers: int) -> np.ndarray:
+    return np.array(numbers, np.int64)
+
+
+def floats(*shape: int, seed: int = 1, low: float | None = None) -> np.ndarray:
+    """Normal numbers; low: their absolute values, and that much more."""
+    values = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return values if low is None else (np.abs(values) + low).astype(np.float32)
+
+
 def expected(content: bytes, x: np.ndarray) -> list[np.ndarray]:
     """What ONNX Runtime gives."""
     runtime = pytest.importorskip("onnxruntime")
@@ -67,3 +77,22 @@ def agrees(content: bytes, x: np.ndarray, tolerance: float = 2e-6, **settings: A
             assert a.shape == b.shape
             np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * max(np.abs(b).max(initial=0), 1))
     return model
+
+
+def one(
+    kind: str,
+    *constants: Any,
+    shape: tuple[int, ...] = (3, 6, 5),
+    opset: int = 17,
+    outputs: tuple[str, ...] = ("y",),
+    tolerance: float = 2e-6,
+    x: np.ndarray | None = None,
+    **attributes: Any,
+) -> minidl.Model:
+    """The model of one operator of x and constants, None for an input that is left out; it agrees with ONNX Runtime."""
+    names = ["x", *(f"c{i}" for i in range(len(constants)))]
+    given = dict(zip(names[1:], constants))
+    inputs = [name if name == "x" or given[name] is not None else "" for name in names]
+    given = {name: array for name, array in given.items() if array is not None}
+    content = file([operator(kind, inputs, list(outputs), **attributes)], given, ("N", *shape), outputs, opset)
+    return agrees(content, images(3, shape) if x is None else x, tolerance)

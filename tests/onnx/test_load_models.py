@@ -9,13 +9,9 @@ import minidl
 
 pytest.importorskip("onnx.helper")
 import onnx
-from graphs_of_onnx import agrees, expected, file, images, operator
+from graphs_of_onnx import agrees, expected, file, floats, images, operator
 
 X = images(3)
-
-
-def floats(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def head(**constants):

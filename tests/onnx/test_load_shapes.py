@@ -10,15 +10,7 @@ import pytest
 import minidl
 
 pytest.importorskip("onnx.helper")
-from graphs_of_onnx import expected, file, images, operator
-
-
-def floats(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def ints(*numbers):
-    return np.array(numbers, np.int64)
+from graphs_of_onnx import expected, file, floats, images, ints, operator
 
 
 @pytest.mark.parametrize("most", [20, 16, 1000])

@@ -10,13 +10,9 @@ import pytest
 import minidl
 
 pytest.importorskip("onnx.helper")
-from graphs_of_onnx import agrees, file, images, operator
+from graphs_of_onnx import agrees, file, floats, images, operator
 
 X = images(3)
-
-
-def floats(*shape, seed=1):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
 def heads(*second, **attributes):
