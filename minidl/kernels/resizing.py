@@ -89,21 +89,35 @@ class Resizing:
     def taps(self, x_shape: tuple[int, ...], dtype: Any) -> tuple[Taps, Taps]:
         """rows and columns of the contract's `resize_forward`, for a shape that `output` has checked."""
         found = []
-        sizes, outs = x_shape[2:], self.output("", x_shape)[2:]
-        scales = (None, None) if sizes == outs or self.scale is None else self.scale
-        for size, out, scale in zip(sizes, outs, scales):
+        for size, out, scale in self._axes(x_shape):
             index, weight = self._taps(size, out, scale)
             found.append((index, weight.astype(dtype)))
         return found[0], found[1]
+
+    def counts(self, x_shape: tuple[int, ...]) -> tuple[int, int]:
+        """How many rows and columns `taps` mixes for each pixel of the output."""
+        if self.mode == "nearest":
+            return 1, 1
+        rows, columns = (2 * _reach(*self._kernel(*axis)) for axis in self._axes(x_shape))
+        return rows, columns
+
+    def _axes(self, x_shape: tuple[int, ...]) -> list[tuple[int, int, float | None]]:
+        """Size, size of the output and scale of height and width; maps that keep both sizes have no scale."""
+        sizes, outs = x_shape[2:], self.output("", x_shape)[2:]
+        scales = (None, None) if tuple(sizes) == outs or self.scale is None else self.scale
+        return list(zip(sizes, outs, scales))
+
+    def _kernel(self, size: int, out: int, scale: float | None) -> tuple[float, float | None]:
+        """What the kernel is scaled by, and the coefficient of a cubic one, None for a linear one."""
+        shrink = min(out / size if scale is None else scale, 1.0) if self.antialias else 1.0
+        return shrink, self.cubic if self.mode == "bicubic" else None
 
     def _taps(self, size: int, out: int, scale: float | None) -> Taps:
         if self.mode == "nearest":
             return nearest(size, out, scale, self.coordinates, self.rounding)
         if self.mode == "bilinear" and not self.antialias:
             return linear(size, out, scale, self.coordinates)
-        shrink = min(out / size if scale is None else scale, 1.0) if self.antialias else 1.0
-        a = self.cubic if self.mode == "bicubic" else None
-        return filtered(size, out, scale, self.coordinates, shrink, a, self.exclude_outside)
+        return filtered(size, out, scale, self.coordinates, *self._kernel(size, out, scale), self.exclude_outside)
 
 
 def _scales(who: str, scale: Any) -> tuple[float, float]:
@@ -187,7 +201,7 @@ def filtered(
     """index, weight, (out, taps) each; shrink: scale of the kernel; a: of the cubic one, None for 1 - |t|."""
     first, step, d = _positions(size, out, scale, coordinates)
     p = (first + np.arange(out) * step)[:, None] / d
-    reach = math.ceil((1 if a is None else 2) / shrink)
+    reach = _reach(shrink, a)
     place = np.floor(p).astype(np.intp) + np.arange(1 - reach, reach + 1)
     t = np.abs((p - place) * shrink)
     if a is None:
@@ -198,6 +212,11 @@ def filtered(
     if exclude_outside:
         weight[(place < 0) | (place >= size)] = 0
     return np.clip(place, 0, size - 1), weight / weight.sum(1, keepdims=True)
+
+
+def _reach(shrink: float, a: float | None) -> int:
+    """How many places on each side a kernel of this scale may count."""
+    return math.ceil((1 if a is None else 2) / shrink)
 
 
 def _positions(size: int, out: int, scale: float | None, coordinates: str) -> tuple[int, int, int]:

@@ -86,17 +86,12 @@ class Upsample(Layer):
             raise self._unready()
         return self.kernels.resize_backward(dy, self._in, *self._taps(self._in, dy.dtype))
 
-    def _counts(self, shape: Shape) -> tuple[int, int]:
-        """How many rows and columns an output pixel is made of."""
-        rows, columns = self._resizing.taps((1, *shape), np.float32)
-        return rows[0].shape[1], columns[0].shape[1]
-
     def reach(self, shape: Shape) -> Reach:
         """The rows and columns that a pixel is made of; neighbours' are nearer where the image is larger."""
         _, height, width = self.output_shape(shape)
-        return self._counts(shape), (shape[1] / height, shape[2] / width)
+        return self._resizing.counts((1, *shape)), (shape[1] / height, shape[2] / width)
 
     def multiply_adds(self, shape: Shape) -> int:
         """One for each pixel that an output is made of, none for a nearest one."""
-        rows, columns = self._counts(shape)
+        rows, columns = self._resizing.counts((1, *shape))
         return 0 if self.mode == "nearest" else rows * columns * math.prod(self.output_shape(shape))

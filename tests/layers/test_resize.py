@@ -61,10 +61,20 @@ def test_sizes(shape: tuple[int, ...], settings: Any, expected: tuple[int, ...])
     assert layer.forward(np.ones((2, *shape), np.float32)).shape == (2, *expected)
 
 
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_counts_are_those_of_the_taps(mode: str, antialias: bool) -> None:
+    for how in ({"scale": 0.3}, {"scale": (2.5, 0.7)}, {"size": (3, 19)}, {"scale": 1.01}):
+        resizing = Upsample(**how, mode=mode, antialias=antialias)._resizing  # type: ignore[arg-type]
+        rows, columns = resizing.taps((1, 1, 11, 13), np.float32)
+        assert resizing.counts((1, 1, 11, 13)) == (rows[0].shape[1], columns[0].shape[1])
+
+
 def test_multiply_adds() -> None:
     assert Upsample(2).multiply_adds((3, 4, 5)) == 0
     assert Upsample(2, mode="bilinear").multiply_adds((3, 4, 5)) == 4 * 3 * 8 * 10
     assert Upsample(2, mode="bicubic").multiply_adds((3, 4, 5)) == 16 * 3 * 8 * 10
+    assert Upsample(2, mode="bicubic").multiply_adds((1, 2**28, 1)) == 16 * 2**29 * 2  # counted, not listed
 
 
 def test_cubic_means_by_hand():
