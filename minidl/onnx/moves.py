@@ -199,7 +199,7 @@ def gather(build: Build, operator: Operator, x: Values) -> Any:
         raise Refused("indices", f"indices must be places of {whole}, got {array.dtype} of shape {array.shape}")
     places = [place % whole for place in places]
     node: Any = build.node(x[0])
-    if places != list(range(whole)):
+    if len(places) != whole or places != list(range(whole)):  # a list of the file's length, not of the image's
         node = _picked(node, axis, places)
     return build.reshaped(node, (*have[: axis - 1], *array.shape, *have[axis:]))
 

@@ -188,7 +188,7 @@ def _content(path: str | os.PathLike[str] | bytes) -> tuple[str, str | None, byt
         size = os.fstat(file.fileno()).st_size  # of what is open: the name may be another file's by now
         if not 0 < size <= LARGEST:
             raise ValueError(f"{who}: it must have 1 to {LARGEST} bytes, got {size}")
-        return who, os.path.dirname(os.path.abspath(name)), file.read(LARGEST + 1)
+        return who, os.path.dirname(os.path.abspath(name)), file.read(size)
 
 
 def _own(domain: str) -> str:

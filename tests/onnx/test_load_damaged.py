@@ -224,12 +224,11 @@ def test_constants_of_the_file_and_computed_ones_have_one_bound():
         assert any("10 times the bytes" in each.rule for each in found) is not fits
 
 
-def largest(content, match):
-    """Bytes that the refusal of a file takes at most."""
+def taken(load, *given):
+    """Bytes that loading a file takes at most."""
     tracemalloc.start()
     try:
-        (found,) = minidl.onnx.check(content)
-        assert re.search(match, found.rule), found.rule
+        load(*given)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -257,7 +256,22 @@ def test_small_files_take_little_memory(node, match):
         "scale": np.ones(1, np.float32),
     }
     nodes = [operator("Flatten", ["x"], ["rows"]), node, operator("Concat", ["x", "c"], ["y"], axis=1)]
-    assert largest(file(nodes, constants, ("N", 2**26, 1, 1), opset=18), match) < 2e7
+    content = file(nodes, constants, ("N", 2**26, 1, 1), opset=18)
+    (found,) = minidl.onnx.check(content)
+    assert re.search(match, found.rule), found.rule
+    assert taken(minidl.onnx.check, content) < 2e7
+
+
+def test_small_files_of_large_images_take_little_memory():
+    content = file([operator("Gather", ["x", "places"], ["y"], axis=1)], {"places": np.array([0, 2])}, ("N", 2**26))
+    minidl.onnx.load(content)
+    assert taken(minidl.onnx.load, content) < 1e6
+
+
+def test_a_file_is_read_into_no_more_than_its_size(tmp_path):
+    (tmp_path / "net.onnx").write_bytes(SMALL)
+    minidl.onnx.load(SMALL)
+    assert taken(minidl.onnx.load, tmp_path / "net.onnx") < 1e7
 
 
 def test_images_that_are_too_large():
