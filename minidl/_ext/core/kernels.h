@@ -214,8 +214,8 @@ typedef struct {
     size F, step, outer, inner;
 } factor;
 
-/* y (groups, rows, columns) of each image: y[g] = a[g] b[g]; or, with `again`, of one group, the sum of so many
-   products a[r] b[r]. Of pixel arrays b.outer is 1. */
+/* y (groups, rows, columns) of each image: y[g] = a[g] b[g], and `again` is 1. With one group y is the sum of `again`
+   products a[r] b[r], 0 where it is 0: the gradient of a matrix that went with all. Of pixel arrays b.outer is 1. */
 typedef struct {
     size n, groups, again, rows, inner, columns;
     factor a, b;
