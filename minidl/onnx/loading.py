@@ -50,8 +50,9 @@ def load(path: Path, input_shape: Shapes | None = None) -> Model:
 
     path: a file, or its bytes. input_shape: of one image, without N, (C, H, W) or (F,), instead of what the file says;
     with several inputs a mapping from their names. N is free in any case. An input that a file takes as (N, H, W, C)
-    and turns first is given as (N, C, H, W) here, one that it takes as (N, C, L) as images (N, C, 1, L); its
-    input_shape is still (C, L). Where an input is uint8 in the file, images of uint8 mean the same here.
+    and turns first is given as (N, C, H, W) here, but where `save` has written the file; one that it takes as (N, C, L)
+    is given as images (N, C, 1, L), its input_shape is still (C, L). Where an input is uint8 in the file, images of
+    uint8 mean the same here.
 
     Weights become float32, those of a file of doubles alone a float64 model's. Parameters have the names that they have
     in the file where these say "layer.weight"; weights that operators of the same settings read are one layer's, and
@@ -90,7 +91,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
     inputs: list[Node] = []
     for port in ports:
         try:
-            node, values[port.name] = _input(port, shapes.get(port.name), operators)
+            node, values[port.name] = _input(port, shapes.get(port.name), _turned(file, port, operators))
             inputs.append(node)
         except MISFITS as error:
             values[port.name] = None
@@ -244,14 +245,20 @@ def _shapes(file: File, ports: list[Port], given: Shapes | None) -> dict[str, An
 LAST_TO_FIRST = (0, 3, 1, 2)
 
 
-def _input(port: Port, given: Any, operators: Sequence[Operator]) -> tuple[Node, Value]:
-    """The node of an input, and the value that the operators read."""
+def _turned(file: File, port: Port, operators: Sequence[Operator]) -> bool:
+    """Whether an input is (N, H, W, C) and turned first; in a file of minidl's own that is a layer of the model."""
+    uses = [operator for operator in operators if port.name in operator.inputs]
+    return file.producer != "minidl" and all(
+        use.kind == "Transpose" and use.attributes.get("perm") == LAST_TO_FIRST for use in uses
+    )
+
+
+def _input(port: Port, given: Any, turned: bool) -> tuple[Node, Value]:
+    """The node of an input, and the value that the operators read; turned: to (N, C, H, W), before all else."""
     if port.kind != "a tensor":
         raise Refused("", f"an input must be a tensor, it is {port.kind}")
     if port.dtype is None or not (port.dtype.kind == "f" or port.dtype == np.uint8):
         raise Refused("", f"an input must be floats or uint8, it is {port.dtype or 'of another type'}")
-    uses = [operator for operator in operators if port.name in operator.inputs]
-    turned = all(use.kind == "Transpose" and use.attributes.get("perm") == LAST_TO_FIRST for use in uses)
     if given is None:
         if port.shape is None or None in port.shape[1:]:
             raise Refused("", f"its shape {port.shape} does not say the size of an image: give input_shape")
