@@ -23,6 +23,7 @@ from minidl.layers.base import Layer
 from minidl.layers.walk import reseed, trace
 from minidl.losses import Loss
 from minidl.model import Model, as_images
+from minidl.support.several import Several, side_by_side
 
 MOVES = 8
 """How often an input near a kink is moved before its entries at kinks are left out."""
@@ -44,14 +45,14 @@ def gradcheck(
 ) -> Report:
     """Compare the gradients of a layer, model, loss or pair of functions with central differences, on this backend.
 
-    thing: it stays as it is, the work is done on a deep copy in float64. x: a small batch as `thing` takes it; of a
-    loss the predictions. A pair (forward, backward) is of functions on numpy arrays: forward(x) -> y and
-    backward(dy, x) -> dx, or forward(x) -> (y, cache) and backward(dy, cache) -> dx. With x a tuple of arrays (input,
-    weights, ...) forward gets each as an argument, and backward gives the gradients in this order, None for one that is
-    not to be compared. target: of a loss, its targets. eps: step of the differences. tolerance: largest relative
-    error that passes. samples: entries to compare in each tensor, drawn at random from larger ones. train: the mode of
-    the forward pass (in training batch normalisation uses the batch's statistics, and a dropout mask is drawn once and
-    kept). seed: of the upstream gradient, the drawn entries and the masks.
+    thing: it stays as it is, the work is done on a deep copy in float64. x: a small batch as `thing` takes it, a list
+    of arrays for several inputs; of a loss the predictions. A pair (forward, backward) is of functions on numpy arrays:
+    forward(x) -> y and backward(dy, x) -> dx, or forward(x) -> (y, cache) and backward(dy, cache) -> dx. With x a tuple
+    of arrays (input, weights, ...) forward gets each as an argument, and backward gives the gradients in this order,
+    None for one that is not to be compared. target: of a loss, its targets. eps: step of the differences. tolerance:
+    largest relative error that passes. samples: entries to compare in each tensor, drawn at random from larger ones.
+    train: the mode of the forward pass (in training batch normalisation uses the batch's statistics, and a dropout mask
+    is drawn once and kept). seed: of the upstream gradient, the drawn entries and the masks.
 
     Kinks: Relu, LeakyRelu, Elu and max pooling have none of the gradient that a difference across their kink would
     show. If a step of eps crosses one (`Layer.kinks` tells), x is moved as a whole by noise of about 1 % of
@@ -69,28 +70,33 @@ def gradcheck(
             f"gradcheck: expected a layer, a model, a loss or a pair of functions (forward, backward), got {thing!r}"
         )
     layer = copy.deepcopy(thing).astype(np.float64)
-    x = _input(layer, x)
+    xs = _inputs(layer, x)
     probe = _Probe(layer, train, int(rng.integers(2**63)))
-    spread = float(x.std()) or 1.0
+    probe.forward(xs)  # raises for inputs that the layer cannot take; `trace` would not
+    spreads = [float(x.std()) or 1.0 for x in xs]
     for _ in range(MOVES):
-        side = eps * rng.choice([-4.0, 4.0], x.shape)
-        if probe(x + side)[1] == probe(x - side)[1]:
+        sides = [eps * rng.choice([-4.0, 4.0], x.shape) for x in xs]
+        if probe([x + side for x, side in zip(xs, sides)])[1] == probe([x - side for x, side in zip(xs, sides)])[1]:
             break
-        x += 0.01 * spread * rng.standard_normal(x.shape)
+        for x, spread in zip(xs, spreads):
+            x += 0.01 * spread * rng.standard_normal(x.shape)
 
-    y = probe.forward(x)
-    dy = rng.standard_normal(y.shape)
-    tensors = {"input": (x, layer.backward(dy))}
+    dys = [rng.standard_normal(y.shape) for y in probe.forward(xs)]
+    dx = layer.backward(dys if layer.outputs > 1 else dys[0])
+    inputs = [(f"input {i}", each) for i, each in enumerate(dx)] if layer.merges else [("input", dx)]
+    tensors = {name: (x, each) for x, (name, each) in zip(xs, inputs)}
     tensors |= {name: (each.data, each.grad.copy()) for name, each in layer.named_parameters().items()}
 
     def difference(flat: np.ndarray, i: int, h: float) -> float | None:
         kept = flat[i]
         flat[i] = kept + h
-        above, pattern = probe(x)
+        above, pattern = probe(xs)
         flat[i] = kept - h
-        below, other = probe(x)
+        below, other = probe(xs)
         flat[i] = kept
-        return float(np.sum(dy * (above - below))) if pattern == other else None
+        if pattern != other:
+            return None
+        return sum(float(np.sum(dy * (y - z))) for dy, y, z in zip(dys, above, below))
 
     what = repr(thing) if len(repr(thing)) < 60 else thing.who
     return Report(what, tolerance, rows_of(tensors, difference, eps, tolerance, samples, rng))
@@ -169,25 +175,35 @@ class _Probe:
         self.train = train
         self.seed = seed
 
-    def forward(self, x: np.ndarray) -> np.ndarray:
-        """The output as users compute it, fused where the backend fuses."""
+    def forward(self, xs: list[np.ndarray]) -> list[np.ndarray]:
+        """The outputs as users compute them, fused where the backend fuses."""
         reseed(self.layer, self.seed)
-        return self.layer.forward(x, self.train)
+        y = self.layer.forward(xs if self.layer.merges else xs[0], self.train)
+        return y if isinstance(y, list) else [y]
 
-    def __call__(self, x: np.ndarray) -> tuple[np.ndarray, bytes]:
-        """The output, and on which side of every kink it was computed."""
+    def __call__(self, xs: list[np.ndarray]) -> tuple[list[np.ndarray], bytes]:
+        """The outputs, and on which side of every kink they were computed."""
         reseed(self.layer, self.seed)
         backend = kernels.current()
-        y = trace(self.layer, backend.enter(x), self.train, lambda place, layer, y: None)
+        x = side_by_side(self.layer.merges, [backend.enter(x) for x in xs])
+        y = trace(self.layer, x, self.train, lambda place, layer, y: None)
         pattern = b"".join(array.tobytes() for array in self.layer.kinks())
-        # A copy: the output of an identity may be x itself.
-        return np.array(backend.leave(y)), pattern
+        # Copies: the output of an identity may be x itself.
+        return [np.array(backend.leave(each)) for each in (y if isinstance(y, Several) else [y])], pattern
 
 
-def _input(layer: Layer, x: Any) -> np.ndarray:
-    """A float64 copy of x, scaled as a model does it."""
+def _inputs(layer: Layer, x: Any) -> list[np.ndarray]:
+    """A float64 copy of each input, scaled as a model does it."""
+    if not layer.merges:
+        return [_input(layer, "input", x)]
+    if not isinstance(x, (list, tuple)) or not x:
+        raise TypeError(f"{layer.who}: input must be a list of arrays, one for each input, got {type(x).__name__}")
+    return [_input(layer, f"input {i}", each) for i, each in enumerate(x)]
+
+
+def _input(layer: Layer, name: str, x: Any) -> np.ndarray:
     if isinstance(layer, Model):
-        images = as_images(layer.who, "input", x)
+        images = as_images(layer.who, name, x)
         if images.dtype == np.uint8:
             return kernels.current().leave(layer._enter(images))
-    return np.array(checks.float_array(layer.who, "input", x, np.float64))
+    return np.array(checks.float_array(layer.who, name, x, np.float64))

@@ -152,12 +152,12 @@ class Loss(Settings):
             value = target[row, column]
             raise ValueError(f"{self.who}: targets must lie in [0, 1], got {value:g} in row {row}{remedy}")
 
-    def _constants(self, name: str, value: Any) -> tuple[float, ...] | None:
-        """One number of at least 0 for each class, given as a sequence or array (K,); None passes."""
+    def _constants(self, name: str, value: Any, each: str = "class") -> tuple[float, ...] | None:
+        """One number of at least 0 for each class, or `each`, given as a sequence or array (K,); None passes."""
         if value is None:
             return None
         if not isinstance(value, (np.ndarray, Sequence)) or isinstance(value, str) or np.ndim(value) != 1:
-            raise TypeError(f"{self.who}: {name} must have one number a class, (K,), got {value!r}")
-        found = checks.weights(self.who, name, value, len(value), "one a class", np.float64)
+            raise TypeError(f"{self.who}: {name} must have one number a {each}, (K,), got {value!r}")
+        found = checks.weights(self.who, name, value, len(value), f"one a {each}", np.float64)
         assert found is not None
         return tuple(found.tolist())

@@ -28,7 +28,7 @@ class MultiLoss(Loss):
             if any(getattr(loss, name, None) is not None for name in ("class_weight", "factors")):
                 raise ValueError(f"{self.who}: losses must be without weights of classes, got {loss!r:.80} at {i}")
         self.losses = list(losses)
-        self.weights = (1.0,) * len(losses) if weights is None else self._constants("weights", weights)
+        self.weights = (1.0,) * len(losses) if weights is None else self._constants("weights", weights, "loss")
         assert self.weights is not None
         if len(self.weights) != len(losses):
             raise ValueError(f"{self.who}: weights must be one for each of {len(losses)} losses, got {weights!r}")

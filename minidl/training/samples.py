@@ -144,6 +144,8 @@ def prepare(
     who = "Trainer"
     if model.outputs > 1 and not isinstance(loss, MultiLoss):
         raise TypeError(f"{who}: a model with {model.outputs} outputs needs a MultiLoss, got {loss!r}")
+    if model.outputs == 1 and isinstance(loss, MultiLoss):
+        raise TypeError(f"{who}: a model with 1 output needs a loss for one output, got {loss!r}")
     if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
         length = f" of {len(data)}" if isinstance(data, (tuple, list)) else ""
         rule = "or a triple with weights, or a list of batches of either"

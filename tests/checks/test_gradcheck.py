@@ -239,3 +239,41 @@ def test_a_report_is_a_table_in_notebooks(rng):
     wrong = minidl.gradcheck((np.square, lambda dy, x: dy * x), rng.standard_normal((2, 3)))
     assert "FAILED" in wrong._repr_html_()
     assert ">WRONG</td>" in wrong._repr_html_()
+
+
+def two_and_two() -> minidl.Graph:
+    """Two inputs, one of them read twice, a shared layer, two outputs."""
+    a, b = minidl.Input((2, 3, 4)), minidl.Input((2, 4, 3))
+    shared = minidl.Linear(18, 3)
+    product = minidl.MatMul()(a, b)
+    top, rest = minidl.Split((1, 2), axis=2)(minidl.Conv2D(2, 2, 1)(product))
+    rows = [minidl.Flatten()(minidl.Concat(2)(*parts)) for parts in ((top, rest), (rest, top))]
+    return minidl.Graph([a, b], [minidl.Relu()(shared(rows[0])), minidl.Sub()(shared(rows[1]), shared(rows[0]))])
+
+
+@pytest.mark.parametrize("make", [two_and_two, lambda: minidl.Model(two_and_two())], ids=["graph", "model"])
+def test_several_inputs_and_outputs(make, rng):
+    x = [rng.standard_normal((3, 2, 3, 4)), rng.standard_normal((3, 2, 4, 3))]
+    report = minidl.gradcheck(make(), x)
+    assert report, report
+    assert [(row.name, row.shape) for row in report.rows[:2]] == [("input 0", (3, 2, 3, 4)), ("input 1", (3, 2, 4, 3))]
+
+
+def test_a_wrong_gradient_of_the_second_input_is_found(rng):
+    class Wrong(minidl.MatMul):
+        def _backward(self, dy):
+            da, _ = super()._backward(dy)
+            return da, da
+
+    x = rng.standard_normal((2, 3, 3))
+    assert [row.passed for row in minidl.gradcheck(Wrong(), [x, x + 1]).rows] == [True, False]
+    assert minidl.gradcheck(minidl.MatMul(), [x, x + 1])
+
+
+def test_several_inputs_must_be_a_list(rng):
+    with pytest.raises(TypeError, match="MatMul: input must be a list of arrays, one for each input, got ndarray"):
+        minidl.gradcheck(minidl.MatMul(), rng.standard_normal((2, 3, 3)))
+    with pytest.raises(ValueError, match="MatMul: it takes 2 inputs, got 1"):
+        minidl.gradcheck(minidl.MatMul(), [rng.standard_normal((2, 3, 3))])
+    with pytest.raises(ValueError, match="Graph: it takes 2 inputs, got 1"):
+        minidl.gradcheck(two_and_two(), [rng.standard_normal((2, 2, 3, 4))])

@@ -137,10 +137,14 @@ def test_what_does_not_fit_is_refused() -> None:
         model.predict_classes(x)
     with pytest.raises(TypeError, match="losses must be a list of losses"):
         minidl.MultiLoss([])
+    with pytest.raises(ValueError, match="weights must be finite and at least 0, got -1 in loss 1"):
+        minidl.MultiLoss([minidl.MSELoss(), minidl.MSELoss()], weights=[1, -1])
     with pytest.raises(ValueError, match="weights must be one for each of 2 losses"):
         loss([1.0])
-    with pytest.raises(ValueError, match="one of shape"):
-        minidl.Trainer(minidl.Model(minidl.Linear(2, 1)), loss(), minidl.SGD(0.1)).fit((x[1], y[1]), verbose=False)
+    one = minidl.Trainer(minidl.Model(minidl.Linear(2, 1)), loss(), minidl.SGD(0.1))
+    for targets in (y, y[1]):
+        with pytest.raises(TypeError, match=r"model with 1 output needs a loss for one output, got MultiLoss\("):
+            one.fit((x[1], targets), verbose=False)
 
 
 def test_summary_before_the_first_input() -> None:

@@ -31,7 +31,7 @@ def test_every_layer_comes_back(name: str, tmp_path: Path) -> None:
 
 
 def test_a_model_that_turns_its_images_first_takes_them_as_before(tmp_path: Path) -> None:
-    """Other programs' files that begin so take (N, C, H, W); with equal sizes nobody would see that numbers are wrong."""
+    """Other programs' files that begin so take (N, C, H, W). With equal sizes the numbers would be wrong, silently."""
     model = randomised(minidl.Model(minidl.Transpose((0, 3, 1, 2)), minidl.Conv2D(4, 2, 3)))
     onnx.save(model, tmp_path / "m.onnx", (4, 4, 4))
     x = images(3, 4, 4, 4)
