@@ -73,7 +73,7 @@ class Arithmetic(Layer):
         numbers = np.asarray(value)
         if numbers.dtype.kind not in "fiu" or numbers.ndim > 4 or not numbers.size:
             raise ValueError(f"{self.name}: value must be numbers in at most 4 dimensions, got {value!r:.80}")
-        self._numbers = numbers.astype(np.float64)
+        self._numbers = numbers.astype(np.float64, order="C")
         if not np.isfinite(self._numbers).all():
             raise ValueError(f"{self.name}: value must be finite, got {value!r:.80}")
         self._ready: dict[Any, np.ndarray] = {}

@@ -21,7 +21,7 @@ class TestArithmetic:
     def test_values(self, operator: str, dtype: Any, rng: np.random.Generator) -> None:
         function = {"+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide}[operator]
         x = rng.integers(1, 9, (5, 2, 3, 4)).astype(dtype)
-        for value in (2, 2.5, np.array([[[1]], [[4]]]), IMAGE, [2.0, 4, 8, 16], np.float32(4)):
+        for value in (2, 2.5, np.array([[[1]], [[4]]]), IMAGE, IMAGE[0].T.copy().T, [2.0, 4, 8, 16], np.float32(4)):
             for reverse in (False, True):
                 layer = Arithmetic(operator, value, reverse)
                 wanted = np.asarray(value, dtype)
