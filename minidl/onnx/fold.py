@@ -30,6 +30,8 @@ def fold(operator: Operator, inputs: Sequence[Constant | None], budget: Budget) 
         except Refused:
             raise
         except MISFITS as error:
+            if isinstance(error, TypeError) and "positional argument" in str(error):
+                raise Refused("", f"inputs are missing, or too many: it has {len(arrays)}") from None
             raise Refused("", f"its constants do not fit together: {error}") from None
         results = result if isinstance(result, list) else [result]
         found.append([np.asarray(each) for each in results])

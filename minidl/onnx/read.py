@@ -133,6 +133,8 @@ def read(path: str | os.PathLike[str] | bytes) -> File:
         file.constants[tensor.name] = store.array(tensor, f"initialiser {tensor.name!r}")
     for node in graph.node:
         domain = _own(node.domain)
+        if not isinstance(node.op_type, str):  # bytes, where they are no UTF-8
+            raise ValueError(f"{who}: node {node.name!r}: the name of its operator is not text, got {node.op_type!r}")
         kind = f"{domain}.{node.op_type}" if domain else node.op_type
         outputs = [str(name) for name in node.output]
         name = node.name or next((output for output in outputs if output), "") or kind
