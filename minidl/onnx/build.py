@@ -107,7 +107,8 @@ class Build:
         """A constant array of floats, of the network's dtype."""
         array = self.array(value, what)
         if array.dtype.kind != "f" or ndim not in (None, array.ndim):
-            raise Refused(what, f"{what} must be floats in {ndim} dimensions, got {array.dtype} of shape {array.shape}")
+            rule = "floats" if ndim is None else f"floats in {ndim} dimensions"
+            raise Refused(what, f"{what} must be {rule}, got {array.dtype} of shape {array.shape}")
         return np.ascontiguousarray(array, self.dtype) if array.ndim else np.asarray(array, self.dtype)
 
     def vector(self, value: Value | None, what: str, size: int) -> np.ndarray:

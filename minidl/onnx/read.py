@@ -133,8 +133,9 @@ def read(path: str | os.PathLike[str] | bytes) -> File:
         file.constants[tensor.name] = store.array(tensor, f"initialiser {tensor.name!r}")
     for node in graph.node:
         domain = _own(node.domain)
-        if not isinstance(node.op_type, str):  # bytes, where they are no UTF-8
-            raise ValueError(f"{who}: node {node.name!r}: the name of its operator is not text, got {node.op_type!r}")
+        for text in (node.op_type, *(each.name for each in node.attribute)):
+            if not isinstance(text, str):  # bytes, where they are no UTF-8
+                raise ValueError(f"{who}: node {node.name!r}: the name {text!r} is not text")
         kind = f"{domain}.{node.op_type}" if domain else node.op_type
         outputs = [str(name) for name in node.output]
         name = node.name or next((output for output in outputs if output), "") or kind
