@@ -28,10 +28,11 @@ Shape = tuple[int, ...]
 class Build:
     """What operators work with. readers: how often each value is read; batch: the file's number of images, if fixed.
 
-    dtype: of the network.
+    dtype: of the network; own: whether minidl has written the file.
     """
 
-    def __init__(self, readers: Mapping[str, int], batch: int | None, dtype: np.dtype) -> None:
+    def __init__(self, readers: Mapping[str, int], batch: int | None, dtype: np.dtype, own: bool = False) -> None:
+        self._own = own
         self.readers = readers
         self.batch = batch
         self.dtype = dtype
@@ -163,8 +164,11 @@ class Build:
                 (place.data if isinstance(place, Parameter) else place)[...] = array
 
     def made_of(self, layer: Layer, *weights: Value | None) -> Layer:
-        """The layer; its weights are those of the file."""
-        self.sources.add(layer, *(each.trained if isinstance(each, Constant) else "" for each in weights))
+        """The layer; its weights are those of the file. Where minidl's own file has constants there, they stay."""
+        names = [each.trained if isinstance(each, Constant) else "" for each in weights]
+        if self._own and not any(names):
+            layer.freeze()
+        self.sources.add(layer, *names)
         return layer
 
     def called(self, name: str, value: Value | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def _load(path: Path, input_shape: Shapes | None) -> tuple[Model | None, list[Re
     ports = [port for port in file.inputs if port.name in readers]
     shapes = _shapes(file, ports, input_shape)
     batches = {port.shape[0] for port in ports if port.shape}
-    build = Build(readers, batches.pop() if len(batches) == 1 else None, _dtype(file, ports))
+    build = Build(readers, batches.pop() if len(batches) == 1 else None, _dtype(file, ports), file.own)
     refusals: list[Refusal] = []
     values: dict[str, Value | None] = {}
     inputs: list[Node] = []
@@ -147,10 +148,15 @@ def _dtype(file: File, ports: list[Port]) -> np.dtype:
     return np.dtype(np.float64 if found == {np.dtype(np.float64)} else np.float32)
 
 
+OWN_CONSTANT = re.compile(r"/\w+_constant(_\d+)?$")
+"""How `save` calls what is no parameter of a layer, as the scale of pixels or the weights of a mean."""
+
+
 def _value(file: File, values: dict[str, Value | None], name: str) -> Value | None:
     """A value by its name; None for "", and for what a refused operator should have given."""
     if name not in values and name in file.constants:
-        values[name] = Constant(file.constants[name], trained=name)
+        trained = not (file.own and OWN_CONSTANT.search(name))
+        values[name] = Constant(file.constants[name], trained=name if trained else "")
     return values.get(name)
 
 
@@ -248,9 +254,7 @@ LAST_TO_FIRST = (0, 3, 1, 2)
 def _turned(file: File, port: Port, operators: Sequence[Operator]) -> bool:
     """Whether an input is (N, H, W, C) and turned first; in a file of minidl's own that is a layer of the model."""
     uses = [operator for operator in operators if port.name in operator.inputs]
-    return file.producer != "minidl" and all(
-        use.kind == "Transpose" and use.attributes.get("perm") == LAST_TO_FIRST for use in uses
-    )
+    return not file.own and all(use.kind == "Transpose" and use.attributes.get("perm") == LAST_TO_FIRST for use in uses)
 
 
 def _input(port: Port, given: Any, turned: bool) -> tuple[Node, Value]:
@@ -281,7 +285,7 @@ def _input(port: Port, given: Any, turned: bool) -> tuple[Node, Value]:
 
 def _metadata(file: File) -> dict[str, Any]:
     """What a file that minidl has written says of the scale of uint8 images, and of the scores."""
-    if file.producer != "minidl":
+    if not file.own:
         return {}
     try:
         found = {key: json.loads(file.metadata[key]) for key in METADATA if key in file.metadata}

@@ -96,6 +96,11 @@ class File:
         self.producer = ""
         self.most = self.left = 0
 
+    @property
+    def own(self) -> bool:
+        """Whether minidl has written it."""
+        return self.producer == "minidl"
+
 
 def read(path: str | os.PathLike[str] | bytes) -> File:
     """The network in a file, or in its bytes.

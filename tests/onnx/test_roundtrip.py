@@ -38,6 +38,21 @@ def test_a_model_that_turns_its_images_first_takes_them_as_before(tmp_path: Path
     assert_near(onnx.load(tmp_path / "m.onnx").predict(x), model.predict(x))
 
 
+def test_what_was_no_parameter_is_not_trained(tmp_path: Path) -> None:
+    """The weights of means and of other sizes, a constant for each channel, the ones of a normalisation without any."""
+    model = minidl.Model(
+        minidl.Conv2D(3, 4, 1), minidl.AdaptiveAvgPool2D((3, 4)), minidl.Upsample(2.5, mode="bicubic", antialias=True),
+        minidl.Arithmetic("*", np.arange(1.0, 5).reshape(4, 1, 1)), minidl.InstanceNorm2D(4), minidl.GroupNorm(2, 4),
+        minidl.Flatten(), minidl.Linear(280, 2),
+        mean=[0.1, 0.2, 0.3], std=[0.3, 0.2, 0.1],
+    )  # fmt: skip
+    for uint8 in (False, True):
+        onnx.save(model, tmp_path / "m.onnx", (3, 7, 9), uint8_input=uint8)
+        back = onnx.load(tmp_path / "m.onnx")
+        trained = [parameter.data.shape for parameter in back.parameters() if not parameter.frozen]
+        assert trained == [parameter.data.shape for parameter in model.parameters()]
+
+
 def test_a_function_behind_a_softmax_of_pixels(tmp_path: Path) -> None:
     """The file has the pixels in one axis meanwhile."""
     model = minidl.Model(minidl.Softmax((2, 3)), minidl.Relu(), minidl.LogSoftmax((1, 2)), minidl.LeakyRelu())
