@@ -110,8 +110,18 @@ class Draft:
         return name
 
     def finish(self, values: list[Value], wanted: list[str]) -> list[Value]:
-        """Call the values by other names, as the graph's outputs; one that is no node's is copied."""
-        last = {output: node for node in self.nodes for output in node.outputs}
+        """Call the values by other names, as the graph's outputs; one that is no node's is copied.
+
+        So is what a convolution gives where a node reads it, too: ONNX Runtime 1.32 refuses the file, where that is a
+        sum that it merges with a depthwise convolution.
+        """
+        inner = {name for node in self.nodes for name in node.inputs}
+        last = {
+            output
+            for node in self.nodes
+            for output in node.outputs
+            if not (node.operator == "Conv" and output in inner)
+        }
         found: list[Value] = []
         for value, name in zip(values, wanted):
             name = self.name(name)

@@ -124,6 +124,19 @@ def test_graphs_with_several_ends_and_shared_layers(tmp_path: Path) -> None:
 
 
 @needs_onnx
+def test_a_depthwise_convolution_that_is_an_output_and_a_summand(tmp_path: Path) -> None:
+    """ONNX Runtime 1.32 merges convolution and sum, and then misses the output."""
+    x = minidl.Input((6, 4, 4))
+    first = minidl.Conv2D(6, 6, 3, padding=1, groups=6)(x)
+    second = minidl.Conv2D(6, 6, 3, padding=1, groups=6)(minidl.Relu()(x))
+    model = minidl.Model(minidl.Graph(x, [minidl.Add()(first, second), first]))
+    onnx.save(model, tmp_path / "m.onnx")
+    assert [value.name for value in read(tmp_path / "m.onnx").graph.output] == ["output_0", "output_1"]
+    image = images(2, 6, 4, 4)
+    for found, wanted in zip(run(tmp_path / "m.onnx", image), model.predict(image)):
+        assert_near(found, wanted)
+
+
 def test_names_that_are_taken(tmp_path: Path) -> None:
     x = minidl.Input((4,))
     y = minidl.Linear(4, 4, name="output")(minidl.Linear(4, 4, name="input")(x))
