@@ -45,6 +45,9 @@ def start(p: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Na
         sys.exit(f"{p.prog}: {NEEDS}")
     if args.epochs is not None and args.epochs < 1:
         p.error(f"--epochs must be at least 1, got {args.epochs}")
+    limit = getattr(args, "limit", None)
+    if limit is not None and limit < 1:
+        p.error(f"--limit must be at least 1, got {limit}")
     if args.backend:
         kernels.use(args.backend)
     minidl.seed(args.seed)

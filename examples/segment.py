@@ -5,6 +5,7 @@ Prints intersection over union on images that it has not seen, and draws images,
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,13 @@ def load(path: Path | None, seed: int, limit: int) -> tuple[Data, Data]:
     if path is None:
         rng = np.random.default_rng(seed)
         return draw(limit, rng), draw(max(8, limit // 10), rng)
-    with np.load(path) as file:
-        x, masks = file["images"][:limit], file["masks"][:limit]
+    try:
+        with np.load(path) as file:
+            x, masks = file["images"][:limit], file["masks"][:limit]
+    except (OSError, KeyError, ValueError) as error:
+        sys.exit(f"{path}: {error}")
+    if x.ndim != 4 or masks.shape != (len(x), *x.shape[2:]):
+        sys.exit(f"{path}: images must be (N, C, H, W) and masks (N, H, W), got {x.shape} and {masks.shape}")
     kept = -(-len(x) // 10)
     return (x[kept:], masks[kept:]), (x[:kept], masks[:kept])
 

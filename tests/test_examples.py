@@ -81,6 +81,29 @@ def test_examples_start_as_programs_from_any_folder(tmp_path):
     assert "--epochs must be at least 1, got 0" in done.stderr
 
 
+def test_a_limit_of_no_images_is_refused(run, capsys):
+    with pytest.raises(SystemExit) as end:
+        run("segment", "--limit", "0")
+    assert end.value.code == 2
+    assert "--limit must be at least 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "match"),
+    [
+        ({"foo": np.zeros(1)}, "images is not a file in the archive"),
+        (
+            {"images": np.zeros((4, 1, 8, 8), np.uint8), "masks": np.zeros((4, 7, 8), np.uint8)},
+            r"masks \(N, H, W\), got \(4, 1, 8, 8\) and \(4, 7, 8\)",
+        ),
+    ],
+)
+def test_segmentation_names_what_is_wrong_in_a_file(run, tmp_path, arrays, match):
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(SystemExit, match=match):
+        run("segment", "--data", str(tmp_path / "data.npz"))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_without_matplotlib_one_line_says_what_is_missing(run, monkeypatch, name):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
