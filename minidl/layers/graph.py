@@ -208,7 +208,7 @@ def _wired(who: str, inputs: list[Node], outputs: list[Node]) -> tuple[dict[str,
         wires.append((name, sources, use.layer.outputs))
     for i, node in enumerate(inputs):
         if i not in read:
-            raise ValueError(f"{who}: input {node.name} is not connected with an output")
+            raise ValueError(f"{who}: input {i}, {node.name}, is not connected with an output")
     return layers, wires, [number(node) for node in outputs]
 
 

@@ -221,7 +221,7 @@ class TestBuilding:
         y = Relu()(x)
         with pytest.raises(ValueError, match=r"depends on Node\('other'.*not among the inputs x"):
             Graph(x, Add()(y, other))
-        with pytest.raises(ValueError, match="input other is not connected with an output"):
+        with pytest.raises(ValueError, match="input 1, other, is not connected with an output"):
             Graph([x, other], y)
         with pytest.raises(ValueError, match="each input must be given once"):
             Graph([x, x], y)
