@@ -283,3 +283,9 @@ def test_images_that_are_too_large():
 
 def test_an_output_without_an_input():
     refused(file([operator("Identity", ["c"], ["y"])], {"c": np.ones(3, np.float32)}), "does not depend on an input")
+
+
+@pytest.mark.parametrize("name", [b"GlobalAveragePool", b"kernel_shape"])
+def test_names_that_are_not_text(name):
+    """Some versions of protobuf refuse such a file, others give bytes."""
+    refused(SMALL.replace(name, b"\xff" + name[1:]), r"the name b'.*' is not text|not an ONNX file")

@@ -185,3 +185,16 @@ def test_parts_of_which_the_last_has_no_name():
     node = operator("Split", ["x"], ["y", "z", ""], axis=1, num_outputs=3)
     found = minidl.onnx.load(file([node], outputs=("y", "z"), opset=18)).predict(images(2))
     assert np.array_equal(found[1], images(2)[:, 1:2])
+
+
+@pytest.mark.parametrize("kind", ["Flatten", "Add"])
+def test_constants_of_an_operator_without_inputs(kind):
+    nodes = [operator(kind, [], ["c"]), operator("Add", ["x", "c"], ["y"])]
+    (found,) = minidl.onnx.check(file(nodes, {}))
+    assert (found.operator, found.rule) == (kind, "inputs are missing, or too many: it has 0")
+
+
+def test_weights_of_another_type():
+    node = operator("BatchNormalization", ["x", "whole", "c", "c", "c"], ["y"])
+    (found,) = minidl.onnx.check(file([node], {"whole": np.ones(3, np.int64), "c": np.ones(3, np.float32)}))
+    assert (found.attribute, found.rule) == ("scale", "scale must be floats, got int64 of shape (3,)")
