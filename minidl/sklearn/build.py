@@ -11,7 +11,7 @@ from minidl.model import Model
 from minidl.sklearn.layout import Layout
 from minidl.sklearn.networks import Chosen
 from minidl.sklearn.rows import spread
-from minidl.sklearn.targets import Target, affine
+from minidl.sklearn.targets import Numbers, Target, affine
 
 
 class Built(NamedTuple):
@@ -25,18 +25,19 @@ def build(chosen: Chosen, target: Target, images: np.ndarray, weight: np.ndarray
     """The network between a standardisation of the `images` (N, ...), by mean and std of these, and the targets' units.
 
     Of uint8 the model's mean and std are set, else a frozen layer is put first. Rows (N, F) of float64 are computed
-    with in float64. A user's function's network stays as it is; its layers are taken over.
+    with in float64. A user's function's network stays as it is; its layers are taken over. Raises ValueError where the
+    unit of y is too large for the dtype.
     """
     network, front = chosen.model, []
     mean, std = network.mean, network.std
+    wide = images.dtype == np.float64 and images.ndim == 2 and not chosen.raw
     if not chosen.raw:
-        mean, std = spread(images, (0, 2, 3) if images.ndim == 4 else (0,), weight)
+        mean, std = spread(images, (0, 2, 3) if images.ndim == 4 else (0,), weight, 1e-12 if wide else 1e-7)
         if images.dtype == np.uint8:
             mean, std = mean / 255, std / 255
         else:
             front = [affine(1 / std, -mean / std, "standardize")]
             mean, std = network.mean, network.std
-    wide = images.dtype == np.float64 and images.ndim == 2 and not chosen.raw
     inside: list[Layer] = list(network.layers) if type(network) is Model else [network]
     names = getattr(target, "classes", None)
     options: dict[str, Any] = {
@@ -47,6 +48,11 @@ def build(chosen: Chosen, target: Target, images: np.ndarray, weight: np.ndarray
         "multi_label": target.multi_label,
         "name": network.name,
     }
+    if (
+        isinstance(target, Numbers)
+        and not max(np.abs(target.mean).max(), target.std.max()) <= np.finfo(options["dtype"]).max
+    ):
+        raise ValueError(f"Input y contains a value too large for dtype('{options['dtype']}').")
     trained = Model(*front, *inside, **options)
     behind = target.behind()
     return Built(trained, Model(*front, *inside, *behind, **options) if behind else trained)

@@ -57,12 +57,15 @@ def weights(X: np.ndarray, sample_weight: Any) -> np.ndarray | None:
     return found
 
 
-def spread(values: np.ndarray, axes: tuple[int, ...], weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def spread(
+    values: np.ndarray, axes: tuple[int, ...], weight: np.ndarray | None, least: float = 1e-12
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean and standard deviation over some axes, rows weighted, in float64; a deviation of 0 counts as 1.
 
-    values: (N, ...). axes: begin with 0. weight: (N,), or None for equal ones. Some rows at a time are converted.
+    values: (N, ...). axes: begin with 0. weight: (N,), or None for equal ones. least: a deviation of so many times the
+    mean, or less, is rounding, and counts as 0. Some rows at a time are converted.
     """
-    shares = np.ones(len(values)) if weight is None else weight
+    shares = np.ones(len(values)) if weight is None else weight / weight.max()
     shares = (shares / shares.sum() / np.prod([values.shape[axis] for axis in axes[1:]])).reshape(
         -1, *(1,) * (values.ndim - 1)
     )
@@ -75,5 +78,5 @@ def spread(values: np.ndarray, axes: tuple[int, ...], weight: np.ndarray | None)
     with np.errstate(over="ignore"):  # such numbers are refused later
         mean = total(lambda x: x)
         std = np.sqrt(total(lambda x: (x - mean) ** 2))
-    std[std <= 1e-7 * np.abs(mean)] = 1
+    std[std <= least * np.abs(mean)] = 1
     return mean.ravel(), std.ravel()

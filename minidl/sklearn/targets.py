@@ -130,7 +130,7 @@ Target = Classes | Labels | Numbers
 
 def affine(scale: np.ndarray, shift: np.ndarray, name: str) -> Affine:
     """x * scale + shift, a channel or a column, which no training changes."""
-    layer = Affine(len(scale), name=name).freeze()
+    layer = Affine(len(scale), name=name).astype(np.float64).freeze()  # a model in float32 rounds it, no other
     assert layer.scale is not None
     assert layer.shift is not None
     layer.scale.data[...], layer.shift.data[...] = scale, shift

@@ -36,6 +36,35 @@ def test_numbers_are_learnt_in_their_unit(lines):
     assert abs(loss - found.loss_curve_[-1]) < 0.05
 
 
+def test_numbers_far_from_0_keep_their_digits(lines):
+    """The unit is put back in float64 where the network computes in it; float32 has a step of 64 at 1e9."""
+    X, y = lines
+    near = ConvNetRegressor(epochs=5, random_state=0).fit(X, y)
+    far = ConvNetRegressor(epochs=5, random_state=0).fit(X, y + 1e9 + 0.3)
+    np.testing.assert_allclose(far.predict(X) - 1e9 - 0.3, near.predict(X), atol=1e-3)
+    shifted = ConvNetRegressor(epochs=5, random_state=0).fit(X + 1e9, y)
+    np.testing.assert_allclose(shifted.predict(X + 1e9), near.predict(X), atol=1e-3)
+    mean, std = (y + 1e9 + 0.3).mean(), (y + 1e9 + 0.3).std()
+    units = far.model_.layers[-1]
+    np.testing.assert_allclose((units.shift.data[0], units.scale.data[0]), (mean, std), rtol=1e-12)
+
+
+def test_columns_in_any_order_of_memory_give_the_same_bits(lines):
+    X, y = lines
+    found = [ConvNetRegressor(epochs=1, random_state=0).fit(x, y).predict(X) for x in (X, np.asfortranarray(X))]
+    assert (found[0] == found[1]).all()
+
+
+def test_numbers_and_weights_near_the_largest(lines):
+    X, y = lines
+    with pytest.raises(ValueError, match=r"y contains a value too large for dtype\('float32'\)"):
+        ConvNetRegressor(epochs=1).fit(X.astype(np.float32).reshape(-1, 2, 3), y * 1e39)
+    weights = 1.0 + np.arange(400) % 3
+    options = {"epochs": 1, "random_state": 0}
+    far = ConvNetRegressor(**options).fit(X, y, sample_weight=weights * 2.0**1021)
+    assert (far.predict(X) == ConvNetRegressor(**options).fit(X, y, sample_weight=weights).predict(X)).all()
+
+
 def test_several_numbers_of_different_size(lines):
     X, y = lines
     Y = np.stack([y, 1e-4 * X[:, 0], 1e6 * X[:, 1] ** 2], axis=1)
