@@ -19,7 +19,7 @@ from minidl.sklearn import training
 from minidl.sklearn.build import build, entering
 from minidl.sklearn.layout import layout
 from minidl.sklearn.networks import choose
-from minidl.sklearn.targets import Numbers, Target, affine
+from minidl.sklearn.targets import Numbers, Target, affine, known_target
 from minidl.sklearn.threads import sharing
 from minidl.support import random
 from minidl.training.trainer import Trainer
@@ -85,10 +85,6 @@ class ConvNet(BaseEstimator, ABC):
     def _new_target(self, y: Any, weight: np.ndarray | None, classes: Any) -> tuple[Target, Any]:
         """What y is in a first fit, and y as an array."""
 
-    def _same_target(self, y: Any) -> np.ndarray:
-        """y of a later fit as an array; refused by `Target.encode` if it is of another kind."""
-        return self._new_target(y, None, None)[1]
-
     def _weighted(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         """Weights of the rows, with whatever else weighs."""
         return weight
@@ -109,12 +105,17 @@ class ConvNet(BaseEstimator, ABC):
         if not (partial and again):
             self._random = check_random_state(self.random_state)
         rng = np.random.default_rng(self._random.randint(2**31 - 1))
-        with sharing(who, self.n_threads), random.drawing(rng):
-            if again:
-                y = self._same_target(y) if y is not None else y
-            else:
-                y = self._begin(who, found, y, weight, shape, classes, rng)
-            self._train(who, found, y, weight, partial)
+        try:
+            with sharing(who, self.n_threads), random.drawing(rng):
+                if again:
+                    y = known_target(self._target, y) if y is not None else y
+                else:
+                    y = self._begin(who, found, y, weight, shape, classes, rng)
+                self._train(who, found, y, weight, partial)
+        except BaseException:
+            if not again:  # an untrained network answers nothing, and decides nothing about a next fit
+                self.__dict__.pop("model_", None)
+            raise
         return self
 
     def _begin(

@@ -98,13 +98,13 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
         self.classes_ = target.classes
         return target, y
 
-    def _same_target(self, y: Any) -> np.ndarray:
-        return class_target(y, self.classes_)[1]
-
     def _weighted(self, y: np.ndarray, weight: np.ndarray | None) -> np.ndarray | None:
         if self.class_weight is None:
             return weight
         factors = compute_sample_weight(self.class_weight, y)
+        if not (factors >= 0).all() or not factors.any():
+            rule = "numbers of at least 0, and above 0 for one of the rows"
+            raise ValueError(f"{type(self).__name__}: class_weight must be {rule}, got {self.class_weight!r}")
         return factors if weight is None else weight * factors
 
     # ---- fit ---------------------------------------------------------------------------------------------------------

@@ -29,7 +29,9 @@ class Classes:
         return SoftmaxCrossEntropyLoss()
 
     def encode(self, y: np.ndarray) -> np.ndarray:
-        """Numbers of the classes, (N,). Raises ValueError for others than `classes`."""
+        """Numbers of the classes, (N,). Raises ValueError for others than `classes`, and for labels."""
+        if y.ndim != 1:
+            raise ValueError(f"y must have one class a row, as in the first fit, got labels of shape {y.shape}")
         found = np.searchsorted(self.classes, y).clip(max=self.outputs - 1)
         strange = self.classes[found] != y
         if strange.any():
@@ -71,10 +73,13 @@ class Labels:
         return SigmoidCrossEntropyLoss()
 
     def encode(self, y: np.ndarray) -> np.ndarray:
-        """(N, K) of 0 and 1. Raises ValueError for another K."""
+        """(N, K) of 0 and 1. Raises ValueError for another K, and for other numbers."""
         if y.ndim != 2 or y.shape[1] != self.outputs:
             raise ValueError(f"y must have {self.outputs} labels, as in the first fit, got shape {y.shape}")
-        return (y != 0).astype(np.float64)
+        found = np.unique(y)
+        if not np.isin(found, (0, 1)).all():
+            raise ValueError(f"y must be 0 or 1 for each of several labels, got {found.tolist()}")
+        return y.astype(np.float64)
 
     def decode(self, scores: np.ndarray) -> np.ndarray:
         """0 and 1: whether a label is more probable than not."""
@@ -157,6 +162,11 @@ def class_target(y: Any, classes: Any = None) -> tuple[Classes | Labels, np.ndar
     if len(found) < 2:
         raise ValueError(f"This classifier needs two classes or more, got 1 class: {found.tolist()}")
     return Classes(found), y
+
+
+def known_target(target: Target, y: Any) -> np.ndarray:
+    """y of a later fit as an array; what is of another kind than the `target` of the first is refused by `encode`."""
+    return number_target(y, None)[1] if isinstance(target, Numbers) else class_target(y, target.classes)[1]
 
 
 def number_target(y: Any, weight: np.ndarray | None) -> tuple[Numbers, np.ndarray]:

@@ -106,7 +106,7 @@ class ConvNetTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conv
 
     def transform(self, X: Any) -> np.ndarray:
         """The layer's output for each row, (N, features)."""
-        check_is_fitted(self, "model_")
+        check_is_fitted(self, "_features")
         found = self._scores(X, self._features)
         return found.reshape(len(found), -1)
 
@@ -115,7 +115,7 @@ class ConvNetTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Conv
 
         path: a file's name. X has the shape of fit's rows, its first size is "N". Raises as `minidl.onnx.save`.
         """
-        check_is_fitted(self, "model_")
+        check_is_fitted(self, "_features")
         export.save(path, self._network(self._features), self._layout.given, None)
 
 

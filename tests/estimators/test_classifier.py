@@ -142,6 +142,33 @@ def linear(shape, outputs):
 
 def test_weights_of_classes(flowers):
     X, y = flowers
+    with pytest.raises(ValueError, match=r"y must be 0 or 1 for each of several labels, got \[-1, 1\]"):
+        clone(found).fit(X, 2 * Y - 1)
+    with pytest.raises(ValueError, match=r"y must have 3 labels, as in the first fit, got shape \(400,\)"):
+        found.partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"y must have one class a row, as in the first fit, got labels of shape"):
+        ConvNetClassifier(epochs=1, warm_start=True).fit(X, y).fit(X, Y)
+
+
+@pytest.mark.parametrize("factor", [0, -1, np.nan])
+def test_weights_of_classes_leave_something_to_learn(flowers, factor):
+    X, y = flowers
+    found = ConvNetClassifier(class_weight=dict.fromkeys(np.unique(y).tolist(), factor), epochs=1)
+    with pytest.raises(ValueError, match="class_weight must be numbers of at least 0, and above 0 for one"):
+        found.fit(X, y)
+
+
+def test_a_fit_that_fails_leaves_no_network(flowers):
+    X, y = flowers
+    found = ConvNetClassifier(random_state=0)
+    with pytest.raises(ValueError, match=r"got \['virginica'\]"):
+        found.partial_fit(X, y, classes=["setosa", "versicolor"])
+    with pytest.raises(NotFittedError):
+        found.predict(X)
+    assert found.partial_fit(X, y, classes=np.unique(y)).n_iter_ == 1
+    with pytest.raises(ValueError, match=r"got \['rosa'\]"):  # what has been learnt stays
+        found.partial_fit(X[:1], ["rosa"])
+    assert found.predict(X).shape == (150,)
     options = {"network": linear, "epochs": 5, "random_state": 0}
     given = ConvNetClassifier(class_weight={"setosa": 1, "versicolor": 2, "virginica": 4}, **options).fit(X, y)
     w = np.repeat([1.0, 2.0, 4.0], 50)

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
@@ -57,6 +58,22 @@ def test_what_y_is(flowers):
     assert numbers.model_.output_shape((4,)) == (1,)
     with pytest.raises(ValueError, match="task must be None or one of classification, regression"):
         ConvNetTransformer(task="sorting").fit(X, y)
+
+
+def test_warm_start_keeps_what_y_is(flowers):
+    X, y = flowers
+    found = ConvNetTransformer(epochs=1, warm_start=True).fit(X, y)
+    assert found.fit(X[:5], y[:5]).transform(X).shape == (150, 100)  # of one class
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        found.fit(X, X[:, 0] + 0.5)
+
+
+def test_a_layer_that_is_not_there_leaves_no_features(flowers):
+    found = ConvNetTransformer(epochs=1, layer=99)
+    with pytest.raises(ValueError, match="layer must be one of 4, got 99"):
+        found.fit(*flowers)
+    with pytest.raises(NotFittedError):
+        found.transform(flowers[0])
 
 
 def test_a_trained_network_needs_no_y(digits, tmp_path):
