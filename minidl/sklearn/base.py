@@ -101,6 +101,8 @@ class ConvNet(BaseEstimator, ABC):
         weight = given.weights(found, sample_weight)
         if weight is not None and not weight.all():
             counted = weight > 0  # as if the others were not there
+        if again:
+            self._layout.check(who, shape if len(shape) > 1 else None)
             found, y, weight = found[counted], y[counted], weight[counted]
         if not (partial and again):
             self._random = check_random_state(self.random_state)
@@ -203,7 +205,7 @@ class ConvNet(BaseEstimator, ABC):
     def _scores(self, X: Any, model: Any = None) -> np.ndarray:
         """What `model_`, or another model, gives for the rows."""
         check_is_fitted(self, "model_")
-        found = given.rows(self, X)
+        found = given.rows(self, X, self._layout)
         model = self.model_ if model is None else model
         step = AT_ONCE if hasattr(found, "toarray") else max(1, found.shape[0])
         parts = [slice(start, start + step) for start in range(0, found.shape[0], step)]

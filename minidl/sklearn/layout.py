@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,15 @@ class Layout:
             return np.ascontiguousarray(rows.reshape(-1, H, W, C).transpose(0, 3, 1, 2))
         return rows.reshape(-1, *self.shape)
 
+    def check(self, who: str, given: Shape | None) -> None:
+        """Raise ValueError for images of another shape or order than the network's; rows (None) have neither."""
+        if given is None or not self.is_image:
+            return
+        C, H, W = self.shape
+        known = [(H, W, C) if self.channels_last else (C, H, W), *([(H, W), (1, H, W)] if C == 1 else [])]
+        if given not in known:
+            raise ValueError(f"{who}: images of X must have shape {known[0]}, as in the first fit, got {given}")
+
     def layers(self) -> list[Layer]:
         """The same as layers, for rows of the shape `given`."""
         C, H, W = self.shape if self.is_image else (1, 1, 1)
@@ -51,10 +61,18 @@ class Layout:
 def layout(who: str, image_shape: Any, given: Shape, features: int) -> Layout:
     """The layout of rows that came in the shape `given` and have so many features.
 
-    image_shape: None, (H, W), (C, H, W), or (H, W, C) where the last size alone is 1, 3 or 4. Raises TypeError or
-    ValueError for others, and where it has not as many numbers as a row.
+    image_shape: None, (H, W), (C, H, W), or (H, W, C) where the last size alone is 1, 3 or 4. Images of such a shape
+    count as (C, H, W) where it is None, with a UserWarning. Raises TypeError or ValueError for others, and where it has
+    not as many numbers as a row.
     """
     if image_shape is None:
+        if _ends_in_channels(given):
+            C, H, W = given
+            warnings.warn(
+                f"{who}: images of shape {given} are taken as {C} channels of {H} x {W}; if channels come last, say"
+                f" image_shape={given}",
+                stacklevel=5,
+            )
         return Layout(given, (1, *given) if len(given) == 2 else given)
     if not isinstance(image_shape, (tuple, list)) or len(image_shape) not in (2, 3):
         raise TypeError(f"{who}: image_shape must be None, (H, W), (C, H, W) or (H, W, C), got {image_shape!r}")
@@ -65,9 +83,14 @@ def layout(who: str, image_shape: Any, given: Shape, features: int) -> Layout:
         raise ValueError(f"{who}: image_shape {sizes} must be that of X's images where X has them, got {given}")
     if len(sizes) == 2:
         return Layout(given, (1, *sizes))
-    if sizes[2] in COLORS and sizes[0] not in COLORS and len(given) == 1:
+    if _ends_in_channels(sizes):
         return Layout(given, (sizes[2], *sizes[:2]), channels_last=True)
     return Layout(given, sizes)
+
+
+def _ends_in_channels(sizes: Shape) -> bool:
+    """Whether of three sizes the last alone can be that of channels of an image."""
+    return [size in COLORS for size in sizes] == [False, False, True]
 
 
 def flattened(X: Any) -> tuple[Any, Shape | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from minidl.sklearn.layout import flattened
+from minidl.sklearn.layout import Layout, flattened
 from minidl.support.several import Shape
 
 DTYPES = [np.float64, np.float32, np.uint8]
@@ -34,10 +34,12 @@ def rows_and_targets(estimator: Any, X: Any, y: Any, reset: bool, numbers: bool)
     return dense(X), y, (X.shape[1],) if given is None else given
 
 
-def rows(estimator: Any, X: Any) -> Any:
+def rows(estimator: Any, X: Any, layout: Layout) -> Any:
     """X of a prediction, checked against what `fit` saw; as it is, dense or sparse."""
-    X, _ = flattened(X)
-    return validate_data(estimator, X, dtype=DTYPES, accept_sparse=SPARSE, reset=False)
+    X, given = flattened(X)
+    X = validate_data(estimator, X, dtype=DTYPES, accept_sparse=SPARSE, reset=False)
+    layout.check(type(estimator).__name__, given)
+    return X
 
 
 def dense(X: Any) -> np.ndarray:
@@ -72,7 +74,8 @@ def spread(
 
     def total(function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         parts = [slice(start, start + AT_ONCE) for start in range(0, len(values), AT_ONCE)]
-        sums = [(shares[part] * function(values[part].astype(np.float64))).sum(axes, keepdims=True) for part in parts]
+        floats = (values[part].astype(np.float64, order="C") for part in parts)  # one order of sums for any layout
+        sums = [(shares[part] * function(x)).sum(axes, keepdims=True) for part, x in zip(parts, floats)]
         return np.sum(sums, axis=0)
 
     with np.errstate(over="ignore"):  # such numbers are refused later

@@ -61,6 +61,30 @@ def test_pixels_and_their_order(digits):
     np.testing.assert_allclose(floats, first.predict_proba(colors.transpose(0, 3, 1, 2)), atol=1e-6)
 
 
+def test_channels_that_come_last_are_told_apart():
+    colors = np.random.default_rng(0).integers(0, 256, (20, 5, 6, 3), np.uint8)
+    y, make = np.arange(20) % 2, ConvNetClassifier(epochs=1, random_state=0)
+    last = clone(make).set_params(image_shape=(5, 6, 3)).fit(colors, y)
+    assert equal(last, clone(make).fit(colors.transpose(0, 3, 1, 2), y))
+    with pytest.warns(UserWarning, match=r"5 channels of 6 x 3; if channels come last, say image_shape=\(5, 6, 3\)"):
+        clone(make).fit(colors, y)
+    maps = clone(make).set_params(image_shape=(5, 3, 3)).fit(np.ones((20, 45)), y)
+    assert maps.model_.output_shape((5, 3, 3)) == (2,)
+
+
+def test_images_of_another_shape_are_refused(digits):
+    colors = np.random.default_rng(0).integers(0, 256, (20, 3, 5, 6), np.uint8)
+    y = np.arange(20) % 2
+    found = ConvNetClassifier(epochs=1, warm_start=True).fit(colors, y)
+    rule = r"images of X must have shape \(3, 5, 6\), as in the first fit, got \(5, 6, 3\)"
+    for method in (found.predict, lambda X: found.fit(X, y), lambda X: found.partial_fit(X, y)):
+        with pytest.raises(ValueError, match=rule):
+            method(colors.transpose(0, 2, 3, 1))
+    gray = ConvNetClassifier(epochs=1).fit(digits[0].reshape(-1, 4, 16), digits[1])
+    with pytest.raises(ValueError, match=r"got \(16, 4\)"):
+        gray.predict(digits[0].reshape(-1, 16, 4))
+
+
 def test_sparse_rows_and_frames_are_as_dense_ones(flowers):
     pandas = pytest.importorskip("pandas")
     X, y = flowers
