@@ -22,6 +22,7 @@ from minidl.sklearn.networks import choose
 from minidl.sklearn.targets import Numbers, Target, affine, known_target
 from minidl.sklearn.threads import sharing
 from minidl.support import random
+from minidl.training.callbacks import EarlyStopping
 from minidl.training.trainer import Trainer
 
 AT_ONCE = 4096
@@ -94,15 +95,17 @@ class ConvNet(BaseEstimator, ABC):
     def _fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None, partial: bool = False) -> Any:
         """Train: from the beginning, or where there is a model and it is to be kept, go on with it."""
         who = type(self).__name__
+        for name in ("early_stopping", "warm_start"):
+            checks.flag(who, name, getattr(self, name))
         if partial and self.early_stopping:
             raise ValueError(f"{who}: partial_fit does not support early_stopping=True")
         again = hasattr(self, "model_") and (partial or self.warm_start)
         found, y, shape = given.rows_and_targets(self, X, y, not again, self._numeric)
+        if again:
+            self._layout.check(who, shape if len(shape) > 1 else None)
         weight = given.weights(found, sample_weight)
         if weight is not None and not weight.all():
             counted = weight > 0  # as if the others were not there
-        if again:
-            self._layout.check(who, shape if len(shape) > 1 else None)
             found, y, weight = found[counted], y[counted], weight[counted]
         if not (partial and again):
             self._random = check_random_state(self.random_state)
@@ -157,8 +160,10 @@ class ConvNet(BaseEstimator, ABC):
             self._optimizer = training.optimizer(
                 who, self.optimizer, self.lr, self.weight_decay, schedule, self._habits
             )
-        patience = self.n_iter_no_change if self.early_stopping else None
-        self.callbacks_ = training.callbacks(who, self.callbacks, patience)
+        self.callbacks_ = training.callbacks(who, self.callbacks)
+        if self.early_stopping:
+            patience = checks.integer(who, "n_iter_no_change", self.n_iter_no_change, 1)
+            self.callbacks_.append(EarlyStopping("val_loss", patience))
         if epochs == 0:
             return
         x, target = entering(self._trained, self._layout, found, self._pixels), self._target.encode(y)

@@ -118,7 +118,8 @@ def choose(
     ValueError that names what is wrong.
     """
     perceptron = MLP_OF_NUMBERS if numbers else MLP
-    if callable(network):
+    own = callable(network) and not isinstance(network, Layer)  # a model, which is called with images, makes none
+    if own:
         model = network(shape, outputs)
         if not isinstance(model, Model):
             raise TypeError(f"{who}: network must return a minidl.Model, got {type(model).__name__}")
@@ -129,7 +130,7 @@ def choose(
     found = model.output_shape(shape)
     if found != (outputs,):
         raise ValueError(f"{who}: network must give {outputs} numbers for a row of shape {shape}, got shape {found}")
-    return Chosen(model, habits, callable(network))
+    return Chosen(model, habits, own)
 
 
 def _named(who: str, name: Any, shape: Shape, outputs: int, rng: np.random.Generator) -> Model:

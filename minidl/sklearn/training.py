@@ -13,7 +13,7 @@ from minidl.kernels import checks
 from minidl.optim import SGD, Adam, AdamW, RMSProp
 from minidl.optim.schedules import Cosine, OneCycle
 from minidl.sklearn.networks import LARGE_BATCH, MANY, Habits
-from minidl.training.callbacks import Callback, EarlyStopping
+from minidl.training.callbacks import Callback
 
 OPTIMIZERS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "adamw": (AdamW, {}),
@@ -60,17 +60,13 @@ def optimizer(who: str, kind: Any, lr: float | None, weight_decay: float | None,
     return make(**options)
 
 
-def callbacks(who: str, given: Any, patience: int | None) -> list[Callback]:
-    """Copies of the callbacks, for the parameter stays as it is, and one that stops early where patience is given."""
+def callbacks(who: str, given: Any) -> list[Callback]:
+    """Copies of the callbacks, for the parameter stays as it is."""
     listed = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
     for each in listed:
         if not isinstance(each, Callback):
             raise TypeError(f"{who}: callbacks must be None, a minidl.Callback or a list of them, got {each!r:.80}")
-    found = copy.deepcopy(listed)
-    if patience is not None:
-        patience = checks.integer(who, "n_iter_no_change", patience, 1)
-        found.append(EarlyStopping("val_loss", patience))
-    return found
+    return copy.deepcopy(listed)
 
 
 def split(

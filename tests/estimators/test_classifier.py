@@ -142,30 +142,6 @@ def test_several_labels(digits):
     np.testing.assert_allclose(found.predict_log_proba(X), np.log(p), rtol=1e-3, atol=1e-5)
     assert found.model_.multi_label
     assert (clone(found).fit(X, sparse.csr_array(Y)).predict(X) == found.predict(X)).all()
-
-
-def test_weights_are_repetitions_and_zero_is_absence(flowers):
-    """In batches of all rows; scikit-learn's check has fifteen."""
-    X, y = flowers
-    w = np.random.default_rng(0).integers(0, 3, 150)
-    options = {"epochs": 5, "batch_size": 1000, "random_state": 0}
-    weighted = ConvNetClassifier(**options).fit(X, y, sample_weight=w)
-    repeated = ConvNetClassifier(**options).fit(X.repeat(w, 0), y.repeat(w))
-    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-9)
-    absent = (w > 0) & (y != "virginica")
-    assert ConvNetClassifier(**options).fit(X, y, sample_weight=absent * 1.0).classes_.tolist() == [
-        "setosa",
-        "versicolor",
-    ]
-
-
-def linear(shape, outputs):
-    """What takes its input as it is: weights of rows count in a standardisation, those of classes do not."""
-    return minidl.Model(minidl.Linear(*shape, outputs))
-
-
-def test_weights_of_classes(flowers):
-    X, y = flowers
     with pytest.raises(ValueError, match=r"y must be 0 or 1 for each of several labels, got \[-1, 1\]"):
         clone(found).fit(X, 2 * Y - 1)
     with pytest.raises(ValueError, match=r"y must have 3 labels, as in the first fit, got shape \(400,\)"):
@@ -193,6 +169,30 @@ def test_a_fit_that_fails_leaves_no_network(flowers):
     with pytest.raises(ValueError, match=r"got \['rosa'\]"):  # what has been learnt stays
         found.partial_fit(X[:1], ["rosa"])
     assert found.predict(X).shape == (150,)
+
+
+def test_weights_are_repetitions_and_zero_is_absence(flowers):
+    """In batches of all rows; scikit-learn's check has fifteen."""
+    X, y = flowers
+    w = np.random.default_rng(0).integers(0, 3, 150)
+    options = {"epochs": 5, "batch_size": 1000, "random_state": 0}
+    weighted = ConvNetClassifier(**options).fit(X, y, sample_weight=w)
+    repeated = ConvNetClassifier(**options).fit(X.repeat(w, 0), y.repeat(w))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-9)
+    absent = (w > 0) & (y != "virginica")
+    assert ConvNetClassifier(**options).fit(X, y, sample_weight=absent * 1.0).classes_.tolist() == [
+        "setosa",
+        "versicolor",
+    ]
+
+
+def linear(shape, outputs):
+    """What takes its input as it is: weights of rows count in a standardisation, those of classes do not."""
+    return minidl.Model(minidl.Linear(*shape, outputs))
+
+
+def test_weights_of_classes(flowers):
+    X, y = flowers
     options = {"network": linear, "epochs": 5, "random_state": 0}
     given = ConvNetClassifier(class_weight={"setosa": 1, "versicolor": 2, "virginica": 4}, **options).fit(X, y)
     w = np.repeat([1.0, 2.0, 4.0], 50)
@@ -330,6 +330,7 @@ def test_optimizers_schedules_and_callbacks(digits):
         ({"network": "vgg"}, ValueError, "network 'vgg' is for images: say image_shape"),
         ({"network": lambda shape, outputs: 3}, TypeError, "network must return a minidl.Model, got int"),
         ({"network": lambda shape, outputs: minidl.Model(minidl.Linear(4, 7))}, ValueError, "give 3 numbers.*7"),
+        ({"network": minidl.Model(minidl.Linear(4, 3))}, ValueError, "network must be None, a function .*got Model"),
         ({"image_shape": (2, 3)}, ValueError, r"image_shape \(2, 3\) must have as many numbers as a row of X, got 4"),
         ({"image_shape": 4}, TypeError, "image_shape must be None"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
@@ -341,6 +342,9 @@ def test_optimizers_schedules_and_callbacks(digits):
         ({"n_threads": 0}, ValueError, "n_threads must be at least 1"),
         ({"callbacks": 3}, TypeError, "callbacks must be None, a minidl.Callback"),
         ({"early_stopping": True, "validation_fraction": 1.5}, ValueError, "validation_fraction must be above 0"),
+        ({"early_stopping": "no"}, TypeError, "early_stopping must be True or False, got 'no'"),
+        ({"warm_start": 1}, TypeError, "warm_start must be True or False, got 1"),
+        ({"early_stopping": True, "n_iter_no_change": None}, TypeError, "n_iter_no_change must be an int, got None"),
         ({"early_stopping": True, "n_iter_no_change": 0}, ValueError, "n_iter_no_change must be at least 1"),
     ],
 )
