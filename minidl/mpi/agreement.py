@@ -8,6 +8,7 @@ from typing import Any
 from minidl import kernels
 from minidl.mpi.faults import Everywhere
 from minidl.training.call import Call
+from minidl.training.samples import fingerprint
 from minidl.training.settings import settings
 from minidl.training.state import Training
 from minidl.training.stream import Data, Stream
@@ -69,4 +70,4 @@ def _kind(data: Data | None, shard: bool) -> str:
         return "none"
     if isinstance(data, Stream):
         return "batches"
-    return "arrays" if shard else f"{len(data.images)} images"
+    return "arrays" if shard else f"{len(data.images)} images of checksum {fingerprint(data)}"

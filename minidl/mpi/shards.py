@@ -26,7 +26,7 @@ class Shard:
         sizes = comm.allgather(len(own.images))
         self.start = sum(sizes[: comm.rank])
         kinds = comm.allgather([(array.shape[1:], str(array.dtype)) for array in _arrays(own)])
-        settle(comm, None if kinds[comm.rank] == kinds[0] else _other(kinds[0], kinds[comm.rank]))
+        settle(comm, None if kinds[comm.rank] == kinds[0] else _other(kinds[0], kinds[comm.rank], comm.rank))
         target = _joined(comm, own.target)
         weight = None if own.weight is None else _joined(comm, own.weight)
         labels = None if len(parts(target)) > 1 else one_hot_labels(target)
@@ -79,10 +79,10 @@ def _refusal(call: Call) -> Exception | None:
     return None
 
 
-def _other(first: Any, here: Any) -> Exception:
+def _other(first: Any, here: Any, rank: int) -> Exception:
     return ValueError(
         "DataParallel: the parts of the training data must be alike, got shapes and dtypes"
-        f" {first} on rank 0 and {here} on another"
+        f" {first} on rank 0 and {here} on rank {rank}"
     )
 
 

@@ -96,7 +96,11 @@ def refused(call):
 
 refused(lambda: fit(data=(x[: 60 - rank], y[: 60 - rank])))
 refused(lambda: fit(data=(x, np.roll(y, rank))))
+refused(lambda: fit(validation=programs.images(20, rank)))
 refused(lambda: fit(seed=rank))
+shards = trainer()
+shards = minidl.Trainer(shards.model, shards.loss, shards.optimizer, parallel=minidl.mpi.DataParallel(shard=True))
+refused(lambda: shards.fit((x.astype(("uint8", "float32")[rank]), y), verbose=False))
 refused(lambda: fit(batch_size=10 + rank))
 refused(lambda: fit(epochs=1 + rank))
 refused(lambda: fit(augment=() if rank else (programs.Flip(),)))
@@ -121,7 +125,9 @@ def test_ranks_that_want_different_things_are_refused_everywhere(tmp_path):
     expected = [
         f"ValueError: DataParallel: the number of training images {rule} 60 on rank 0 and 59 on rank 1",
         f"ValueError: DataParallel: the checksum of the training data {rule} ",
+        f"ValueError: DataParallel: the validation data {rule} 20 images of checksum ",
         f"ValueError: DataParallel: seed {rule} 0 on rank 0 and 1 on rank 1",
+        "RuntimeError: DataParallel: rank 1 cannot begin: ValueError: DataParallel: the parts of the training data",
         f"ValueError: DataParallel: batch_size {rule} 10 on rank 0 and 11 on rank 1",
         f"ValueError: DataParallel: epochs {rule} 1 on rank 0 and 2 on rank 1",
         f"ValueError: DataParallel: augment {rule} ",
@@ -135,8 +141,10 @@ def test_ranks_that_want_different_things_are_refused_everywhere(tmp_path):
     ]
     for text, start in zip(first, expected, strict=True):
         assert text.startswith(start), text
-    assert second[7].startswith("ValueError: Trainer: training x and y must have the same length, got 60 and 59")
-    assert [*second[:7], *second[8:]] == [*first[:7], *first[8:]]
+    assert first[4].endswith("on rank 1")
+    assert second[4] == first[4].removeprefix("RuntimeError: DataParallel: rank 1 cannot begin: ")
+    assert second[9].startswith("ValueError: Trainer: training x and y must have the same length, got 60 and 59")
+    assert [text for i, text in enumerate(second) if i not in (4, 9)] == [*first[:4], *first[5:9], *first[10:]]
 
 
 STOP = """
