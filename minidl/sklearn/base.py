@@ -189,7 +189,7 @@ class ConvNet(BaseEstimator, ABC):
             augment=() if self.augment is None else self.augment,
         )
         if self.history_.interrupted:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warnings.warn("Training interrupted by user.", stacklevel=4)
         losses = self.history_["train_loss"]
         self.loss_curve_ = [*self.loss_curve_, *losses] if partial else list(losses)
         self.n_iter_ = len(self.loss_curve_)

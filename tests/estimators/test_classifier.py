@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import numpy as np
 import pytest
 
@@ -236,6 +238,19 @@ def test_early_stopping_keeps_the_best_epoch(digits):
     assert int(np.argmin(losses)) == found.n_iter_ - 4
     stopper = found.callbacks_[-1]
     assert stopper.best_value == min(losses)
+
+
+def test_ctrl_c_ends_a_training_and_the_warning_names_the_caller(flowers):
+    class Stop(minidl.training.callbacks.Callback):
+        def on_epoch_end(self, trainer, logs):
+            signal.raise_signal(signal.SIGINT)
+
+    found = ConvNetClassifier(epochs=5, callbacks=Stop())
+    with pytest.warns(UserWarning, match="Training interrupted by user") as warned:
+        found.fit(*flowers)
+    assert [warning.filename for warning in warned] == [__file__]
+    assert found.n_iter_ == 1
+    assert found.predict(flowers[0]).shape == (150,)
 
 
 def test_partial_fit_goes_on(flowers):
