@@ -140,6 +140,16 @@ def _named(who: str, name: Any, shape: Shape, outputs: int, rng: np.random.Gener
         raise ValueError(f"{who}: network must be {rule}, got {name!r}")
     if len(shape) != 3 and name != "mlp":
         raise ValueError(f"{who}: network {name!r} is for images: say image_shape=(C, H, W), got rows of {shape[0]}")
+    try:
+        model = _made(name, shape, outputs, rng)
+        model.output_shape(shape)
+    except ValueError as error:
+        raise ValueError(f"{who}: network {name!r} does not take images of shape {shape}: {error}") from error
+    return model
+
+
+def _made(name: str, shape: Shape, outputs: int, rng: np.random.Generator) -> Model:
+    """The network of a known name."""
     if name in OWN:
         return OWN[name](shape, outputs, rng)
     function = getattr(networks, name)

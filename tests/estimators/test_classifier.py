@@ -346,6 +346,12 @@ def test_optimizers_schedules_and_callbacks(digits):
         ({"network": lambda shape, outputs: 3}, TypeError, "network must return a minidl.Model, got int"),
         ({"network": lambda shape, outputs: minidl.Model(minidl.Linear(4, 7))}, ValueError, "give 3 numbers.*7"),
         ({"network": minidl.Model(minidl.Linear(4, 3))}, ValueError, "network must be None, a function .*got Model"),
+        (
+            {"network": "seed", "image_shape": (2, 2)},
+            ValueError,
+            r"network 'seed' does not take .* \(1, 2, 2\): Linear",
+        ),
+        ({"network": "lenet5", "image_shape": (2, 2)}, ValueError, "network 'lenet5' does not take .*: layer 3 "),
         ({"image_shape": (2, 3)}, ValueError, r"image_shape \(2, 3\) must have as many numbers as a row of X, got 4"),
         ({"image_shape": 4}, TypeError, "image_shape must be None"),
         ({"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
