@@ -75,6 +75,8 @@ def main(argv: list[str] | None = None) -> None:
     (x, y), (x_test, y_test) = load_digits(args.data, args.limit)
     x, x_test = (images.reshape(len(images), -1).astype(np.float32) for images in (x, x_test))
     kept = len(x) // 10  # for the calibration
+    if np.bincount(y[:kept], minlength=1).max() < 5:
+        p.error(f"--limit must leave a digit five times among a tenth of the images, to calibrate, got {len(x)}")
     found = search(args.epochs, args.seed).fit(x[kept:], y[kept:])
     for parameters, score in zip(found.cv_results_["params"], found.cv_results_["mean_test_score"]):
         gamma = "roots" if parameters["gamma__func"] else "as they are"

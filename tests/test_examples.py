@@ -434,6 +434,13 @@ def test_sklearn_digits_searches_saves_and_exports(run):
     assert "gives 100.00% of the same labels" in text
 
 
+def test_sklearn_digits_needs_images_to_calibrate_with(run, capsys):
+    pytest.importorskip("sklearn")
+    with pytest.raises(SystemExit):
+        run("sklearn_digits", "--epochs", "1", "--limit", "50")
+    assert "--limit must leave a digit five times" in capsys.readouterr().err
+
+
 def test_sklearn_digits_says_in_one_line_what_is_missing(run, monkeypatch):
     found = importlib.util.find_spec
     hidden = lambda name, *rest: None if name == "sklearn" else found(name, *rest)  # noqa: E731

@@ -112,9 +112,9 @@ class ConvNetClassifier(ClassifierMixin, ConvNet):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ConvNetClassifier:
         """Train from the beginning, or with `warm_start` go on with the network of the last fit; returns self.
 
-        X: (N, F), sparse or a DataFrame too, or images (N, H, W) or (N, C, H, W). uint8 counts as pixels. y: a class
-        for each row, (N,), or a 0 or 1 for each label, (N, K). sample_weight: (N,), at least 0; a row of weight 0 is
-        left out. Raises ValueError or TypeError that names what does not fit.
+        X: (N, F), sparse or a DataFrame too, or images (N, H, W) or (N, C, H, W), with `image_shape` (N, H, W, C) too.
+        uint8 counts as pixels. y: a class for each row, (N,), or a 0 or 1 for each label, (N, K). sample_weight: (N,),
+        at least 0; a row of weight 0 is left out. Raises ValueError or TypeError that names what does not fit.
         """
         return self._fit(X, y, sample_weight)
 
