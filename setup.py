@@ -43,6 +43,7 @@ FAMILIES = [
     "matmul",
     "norm",
     "pooling",
+    "program",
     "resize",
     "reduce",
     "row_norm",

@@ -20,6 +20,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("_ext",),
     ("kernels",),
     ("config", "data", "functional", "layers", "losses", "metrics", "safetensors"),
+    ("compiled",),
     ("model", "optim"),
     ("networks", "onnx", "plots"),
     ("training",),

@@ -223,6 +223,41 @@ cdef extern from "core/kernels.h" nogil:
         void *y
     ctypedef struct array_layout:
         size lanes, slack, most
+
+cdef extern from "core/program.h" nogil:
+    enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT, STEP_ARITHMETIC
+    enum: STEP_CHANNELS
+    ctypedef int step_kind
+    ctypedef struct map:
+        size at, C, lanes, H, W, top, bottom, left, right, pitch, plane, image
+    ctypedef struct program_step:
+        step_kind kind
+        map x, other, y
+        geometry g
+        pool_mean mean
+        const void *w
+        const void *b
+        const void *scale
+        const void *shift
+        const size *first
+        const size *origin "from"
+        size M, depth, port, to, count
+        int number, add, relu, acts, by_images
+        int which, sign
+        double p, q
+    ctypedef struct program_args:
+        const program_step *step
+        size steps, n
+        void *arena
+        const void *const *incoming "in"
+        void *const *out
+    ctypedef struct pack_args:
+        const program_step *step
+        const void *w
+        const void *scale
+        void *packed
+
+cdef extern from "core/kernels.h" nogil:
     ctypedef struct kernel_table:
         array_layout layout
         const char *isa
@@ -278,6 +313,8 @@ cdef extern from "core/kernels.h" nogil:
                  double beta2, double eps, double decay, int decoupled, double scale) noexcept nogil
         int blend(size count, void *a, const void *b, double share) noexcept nogil
         int sum_squares(size count, const void *a, double *sum) noexcept nogil
+        int program(const program_args *) noexcept nogil
+        void program_pack(const pack_args *) noexcept nogil
 cdef extern from "isa/detect.h" nogil:
     int isa_count()
     const kernel_table *isa_table(int index, int is_double)

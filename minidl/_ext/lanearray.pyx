@@ -93,6 +93,14 @@ cdef size most_live_bytes = 0
 cdef size SPARE_BYTES = 16 << 20
 
 
+cdef void *new_memory(size count) except NULL:
+    """Aligned memory, to be given back by free()."""
+    cdef void *memory = pool_memory(<size_t>max(count, 64))
+    if memory == NULL:
+        raise MemoryError(f"no memory for an array of {count} bytes")
+    return memory
+
+
 cdef void *take_buffer(size count) except NULL:
     global waiting_bytes, live_bytes, most_live_bytes
     cdef void *memory = NULL
@@ -101,9 +109,7 @@ cdef void *take_buffer(size count) except NULL:
         memory = <void *><size_t>spare.pop()
         waiting_bytes -= count
     else:
-        memory = pool_memory(<size_t>count)
-        if memory == NULL:
-            raise MemoryError(f"no memory for an array of {count} bytes")
+        memory = new_memory(count)
     live_bytes += count
     most_live_bytes = max(most_live_bytes, live_bytes)
     return memory

@@ -327,6 +327,9 @@ typedef struct {
     size most;  /* images up to which this layout is the fastest for inference; 0: any number */
 } array_layout;
 
+struct program_args;
+struct pack_args;
+
 typedef struct kernel_table {
     array_layout layout;
     const char *isa;
@@ -380,6 +383,8 @@ typedef struct kernel_table {
                 double beta2, double eps, double decay, int decoupled, double scale);
     int (*blend)(size count, void *a, const void *b, double share);
     int (*sum_squares)(size count, const void *a, double *sum);
+    int (*program)(const struct program_args *); /* program.h */
+    void (*program_pack)(const struct pack_args *);
 } kernel_table;
 
 extern const kernel_table minidl_avx512_f32, minidl_avx512_f64, minidl_avx2_f32, minidl_avx2_f64, minidl_baseline_f32,

@@ -8,6 +8,7 @@
 #include "../core/matmul.h"
 #include "../core/update.h"
 #include "../core/vector.h"
+#include "../channels/program.h"
 #include "../lanes/arithmetic.h"
 #include "../lanes/boxes.h"
 #include "../lanes/capsule.h"
@@ -115,6 +116,8 @@ const kernel_table TABLE = {
     .adam = adam,
     .blend = blend,
     .sum_squares = sum_squares,
+    .program = program_run,
+    .program_pack = program_pack,
 };
 
 #endif

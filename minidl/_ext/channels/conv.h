@@ -1,0 +1,131 @@
+/* Convolution of maps. A task makes a band of rows of some groups of M blocks of output channels.
+
+   Weights stand in the order in which the tile reads them: for each group of M blocks, for each of its `depth` blocks of
+   x, row and column of the kernel and channel, M vectors. A grouped convolution's blocks read the blocks of x that hold
+   their groups' channels; where a block holds several groups, weights of 0 stand between them. A linear layer is a
+   convolution as large as its input whose pixels are the images. */
+#ifndef MINIDL_CHANNELS_CONV_H
+#define MINIDL_CHANNELS_CONV_H
+
+#include "../core/pool.h"
+#include "function.h"
+#include "map.h"
+#include "tile.h"
+
+enum { WEIGHTS_IN_CACHE = 400 * 1024 };
+
+/* Of the channels of the last block of x that a group reads, and so of its runs. */
+INLINE size last_lanes(const program_step *step) {
+    const map *x = &step->x;
+    return step->g.G == 1 && x->C % x->lanes ? x->C % x->lanes : x->lanes;
+}
+
+/* Whether the columns of the kernel are one run. */
+INLINE int one_run(const program_step *step) { return step->g.DW == 1 && last_lanes(step) == step->x.lanes; }
+
+static void pack_conv(const pack_args *a) {
+    const program_step *step = a->step;
+    const geometry *g = &step->g;
+    size B = step->x.lanes, blocks = blocks_of(g->O), taps = g->KH * g->KW, C = g->C / g->G, O = g->O / g->G;
+    const T *w = a->w, *scale = a->scale;
+    T *to = a->packed;
+    for (size first = 0; first < blocks; first += step->M) {
+        size M = smaller(step->M, blocks - first), lowest = step->first[first / step->M];
+        for (size block = lowest; block < lowest + step->depth; block++) {
+            size lanes = block + 1 < lowest + step->depth ? B : last_lanes(step);
+            for (size tap = 0; tap < taps; tap++) {
+                for (size c = block * B; c < block * B + lanes; c++) {
+                    for (size o = first * L; o < (first + M) * L; o++) {
+                        size group = o / O, inside = c - group * C;
+                        int there = o < g->O && inside >= 0 && inside < C;
+                        T value = there ? w[(o * C + inside) * taps + tap] : 0;
+                        *to++ = there && scale ? value * scale[o] : value;
+                    }
+                }
+            }
+        }
+    }
+}
+
+static channel_walk walk_of(const program_step *step) {
+    const geometry *g = &step->g;
+    const map *x = &step->x, *y = &step->y, *other = &step->other;
+    int whole = one_run(step);
+    channel_walk walk = {
+        .blocks = step->depth,
+        .rows = g->KH,
+        .columns = whole ? 1 : g->KW,
+        .run = whole ? g->KW * x->lanes : x->lanes,
+        .last_run = whole ? g->KW * x->lanes : last_lanes(step),
+        .x_block = x->plane,
+        .x_row = g->DH * x->pitch,
+        .x_column = g->DW * x->lanes,
+        .x_down = g->SH * x->pitch,
+        .x_step = g->SW * x->lanes,
+        .y_down = y->pitch,
+        .y_step = L,
+        .y_block = y->plane,
+        .other_down = other->pitch,
+        .other_step = L,
+        .other_block = other->plane,
+        .add = step->add,
+        .relu = step->relu,
+    };
+    if (step->by_images) walk.x_step = x->image, walk.y_step = y->image, walk.other_step = other->image;
+    return walk;
+}
+
+/* How the pixels of a band are dealt to tiles: rows in pairs where their parts are fuller so. */
+typedef struct {
+    size parts, rows;
+} tile_parts;
+
+static tile_parts parts_of(size M, size columns, size rows) {
+    size parts = ceil_div(columns, M > 2 ? PIXELS_OF_FOUR : PIXELS), paired = ceil_div(columns, PIXELS_OF_TWO);
+    return M <= 2 && rows > 1 && paired < 2 * parts ? (tile_parts){paired, 2} : (tile_parts){parts, 1};
+}
+
+static int conv_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    const program_step *step = job->step;
+    step_part part = part_of(job, task);
+    size blocks = map_blocks(&step->y), M = step->M, many = ceil_div(blocks, M);
+    size columns = step->by_images ? job->images : step->y.W, images = step->by_images ? job->images : 1;
+    channel_walk walk = walk_of(step);
+    tile_parts parts = parts_of(M, columns, part.r1 - part.r0);
+    size taps = walk.rows * walk.columns, depth = ((step->depth - 1) * walk.run + walk.last_run) * taps;
+    for (size group = part.group * many / job->groups; group < (part.group + 1) * many / job->groups; group++) {
+        size block = group * M, count = smaller(M, blocks - block);
+        const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
+        for (size row = part.r0; row < part.r1; row += parts.rows) {
+            const T *x = map_at(&step->x, job->arena, part.image, step->first[group], row * step->g.SH - step->g.PH,
+                               -step->g.PW);
+            T *y = map_at(&step->y, job->arena, part.image, block, row, 0);
+            const T *other = step->add ? map_at(&step->other, job->arena, part.image, block, row, 0) : y;
+            for (size p = 0; p < parts.parts; p++) {
+                size start = p * columns / parts.parts, end = (p + 1) * columns / parts.parts;
+                channel_tile_of(count, smaller(parts.rows, part.r1 - row), end - start, &walk, w,
+                                x + start * walk.x_step, b, other + start * walk.other_step, y + start * walk.y_step);
+            }
+        }
+        for (size image = part.image; image < part.image + images; image++)
+            for (size i = block; i < block + count; i++) finish_block(job, image, i, part.r0, part.r1);
+    }
+    return 0;
+}
+
+static int conv_step(step_job *job) {
+    const program_step *step = job->step;
+    const geometry *g = &step->g;
+    size many = ceil_div(map_blocks(&step->y), step->M), threads = pool_get_threads();
+    size taps = g->KH * g->KW, bytes = step->depth * step->x.lanes * taps * map_blocks(&step->y) * VBYTES;
+    size work = job->n * step->y.H * step->y.W * step->depth * step->x.lanes * taps * map_blocks(&step->y);
+    if (step->by_images) job->n = 1;
+    /* Weights that stay in a core's cache are read by whole bands; others once by one task, for all its images. */
+    job->groups = bytes > WEIGHTS_IN_CACHE ? many : 1;
+    deal(job, larger(1, ceil_div(TASKS_A_THREAD * threads, job->n * job->groups)));
+    if (job->n * job->bands < threads) job->groups = smaller(many, TASKS_A_THREAD * threads);
+    return pool_run(conv_task, job, job->n * job->groups * job->bands, work > PARALLEL_FROM);
+}
+
+#endif

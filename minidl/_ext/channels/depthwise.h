@@ -1,0 +1,82 @@
+/* Each channel with a kernel of its own: weights (blocks, KH, KW, L). Also what scales and shifts channels, 1 x 1. */
+#ifndef MINIDL_CHANNELS_DEPTHWISE_H
+#define MINIDL_CHANNELS_DEPTHWISE_H
+
+#include "function.h"
+#include "map.h"
+#include "tile.h"
+
+static void pack_depthwise(const pack_args *a) {
+    const geometry *g = &a->step->g;
+    const T *w = a->w, *scale = a->scale;
+    T *to = a->packed;
+    size taps = g->KH * g->KW;
+    for (size block = 0; block < blocks_of(g->O); block++) {
+        for (size tap = 0; tap < taps; tap++) {
+            for (size o = block * L; o < (block + 1) * L; o++) {
+                T value = o < g->O ? (w ? w[o * taps + tap] : 1) : 0;
+                *to++ = o < g->O && scale ? value * scale[o] : value;
+            }
+        }
+    }
+}
+
+/* Q pixels of a row. */
+INLINE void depthwise_tile(const int Q, const program_step *step, const T *w, V bias, const T *x, const T *other,
+                           T *y) {
+    const geometry *g = &step->g;
+    const size step_x = g->SW * L;
+    V acc[PIXELS];
+    UNROLL for (int j = 0; j < Q; j++) acc[j] = bias;
+    for (size row = 0; row < g->KH; row++) {
+        const T *at = x + row * g->DH * step->x.pitch;
+        for (size column = 0; column < g->KW; column++, at += g->DW * L, w += L) {
+            V weight = load(w);
+            UNROLL for (int j = 0; j < Q; j++) acc[j] += weight * load(at + j * step_x);
+        }
+    }
+    UNROLL for (int j = 0; j < Q; j++) {
+        V v = acc[j];
+        if (step->add) v += load(other + j * L);
+        store(y + j * L, step->relu ? relu(v) : v);
+    }
+}
+
+static int depthwise_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    const program_step *step = job->step;
+    const geometry *g = &step->g;
+    step_part part = part_of(job, task);
+    size parts = ceil_div(step->y.W, PIXELS);
+    const T *w = (const T *)step->w + part.group * g->KH * g->KW * L;
+    V bias = load((const T *)step->b + part.group * L);
+    for (size row = part.r0; row < part.r1; row++) {
+        const T *x = map_at(&step->x, job->arena, part.image, part.group, row * g->SH - g->PH, -g->PW);
+        T *y = map_at(&step->y, job->arena, part.image, part.group, row, 0);
+        const T *other = step->add ? map_at(&step->other, job->arena, part.image, part.group, row, 0) : y;
+        for (size p = 0; p < parts; p++) {
+            size start = p * step->y.W / parts, end = (p + 1) * step->y.W / parts;
+            const T *from = x + start * g->SW * L;
+#define CASE(q) \
+    case q: depthwise_tile(q, step, w, bias, from, other + start * L, y + start * L); break;
+            switch (end - start) {
+                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if VBYTES == 64
+                CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+#endif
+            }
+#undef CASE
+        }
+    }
+    finish_block(job, part.image, part.group, part.r0, part.r1);
+    return 0;
+}
+
+static int depthwise_step(step_job *job) {
+    const geometry *g = &job->step->g;
+    deal_blocks(job);
+    size work = job->n * job->groups * job->step->y.H * job->step->y.W * g->KH * g->KW;
+    return pool_run(depthwise_task, job, job->n * job->groups * job->bands, work > PARALLEL_FROM);
+}
+
+#endif

@@ -1,0 +1,72 @@
+/* Where the pixels of a map stand, and its halo. */
+#ifndef MINIDL_CHANNELS_MAP_H
+#define MINIDL_CHANNELS_MAP_H
+
+#include <string.h>
+
+#include "../core/kernels.h"
+#include "../core/pool.h"
+#include "../core/program.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+
+/* A step as its tasks see it: (image, group of blocks, band of rows). */
+typedef struct {
+    const program_step *step;
+    T *arena;
+    const void *in;
+    void *out;
+    size images, n, groups, bands; /* n: images that are tasks of their own */
+} step_job;
+
+typedef struct {
+    size image, group, r0, r1;
+} step_part;
+
+INLINE T *map_at(const map *m, T *arena, size image, size block, size row, size column) {
+    return arena + m->at + image * m->image + block * m->plane + row * m->pitch + column * m->lanes;
+}
+
+INLINE size map_blocks(const map *m) { return ceil_div(m->C, m->lanes); }
+
+/* Bands lie innermost: a thread's neighbouring tasks read the same weights. */
+INLINE step_part part_of(const step_job *job, ptrdiff_t task) {
+    size band = task % job->bands, image = task / job->bands % job->n, group = task / job->bands / job->n;
+    size H = job->step->y.H;
+    return (step_part){image, group, band * H / job->bands, (band + 1) * H / job->bands};
+}
+
+/* Enough tasks that threads of unlike speed end together. */
+enum { TASKS_A_THREAD = 4 };
+
+/* About `bands` bands of an even number of rows, each but the last. */
+INLINE void deal(step_job *job, size bands) {
+    size H = job->step->y.H;
+    job->bands = larger(1, smaller(bands, H / 2));
+}
+
+/* A task for each block, or a part of it where these are too few. */
+INLINE void deal_blocks(step_job *job) {
+    job->groups = map_blocks(&job->step->y);
+    deal(job, ceil_div(TASKS_A_THREAD * pool_get_threads(), job->n * job->groups));
+}
+
+INLINE void clear(T *from, size count) {
+    if (count > 0) memset(from, 0, (size_t)count * sizeof(T));
+}
+
+/* Zeros around the rows [r0, r1) of a block. */
+INLINE void clear_halo(const map *m, T *arena, size image, size block, size r0, size r1) {
+    size left = m->left * m->lanes, right = m->right * m->lanes;
+    T *first = map_at(m, arena, image, block, 0, 0);
+    if (!r0) clear(first - m->top * m->pitch - left, m->top * m->pitch);
+    if (left || right) {
+        for (size row = r0; row < r1; row++) {
+            clear(first + row * m->pitch - left, left);
+            clear(first + row * m->pitch + m->W * m->lanes, right);
+        }
+    }
+    if (r1 == m->H) clear(first + m->H * m->pitch - left, m->bottom * m->pitch);
+}
+
+#endif

@@ -1,0 +1,42 @@
+/* One call runs all steps of a compiled prediction. */
+#ifndef MINIDL_CHANNELS_PROGRAM_H
+#define MINIDL_CHANNELS_PROGRAM_H
+
+#include "conv.h"
+#include "depthwise.h"
+#include "moves.h"
+#include "pointwise.h"
+#include "pooling.h"
+
+static int run_step(step_job *job) {
+    switch (job->step->kind) {
+    case STEP_ENTER: return moves_step(job, enter_map_task);
+    case STEP_LEAVE: return leave_step(job);
+    case STEP_CONV: return conv_step(job);
+    case STEP_DEPTHWISE: return depthwise_step(job);
+    case STEP_MAXPOOL: return pooling_step(job, maxpool_task);
+    case STEP_AVGPOOL: return pooling_step(job, avgpool_task);
+    case STEP_ELEMENT: return pointwise_step(job, element_step_task);
+    case STEP_ARITHMETIC: return pointwise_step(job, arithmetic_task);
+    case STEP_CHANNELS: return moves_step(job, channels_task);
+    }
+    return 0;
+}
+
+static int program_run(const program_args *a) {
+    for (size i = 0; i < a->steps; i++) {
+        const program_step *step = a->step + i;
+        step_job job = {.step = step, .arena = a->arena, .n = a->n, .images = a->n};
+        if (step->kind == STEP_ENTER) job.in = a->in[step->port];
+        if (step->kind == STEP_LEAVE) job.out = a->out[step->port];
+        if (run_step(&job)) return -1;
+    }
+    return 0;
+}
+
+static void program_pack(const pack_args *a) {
+    if (a->step->kind == STEP_CONV) pack_conv(a);
+    else pack_depthwise(a);
+}
+
+#endif

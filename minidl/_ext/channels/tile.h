@@ -1,0 +1,88 @@
+/* The register tile of channels in lanes: M vectors of output channels times R rows of Q pixels.
+
+   The roles of core/tile.h are swapped. There a vector holds a pixel of L images and a weight is a scalar; here a vector
+   holds the weights of L output channels, and the scalar is one channel of one pixel. */
+#ifndef MINIDL_CHANNELS_TILE_H
+#define MINIDL_CHANNELS_TILE_H
+
+#include "../core/element.h"
+#include "../core/sizes.h"
+#include "../core/vector.h"
+
+/* Accumulators, and the pixels of a row, that fill the registers: M * R * Q + M + 1 vectors. */
+#if VBYTES == 64
+enum { PIXELS = 14, PIXELS_OF_TWO = 7, PIXELS_OF_FOUR = 6 };
+#else
+enum { PIXELS = 6, PIXELS_OF_TWO = 3, PIXELS_OF_FOUR = 2 };
+#endif
+
+/* How a sum walks: for each of `blocks` blocks of x, each row of the kernel and each of its columns a run of values that
+   are neighbours in memory (a whole row's columns are one run where nothing lies between them). */
+typedef struct {
+    size blocks, rows, columns, run, last_run; /* last_run: in the last block */
+    size x_block, x_row, x_column;             /* elements from one to the next */
+    size x_down, x_step, y_down, y_step, y_block, other_down, other_step, other_block; /* from pixel to pixel */
+    int add, relu;
+} channel_walk;
+
+INLINE void channel_tile(const int M, const int R, const int Q, const channel_walk *walk, const T *w, const T *x,
+                         const T *bias, const T *other, T *y) {
+    V acc[4][PIXELS];
+    const size x_down = walk->x_down, x_step = walk->x_step;
+    UNROLL for (int m = 0; m < M; m++) {
+        V start = load(bias + m * L);
+        UNROLL for (int p = 0; p < R * Q; p++) acc[m][p] = start;
+    }
+    for (size block = 0; block < walk->blocks; block++) {
+        const size run = block + 1 < walk->blocks ? walk->run : walk->last_run;
+        for (size row = 0; row < walk->rows; row++) {
+            for (size column = 0; column < walk->columns; column++) {
+                const T *at = x + block * walk->x_block + row * walk->x_row + column * walk->x_column;
+                for (size k = 0; k < run; k++, w += M * L, at++) {
+                    V weights[4];
+                    UNROLL for (int m = 0; m < M; m++) weights[m] = load(w + m * L);
+                    UNROLL for (int i = 0; i < R; i++) {
+                        UNROLL for (int j = 0; j < Q; j++) {
+                            T s = at[i * x_down + j * x_step];
+                            UNROLL for (int m = 0; m < M; m++) acc[m][i * Q + j] += s * weights[m];
+                        }
+                    }
+                }
+            }
+        }
+    }
+    UNROLL for (int m = 0; m < M; m++) {
+        UNROLL for (int i = 0; i < R; i++) {
+            UNROLL for (int j = 0; j < Q; j++) {
+                V v = acc[m][i * Q + j];
+                if (walk->add) v += load(other + m * walk->other_block + i * walk->other_down + j * walk->other_step);
+                store(y + m * walk->y_block + i * walk->y_down + j * walk->y_step, walk->relu ? relu(v) : v);
+            }
+        }
+    }
+}
+
+#if VBYTES == 64
+#define CHANNEL_TILES(DO) \
+    DO(1, 1, 1) DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 1, 7) DO(1, 1, 8) DO(1, 1, 9) \
+    DO(1, 1, 10) DO(1, 1, 11) DO(1, 1, 12) DO(1, 1, 13) DO(1, 1, 14) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) DO(1, 2, 4) \
+    DO(1, 2, 5) DO(1, 2, 6) DO(1, 2, 7) DO(2, 1, 1) DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) DO(2, 1, 6) \
+    DO(2, 1, 7) DO(2, 1, 8) DO(2, 1, 9) DO(2, 1, 10) DO(2, 1, 11) DO(2, 1, 12) DO(2, 1, 13) DO(2, 1, 14) DO(2, 2, 1) \
+    DO(2, 2, 2) DO(2, 2, 3) DO(2, 2, 4) DO(2, 2, 5) DO(2, 2, 6) DO(2, 2, 7) DO(3, 1, 1) DO(3, 1, 2) DO(3, 1, 3) DO(3, 1, 4) DO(3, 1, 5) DO(3, 1, 6) DO(4, 1, 1) DO(4, 1, 2) DO(4, 1, 3) \
+    DO(4, 1, 4) DO(4, 1, 5) DO(4, 1, 6)
+#else
+#define CHANNEL_TILES(DO) \
+    DO(1, 1, 1) DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) \
+    DO(2, 1, 1) DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) DO(2, 1, 6) DO(2, 2, 1) DO(2, 2, 2) DO(2, 2, 3) \
+    DO(3, 1, 1) DO(3, 1, 2) DO(4, 1, 1) DO(4, 1, 2)
+#endif
+
+static void channel_tile_of(size M, size R, size Q, const channel_walk *walk, const T *w, const T *x, const T *bias,
+                            const T *other, T *y) {
+#define CASE(m, r, q) \
+    case (m * 4 + r) * 16 + q: channel_tile(m, r, q, walk, w, x, bias, other, y); break;
+    switch ((M * 4 + R) * 16 + Q) { CHANNEL_TILES(CASE) }
+#undef CASE
+}
+
+#endif

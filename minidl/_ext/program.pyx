@@ -1,0 +1,433 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Compiled predictions: channels/. A `Program` is a list of steps over `Map`s in one arena; `minidl.compiled` writes it.
+
+Every map is checked against the arena, and every step against its maps, when the step is added: a step that could leave
+them is refused before it exists.
+"""
+
+from libc.stdint cimport int32_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memset
+
+from minidl._ext.elementwise cimport element_of
+from minidl._ext.kernels cimport (
+    STEP_ARITHMETIC,
+    STEP_AVGPOOL,
+    STEP_CHANNELS,
+    STEP_CONV,
+    STEP_DEPTHWISE,
+    STEP_ELEMENT,
+    STEP_ENTER,
+    STEP_LEAVE,
+    STEP_MAXPOOL,
+    geometry,
+    kernel_table,
+    map,
+    pack_args,
+    program_args,
+    program_step,
+    size,
+    step_kind,
+)
+from minidl._ext.lanearray cimport F32, F64, UINT8, Buffers, check_status, format_of, kind_of, new_memory, tables
+from minidl._ext.pooling cimport bins_geometry, pool_geometry, window
+
+import numpy as np
+
+cdef extern from "core/kernels.h" nogil:
+    enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU, ELEMENT_SOFTPLUS
+    enum: ARITHMETIC_ADD, ARITHMETIC_SUB, ARITHMETIC_MUL, ARITHMETIC_DIV, ARITHMETIC_PRELU
+
+cdef dict ACTIVATIONS = {
+    "relu": ELEMENT_RELU,
+    "sigmoid": ELEMENT_SIGMOID,
+    "tanh": ELEMENT_TANH,
+    "leaky_relu": ELEMENT_LEAKY,
+    "elu": ELEMENT_ELU,
+    "gelu": ELEMENT_GELU,
+    "softplus": ELEMENT_SOFTPLUS,
+}
+cdef dict SIGNS = {
+    "+": ARITHMETIC_ADD,
+    "-": ARITHMETIC_SUB,
+    "*": ARITHMETIC_MUL,
+    "/": ARITHMETIC_DIV,
+    "prelu": ARITHMETIC_PRELU,
+}
+
+DEF MOST_PORTS = 64
+
+
+cdef class Memory:
+    """Aligned memory of one step or run, freed with the object."""
+
+    cdef void *data
+    cdef size bytes
+
+    def __cinit__(self, size count):
+        self.bytes = count
+        self.data = new_memory(count)
+
+    def __dealloc__(self):
+        free(self.data)
+
+
+cdef class Map:
+    """Where a map stands: (n, blocks, rows, columns, lanes) from element `at` of the arena on, its halo around it.
+
+    shape: (C, H, W) of an image; lanes: channels side by side; halo: (top, bottom, left, right). `size` elements an
+    image, halo included; `before` elements stand before `at`.
+    """
+
+    cdef map m
+    cdef readonly tuple shape
+    cdef readonly size size, before
+
+    def __init__(self, tuple shape, size lanes, tuple halo=(0, 0, 0, 0), size at=0):
+        cdef double elements
+        cdef map *m = &self.m
+        m.C, m.H, m.W = shape
+        m.top, m.bottom, m.left, m.right = halo
+        if min(m.C, m.H, m.W, lanes) < 1 or min(halo) < 0:
+            raise ValueError(f"a map must have positive sizes and lanes and a halo of at least 0, got {shape}, {lanes}, {halo}")
+        elements = (<double>m.C + lanes) * (<double>m.H + m.top + m.bottom) * (<double>m.W + m.left + m.right)
+        if elements > 2.0 ** 44:
+            raise ValueError(f"a map of {shape} with a halo of {halo} is too large")
+        m.lanes = lanes
+        m.pitch = (m.left + m.W + m.right) * lanes
+        m.plane = (m.top + m.H + m.bottom) * m.pitch
+        m.image = (m.C + lanes - 1) // lanes * m.plane
+        self.shape, self.size = shape, m.image
+        self.before = m.top * m.pitch + m.left * lanes
+        m.at = at + self.before
+
+
+cdef class Program:
+    """Steps for n images, dtype float32 or float64, over an arena of so many elements."""
+
+    cdef program_step *steps
+    cdef size count, room
+    cdef readonly size n, elements, L
+    cdef const kernel_table *table
+    cdef int kind
+    cdef list kept       # what the steps point to
+    cdef list incoming   # shape and dtype of each array that comes in
+    cdef list outgoing   # shape of each that goes out
+    cdef list arenas     # that no call uses
+    cdef size packed     # bytes of weights
+
+    def __cinit__(self, dtype, size n, size elements):
+        self.kind = kind_of(np.dtype(dtype))
+        self.table = tables[self.kind]
+        self.L = self.table.layout.lanes
+        if n < 1 or elements < 1 or <double>n * elements > 2.0 ** 44:
+            raise ValueError(f"a program must have images and an arena, got {n} and {elements}")
+        self.n, self.elements = n, elements
+        self.kept, self.incoming, self.outgoing, self.arenas = [], [], [], []
+
+    def __dealloc__(self):
+        free(self.steps)
+
+    cdef program_step *new_step(self, step_kind kind) except NULL:
+        cdef program_step *grown
+        if self.count == self.room:
+            self.room = max(16, 2 * self.room)
+            grown = <program_step *>realloc(self.steps, <size_t>self.room * sizeof(program_step))
+            if grown == NULL:
+                raise MemoryError("no memory for the steps of a compiled prediction")
+            self.steps = grown
+        cdef program_step *step = &self.steps[self.count]
+        memset(step, 0, sizeof(program_step))
+        step.kind = kind
+        return step
+
+    cdef int place(self, Map given, map *m, str name, bint narrow=False) except -1:
+        """Check that a map lies in the arena, with L lanes (narrow: or fewer)."""
+        if given is None:
+            raise TypeError(f"{name} must be a Map, got None")
+        m[0] = given.m
+        if m.lanes != self.L and not narrow:
+            raise ValueError(f"{name} must have {self.L} lanes, got {m.lanes}")
+        if given.m.at < given.before or m.at - given.before + self.n * m.image > self.elements:
+            raise ValueError(f"{name} must lie in the arena of {self.elements} elements")
+        if m.lanes == self.L and m.at % self.L:
+            raise ValueError(f"{name} must start at a whole vector, got element {m.at}")
+        return 0
+
+    cdef int same_size(self, map *a, map *b, str name) except -1:
+        if a.C != b.C or a.H != b.H or a.W != b.W:
+            raise ValueError(f"{name} must have shape {(b.C, b.H, b.W)}, got {(a.C, a.H, a.W)}")
+        return 0
+
+    cdef int function(self, program_step *step, function, bint relu) except -1:
+        """relu, then the function (kind, a, b)."""
+        step.relu = relu
+        if function is None:
+            return 0
+        kind, a, b = function
+        step.acts, step.p, step.q = True, a, b
+        step.which = ACTIVATIONS[kind] if kind in ACTIVATIONS else element_of(kind)
+        return 0
+
+    cdef void *keep(self, size count) except NULL:
+        """Memory for so many elements that lives as long as the program."""
+        cdef Memory memory = Memory(count * (8 if self.kind else 4))
+        self.kept.append(memory)
+        self.packed += memory.bytes
+        return memory.data
+
+    cdef void *channel_values(self, values, size count, str name) except? NULL:
+        """A kept copy of one value a channel, zeros behind them up to whole vectors; NULL for None."""
+        cdef Buffers buffers = Buffers()
+        cdef size i, full = (count + self.L - 1) // self.L * self.L
+        cdef void *to = self.keep(full)
+        cdef void *given
+        memset(to, 0, <size_t>full * (8 if self.kind else 4))
+        if values is not None:
+            given = buffers.pointer(values, name, count, format_of(self.kind), False)
+            if self.kind:
+                for i in range(count):
+                    (<double *>to)[i] = (<double *>given)[i]
+            else:
+                for i in range(count):
+                    (<float *>to)[i] = (<float *>given)[i]
+        return to
+
+    def enter(self, Map y, dtype, scale=None, shift=None):
+        """y = images * scale[c] + shift[c], of the next array that comes in: uint8, float32 or float64."""
+        cdef program_step *step = self.new_step(STEP_ENTER)
+        self.place(y, &step.y, "y", True)
+        dtype = np.dtype(dtype)
+        step.number = 0 if dtype == UINT8 else 1 + kind_of(dtype)
+        if scale is not None:
+            step.scale = self.channel_values(scale, step.y.C, "scale")
+        if shift is not None:
+            step.shift = self.channel_values(shift, step.y.C, "shift")
+        step.port = len(self.incoming)
+        if step.port >= MOST_PORTS:
+            raise ValueError(f"a program may have {MOST_PORTS} inputs")
+        self.incoming.append(((self.n, *y.shape), dtype))
+        self.count += 1
+
+    def leave(self, Map x, tuple shape):
+        """The next array that goes out, of this shape of an image."""
+        cdef program_step *step = self.new_step(STEP_LEAVE)
+        self.place(x, &step.x, "x")
+        if np.prod(shape, dtype=object) != step.x.C * step.x.H * step.x.W:
+            raise ValueError(f"shape must have the elements of {x.shape}, got {shape}")
+        step.port = len(self.outgoing)
+        if step.port >= MOST_PORTS:
+            raise ValueError(f"a program may have {MOST_PORTS} outputs")
+        self.outgoing.append((self.n, *shape))
+        self.count += 1
+
+    def conv(self, Map x, Map y, w, scale, shift, tuple stride, padding, tuple dilation, size groups, Map other=None,
+             bint relu=False, function=None, bint linear=False):
+        """y = f(conv(x; w scale[o]) + shift[o] + other); scale, shift, other may be None. w: (O, C / groups, KH, KW).
+
+        linear: w is as large as x, and y has one pixel.
+        """
+        cdef program_step *step
+        cdef geometry *g
+        cdef size B, L = self.L, i, block, many, blocks, bottom, right, low, high, depth, per_in, per_out
+        cdef bint depthwise = groups > 1 and groups == x.m.C and groups == y.m.C
+        step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
+        g = &step.g
+        self.place(x, &step.x, "x", not depthwise)
+        self.place(y, &step.y, "y")
+        cdef tuple shape = w.shape
+        if len(shape) != 4:
+            raise ValueError(f"w must have 4 dimensions, got shape {shape}")
+        g.n, g.C, g.H, g.W, g.O, g.G = self.n, step.x.C, step.x.H, step.x.W, step.y.C, groups
+        if groups < 1 or g.C % groups or g.O % groups or shape[0] != g.O or shape[1] != g.C // groups:
+            raise ValueError(f"x {x.shape}, y {y.shape}, w {shape} and groups {groups} do not go together")
+        window(g, shape[2:], stride, padding, dilation, False, &bottom, &right)
+        if g.OH != step.y.H or g.OW != step.y.W or (linear and g.OH * g.OW != 1):
+            raise ValueError(f"y must be {(g.OH, g.OW)} pixels, got {y.shape}")
+        # What the last window reads behind the image, which need not be all of the padding.
+        bottom = (g.OH - 1) * g.SH - g.PH + (g.KH - 1) * g.DH + 1 - g.H
+        right = (g.OW - 1) * g.SW - g.PW + (g.KW - 1) * g.DW + 1 - g.W
+        if step.x.top < g.PH or step.x.left < g.PW or step.x.bottom < bottom or step.x.right < right:
+            raise ValueError(f"the halo of x must hold the padding {padding}")
+        if other is not None:
+            self.place(other, &step.other, "other")
+            self.same_size(&step.other, &step.y, "other")
+            step.add = True
+        self.function(step, function, relu)
+        step.by_images = linear
+        blocks = (g.O + L - 1) // L
+        B = step.x.lanes
+        if depthwise:
+            step.M, step.depth = 1, 1
+            many = blocks
+        else:
+            per_in, per_out = g.C // groups, g.O // groups
+            # Few pixels: more vectors, or the sums would wait for each other.
+            step.M = 4 if (self.n if linear else g.OH * g.OW) < 4 else 2
+            if groups > 1:
+                step.M = 2 if per_out % (2 * L) == 0 else 1
+            many = (blocks + step.M - 1) // step.M
+            step.depth = (g.C + B - 1) // B
+            firsts = np.zeros(many, np.int64)
+            if groups > 1:
+                depth = 0
+                spans = []
+                for i in range(many):
+                    low = i * step.M * L // per_out * per_in // B
+                    high = (min((i + 1) * step.M * L, g.O) - 1) // per_out * per_in + per_in
+                    spans.append(low)
+                    depth = max(depth, (high + B - 1) // B - low)
+                firsts[:] = np.minimum(spans, step.depth - depth)
+                step.depth = depth
+            self.kept.append(firsts)
+            step.first = <const size *><size_t>firsts.ctypes.data
+        cdef size taps = g.KH * g.KW
+        cdef size last = g.C % B if groups == 1 and g.C % B else B
+        cdef size count = blocks * L * taps * (1 if depthwise else (step.depth - 1) * B + last)
+        cdef Buffers buffers = Buffers()
+        cdef pack_args pack
+        cdef char c = format_of(self.kind)
+        memset(&pack, 0, sizeof(pack))
+        pack.w = buffers.pointer(w, "w", g.O * (g.C // groups) * taps, c, False)
+        if scale is not None:
+            pack.scale = buffers.pointer(scale, "scale", g.O, c, False)
+        pack.packed = self.keep(count)
+        pack.step = step
+        with nogil:
+            self.table.program_pack(&pack)
+        step.w = pack.packed
+        step.b = self.channel_values(shift, g.O, "shift")
+        self.count += 1
+
+    def affine(self, Map x, Map y, scale, shift, bint relu=False, function=None):
+        """y = f(x scale[c] + shift[c])."""
+        cdef program_step *step = self.new_step(STEP_DEPTHWISE)
+        cdef geometry *g = &step.g
+        self.place(x, &step.x, "x")
+        self.place(y, &step.y, "y")
+        self.same_size(&step.y, &step.x, "y")
+        g.C = g.O = g.G = step.x.C
+        g.H, g.W, g.KH, g.KW, g.SH, g.SW, g.DH, g.DW = step.x.H, step.x.W, 1, 1, 1, 1, 1, 1
+        step.w = self.channel_values(scale, g.C, "scale")
+        step.b = self.channel_values(shift, g.C, "shift")
+        self.function(step, function, relu)
+        self.count += 1
+
+    def maxpool(self, Map x, Map y, kernel_size, stride, padding, dilation=(1, 1), ceil_mode=False):
+        """As `maxpool2d_forward` of the contract."""
+        cdef program_step *step = self.new_step(STEP_MAXPOOL)
+        self.pooling(step, x, y)
+        pool_geometry(&step.g, &step.mean, (self.n, *x.shape), kernel_size, stride, padding, dilation, ceil_mode, False)
+        self.pooled(step, y)
+
+    def avgpool(self, Map x, Map y, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
+        """As `avgpool2d_forward` of the contract."""
+        cdef program_step *step = self.new_step(STEP_AVGPOOL)
+        self.pooling(step, x, y)
+        pool_geometry(&step.g, &step.mean, (self.n, *x.shape), kernel_size, stride, padding, (1, 1), ceil_mode,
+                      count_include_pad)
+        self.pooled(step, y)
+
+    def adaptive_avgpool(self, Map x, Map y):
+        """As `adaptive_avgpool2d_forward` of the contract, to the size of y."""
+        cdef program_step *step = self.new_step(STEP_AVGPOOL)
+        self.pooling(step, x, y)
+        bins_geometry(&step.g, &step.mean, (self.n, *x.shape), step.y.H, step.y.W)
+        self.pooled(step, y)
+
+    cdef int pooling(self, program_step *step, Map x, Map y) except -1:
+        self.place(x, &step.x, "x")
+        self.place(y, &step.y, "y")
+        return 0
+
+    cdef int pooled(self, program_step *step, Map y) except -1:
+        if step.g.C != step.y.C or step.g.OH != step.y.H or step.g.OW != step.y.W:
+            raise ValueError(f"y must have shape {(step.g.C, step.g.OH, step.g.OW)}, got {y.shape}")
+        self.count += 1
+        return 0
+
+    def element(self, Map x, Map y, str kind, double a=0, double b=0):
+        """y = f(x), f an activation or elementwise function of the contract by its name."""
+        cdef program_step *step = self.new_step(STEP_ELEMENT)
+        self.pooling(step, x, y)
+        self.same_size(&step.y, &step.x, "y")
+        self.function(step, (kind, a, b), False)
+        self.count += 1
+
+    def arithmetic(self, Map a, Map b, Map y, str sign, bint relu=False):
+        """y = a sign b, each as large as y, or with one row or one column of pixels or both."""
+        cdef program_step *step = self.new_step(STEP_ARITHMETIC)
+        cdef map *m
+        self.pooling(step, a, y)
+        self.place(b, &step.other, "b")
+        for i in range(2):
+            m = &step.other if i else &step.x
+            if m.C != step.y.C or m.H not in (1, step.y.H) or m.W not in (1, step.y.W):
+                raise ValueError(f"a and b must have the channels of y {y.shape}, and its sizes or 1,"
+                                 f" got {a.shape} and {b.shape}")
+        step.sign = SIGNS[sign]
+        step.relu = relu
+        self.count += 1
+
+    def channels(self, Map x, Map y, origin, size to):
+        """Channel to + i of y is channel origin[i] of x."""
+        cdef program_step *step = self.new_step(STEP_CHANNELS)
+        self.pooling(step, x, y)
+        origin = np.array(origin, np.int64)
+        step.to, step.count = to, len(origin)
+        if step.x.H != step.y.H or step.x.W != step.y.W:
+            raise ValueError(f"y must be {x.shape[1:]} pixels, got {y.shape}")
+        if to < 0 or step.count < 1 or to + step.count > step.y.C or origin.min() < 0 or origin.max() >= step.x.C:
+            raise ValueError(f"channels {origin} of {x.shape} from {to} on do not fit into {y.shape}")
+        self.kept.append(origin)
+        step.origin = <const size *><size_t>origin.ctypes.data
+        self.count += 1
+
+    def run(self, *images):
+        """The outputs for the arrays that come in, each C-contiguous (n, C, H, W) or a shape of as many elements."""
+        cdef program_args args
+        cdef const void *coming[MOST_PORTS]
+        cdef void *going[MOST_PORTS]
+        cdef Buffers buffers
+        cdef list held = []
+        cdef Memory arena
+        cdef int status
+        cdef size i, elements
+        if len(images) != len(self.incoming):
+            raise ValueError(f"a program of {len(self.incoming)} inputs must have as many arrays, got {len(images)}")
+        for i in range(len(images)):
+            shape, dtype = self.incoming[i]
+            elements = shape[0] * shape[1] * shape[2] * shape[3]
+            buffers = Buffers()
+            held.append(buffers)
+            coming[i] = buffers.pointer(images[i], "images", elements, b"Bfd"[0 if dtype is UINT8 else 1 + kind_of(dtype)],
+                                        False)
+        dtype = F64 if self.kind else F32
+        outputs = [np.empty(shape, dtype) for shape in self.outgoing]
+        for i in range(len(outputs)):
+            going[i] = <void *><size_t>outputs[i].ctypes.data
+        try:
+            arena = self.arenas.pop()
+        except IndexError:
+            arena = Memory(self.elements * (8 if self.kind else 4))
+        args.step, args.steps, args.n, args.arena = self.steps, self.count, self.n, arena.data
+        args.incoming, args.out = coming, going
+        with nogil:
+            status = self.table.program(&args)
+        self.arenas.append(arena)
+        check_status(status)
+        return outputs
+
+    def release(self):
+        """Give back the arenas that no call uses."""
+        self.arenas.clear()
+
+    @property
+    def nbytes(self):
+        """(bytes of packed weights, bytes of one arena)"""
+        return self.packed, self.elements * (8 if self.kind else 4)
+
+    @property
+    def isa(self):
+        """The instruction set that it was made for."""
+        return self.table.isa.decode()

@@ -1,0 +1,44 @@
+"""A place in the arena for each value: two that are never needed at the same time may have the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from minidl.compiled.operation import Operation
+from minidl.compiled.value import Value
+
+ALIGN = 64
+"""Elements; a whole number of every vector."""
+
+
+def place(operations: Sequence[Operation], size: Callable[[Value], int]) -> int:
+    """Set `at` of every value that the operations read or write; the arena's size, in elements.
+
+    size: elements of a value for the whole batch.
+    """
+    last: dict[int, int] = {}
+    for i, operation in enumerate(operations):
+        for value in (*operation.reads(), operation.y):
+            last[id(value)] = i
+    live: list[tuple[int, int, int]] = []  # (start, end, last operation that needs it), by start
+    most = 0
+    for i, operation in enumerate(operations):
+        value = operation.y
+        if value.at >= 0:
+            continue
+        live = [place for place in live if place[2] >= i]
+        value.at = _gap(live, size(value))
+        live.append((value.at, value.at + size(value), last[id(value)]))
+        live.sort()
+        most = max(most, value.at + size(value))
+    return most
+
+
+def _gap(live: Sequence[tuple[int, int, int]], size: int) -> int:
+    """Start of the smallest gap that holds so many elements."""
+    best, start = (0, -1), 0
+    for low, high, _ in live:
+        if low - start >= size and (best[1] < 0 or low - start < best[0]):
+            best = low - start, start
+        start = max(start, -(-high // ALIGN) * ALIGN)
+    return best[1] if best[1] >= 0 else start

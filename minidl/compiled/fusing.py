@@ -1,0 +1,74 @@
+"""Neighbouring operations as one: normalisation in the weights; a sum, relu or function at the end of a convolution."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from minidl.compiled.operation import Affine, Arithmetic, Convolution, Element, Operation
+from minidl.compiled.value import Value
+
+
+def fused(operations: Sequence[Operation], kept: Sequence[Value]) -> list[Operation]:
+    """The operations in order, each merged into the one before that makes what it reads, where nobody else reads it.
+
+    kept: values that are read from outside.
+    """
+    readers = Counter(id(value) for operation in operations for value in operation.reads())
+    readers.update(id(value) for value in kept)
+    found: list[Operation] = []
+    makers: dict[int, int] = {}  # value -> place in `found`
+    for operation in operations:
+        place = _place(operation, found, makers, readers)
+        if place is None:
+            makers[id(operation.y)] = len(found)
+            found.append(operation)
+        else:
+            makers[id(operation.y)] = place
+    return found
+
+
+def _place(
+    operation: Operation, found: list[Operation], makers: dict[int, int], readers: Counter[int]
+) -> int | None:
+    """Where the operation has become part of an earlier one; None if it has not."""
+    for value in sorted(operation.reads(), key=lambda value: -makers.get(id(value), -1)):
+        place = makers.get(id(value))
+        if place is None or readers[id(value)] != 1 or found[place].y.shape != operation.y.shape:
+            continue
+        if _merge(found[place], operation, value, place, makers):
+            found[place].y = operation.y
+            found[place].labels += operation.labels
+            return place
+    return None
+
+
+def _merge(maker: Operation, operation: Operation, value: Value, place: int, makers: dict[int, int]) -> bool:
+    """Make `operation`, which reads `value`, part of its maker; False if that cannot be."""
+    if isinstance(operation, Affine):
+        if not isinstance(maker, Convolution) or maker.other is not None or not maker.plain():
+            return False
+        maker.fold(operation.scale, operation.shift)
+        maker.relu, maker.function = operation.relu, operation.function
+        return True
+    if isinstance(operation, Element):
+        assert operation.function is not None
+        relu = operation.function[0] == "relu"
+        if relu and maker.plain() and isinstance(maker, (Convolution, Affine, Arithmetic)):
+            maker.relu = True
+            return True
+        if not relu and maker.takes_functions():
+            maker.function = operation.function
+            return True
+        return False
+    if isinstance(operation, Arithmetic) and operation.sign == "+" and isinstance(maker, Convolution):
+        other = operation.other if value is operation.x else operation.x
+        assert other is not None
+        ready = makers.get(id(other), -1) < place  # made before, or entered
+        if not ready or maker.other is not None or not maker.plain() or maker.linear:
+            return False
+        if other.shape != operation.y.shape or other is value:
+            return False
+        maker.other, maker.relu = other, operation.relu
+        return True
+    return False

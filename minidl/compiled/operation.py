@@ -1,0 +1,220 @@
+"""The operations of a compiled prediction, each of which becomes one step of the program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from minidl.compiled.value import Halo, Value
+
+Function = tuple[str, float, float]
+"""Kind of an activation or elementwise function, and its parameters."""
+
+
+@dataclass(eq=False)
+class Operation:
+    """x -> y. label: the layers that it computes, by their places."""
+
+    y: Value
+    x: Value
+    labels: list[str] = field(default_factory=list)
+    relu: bool = False
+    function: Function | None = None
+
+    def reads(self) -> list[Value]:
+        """The values that it needs."""
+        return [self.x]
+
+    def plain(self) -> bool:
+        """Whether nothing stands behind the sum yet."""
+        return not self.relu and self.function is None
+
+    def takes_functions(self) -> bool:
+        """Whether a function of the result may become part of it."""
+        return False
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """Add the step to the program; maps: value -> Map."""
+        raise NotImplementedError
+
+    def cost(self) -> float:
+        """Multiply-adds of an image, for tables."""
+        return 0.0
+
+    @property
+    def algorithm(self) -> str:
+        """How it is computed, in a word."""
+        return type(self).__name__.lower()
+
+
+@dataclass(eq=False)
+class Convolution(Operation):
+    """f(conv(x; w scale) + shift + other); scale and shift in float64 are None for 1 and 0.
+
+    linear: the kernel is as large as x, and the pixels of the sum are the images.
+    """
+
+    weight: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    scale: np.ndarray | None = None
+    shift: np.ndarray | None = None
+    stride: tuple[int, int] = (1, 1)
+    padding: Any = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    other: Value | None = None
+    linear: bool = False
+
+    def reads(self) -> list[Value]:
+        """x, and what is added."""
+        return [self.x] if self.other is None else [self.x, self.other]
+
+    def takes_functions(self) -> bool:
+        """While it has none."""
+        return self.plain()
+
+    def fold(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """y scale + shift in place of y."""
+        self.shift = shift if self.shift is None else self.shift * scale + shift
+        self.scale = scale if self.scale is None else self.scale * scale
+
+    def halo(self) -> Halo:
+        """The zeros that it reads around x."""
+        (top, _), (left, _) = self._margins()
+        _, h, w = self.x.shape
+        _, oh, ow = self.y.shape
+        kh, kw = self.weight.shape[2:]
+        bottom = (oh - 1) * self.stride[0] - top + (kh - 1) * self.dilation[0] + 1 - h
+        right = (ow - 1) * self.stride[1] - left + (kw - 1) * self.dilation[1] + 1 - w
+        return top, max(bottom, 0), left, max(right, 0)
+
+    def _margins(self) -> Any:
+        from minidl.kernels import checks
+
+        kernel = self.weight.shape[2:]
+        return checks.margins(self.padding, self.x.shape[1:], kernel, self.stride, self.dilation)
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A convolution step, or one for depthwise kernels."""
+        dtype = self.weight.dtype
+        scale, shift = (None if a is None else np.ascontiguousarray(a, dtype) for a in (self.scale, self.shift))
+        other = None if self.other is None else maps(self.other)
+        where = self.stride, self.padding, self.dilation, self.groups
+        x, y = maps(self.x), maps(self.y)
+        program.conv(x, y, self.weight, scale, shift, *where, other, self.relu, self.function, self.linear)
+
+    @property
+    def algorithm(self) -> str:
+        """Depthwise or direct."""
+        depthwise = 1 < self.groups == self.x.shape[0] == self.y.shape[0]
+        return "depthwise" if depthwise else "linear" if self.linear else "direct"
+
+
+@dataclass(eq=False)
+class Affine(Operation):
+    """f(x scale + shift), a number of each channel."""
+
+    scale: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    shift: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    dtype: Any = np.float32
+
+    def takes_functions(self) -> bool:
+        """While it has none."""
+        return self.plain()
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """An affine step."""
+        scale, shift = self.scale.astype(self.dtype), self.shift.astype(self.dtype)
+        program.affine(maps(self.x), maps(self.y), scale, shift, self.relu, self.function)
+
+
+@dataclass(eq=False)
+class Pooling(Operation):
+    """way: "max", "avg" with the layer's window, or "bins" for means of parts of the image."""
+
+    way: str = ""
+    window: tuple[Any, ...] = ()
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A pooling step."""
+        x, y = maps(self.x), maps(self.y)
+        if self.way == "max":
+            program.maxpool(x, y, *self.window)
+        elif self.way == "avg":
+            program.avgpool(x, y, *self.window)
+        else:
+            program.adaptive_avgpool(x, y)
+
+
+@dataclass(eq=False)
+class Element(Operation):
+    """function(x)."""
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """An elementwise step."""
+        assert self.function is not None
+        program.element(maps(self.x), maps(self.y), *self.function)
+
+
+@dataclass(eq=False)
+class Arithmetic(Operation):
+    """x sign other, with relu behind."""
+
+    sign: str = "+"
+    other: Value | None = None
+
+    def reads(self) -> list[Value]:
+        """Both operands."""
+        assert self.other is not None
+        return [self.x, self.other]
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """An arithmetic step."""
+        program.arithmetic(maps(self.x), maps(self.other), maps(self.y), self.sign, self.relu)
+
+
+@dataclass(eq=False)
+class Channels(Operation):
+    """y's channels out of those of several sources: parts lists (source, its channels), in order."""
+
+    parts: list[tuple[Value, list[int]]] = field(default_factory=list)
+
+    def reads(self) -> list[Value]:
+        """The sources."""
+        return [source for source, _ in self.parts]
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A step for each source."""
+        to = 0
+        for source, channels in self.parts:
+            program.channels(maps(source), maps(self.y), channels, to)
+            to += len(channels)
+
+
+@dataclass(eq=False)
+class Enter(Operation):
+    """y out of the images that come in, x is y. dtype: of the images; scale, shift: a number of each channel, or None."""
+
+    dtype: Any = np.float32
+    scale: np.ndarray | None = None
+    shift: np.ndarray | None = None
+
+    def reads(self) -> list[Value]:
+        """Nothing."""
+        return []
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """An entering step."""
+        program.enter(maps(self.y), self.dtype, self.scale, self.shift)
+
+
+@dataclass(eq=False)
+class Leave(Operation):
+    """The scores that go out, in this shape of an image; y is x."""
+
+    shape: tuple[int, ...] = ()
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A leaving step."""
+        program.leave(maps(self.x), self.shape)
