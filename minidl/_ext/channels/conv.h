@@ -12,7 +12,8 @@
 #include "map.h"
 #include "tile.h"
 
-enum { WEIGHTS_IN_CACHE = 400 * 1024 };
+/* Bytes of weights: of all groups that one task takes along, and of those that the tiles of a band read in turn. */
+enum { WEIGHTS_IN_CACHE = 400 * 1024, WEIGHTS_AT_ONCE = 24 * 1024 };
 
 /* Of the channels of the last block of x that a group reads, and so of its runs. */
 INLINE size last_lanes(const program_step *step) {
@@ -85,6 +86,15 @@ static tile_parts parts_of(size M, size columns, size rows) {
     return M <= 2 && rows > 1 && paired < 2 * parts ? (tile_parts){paired, 2} : (tile_parts){parts, 1};
 }
 
+/* The walk over the blocks [first, end) of `depth`: what is added and the function come with the last ones. */
+static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end) {
+    channel_walk walk = *whole;
+    walk.blocks = end - first;
+    walk.resume = first > 0;
+    if (end < depth) walk.last_run = walk.run, walk.add = walk.relu = 0;
+    return walk;
+}
+
 static int conv_task(void *context, ptrdiff_t task) {
     const step_job *job = context;
     const program_step *step = job->step;
@@ -94,19 +104,25 @@ static int conv_task(void *context, ptrdiff_t task) {
     channel_walk walk = walk_of(step);
     tile_parts parts = parts_of(M, columns, part.r1 - part.r0);
     size taps = walk.rows * walk.columns, depth = ((step->depth - 1) * walk.run + walk.last_run) * taps;
+    size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * walk.run * taps));
     for (size group = part.group * many / job->groups; group < (part.group + 1) * many / job->groups; group++) {
         size block = group * M, count = smaller(M, blocks - block);
         const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
-        for (size row = part.r0; row < part.r1; row += parts.rows) {
-            const T *x = map_at(&step->x, job->arena, part.image, step->first[group], row * step->g.SH - step->g.PH,
-                               -step->g.PW);
-            T *y = map_at(&step->y, job->arena, part.image, block, row, 0);
-            const T *other = step->add ? map_at(&step->other, job->arena, part.image, block, row, 0) : y;
-            for (size p = 0; p < parts.parts; p++) {
-                size start = p * columns / parts.parts, end = (p + 1) * columns / parts.parts;
-                channel_tile_of(count, smaller(parts.rows, part.r1 - row), end - start, &walk, w,
-                                x + start * walk.x_step, b, other + start * walk.other_step, y + start * walk.y_step);
+        for (size first = 0; first < step->depth; first += chunk) {
+            channel_walk part_walk = part_of_walk(&walk, step->depth, first, smaller(step->depth, first + chunk));
+            for (size row = part.r0; row < part.r1; row += parts.rows) {
+                const T *x = map_at(&step->x, job->arena, part.image, step->first[group] + first,
+                                    row * step->g.SH - step->g.PH, -step->g.PW);
+                T *y = map_at(&step->y, job->arena, part.image, block, row, 0);
+                const T *other = step->add ? map_at(&step->other, job->arena, part.image, block, row, 0) : y;
+                for (size p = 0; p < parts.parts; p++) {
+                    size start = p * columns / parts.parts, end = (p + 1) * columns / parts.parts;
+                    channel_tile_of(count, smaller(parts.rows, part.r1 - row), end - start, &part_walk, w,
+                                    x + start * walk.x_step, b, other + start * walk.other_step,
+                                    y + start * walk.y_step);
+                }
             }
+            w += count * L * walk.run * taps * chunk;
         }
         for (size image = part.image; image < part.image + images; image++)
             for (size i = block; i < block + count; i++) finish_block(job, image, i, part.r0, part.r1);

@@ -22,7 +22,7 @@ typedef struct {
     size blocks, rows, columns, run, last_run; /* last_run: in the last block */
     size x_block, x_row, x_column;             /* elements from one to the next */
     size x_down, x_step, y_down, y_step, y_block, other_down, other_step, other_block; /* from pixel to pixel */
-    int add, relu;
+    int resume, add, relu; /* resume: from what stands in y, a sum over earlier blocks, in place of the bias */
 } channel_walk;
 
 INLINE void channel_tile(const int M, const int R, const int Q, const channel_walk *walk, const T *w, const T *x,
@@ -30,8 +30,12 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
     V acc[4][PIXELS];
     const size x_down = walk->x_down, x_step = walk->x_step;
     UNROLL for (int m = 0; m < M; m++) {
-        V start = load(bias + m * L);
-        UNROLL for (int p = 0; p < R * Q; p++) acc[m][p] = start;
+        UNROLL for (int i = 0; i < R; i++) {
+            UNROLL for (int j = 0; j < Q; j++) {
+                const T *sum = y + m * walk->y_block + i * walk->y_down + j * walk->y_step;
+                acc[m][i * Q + j] = load(walk->resume ? sum : bias + m * L);
+            }
+        }
     }
     for (size block = 0; block < walk->blocks; block++) {
         const size run = block + 1 < walk->blocks ? walk->run : walk->last_run;
