@@ -48,6 +48,7 @@ FAMILIES = [
     "reduce",
     "row_norm",
     "update",
+    "watch",
 ]
 """Of the native backend's operations."""
 

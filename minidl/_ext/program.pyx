@@ -103,11 +103,11 @@ cdef class Map:
 
 
 cdef class Program:
-    """Steps for n images, dtype float32 or float64, over an arena of so many elements."""
+    """Steps over an arena of so many elements an image, dtype float32 or float64; `run` is for any number of images."""
 
     cdef program_step *steps
     cdef size count, room
-    cdef readonly size n, elements, L
+    cdef readonly size elements, L
     cdef const kernel_table *table
     cdef int kind
     cdef list kept       # what the steps point to
@@ -116,13 +116,13 @@ cdef class Program:
     cdef list arenas     # that no call uses
     cdef size packed     # bytes of weights
 
-    def __cinit__(self, dtype, size n, size elements):
+    def __cinit__(self, dtype, size elements):
         self.kind = kind_of(np.dtype(dtype))
         self.table = tables[self.kind]
         self.L = self.table.layout.lanes
-        if n < 1 or elements < 1 or <double>n * elements > 2.0 ** 44:
-            raise ValueError(f"a program must have images and an arena, got {n} and {elements}")
-        self.n, self.elements = n, elements
+        if elements < 1 or elements > 1 << 40:
+            raise ValueError(f"a program must have an arena of some elements, got {elements}")
+        self.elements = (elements + 63) // 64 * 64
         self.kept, self.incoming, self.outgoing, self.arenas = [], [], [], []
 
     def __dealloc__(self):
@@ -146,9 +146,10 @@ cdef class Program:
         if given is None:
             raise TypeError(f"{name} must be a Map, got None")
         m[0] = given.m
+        m.image = self.elements  # each image has an arena of its own
         if m.lanes != self.L and not narrow:
             raise ValueError(f"{name} must have {self.L} lanes, got {m.lanes}")
-        if given.m.at < given.before or m.at - given.before + self.n * m.image > self.elements:
+        if given.m.at < given.before or m.at - given.before + given.size > self.elements:
             raise ValueError(f"{name} must lie in the arena of {self.elements} elements")
         if m.lanes == self.L and m.at % self.L:
             raise ValueError(f"{name} must start at a whole vector, got element {m.at}")
@@ -206,7 +207,7 @@ cdef class Program:
         step.port = len(self.incoming)
         if step.port >= MOST_PORTS:
             raise ValueError(f"a program may have {MOST_PORTS} inputs")
-        self.incoming.append(((self.n, *y.shape), dtype))
+        self.incoming.append((y.shape, dtype))
         self.count += 1
 
     def leave(self, Map x, tuple shape):
@@ -218,7 +219,7 @@ cdef class Program:
         step.port = len(self.outgoing)
         if step.port >= MOST_PORTS:
             raise ValueError(f"a program may have {MOST_PORTS} outputs")
-        self.outgoing.append((self.n, *shape))
+        self.outgoing.append(shape)
         self.count += 1
 
     def conv(self, Map x, Map y, w, scale, shift, tuple stride, padding, tuple dilation, size groups, Map other=None,
@@ -238,7 +239,7 @@ cdef class Program:
         cdef tuple shape = w.shape
         if len(shape) != 4:
             raise ValueError(f"w must have 4 dimensions, got shape {shape}")
-        g.n, g.C, g.H, g.W, g.O, g.G = self.n, step.x.C, step.x.H, step.x.W, step.y.C, groups
+        g.C, g.H, g.W, g.O, g.G = step.x.C, step.x.H, step.x.W, step.y.C, groups
         if groups < 1 or g.C % groups or g.O % groups or shape[0] != g.O or shape[1] != g.C // groups:
             raise ValueError(f"x {x.shape}, y {y.shape}, w {shape} and groups {groups} do not go together")
         window(g, shape[2:], stride, padding, dilation, False, &bottom, &right)
@@ -263,7 +264,7 @@ cdef class Program:
         else:
             per_in, per_out = g.C // groups, g.O // groups
             # Few pixels: more vectors, or the sums would wait for each other.
-            step.M = 4 if (self.n if linear else g.OH * g.OW) < 4 else 2
+            step.M = 4 if linear or g.OH * g.OW < 4 else 2
             if groups > 1:
                 step.M = 2 if per_out % (2 * L) == 0 else 1
             many = (blocks + step.M - 1) // step.M
@@ -317,14 +318,14 @@ cdef class Program:
         """As `maxpool2d_forward` of the contract."""
         cdef program_step *step = self.new_step(STEP_MAXPOOL)
         self.pooling(step, x, y)
-        pool_geometry(&step.g, &step.mean, (self.n, *x.shape), kernel_size, stride, padding, dilation, ceil_mode, False)
+        pool_geometry(&step.g, &step.mean, (1, *x.shape), kernel_size, stride, padding, dilation, ceil_mode, False)
         self.pooled(step, y)
 
     def avgpool(self, Map x, Map y, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True):
         """As `avgpool2d_forward` of the contract."""
         cdef program_step *step = self.new_step(STEP_AVGPOOL)
         self.pooling(step, x, y)
-        pool_geometry(&step.g, &step.mean, (self.n, *x.shape), kernel_size, stride, padding, (1, 1), ceil_mode,
+        pool_geometry(&step.g, &step.mean, (1, *x.shape), kernel_size, stride, padding, (1, 1), ceil_mode,
                       count_include_pad)
         self.pooled(step, y)
 
@@ -332,7 +333,7 @@ cdef class Program:
         """As `adaptive_avgpool2d_forward` of the contract, to the size of y."""
         cdef program_step *step = self.new_step(STEP_AVGPOOL)
         self.pooling(step, x, y)
-        bins_geometry(&step.g, &step.mean, (self.n, *x.shape), step.y.H, step.y.W)
+        bins_geometry(&step.g, &step.mean, (1, *x.shape), step.y.H, step.y.W)
         self.pooled(step, y)
 
     cdef int pooling(self, program_step *step, Map x, Map y) except -1:
@@ -383,34 +384,40 @@ cdef class Program:
         step.origin = <const size *><size_t>origin.ctypes.data
         self.count += 1
 
-    def run(self, *images):
-        """The outputs for the arrays that come in, each C-contiguous (n, C, H, W) or a shape of as many elements."""
+    def run(self, size n, *images):
+        """The outputs for n images of each array that comes in, C-contiguous (n, C, H, W) or of as many elements."""
         cdef program_args args
         cdef const void *coming[MOST_PORTS]
         cdef void *going[MOST_PORTS]
         cdef Buffers buffers
         cdef list held = []
-        cdef Memory arena
+        cdef Memory arena = None
         cdef int status
-        cdef size i, elements
+        cdef size i, bytes = self.elements * (8 if self.kind else 4)
         if len(images) != len(self.incoming):
             raise ValueError(f"a program of {len(self.incoming)} inputs must have as many arrays, got {len(images)}")
+        if n < 1 or <double>n * bytes > 2.0 ** 46:
+            raise ValueError(f"a program must have images, and not too many, got {n}")
         for i in range(len(images)):
             shape, dtype = self.incoming[i]
-            elements = shape[0] * shape[1] * shape[2] * shape[3]
             buffers = Buffers()
             held.append(buffers)
-            coming[i] = buffers.pointer(images[i], "images", elements, b"Bfd"[0 if dtype is UINT8 else 1 + kind_of(dtype)],
-                                        False)
+            code = b"Bfd"[0 if dtype == UINT8 else 1 + kind_of(dtype)]
+            coming[i] = buffers.pointer(images[i], "images", n * shape[0] * shape[1] * shape[2], code, False)
         dtype = F64 if self.kind else F32
-        outputs = [np.empty(shape, dtype) for shape in self.outgoing]
+        outputs = [np.empty((n, *shape), dtype) for shape in self.outgoing]
         for i in range(len(outputs)):
-            going[i] = <void *><size_t>outputs[i].ctypes.data
+            buffers = Buffers()
+            held.append(buffers)
+            going[i] = buffers.pointer(outputs[i], "scores", outputs[i].size, format_of(self.kind), True)
         try:
             arena = self.arenas.pop()
         except IndexError:
-            arena = Memory(self.elements * (8 if self.kind else 4))
-        args.step, args.steps, args.n, args.arena = self.steps, self.count, self.n, arena.data
+            pass
+        if arena is None or arena.bytes < n * bytes:
+            arena = None
+            arena = Memory(n * bytes)
+        args.step, args.steps, args.n, args.arena = self.steps, self.count, n, arena.data
         args.incoming, args.out = coming, going
         with nogil:
             status = self.table.program(&args)
@@ -424,7 +431,7 @@ cdef class Program:
 
     @property
     def nbytes(self):
-        """(bytes of packed weights, bytes of one arena)"""
+        """(bytes of packed weights, bytes of an image's arena)"""
         return self.packed, self.elements * (8 if self.kind else 4)
 
     @property

@@ -14,7 +14,7 @@ ALIGN = 64
 def place(operations: Sequence[Operation], size: Callable[[Value], int]) -> int:
     """Set `at` of every value that the operations read or write; the arena's size, in elements.
 
-    size: elements of a value for the whole batch.
+    size: elements of a value, of one image.
     """
     last: dict[int, int] = {}
     for i, operation in enumerate(operations):

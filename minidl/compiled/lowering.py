@@ -106,12 +106,12 @@ def image(view: View, *shape: int) -> Value:
 def _conv(lowering: Lowering, layer: Conv2D, view: View) -> View:
     x = image(view)
     shape = layer._check((1, *view.shape))[1:]
-    weight = lowering.take(layer, "weight")
     return lowering.add(
         Convolution,
         shape,
         x,
-        weight=weight,
+        layer=layer,
+        kernel=lowering.take(layer, "weight").shape,
         shift=lowering.number(layer, "bias"),
         stride=layer.stride,
         padding=layer.padding if not isinstance(layer._padding, str) else layer._padding,
@@ -121,13 +121,12 @@ def _conv(lowering: Lowering, layer: Conv2D, view: View) -> View:
 
 
 def _linear(lowering: Lowering, layer: Linear, view: View) -> View:
-    weight = lowering.take(layer, "weight")
     x = view.value
     if len(view.shape) != 1:
         raise Unlowered("a linear layer of images")
-    kernel = weight.reshape(layer.out_features, *x.shape)
-    shift = lowering.number(layer, "bias")
-    return lowering.add(Convolution, (layer.out_features,), x, weight=kernel, shift=shift, linear=True)
+    lowering.take(layer, "weight")
+    kernel, shift = (layer.out_features, *x.shape), lowering.number(layer, "bias")
+    return lowering.add(Convolution, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
 
 
 def _norm(lowering: Lowering, layer: Any, view: View) -> View:

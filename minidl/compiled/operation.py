@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl.compiled.value import Halo, Value
+from minidl.kernels import checks
 
 Function = tuple[str, float, float]
 """Kind of an activation or elementwise function, and its parameters."""
@@ -53,10 +54,12 @@ class Operation:
 class Convolution(Operation):
     """f(conv(x; w scale) + shift + other); scale and shift in float64 are None for 1 and 0.
 
-    linear: the kernel is as large as x, and the pixels of the sum are the images.
+    layer: has the weight. kernel: the weight's shape as a convolution, (O, C / groups, KH, KW). linear: the kernel is
+    as large as x, and the pixels of the sum are the images.
     """
 
-    weight: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    layer: Any = None
+    kernel: tuple[int, ...] = ()
     scale: np.ndarray | None = None
     shift: np.ndarray | None = None
     stride: tuple[int, int] = (1, 1)
@@ -84,25 +87,23 @@ class Convolution(Operation):
         (top, _), (left, _) = self._margins()
         _, h, w = self.x.shape
         _, oh, ow = self.y.shape
-        kh, kw = self.weight.shape[2:]
+        kh, kw = self.kernel[2:]
         bottom = (oh - 1) * self.stride[0] - top + (kh - 1) * self.dilation[0] + 1 - h
         right = (ow - 1) * self.stride[1] - left + (kw - 1) * self.dilation[1] + 1 - w
         return top, max(bottom, 0), left, max(right, 0)
 
     def _margins(self) -> Any:
-        from minidl.kernels import checks
-
-        kernel = self.weight.shape[2:]
-        return checks.margins(self.padding, self.x.shape[1:], kernel, self.stride, self.dilation)
+        return checks.margins(self.padding, self.x.shape[1:], self.kernel[2:], self.stride, self.dilation)
 
     def emit(self, program: Any, maps: Any) -> None:
         """A convolution step, or one for depthwise kernels."""
-        dtype = self.weight.dtype
+        weight = self.layer.weight.data
+        dtype = weight.dtype
         scale, shift = (None if a is None else np.ascontiguousarray(a, dtype) for a in (self.scale, self.shift))
         other = None if self.other is None else maps(self.other)
         where = self.stride, self.padding, self.dilation, self.groups
         x, y = maps(self.x), maps(self.y)
-        program.conv(x, y, self.weight, scale, shift, *where, other, self.relu, self.function, self.linear)
+        program.conv(x, y, weight.reshape(self.kernel), scale, shift, *where, other, self.relu, self.function, self.linear)
 
     @property
     def algorithm(self) -> str:

@@ -14,6 +14,8 @@ from minidl.support import processors
 
 name = "native"
 fuses = True
+compiles = True
+"""Whether predictions can be compiled: see `minidl.compiled`."""
 
 _bound = [f"minidl._ext.{family}" for family in assemble.FAMILIES if family != "matrix"]
 assemble.collect(__name__, ["minidl._ext.lanearray", *_bound, "minidl.kernels.im2col.matrix"])

@@ -9,6 +9,10 @@ import numpy as np
 __all__ = ["Parameter"]
 
 
+touched = [0]
+"""How many times an array of a parameter was handed out: whoever has made something of them looks here for changes."""
+
+
 class Parameter:
     """A trainable array and its gradient.
 
@@ -21,10 +25,21 @@ class Parameter:
 
     def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
         self.name = name
-        self.data = aligned(data)
-        self.grad = aligned(np.zeros(self.data.shape, self.data.dtype))
+        self._data = aligned(data)
+        self.grad = aligned(np.zeros(self._data.shape, self._data.dtype))
         self.decay = decay
         self.frozen = False
+
+    @property
+    def data(self) -> np.ndarray:
+        """The array."""
+        touched[0] += 1
+        return self._data
+
+    @data.setter
+    def data(self, data: np.ndarray) -> None:
+        touched[0] += 1
+        self._data = data
 
     def __repr__(self) -> str:
         """Name, shape and dtype."""

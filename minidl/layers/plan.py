@@ -65,19 +65,20 @@ class Plan:
         self.backend = backend
         self.inputs = inputs
         self.opened: list[tuple[Any, list[Layer]]] = []
-        self._steps: list[Step] = []
+        self.layers: list[Step] = []  # not merged
         self._slots = inputs
         self.places: dict[int, str] = {}  # of each layer, by its id
         found = self._follow(container, tuple(range(inputs)), "")
         self.output: Slots = found
-        self.steps = self.predictions = self._steps
+        self.steps = self.predictions = self.layers
         if backend.fuses:
-            self.steps = merged(self._steps, numbers(found), Step)
+            self.steps = merged(self.layers, numbers(found), Step)
             self.predictions = folded(self.steps, numbers(found), Step)
         self.nodes = [step.node for step in self.steps]
         self._mark()
         self._ran: list[Layer] = []  # node of each step in the last `forward`
         self._number = 0  # of the last `forward`
+        self.compiled: dict[Any, Any] = {}  # what predictions have made of it
 
     # ---- how it is made ----------------------------------------------------------------------------------------------
 
@@ -97,7 +98,7 @@ class Plan:
         read: Slots = tuple(inputs) if node.merges else inputs[0]
         first, self._slots = self._slots, self._slots + node.outputs
         write: Slots = first if node.outputs == 1 else Several(range(first, self._slots))
-        self._steps.append(Step(node, read, write))
+        self.layers.append(Step(node, read, write))
         return write
 
     def _mark(self) -> None:
@@ -117,7 +118,7 @@ class Plan:
 
     def last(self, passes: type[Layer] | tuple[type[Layer], ...]) -> list[Layer | None]:
         """The layer that computes each output, those that are `passes` looked through; None for an input."""
-        makers = {value: step for step in self._steps for value in numbers(step.write)}
+        makers = {value: step for step in self.layers for value in numbers(step.write)}
 
         def maker(value: int) -> Layer | None:
             step = makers.get(value)
@@ -250,8 +251,9 @@ class Plan:
         return dx
 
     def release(self) -> None:
-        """Forget what the last `forward` remembered."""
+        """Forget what the last `forward` remembered, and compiled predictions."""
         self._ran = []
+        self.compiled.clear()
         for node in self.nodes:
             node.release()
 

@@ -327,9 +327,37 @@ class Model(Sequential):
             return [np.concatenate(output) for output in zip(*found)]
         return np.concatenate(found)
 
+    def _compiled(self, images: Any) -> Any:
+        """The scores by a compiled prediction, None where there is none, or none that is faster."""
+        backend = kernels.current()
+        if not getattr(backend, "compiles", False) or not len(images):
+            return None
+        from minidl.compiled.predictions import prediction_of
+
+        given = images.arrays if isinstance(images, Rows) else [images]
+        entering = [a if a.dtype == UINT8 else checks.float_array(self.who, "input", a, self._dtype) for a in given]
+        found = prediction_of(self._plan(), entering, self._dtype, lambda i: self._scaled(entering[i]), self._scales)
+        if found is None:
+            return None
+        if not self.merges:
+            self._shape = images.shape[1:]
+        scores = found.run(entering)
+        return scores if self.outputs > 1 else scores[0]
+
+    def _scaled(self, images: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`scaling` of pixels, None for floats, which are taken as they are."""
+        return self.scaling(images) if images.dtype == UINT8 else (None, None)
+
+    @property
+    def _scales(self) -> list[tuple[Any, str]]:
+        return [(self, "mean"), (self, "std")]
+
     def _predict(self, images: Any, views: Views | None) -> Any:
         leave = kernels.current().leave
         if views is None:
+            scores = self._compiled(images)
+            if scores is not None:
+                return scores
             entered = self._enter_several(images, True) if isinstance(images, Rows) else self._enter(images, True)
             return each(leave, self.infer(entered))
         if self.merges or self.outputs > 1:

@@ -86,6 +86,16 @@ static tile_parts parts_of(size M, size columns, size rows) {
     return M <= 2 && rows > 1 && paired < 2 * parts ? (tile_parts){paired, 2} : (tile_parts){parts, 1};
 }
 
+/* Whether all pixels of a map are neighbours. */
+INLINE int seamless(const map *m) { return m->pitch == m->W * m->lanes; }
+
+/* Whether rows may be taken together: each pixel is made of one, and nothing lies between two rows. */
+static int rows_are_one(const program_step *step) {
+    const geometry *g = &step->g;
+    return g->KH * g->KW * g->SH * g->SW == 1 && !step->by_images && !g->PH && !g->PW && seamless(&step->x) &&
+           seamless(&step->y) && (!step->add || seamless(&step->other));
+}
+
 /* The walk over the blocks [first, end) of `depth`: what is added and the function come with the last ones. */
 static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end) {
     channel_walk walk = *whole;
@@ -101,8 +111,10 @@ static int conv_task(void *context, ptrdiff_t task) {
     step_part part = part_of(job, task);
     size blocks = map_blocks(&step->y), M = step->M, many = ceil_div(blocks, M);
     size columns = step->by_images ? job->images : step->y.W, images = step->by_images ? job->images : 1;
+    size r0 = part.r0, r1 = part.r1;
+    if (rows_are_one(step)) columns *= r1 - r0, r1 = r0 + 1;
     channel_walk walk = walk_of(step);
-    tile_parts parts = parts_of(M, columns, part.r1 - part.r0);
+    tile_parts parts = parts_of(M, columns, r1 - r0);
     size taps = walk.rows * walk.columns, depth = ((step->depth - 1) * walk.run + walk.last_run) * taps;
     size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * walk.run * taps));
     for (size group = part.group * many / job->groups; group < (part.group + 1) * many / job->groups; group++) {
@@ -110,14 +122,14 @@ static int conv_task(void *context, ptrdiff_t task) {
         const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
         for (size first = 0; first < step->depth; first += chunk) {
             channel_walk part_walk = part_of_walk(&walk, step->depth, first, smaller(step->depth, first + chunk));
-            for (size row = part.r0; row < part.r1; row += parts.rows) {
+            for (size row = r0; row < r1; row += parts.rows) {
                 const T *x = map_at(&step->x, job->arena, part.image, step->first[group] + first,
                                     row * step->g.SH - step->g.PH, -step->g.PW);
                 T *y = map_at(&step->y, job->arena, part.image, block, row, 0);
                 const T *other = step->add ? map_at(&step->other, job->arena, part.image, block, row, 0) : y;
                 for (size p = 0; p < parts.parts; p++) {
                     size start = p * columns / parts.parts, end = (p + 1) * columns / parts.parts;
-                    channel_tile_of(count, smaller(parts.rows, part.r1 - row), end - start, &part_walk, w,
+                    channel_tile_of(count, smaller(parts.rows, r1 - row), end - start, &part_walk, w,
                                     x + start * walk.x_step, b, other + start * walk.other_step,
                                     y + start * walk.y_step);
                 }

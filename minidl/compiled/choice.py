@@ -1,0 +1,71 @@
+"""Which layout predicts faster: channels in lanes for few images, images in lanes for many.
+
+Both are judged by the vector operations that they take, never by threads: an image with channels in lanes fills up its
+channels to whole vectors, a batch with images in lanes its images.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from minidl.compiled.operation import Convolution, Operation, Pooling
+
+LAYOUTS = ("auto", "channels", "images")
+WINOGRAD = 2.0
+"""How much faster images in lanes make 3 x 3 convolutions of stride 1 by Winograd's form, about."""
+MOVED = 3.0
+"""Vector operations that reading and writing a value takes as long as."""
+
+_forced = "auto"
+
+
+def use_layout(name: str) -> None:
+    """Predict with "channels" or "images" in lanes wherever both can, from now on; "auto" for the faster one.
+
+    Raises ValueError for another name.
+    """
+    global _forced
+    if name not in LAYOUTS:
+        raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {name!r}")
+    _forced = name
+
+
+def forced() -> bool | None:
+    """Whether channels in lanes are asked for; None where nothing is."""
+    return None if _forced == "auto" else _forced == "channels"
+
+
+def prefers_channels(operations: Sequence[Operation], n: int, lanes: int) -> bool:
+    """Whether n images are predicted with channels in lanes, `lanes` of them in a vector."""
+    channels = images = 0.0
+    for operation in operations:
+        one, other = _vectors(operation, lanes)
+        channels += one
+        images += other
+    return n * channels <= -(-n // lanes) * images
+
+
+def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
+    """Vector operations of one image with channels in lanes, and of one block of images in lanes."""
+    c, h, w = operation.y.shape
+    blocks, area = -(-c // lanes), h * w
+    moved = MOVED * blocks * area, MOVED * c * area
+    if isinstance(operation, Convolution):
+        taps = operation.kernel[2] * operation.kernel[3]
+        inside = operation.kernel[1]
+        read = operation.x.shape[0]
+        if operation.groups > 1:
+            read = 1 if operation.groups == read else max(inside, lanes)
+        gain = WINOGRAD if taps == 9 and operation.stride == (1, 1) and operation.groups == 1 and read > 3 else 1.0
+        return blocks * area * taps * read + moved[0], c * area * taps * inside / gain + moved[1]
+    if isinstance(operation, Pooling):
+        read = operation.x.shape[1] * operation.x.shape[2]
+        return moved[0] + blocks * read, moved[1] + c * read
+    return moved
+
+
+if os.environ.get("MINIDL_LAYOUT"):
+    use_layout(os.environ["MINIDL_LAYOUT"])
+
+__all__ = ["forced", "prefers_channels", "use_layout"]

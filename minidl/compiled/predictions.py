@@ -1,0 +1,52 @@
+"""The compiled predictions of a plan: made when a shape is first seen, made anew when a parameter has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minidl._ext.lanearray import isa
+from minidl.compiled.prediction import Prediction, Unlowered
+from minidl.layers.plan import Plan
+
+MOST = 8
+"""So many are kept for a plan, for as many shapes and dtypes of images."""
+Scaling = Callable[[int], tuple[np.ndarray | None, np.ndarray | None]]
+"""Number of an input -> scale and shift of its channels, None for 1 and 0."""
+
+
+def prediction_of(
+    plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaling: Scaling, watched: Sequence[tuple[Any, str]]
+) -> Prediction | None:
+    """The one for these images, one array an input, if it is faster than the plan itself; None where it is not.
+
+    dtype: of the parameters and of the scores. watched: (object, attribute) of what `scaling` is made of.
+    """
+    kept: dict[Any, Prediction | None] = plan.compiled
+    key = tuple((array.shape[1:], array.dtype) for array in images), dtype, isa()
+    found = kept.get(key, _NEVER)
+    for _ in range(2):
+        if found is not _NEVER:
+            if found is None or not found.is_faster(len(images[0])):
+                return None
+            if found.holds():
+                return found
+        found = kept[key] = _made(plan, images, dtype, scaling, watched)
+        while len(kept) > MOST:
+            kept.pop(next(iter(kept)), None)
+    return found
+
+
+_NEVER: Any = object()
+
+
+def _made(
+    plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaling: Scaling, watched: Sequence[tuple[Any, str]]
+) -> Prediction | None:
+    try:
+        kinds = [array.dtype for array in images]
+        return Prediction(plan, [array.shape[1:] for array in images], dtype, kinds, scaling, watched)
+    except (Unlowered, TypeError, ValueError):  # a shape that no layer takes is refused in words by the plan
+        return None
