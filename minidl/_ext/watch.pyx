@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Whether arrays are still what they were when something was made of them."""
 
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint64_t
 
 import numpy as np
@@ -57,9 +58,9 @@ cdef class Watch:
         return True
 
 
-cdef object digest_of(array):
-    cdef const unsigned char[::1] view
-    if array.nbytes == 0:
-        return 0
-    view = array.reshape(-1).view("u1")
-    return digest(&view[0], view.shape[0])
+cdef uint64_t digest_of(array) except? 0:
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
+    cdef uint64_t found = digest(view.buf, view.len)
+    PyBuffer_Release(&view)
+    return found
