@@ -226,7 +226,7 @@ cdef extern from "core/kernels.h" nogil:
 
 cdef extern from "core/program.h" nogil:
     enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT, STEP_ARITHMETIC
-    enum: STEP_CHANNELS
+    enum: STEP_CHANNELS, STEP_WINOGRAD
     ctypedef int step_kind
     ctypedef struct map:
         size at, C, lanes, H, W, top, bottom, left, right, pitch, plane, image
@@ -241,7 +241,7 @@ cdef extern from "core/program.h" nogil:
         const void *shift
         const size *first
         const size *origin "from"
-        size M, depth, port, to, count
+        size M, depth, rows, columns, port, to, count
         int number, add, relu, acts, by_images
         int which, sign
         double p, q

@@ -20,6 +20,7 @@ from minidl._ext.kernels cimport (
     STEP_ENTER,
     STEP_LEAVE,
     STEP_MAXPOOL,
+    STEP_WINOGRAD,
     geometry,
     kernel_table,
     map,
@@ -29,7 +30,7 @@ from minidl._ext.kernels cimport (
     size,
     step_kind,
 )
-from minidl._ext.lanearray cimport F32, F64, UINT8, Buffers, check_status, format_of, kind_of, new_memory, tables
+from minidl._ext.lanearray cimport F32, F64, UINT8, Buffers, check_status, format_of, kind_of, new_memory, tables, winograd_tile
 from minidl._ext.pooling cimport bins_geometry, pool_geometry, window
 
 import numpy as np
@@ -56,6 +57,7 @@ cdef dict SIGNS = {
 }
 
 DEF MOST_PORTS = 64
+DEF WEIGHT_READ = 4  # vector operations that reading a vector of weights takes as long as
 
 
 cdef class Memory:
@@ -283,8 +285,12 @@ cdef class Program:
             self.kept.append(firsts)
             step.first = <const size *><size_t>firsts.ctypes.data
         cdef size taps = g.KH * g.KW
+        if not depthwise and not linear:
+            self.choose_form(step)
         cdef size last = g.C % B if groups == 1 and g.C % B else B
         cdef size count = blocks * L * taps * (1 if depthwise else (step.depth - 1) * B + last)
+        if step.kind == STEP_WINOGRAD:
+            count = blocks * L * g.C * (step.rows + 2) * (step.columns + 2)
         cdef Buffers buffers = Buffers()
         cdef pack_args pack
         cdef char c = format_of(self.kind)
@@ -299,6 +305,26 @@ cdef class Program:
         step.w = pack.packed
         step.b = self.channel_values(shift, g.O, "shift")
         self.count += 1
+
+    cdef void choose_form(self, program_step *step) noexcept:
+        """Winograd's form where it takes fewer vector operations, its weights counted as they are read, too."""
+        cdef geometry *g = &step.g
+        cdef size read = step.x.C, blocks = (g.O + self.L - 1) // self.L, blocks_in = (g.C + self.L - 1) // self.L
+        cdef size least, cost, frequencies, i
+        cdef size[3] rows = [2, 2, 4], columns = [2, 4, 4], coming = [64, 124, 228], going = [48, 84, 140]
+        if (g.KH != 3 or g.KW != 3 or g.SH * g.SW * g.DH * g.DW != 1 or g.G != 1 or step.x.lanes != self.L
+                or g.OH * g.OW < 4):
+            return
+        least = 9 * read * blocks * (g.OH * g.OW + WEIGHT_READ)
+        for i in range(3):
+            if (i == 2 and winograd_tile < 4) or (i == 1 and g.C > 256):  # the longer sums of F(2x4) lose digits
+                continue
+            frequencies = (rows[i] + 2) * (columns[i] + 2)
+            cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])
+            cost *= frequencies * read * blocks + coming[i] * blocks_in + going[i] * blocks
+            cost += frequencies * read * blocks * WEIGHT_READ
+            if cost < least:
+                least, step.rows, step.columns, step.kind = cost, rows[i], columns[i], STEP_WINOGRAD
 
     def affine(self, Map x, Map y, scale, shift, bint relu=False, function=None):
         """y = f(x scale[c] + shift[c])."""

@@ -7,12 +7,14 @@
 #include "moves.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "winograd.h"
 
 static int run_step(step_job *job) {
     switch (job->step->kind) {
     case STEP_ENTER: return moves_step(job, enter_map_task);
     case STEP_LEAVE: return leave_step(job);
     case STEP_CONV: return conv_step(job);
+    case STEP_WINOGRAD: return winograd_step(job);
     case STEP_DEPTHWISE: return depthwise_step(job);
     case STEP_MAXPOOL: return pooling_step(job, maxpool_task);
     case STEP_AVGPOOL: return pooling_step(job, avgpool_task);
@@ -36,6 +38,7 @@ static int program_run(const program_args *a) {
 
 static void program_pack(const pack_args *a) {
     if (a->step->kind == STEP_CONV) pack_conv(a);
+    else if (a->step->kind == STEP_WINOGRAD) pack_winograd(a);
     else pack_depthwise(a);
 }
 

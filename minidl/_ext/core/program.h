@@ -18,6 +18,7 @@ typedef enum {
     STEP_ENTER,
     STEP_LEAVE,
     STEP_CONV,
+    STEP_WINOGRAD,
     STEP_DEPTHWISE,
     STEP_MAXPOOL,
     STEP_AVGPOOL,
@@ -29,6 +30,7 @@ typedef enum {
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
    CONV           y = f(conv(x) + b + other): weights packed by `pack`, M vectors of outputs together, each of these
                   reading `depth` blocks of x from first[its number] on; other: if add
+   WINOGRAD       as CONV, by tiles of rows x columns outputs
    DEPTHWISE      each channel with its own kernel
    ELEMENT        y = f(x)
    ARITHMETIC     y = f(x which other), each of one size or with 1 x 1 pixels
@@ -41,7 +43,7 @@ typedef struct {
     pool_mean mean;
     const void *w, *b, *scale, *shift;
     const size *first, *from;
-    size M, depth, port, to, count;
+    size M, depth, rows, columns, port, to, count;
     int number, add, relu, acts, by_images;
     element which;
     arithmetic sign;

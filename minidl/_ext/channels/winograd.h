@@ -1,0 +1,160 @@
+/* Winograd's form of 3 x 3 convolutions of maps, F(mh x mw, 3x3): see lanes/conv/winograd.h.
+
+   A frequency of all tiles is a matrix of tiles x channels, its weights one of channels x outputs, so that the register
+   tile multiplies them as a convolution of 1 x 1 pixels, which the tiles are. Weights stand [frequency][group of M
+   blocks][channel][M vectors]. A task takes a chunk of tiles, of any image, through all three parts. */
+#ifndef MINIDL_CHANNELS_WINOGRAD_H
+#define MINIDL_CHANNELS_WINOGRAD_H
+
+#include "../core/pool.h"
+#include "../lanes/conv/winograd_tile.h"
+#include "conv.h"
+
+/* Bytes of a chunk's transformed tiles and products, about; and tiles, at least, that share one reading of weights. */
+enum { CHUNK_BYTES = 256 * 1024, FEW_TILES = 24 };
+
+/* Image and first output pixel. */
+typedef struct {
+    size image, h, w;
+} map_tile;
+
+static void pack_winograd(const pack_args *a) {
+    const program_step *step = a->step;
+    const geometry *g = &step->g;
+    const size mh = step->rows, mw = step->columns, blocks = blocks_of(g->O);
+    const T *w = a->w, *scale = a->scale;
+    for (size o = 0; o < blocks * L; o++) {
+        size first = o / L / step->M * step->M, M = smaller(step->M, blocks - first);
+        for (size c = 0; c < g->C; c++) {
+            T u[3][WINOGRAD_SIDE] = {{0}}, v[WINOGRAD_SIDE] = {0}, k[9] = {0};
+            for (int i = 0; o < g->O && i < 9; i++) k[i] = w[(o * g->C + c) * 9 + i] * (scale ? scale[o] : 1);
+            for (int i = 0; i < 3; i++) weight_values((int)mh, k[i], k[3 + i], k[6 + i], u[i]);
+            T *to = (T *)a->packed + first * L * g->C + c * M * L + o - first * L;
+            for (size i = 0; i < mh + 2; i++) {
+                weight_values((int)mw, u[0][i], u[1][i], u[2][i], v);
+                for (size j = 0; j < mw + 2; j++) to[(i * (mw + 2) + j) * blocks * L * g->C] = v[j];
+            }
+        }
+    }
+}
+
+/* B^T d B of the tiles, [frequency][tile][channel]. */
+INLINE void transform_tiles(const int mh, const int mw, const step_job *job, const map_tile *tile, size count, T *to,
+                            size channels, size f_step) {
+    const map *x = &job->step->x;
+    const geometry *g = &job->step->g;
+    for (size block = 0; block < map_blocks(x); block++) {
+        for (size t = 0; t < count; t++) {
+            const T *row[WINOGRAD_SIDE];
+            for (int i = 0; i < mh + 2; i++) {
+                size h = tile[t].h - g->PH + i;
+                row[i] = h >= 0 && h < x->H ? map_at(x, job->arena, tile[t].image, block, h, 0) : NULL;
+            }
+            input_tile(mh, mw, row, tile[t].w - g->PW, x->W, to + t * channels + block * L, f_step);
+        }
+    }
+}
+
+/* The outputs of a block of channels out of their products. */
+INLINE void transform_products(const int mh, const int mw, const step_job *job, const map_tile *tile, size count,
+                               size block, const T *products, size f_step) {
+    const program_step *step = job->step;
+    const map *m = &step->y;
+    V bias = load((const T *)step->b + block * L);
+    VI mask = lanes_of(m, block);
+    for (size t = 0; t < count; t++) {
+        V y[4][4];
+        output_tile(mh, mw, products + t * L, f_step, y);
+        size wide = smaller(mw, m->W - tile[t].w);
+        UNROLL for (int i = 0; i < mh; i++) {
+            if (tile[t].h + i >= m->H) break;
+            T *to = map_at(m, job->arena, tile[t].image, block, tile[t].h + i, tile[t].w);
+            const T *other =
+                step->add ? map_at(&step->other, job->arena, tile[t].image, block, tile[t].h + i, tile[t].w) : NULL;
+            UNROLL for (int j = 0; j < mw; j++) {
+                V v = y[i][j] + bias;
+                if (j >= wide) break;
+                if (other) v += load(other + j * L);
+                store(to + j * L, step->relu ? relu(v) : v);
+            }
+            if (step->acts) act_on(step, to, to, wide, mask);
+        }
+    }
+}
+
+INLINE int winograd_chunks(const int mh, const int mw, const step_job *job, ptrdiff_t task) {
+    const program_step *step = job->step;
+    const map *y = &step->y;
+    const int frequencies = (mh + 2) * (mw + 2);
+    size blocks = map_blocks(y), many = ceil_div(blocks, step->M), band = task % job->bands, part = task / job->bands;
+    size from = part * many / job->groups, to = (part + 1) * many / job->groups;
+    size first = from * step->M, mine = smaller(to * step->M, blocks) - first; /* blocks of this task */
+    size down = ceil_div(y->H, mh), across = ceil_div(y->W, mw), tiles = job->images * down * across;
+    size start = band * tiles / job->bands, end = (band + 1) * tiles / job->bands;
+    size C = step->x.C, channels = map_blocks(&step->x) * L;
+    size chunk = larger(FEW_TILES, CHUNK_BYTES / (size)sizeof(T) / (frequencies * (channels + mine * L)));
+    chunk = smaller(chunk, end - start);
+    size f_step = chunk * channels + L, p_step = mine * chunk * L;
+    size_t floats = (size_t)(frequencies * (f_step + p_step) + 4 * L);
+    T *input = pool_scratch(SCRATCH_TASK, floats * sizeof(T) + (size_t)chunk * sizeof(map_tile));
+    if (!input) return -1;
+    T *products = input + frequencies * f_step, *zeros = products + frequencies * p_step;
+    map_tile *tile = (map_tile *)(zeros + 4 * L);
+    clear(zeros, 4 * L);
+    channel_walk walk = {.blocks = 1, .rows = 1, .columns = 1, .run = C, .last_run = C, .x_step = channels, .y_step = L};
+    walk.y_block = chunk * L;
+    for (size t0 = start; t0 < end; t0 += chunk) {
+        size count = smaller(chunk, end - t0), parts = ceil_div(count, PIXELS);
+        for (size t = 0; t < count; t++) {
+            size place = (t0 + t) % (down * across);
+            tile[t] = (map_tile){(t0 + t) / (down * across), place / across * mh, place % across * mw};
+        }
+        transform_tiles(mh, mw, job, tile, count, input, channels, f_step);
+        for (int f = 0; f < frequencies; f++) {
+            for (size block = first; block < first + mine; block += step->M) {
+                const T *w = (const T *)step->w + (f * blocks + block) * L * C;
+                T *sums = products + f * p_step + (block - first) * chunk * L;
+                for (size p = 0; p < parts; p++) {
+                    size low = p * count / parts, high = (p + 1) * count / parts;
+                    channel_tile_of(smaller(step->M, blocks - block), 1, high - low, &walk, w,
+                                    input + f * f_step + low * channels, zeros, sums, sums + low * L);
+                }
+            }
+        }
+        for (size block = first; block < first + mine; block++)
+            transform_products(mh, mw, job, tile, count, block, products + (block - first) * chunk * L, p_step);
+    }
+    for (size block = first; block < first + mine; block++) {
+        for (size t = start; t < end; t++) {
+            size place = t % (down * across), row = place / across * mh;
+            if (place % across == 0)
+                clear_halo(y, job->arena, t / (down * across), block, row, smaller(y->H, row + mh));
+        }
+    }
+    return 0;
+}
+
+static int winograd_step_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    if (job->step->columns == 2) return winograd_chunks(2, 2, job, task);
+    if (job->step->rows == 2) return winograd_chunks(2, 4, job, task);
+    return winograd_chunks(4, 4, job, task);
+}
+
+static int winograd_step(step_job *job) {
+    const program_step *step = job->step;
+    size many = ceil_div(map_blocks(&step->y), step->M), threads = pool_get_threads();
+    size tiles = job->images * ceil_div(step->y.H, step->rows) * ceil_div(step->y.W, step->columns);
+    size bytes = (step->rows + 2) * (step->columns + 2) * step->x.C * map_blocks(&step->y) * VBYTES;
+    /* Of weights that no cache holds a task takes a part, for all tiles. */
+    job->bands = larger(1, smaller(TASKS_A_THREAD * threads, tiles / FEW_TILES));
+    job->groups = 1;
+    if (bytes > WEIGHTS_IN_CACHE || job->bands < threads) {
+        job->groups = smaller(many, larger(ceil_div(bytes, WEIGHTS_IN_CACHE), 2 * threads));
+        job->bands = larger(1, smaller(ceil_div(TASKS_A_THREAD * threads, job->groups), tiles / FEW_TILES));
+    }
+    size work = tiles * step->x.C * map_blocks(&step->y) * 16;
+    return pool_run(winograd_step_task, job, job->groups * job->bands, work > PARALLEL_FROM);
+}
+
+#endif
