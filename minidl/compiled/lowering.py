@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +46,10 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.layers import Affine as AffineLayer
+
+
+MOST_PACKED = 16 << 20
+"""Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
 
 
 class Unlowered(Exception):
@@ -95,7 +98,7 @@ class Lowering:
         return None if getattr(layer, attribute) is None else self.take(layer, attribute).astype(np.float64)
 
 
-def image(view: View, *shape: int) -> Value:
+def image(view: View) -> Value:
     """The value behind a view that is an image, or a row of single pixels."""
     value = view.image()
     if value is None:
@@ -124,6 +127,8 @@ def _linear(lowering: Lowering, layer: Linear, view: View) -> View:
     x = view.value
     if len(view.shape) != 1:
         raise Unlowered("a linear layer of images")
+    if layer.weight.grad.nbytes > MOST_PACKED:
+        raise Unlowered("a linear layer whose weights are better read where they stand")
     lowering.take(layer, "weight")
     kernel, shift = (layer.out_features, *x.shape), lowering.number(layer, "bias")
     return lowering.add(Convolution, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
@@ -259,8 +264,3 @@ RULES: dict[type, Callable[..., Any]] = {
     ChannelShuffle: _shuffle,
 }
 """How each layer is lowered. Only minidl's own classes: a subclass may compute something else."""
-
-
-def elements(shape: Sequence[int]) -> int:
-    """Values of an image."""
-    return math.prod(shape)

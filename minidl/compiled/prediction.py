@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl._ext.lanearray import lanes
-from minidl._ext.program import Map, Program
 from minidl._ext.watch import Watch
-from minidl.compiled import arena
 from minidl.compiled.choice import forced, prefers_channels
-from minidl.compiled.fusing import fused
-from minidl.compiled.lowering import Lowering, Unlowered
-from minidl.compiled.operation import Convolution, Enter, Leave, Operation
-from minidl.compiled.value import Value, View
+from minidl.compiled.lowering import Unlowered
+from minidl.compiled.operation import Convolution, Operation
+from minidl.compiled.segment import Foreign, Scaling, Segment
 from minidl.layers.parameter import touched
 from minidl.layers.plan import Plan, numbers
+from minidl.support.several import joined, parted
 
 SLICE_BYTES = 2 << 20
 """Images go through the whole network so many at a time that what they need stays in a cache of this size."""
@@ -27,10 +25,10 @@ __all__ = ["Prediction", "Unlowered"]
 
 
 class Prediction:
-    """The program of a plan whose inputs have these shapes, (C, H, W) of an image.
+    """The programs of a plan whose inputs have these shapes, (C, H, W) of an image.
 
-    dtype: of parameters and scores; given: of the images. scaling: see `predictions`; watched: (object, attribute) of
-    what it is made of. operations: what is run, in order. Raises Unlowered where a layer has no operation.
+    dtype: of parameters and scores; given: of the images. watched: (object, attribute) of what `scaling` is made of.
+    parts: what runs, in order. Raises Unlowered where no convolution of the plan can be compiled.
     """
 
     def __init__(
@@ -39,32 +37,61 @@ class Prediction:
         shapes: Sequence[tuple[int, ...]],
         dtype: np.dtype,
         given: Sequence[np.dtype],
-        scaling: Callable[[int], tuple[Any, Any]],
+        scaling: Scaling,
         watched: Sequence[tuple[Any, str]] = (),
     ) -> None:
-        lowering = Lowering(dtype)
-        views: dict[int, View] = {}
-        entering: list[Operation] = []
-        for i, (shape, kind) in enumerate(zip(shapes, given)):
-            if len(shape) != 3:
-                raise Unlowered(f"an input of shape {shape}")
-            value = Value((int(shape[0]), int(shape[1]), int(shape[2])))
-            scale, shift = scaling(i)
-            entering.append(Enter(value, value, [f"input {i}"], dtype=kind, scale=scale, shift=shift))
-            views[i] = View(value, value.shape)
-        for step in plan.layers:
-            found = lowering.lower(plan.places[id(step.node)], step.node, [views[i] for i in numbers(step.read)])
-            views.update(zip(numbers(step.write), found))
-        outputs = [views[i] for i in numbers(plan.output)]
-        self.operations = entering + fused(lowering.operations, [view.value for view in outputs])
-        if not any(isinstance(operation, Convolution) and not operation.linear for operation in self.operations):
+        if any(len(shape) != 3 for shape in shapes):
+            raise Unlowered("inputs that are no images")
+        self.outputs = numbers(plan.output)
+        self.parts: list[Segment | Foreign] = []
+        self._dtype, self._lanes = dtype, lanes(dtype)
+        self._sources = list(watched)
+        self._follow(plan, dict(enumerate(shapes)), list(given), scaling)
+        operations = self.operations()
+        if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
-        self.operations += [Leave(view.value, view.value, ["output"], shape=view.shape) for view in outputs]
-        self.dtype, self._lanes = dtype, lanes(dtype)
         self._faster: dict[int, bool] = {}
-        self._watch = Watch([*lowering.watched, *watched], touched)
-        self._program: Any = None
-        self._slice = 1
+        self._watch = Watch(self._sources, touched)
+        self._slice = 0
+
+    def _follow(self, plan: Plan, shapes: dict[int, Any], given: list[np.dtype], scaling: Scaling) -> None:
+        """Put each layer into a segment, or between two. shapes: of the values that are known, a slot each."""
+        last: dict[int, int] = {}  # step that reads a value last
+        for i, step in enumerate(plan.layers):
+            last.update(dict.fromkeys(numbers(step.read), i))
+        last.update(dict.fromkeys(self.outputs, len(plan.layers)))
+        inputs = len(given)
+        segment: Segment | None = None
+        for i, step in enumerate(plan.layers):
+            label, reads = plan.places[id(step.node)], numbers(step.read)
+            try:
+                segment = segment or Segment(self._dtype, self._lanes)
+                for value in reads:
+                    if value < inputs:
+                        segment.enter(value, tuple(map(int, shapes[value])), given[value], *scaling(value))
+                    else:
+                        segment.enter(value, tuple(map(int, shapes[value])), self._dtype)
+                segment.lower(label, step)
+            except Unlowered:
+                if any(value < inputs and given[value] != self._dtype for value in reads):
+                    raise
+                segment = self._close(segment, [value for value, end in last.items() if end >= i])
+                self.parts.append(Foreign(step, label, plan.backend))
+            outside = [(1, *shapes[value]) for value in reads]
+            made = step.node._check(joined(outside) if step.node.merges else outside[0])
+            found = parted(made) if step.node.outputs > 1 else [made]
+            shapes.update((value, tuple(shape[1:])) for value, shape in zip(numbers(step.write), found))
+        self._close(segment, self.outputs)
+
+    def _close(self, segment: Segment | None, needed: Sequence[int]) -> None:
+        if segment is not None and segment.lowering.operations:
+            segment.close(needed)
+            self.parts.append(segment)
+            self._sources += segment.lowering.watched
+
+    def operations(self) -> list[Operation]:
+        """What the programs run, in order."""
+        return [operation for part in self.parts if isinstance(part, Segment) for operation in part.operations]
 
     def is_faster(self, n: int) -> bool:
         """Whether it predicts n images faster than the plan, one layer after the other."""
@@ -75,7 +102,7 @@ class Prediction:
         if known is None:
             if len(self._faster) > 1000:
                 self._faster.clear()
-            known = self._faster[n] = prefers_channels(self.operations, n, self._lanes)
+            known = self._faster[n] = prefers_channels(self.operations(), n, self._lanes)
         return known
 
     def holds(self) -> bool:
@@ -83,55 +110,27 @@ class Prediction:
         return self._watch.holds()
 
     def run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The scores of each output, for C-contiguous images, one array an input, of the dtypes that were given."""
-        if self._program is None:
-            self._program = self._made()
-        n, step = len(images[0]), self._slice
+        """The scores of each output, for images of the dtypes that were given, one array an input."""
+        n, step = len(images[0]), self._slice or 1
+        first = self._run([array[:step] for array in images])
+        if not self._slice:
+            weights, one = self.nbytes()
+            # Weights that no cache holds are read once for all images of a slice.
+            self._slice = int(min(max(max(SLICE_BYTES, weights // 4) // max(one, 1), 1), MOST_AT_ONCE))
         if n <= step:
-            return self._program.run(n, *map(_plain, images))
-        parts = []
-        for start in range(0, n, step):
-            some = [_plain(array[start : start + step]) for array in images]
-            parts.append(self._program.run(len(some[0]), *some))
+            return first
+        parts = [first]
+        for start in range(step, n, self._slice):
+            parts.append(self._run([array[start : start + self._slice] for array in images]))
         return [np.concatenate(output) for output in zip(*parts)]
+
+    def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        values: dict[int, Any] = dict(enumerate(images))
+        for part in self.parts:
+            part.run(len(images[0]), values)
+        return [values[i] for i in self.outputs]
 
     def nbytes(self) -> tuple[int, int]:
         """Bytes of packed weights, and of the memory that one image takes; 0 before the first run."""
-        return (0, 0) if self._program is None else self._program.nbytes
-
-    def _made(self) -> Any:
-        for operation in self.operations:
-            if isinstance(operation, Convolution):
-                operation.x.widen(operation.halo())
-        for operation in self.operations:
-            if isinstance(operation, Enter) and self._stands_narrow(operation.y):
-                operation.y.lanes = operation.y.shape[0]
-
-        def made(value: Value) -> Map:
-            return Map(value.shape, value.lanes or self._lanes, value.halo, max(value.at, 0))
-
-        program = Program(self.dtype, arena.place(self.operations, lambda value: made(value).size))
-        maps: dict[int, Map] = {}
-
-        def placed(value: Value) -> Map:
-            return maps.setdefault(id(value), made(value))
-
-        for operation in self.operations:
-            operation.emit(program, placed)
-        weights, one = program.nbytes
-        # Weights that no cache holds are read once for all images of a slice.
-        self._slice = int(min(max(max(SLICE_BYTES, weights // 4) // one, 1), MOST_AT_ONCE))
-        return program
-
-    def _stands_narrow(self, value: Value) -> bool:
-        """Whether an input of few channels may stand with these alone: only whole convolutions can read it so."""
-        readers = [operation for operation in self.operations if any(value is read for read in operation.reads())]
-        return value.shape[0] < self._lanes and all(
-            isinstance(operation, Convolution) and operation.groups == 1 and operation.other is not value
-            for operation in readers
-        )
-
-
-def _plain(array: np.ndarray) -> np.ndarray:
-    """`array` itself, or a copy as a program reads it."""
-    return array if array.flags.carray else np.require(array, requirements=["C_CONTIGUOUS", "ALIGNED"])
+        sizes = [part.nbytes for part in self.parts if isinstance(part, Segment)]
+        return sum(weights for weights, _ in sizes), max(one for _, one in sizes)

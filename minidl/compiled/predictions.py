@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl._ext.lanearray import isa
 from minidl.compiled.prediction import Prediction, Unlowered
+from minidl.compiled.segment import Scaling
 from minidl.layers.plan import Plan
 
 MOST = 8
 """So many are kept for a plan, for as many shapes and dtypes of images."""
-Scaling = Callable[[int], tuple[np.ndarray | None, np.ndarray | None]]
-"""Number of an input -> scale and shift of its channels, None for 1 and 0."""
+
 
 
 def prediction_of(

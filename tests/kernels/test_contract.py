@@ -13,7 +13,7 @@ from minidl.kernels import contract
 
 OPERATIONS = {name: f for name, f in inspect.getmembers(contract.Backend, inspect.isfunction) if name[0] != "_"}
 SETTINGS = {"name", "fuses"}
-OF_NATIVE = {"config", "get_num_threads", "isa", "isas", "set_num_threads", "use_isa", "use_winograd"}
+OF_NATIVE = {"compiles", "config", "get_num_threads", "isa", "isas", "set_num_threads", "use_isa", "use_winograd"}
 """What only a backend with instruction sets and threads has besides."""
 
 BACKENDS = sorted({variant.name for variant in variants.ALL})
