@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq
-ROOMS := core lanes lanes/conv pixels isa
+ROOMS := core lanes lanes/conv pixels channels isa
 HEADERS := $(wildcard $(ROOMS:%=minidl/_ext/%/*.h))
 SOURCES := $(wildcard $(ROOMS:%=minidl/_ext/%/*.c))
 COMPILED := $(wildcard minidl/_ext/*.pyx minidl/_ext/*.pxd) $(HEADERS) $(SOURCES)

@@ -1,11 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Compiled predictions: channels/. A `Program` is a list of steps over `Map`s in one arena; `minidl.compiled` writes it.
+"""Compiled predictions: channels/. A `Program` is a list of steps over `Map`s in an arena; `minidl.compiled` writes it.
 
 Every map is checked against the arena, and every step against its maps, when the step is added: a step that could leave
 them is refused before it exists.
 """
 
-from libc.stdint cimport int32_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
@@ -56,8 +55,9 @@ cdef dict SIGNS = {
     "prelu": ARITHMETIC_PRELU,
 }
 
-DEF MOST_PORTS = 64
-DEF WEIGHT_READ = 4  # vector operations that reading a vector of weights takes as long as
+cdef enum:
+    MOST_PORTS = 64
+    WEIGHT_READ = 4  # vector operations that reading a vector of weights takes as long as
 
 
 cdef class Memory:
@@ -91,7 +91,8 @@ cdef class Map:
         m.C, m.H, m.W = shape
         m.top, m.bottom, m.left, m.right = halo
         if min(m.C, m.H, m.W, lanes) < 1 or min(halo) < 0:
-            raise ValueError(f"a map must have positive sizes and lanes and a halo of at least 0, got {shape}, {lanes}, {halo}")
+            raise ValueError(f"a map must have positive sizes and lanes and a halo of at least 0, got {shape}, {lanes},"
+                             f" {halo}")
         elements = (<double>m.C + lanes) * (<double>m.H + m.top + m.bottom) * (<double>m.W + m.left + m.right)
         if elements > 2.0 ** 44:
             raise ValueError(f"a map of {shape} with a halo of {halo} is too large")
@@ -228,11 +229,11 @@ cdef class Program:
              bint relu=False, function=None, bint linear=False):
         """y = f(conv(x; w scale[o]) + shift[o] + other); scale, shift, other may be None. w: (O, C / groups, KH, KW).
 
-        linear: w is as large as x, and y has one pixel.
+        linear: w is as large as x, and y has one pixel. Returns how it is computed, in words.
         """
         cdef program_step *step
         cdef geometry *g
-        cdef size B, L = self.L, i, block, many, blocks, bottom, right, low, high, depth, per_in, per_out
+        cdef size B, L = self.L, i, many, blocks, bottom, right, low, high, depth, per_in, per_out
         cdef bint depthwise = groups > 1 and groups == x.m.C and groups == y.m.C
         step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
         g = &step.g
@@ -305,6 +306,9 @@ cdef class Program:
         step.w = pack.packed
         step.b = self.channel_values(shift, g.O, "shift")
         self.count += 1
+        if step.kind == STEP_WINOGRAD:
+            return f"winograd {step.rows} x {step.columns}"
+        return "depthwise" if depthwise else "direct"
 
     cdef void choose_form(self, program_step *step) noexcept:
         """Winograd's form where it takes fewer vector operations, its weights counted as they are read, too."""

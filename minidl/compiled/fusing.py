@@ -28,9 +28,7 @@ def fused(operations: Sequence[Operation], kept: Sequence[Value]) -> list[Operat
     return found
 
 
-def _place(
-    operation: Operation, found: list[Operation], makers: dict[int, int], readers: Counter[int]
-) -> int | None:
+def _place(operation: Operation, found: list[Operation], makers: dict[int, int], readers: Counter[int]) -> int | None:
     """Where the operation has become part of an earlier one; None if it has not."""
     for value in sorted(operation.reads(), key=lambda value: -makers.get(id(value), -1)):
         place = makers.get(id(value))

@@ -10,8 +10,8 @@ import numpy as np
 from minidl.compiled.operation import Affine, Arithmetic, Channels, Convolution, Element, Operation, Pooling
 from minidl.compiled.value import Value, View
 from minidl.layers import (
-    Add,
     AdaptiveAvgPool2D,
+    Add,
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
@@ -46,7 +46,6 @@ from minidl.layers import (
     Tanh,
 )
 from minidl.layers import Affine as AffineLayer
-
 
 MOST_PACKED = 16 << 20
 """Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
@@ -139,9 +138,7 @@ def _norm(lowering: Lowering, layer: Any, view: View) -> View:
         lowering.take(layer, name).astype(np.float64) for name in ("gamma", "beta", "running_mean", "running_var")
     )
     scale = gamma / np.sqrt(var + layer.eps)
-    return lowering.add(
-        Affine, view.shape, image(view), scale=scale, shift=beta - mean * scale, dtype=lowering.dtype
-    )
+    return lowering.add(Affine, view.shape, image(view), scale=scale, shift=beta - mean * scale, dtype=lowering.dtype)
 
 
 def _affine(lowering: Lowering, layer: AffineLayer, view: View) -> View:

@@ -23,6 +23,8 @@ class Operation:
     labels: list[str] = field(default_factory=list)
     relu: bool = False
     function: Function | None = None
+    algorithm: str = ""
+    """How it is computed, known when it has been emitted."""
 
     def reads(self) -> list[Value]:
         """The values that it needs."""
@@ -39,15 +41,6 @@ class Operation:
     def emit(self, program: Any, maps: Any) -> None:
         """Add the step to the program; maps: value -> Map."""
         raise NotImplementedError
-
-    def cost(self) -> float:
-        """Multiply-adds of an image, for tables."""
-        return 0.0
-
-    @property
-    def algorithm(self) -> str:
-        """How it is computed, in a word."""
-        return type(self).__name__.lower()
 
 
 @dataclass(eq=False)
@@ -93,7 +86,8 @@ class Convolution(Operation):
         return top, max(bottom, 0), left, max(right, 0)
 
     def _margins(self) -> Any:
-        return checks.margins(self.padding, self.x.shape[1:], self.kernel[2:], self.stride, self.dilation)
+        _, _, kh, kw = self.kernel
+        return checks.margins(self.padding, self.x.shape[1:], (kh, kw), self.stride, self.dilation)
 
     def emit(self, program: Any, maps: Any) -> None:
         """A convolution step, or one for depthwise kernels."""
@@ -102,14 +96,8 @@ class Convolution(Operation):
         scale, shift = (None if a is None else np.ascontiguousarray(a, dtype) for a in (self.scale, self.shift))
         other = None if self.other is None else maps(self.other)
         where = self.stride, self.padding, self.dilation, self.groups
-        x, y = maps(self.x), maps(self.y)
-        program.conv(x, y, weight.reshape(self.kernel), scale, shift, *where, other, self.relu, self.function, self.linear)
-
-    @property
-    def algorithm(self) -> str:
-        """Depthwise or direct."""
-        depthwise = 1 < self.groups == self.x.shape[0] == self.y.shape[0]
-        return "depthwise" if depthwise else "linear" if self.linear else "direct"
+        ending = other, self.relu, self.function, self.linear
+        self.algorithm = program.conv(maps(self.x), maps(self.y), weight.reshape(self.kernel), scale, shift, *where, *ending)
 
 
 @dataclass(eq=False)
@@ -195,7 +183,10 @@ class Channels(Operation):
 
 @dataclass(eq=False)
 class Enter(Operation):
-    """y out of the images that come in, x is y. dtype: of the images; scale, shift: a number of each channel, or None."""
+    """y, which is x, too, out of the images that come in.
+
+    dtype: of the images. scale, shift: a number of each channel, or None.
+    """
 
     dtype: Any = np.float32
     scale: np.ndarray | None = None

@@ -75,8 +75,9 @@ class Prediction:
             except Unlowered:
                 if any(value < inputs and given[value] != self._dtype for value in reads):
                     raise
-                segment = self._close(segment, [value for value, end in last.items() if end >= i])
+                self._close(segment, [value for value, end in last.items() if end >= i])
                 self.parts.append(Foreign(step, label, plan.backend))
+                segment = None
             outside = [(1, *shapes[value]) for value in reads]
             made = step.node._check(joined(outside) if step.node.merges else outside[0])
             found = parted(made) if step.node.outputs > 1 else [made]

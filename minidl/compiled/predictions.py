@@ -16,7 +16,6 @@ MOST = 8
 """So many are kept for a plan, for as many shapes and dtypes of images."""
 
 
-
 def prediction_of(
     plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaling: Scaling, watched: Sequence[tuple[Any, str]]
 ) -> Prediction | None:

@@ -39,7 +39,8 @@ class Segment:
         """Take in a value of the plan; shape: (C, H, W) or (F,) of an image."""
         if number in self._views:
             return
-        value = Value(shape if len(shape) == 3 else (shape[0], 1, 1))  # type: ignore[arg-type]
+        c, h, w = shape if len(shape) == 3 else (shape[0], 1, 1)
+        value = Value((c, h, w))
         self._entering.append(Enter(value, value, ["input"], dtype=dtype, scale=scale, shift=shift))
         self._views[number] = View(value, shape)
         self.reads.append(number)

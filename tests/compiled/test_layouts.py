@@ -356,7 +356,8 @@ def test_random_networks(isa: str) -> None:
             shape = layers[-1].output_shape(shape)
             c = shape[0]
         model = scattered(minidl.Model(*layers), rng)
-        check(model, rng.normal(0, 1, (int(rng.integers(1, 4)), *(int(v) for v in (layers[0].in_channels, h, w)))).astype(np.float32))
+        n, channels = int(rng.integers(1, 4)), model.layers[0].weight.data.shape[1] * model.layers[0].groups
+        check(model, rng.normal(0, 1, (n, channels, h, w)).astype(np.float32))
 
 
 def test_every_pair_of_stride_and_size() -> None:

@@ -1,8 +1,8 @@
 /* Convolution of maps. A task makes a band of rows of some groups of M blocks of output channels.
 
-   Weights stand in the order in which the tile reads them: for each group of M blocks, for each of its `depth` blocks of
-   x, row and column of the kernel and channel, M vectors. A grouped convolution's blocks read the blocks of x that hold
-   their groups' channels; where a block holds several groups, weights of 0 stand between them. A linear layer is a
+   Weights stand in the order in which the tile reads them: for each group of M blocks, for each of its `depth` blocks
+   of x, row and column of the kernel and channel, M vectors. A grouped convolution's blocks read the blocks of x that
+   hold their groups' channels; where a block holds several groups, weights of 0 stand between them. A linear layer is a
    convolution as large as its input whose pixels are the images. */
 #ifndef MINIDL_CHANNELS_CONV_H
 #define MINIDL_CHANNELS_CONV_H

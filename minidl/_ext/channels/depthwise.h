@@ -60,9 +60,10 @@ static int depthwise_task(void *context, ptrdiff_t task) {
 #define CASE(q) \
     case q: depthwise_tile(q, step, w, bias, from, other + start * L, y + start * L); break;
             switch (end - start) {
-                CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+                CASE(1)
+                CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if VBYTES == 64
-                CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+                    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
 #endif
             }
 #undef CASE

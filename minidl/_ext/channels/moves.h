@@ -23,8 +23,10 @@ static int enter_map_task(void *context, ptrdiff_t task) {
                 for (size w = 0; w < m->W; w++) to[w * m->lanes] = 0;
                 continue;
             }
-            T scale = step->scale ? ((const T *)step->scale)[c] : 1, shift = step->shift ? ((const T *)step->shift)[c] : 0;
-            const char *from = (const char *)job->in + ((part.image * m->C + c) * m->H + row) * m->W * bytes[step->number];
+            T scale = step->scale ? ((const T *)step->scale)[c] : 1,
+              shift = step->shift ? ((const T *)step->shift)[c] : 0;
+            const char *from =
+                (const char *)job->in + ((part.image * m->C + c) * m->H + row) * m->W * bytes[step->number];
             if (step->number == 0) ENTER_ROW(uint8_t);
             else if (step->number == 1) ENTER_ROW(float);
             else ENTER_ROW(double);

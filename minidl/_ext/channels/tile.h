@@ -1,7 +1,7 @@
 /* The register tile of channels in lanes: M vectors of output channels times R rows of Q pixels.
 
-   The roles of core/tile.h are swapped. There a vector holds a pixel of L images and a weight is a scalar; here a vector
-   holds the weights of L output channels, and the scalar is one channel of one pixel. */
+   The roles of core/tile.h are swapped. There a vector holds a pixel of L images and a weight is a scalar; here a
+   vector holds the weights of L output channels, and the scalar is one channel of one pixel. */
 #ifndef MINIDL_CHANNELS_TILE_H
 #define MINIDL_CHANNELS_TILE_H
 
@@ -16,8 +16,8 @@ enum { PIXELS = 14, PIXELS_OF_TWO = 7, PIXELS_OF_FOUR = 6 };
 enum { PIXELS = 6, PIXELS_OF_TWO = 3, PIXELS_OF_FOUR = 2 };
 #endif
 
-/* How a sum walks: for each of `blocks` blocks of x, each row of the kernel and each of its columns a run of values that
-   are neighbours in memory (a whole row's columns are one run where nothing lies between them). */
+/* How a sum walks: for each of `blocks` blocks of x, each row of the kernel and each of its columns a run of values
+   that are neighbours in memory (a whole row's columns are one run where nothing lies between them). */
 typedef struct {
     size blocks, rows, columns, run, last_run; /* last_run: in the last block */
     size x_block, x_row, x_column;             /* elements from one to the next */
@@ -68,17 +68,20 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
 
 #if VBYTES == 64
 #define CHANNEL_TILES(DO) \
-    DO(1, 1, 1) DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 1, 7) DO(1, 1, 8) DO(1, 1, 9) \
-    DO(1, 1, 10) DO(1, 1, 11) DO(1, 1, 12) DO(1, 1, 13) DO(1, 1, 14) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) DO(1, 2, 4) \
-    DO(1, 2, 5) DO(1, 2, 6) DO(1, 2, 7) DO(2, 1, 1) DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) DO(2, 1, 6) \
-    DO(2, 1, 7) DO(2, 1, 8) DO(2, 1, 9) DO(2, 1, 10) DO(2, 1, 11) DO(2, 1, 12) DO(2, 1, 13) DO(2, 1, 14) DO(2, 2, 1) \
-    DO(2, 2, 2) DO(2, 2, 3) DO(2, 2, 4) DO(2, 2, 5) DO(2, 2, 6) DO(2, 2, 7) DO(3, 1, 1) DO(3, 1, 2) DO(3, 1, 3) DO(3, 1, 4) DO(3, 1, 5) DO(3, 1, 6) DO(4, 1, 1) DO(4, 1, 2) DO(4, 1, 3) \
-    DO(4, 1, 4) DO(4, 1, 5) DO(4, 1, 6)
+    DO(1, 1, 1) \
+    DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 1, 7) DO(1, 1, 8) DO(1, 1, 9) DO(1, 1, 10) \
+        DO(1, 1, 11) DO(1, 1, 12) DO(1, 1, 13) DO(1, 1, 14) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) DO(1, 2, 4) \
+            DO(1, 2, 5) DO(1, 2, 6) DO(1, 2, 7) DO(2, 1, 1) DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) \
+                DO(2, 1, 6) DO(2, 1, 7) DO(2, 1, 8) DO(2, 1, 9) DO(2, 1, 10) DO(2, 1, 11) DO(2, 1, 12) DO(2, 1, 13) \
+                    DO(2, 1, 14) DO(2, 2, 1) DO(2, 2, 2) DO(2, 2, 3) DO(2, 2, 4) DO(2, 2, 5) DO(2, 2, 6) DO(2, 2, 7) \
+                        DO(3, 1, 1) DO(3, 1, 2) DO(3, 1, 3) DO(3, 1, 4) DO(3, 1, 5) DO(3, 1, 6) DO(4, 1, 1) \
+                            DO(4, 1, 2) DO(4, 1, 3) DO(4, 1, 4) DO(4, 1, 5) DO(4, 1, 6)
 #else
 #define CHANNEL_TILES(DO) \
-    DO(1, 1, 1) DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) \
-    DO(2, 1, 1) DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) DO(2, 1, 6) DO(2, 2, 1) DO(2, 2, 2) DO(2, 2, 3) \
-    DO(3, 1, 1) DO(3, 1, 2) DO(4, 1, 1) DO(4, 1, 2)
+    DO(1, 1, 1) \
+    DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) DO(2, 1, 1) \
+        DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) DO(2, 1, 6) DO(2, 2, 1) DO(2, 2, 2) DO(2, 2, 3) DO(3, 1, 1) \
+            DO(3, 1, 2) DO(4, 1, 1) DO(4, 1, 2)
 #endif
 
 static void channel_tile_of(size M, size R, size Q, const channel_walk *walk, const T *w, const T *x, const T *bias,

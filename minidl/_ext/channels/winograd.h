@@ -7,7 +7,7 @@
 #define MINIDL_CHANNELS_WINOGRAD_H
 
 #include "../core/pool.h"
-#include "../lanes/conv/winograd_tile.h"
+#include "../core/winograd.h"
 #include "conv.h"
 
 /* Bytes of a chunk's transformed tiles and products, about; and tiles, at least, that share one reading of weights. */
@@ -101,7 +101,8 @@ INLINE int winograd_chunks(const int mh, const int mw, const step_job *job, ptrd
     T *products = input + frequencies * f_step, *zeros = products + frequencies * p_step;
     map_tile *tile = (map_tile *)(zeros + 4 * L);
     clear(zeros, 4 * L);
-    channel_walk walk = {.blocks = 1, .rows = 1, .columns = 1, .run = C, .last_run = C, .x_step = channels, .y_step = L};
+    channel_walk walk = {
+        .blocks = 1, .rows = 1, .columns = 1, .run = C, .last_run = C, .x_step = channels, .y_step = L};
     walk.y_block = chunk * L;
     for (size t0 = start; t0 < end; t0 += chunk) {
         size count = smaller(chunk, end - t0), parts = ceil_div(count, PIXELS);

@@ -3,12 +3,12 @@
 #ifndef MINIDL_ISA_TABLE_H
 #define MINIDL_ISA_TABLE_H
 
+#include "../channels/program.h"
 #include "../core/element.h"
 #include "../core/kernels.h"
 #include "../core/matmul.h"
 #include "../core/update.h"
 #include "../core/vector.h"
-#include "../channels/program.h"
 #include "../lanes/arithmetic.h"
 #include "../lanes/boxes.h"
 #include "../lanes/capsule.h"

@@ -9,7 +9,7 @@
 #include "winograd.h"
 #include "winograd_dw.h"
 #include "winograd_dw2d.h"
-#include "winograd_tile.h"
+#include "../../core/winograd.h"
 
 /* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
 enum { WINOGRAD_WIDE_CHANNELS = 256 };

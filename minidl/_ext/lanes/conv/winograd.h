@@ -15,7 +15,7 @@
 #include "../../core/vector.h"
 #include "../../core/window.h"
 #include "../source.h"
-#include "winograd_tile.h"
+#include "../../core/winograd.h"
 #include "winograd_weights.h"
 
 /* Block, row and column of a tile. */

@@ -17,7 +17,7 @@
 #include "../source.h"
 #include "gradient_tile.h"
 #include "shares.h"
-#include "winograd_tile.h"
+#include "../../core/winograd.h"
 
 enum { ROW_OUT = 4, ROW_PRODUCTS = 6 }; /* of a tile */
 enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, at least, where there are as many */

@@ -22,7 +22,7 @@
 #include "../sweep.h"
 #include "shares.h"
 #include "winograd_dw2d_tiles.h"
-#include "winograd_tile.h"
+#include "../../core/winograd.h"
 
 /* What a task works on: channels, first tile of its share, its memory. */
 typedef struct {

@@ -9,7 +9,7 @@
 #include "../../core/tile.h"
 #include "../../core/vector.h"
 #include "../source.h"
-#include "winograd_tile.h"
+#include "../../core/winograd.h"
 
 typedef struct {
     size rows, columns; /* of a tile's outputs: 2 x 2, 2 x 4 or 4 x 4 */

@@ -1,10 +1,10 @@
-/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile; see winograd.h, and
-   winograd_dw2d.h for the last. */
-#ifndef MINIDL_LANES_CONV_WINOGRAD_TILE_H
-#define MINIDL_LANES_CONV_WINOGRAD_TILE_H
+/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile, for lanes/conv and channels:
+   see lanes/conv/winograd.h, and winograd_dw2d.h for the last. */
+#ifndef MINIDL_CORE_WINOGRAD_H
+#define MINIDL_CORE_WINOGRAD_H
 
-#include "../../core/kernels.h"
-#include "../../core/vector.h"
+#include "kernels.h"
+#include "vector.h"
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
