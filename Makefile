@@ -74,7 +74,7 @@ sanitize: .venv/stamp-dev
 		>build/sanitize/log 2>&1 || { cat build/sanitize/log; exit 1; }
 	@MINIDL_SANITIZE=1 PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k 'not TestReference' tests/kernels
+		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k 'not TestReference' tests/kernels tests/compiled
 
 fuzz: .venv/stamp-build .venv-witness/stamp
 	@$(WITNESS_PIP) atheris

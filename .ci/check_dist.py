@@ -28,6 +28,7 @@ IN_SDIST = (
     "minidl/_ext/conv.pyx",
     "minidl/_ext/core/kernels.h",
     "minidl/_ext/isa/detect.c",
+    "minidl/_ext/channels/program.h",
     "minidl/_ext/lanes/conv/conv.h",
     "minidl/_ext/pixels/conv.h",
     "setup.py",
@@ -53,10 +54,12 @@ IN_WHEEL = (
     "minidl/_ext/matmul.",
     "minidl/_ext/norm.",
     "minidl/_ext/pooling.",
+    "minidl/_ext/program.",
     "minidl/_ext/reduce.",
     "minidl/_ext/resize.",
     "minidl/_ext/row_norm.",
     "minidl/_ext/update.",
+    "minidl/_ext/watch.",
     "licenses/LICENSE",
 )
 

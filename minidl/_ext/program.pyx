@@ -29,7 +29,18 @@ from minidl._ext.kernels cimport (
     size,
     step_kind,
 )
-from minidl._ext.lanearray cimport F32, F64, UINT8, Buffers, check_status, format_of, kind_of, new_memory, tables, winograd_tile
+from minidl._ext.lanearray cimport (
+    F32,
+    F64,
+    UINT8,
+    Buffers,
+    check_status,
+    format_of,
+    kind_of,
+    new_memory,
+    tables,
+    winograd_tile,
+)
 from minidl._ext.pooling cimport bins_geometry, pool_geometry, window
 
 import numpy as np

@@ -97,7 +97,9 @@ class Convolution(Operation):
         other = None if self.other is None else maps(self.other)
         where = self.stride, self.padding, self.dilation, self.groups
         ending = other, self.relu, self.function, self.linear
-        self.algorithm = program.conv(maps(self.x), maps(self.y), weight.reshape(self.kernel), scale, shift, *where, *ending)
+        self.algorithm = program.conv(
+            maps(self.x), maps(self.y), weight.reshape(self.kernel), scale, shift, *where, *ending
+        )
 
 
 @dataclass(eq=False)

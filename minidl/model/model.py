@@ -394,6 +394,20 @@ class Model(Sequential):
 
         return summary(self, self._shape if input_shape is None else input_shape)
 
+    def compile_info(self) -> str:
+        """What the compiled predictions of this model hold, one for each shape of images that `predict` has seen.
+
+        A line for each operation: its layers, the output's shape, and how it is computed; and the memory of each
+        prediction, packed weights and what one image takes. Which numbers of images are predicted so, and which by the
+        layers themselves, see `docs/kernels/channels.md`. They are made by `predict` and given back by `release`.
+        """
+        compiled = self._plan().compiled
+        if not compiled:
+            return "no compiled prediction: predict has not run on a backend that compiles"
+        from minidl.compiled.report import report
+
+        return "\n\n".join(report(key, found) for key, found in list(compiled.items()))
+
     # ---- weights -----------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, np.ndarray]:

@@ -57,15 +57,9 @@ static int depthwise_task(void *context, ptrdiff_t task) {
         for (size p = 0; p < parts; p++) {
             size start = p * step->y.W / parts, end = (p + 1) * step->y.W / parts;
             const T *from = x + start * g->SW * L;
-#define CASE(q) \
+#define CASE(m, r, q) \
     case q: depthwise_tile(q, step, w, bias, from, other + start * L, y + start * L); break;
-            switch (end - start) {
-                CASE(1)
-                CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
-#if VBYTES == 64
-                    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
-#endif
-            }
+            switch (end - start) { OF_ONE_ROW(CASE, 1) }
 #undef CASE
         }
     }

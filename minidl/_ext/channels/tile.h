@@ -66,23 +66,24 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
     }
 }
 
+/* DO(m, r, q) for q from 1 on. */
+#define TO_2(DO, m, r) DO(m, r, 1) DO(m, r, 2)
+#define TO_3(DO, m, r) TO_2(DO, m, r) DO(m, r, 3)
+#define TO_6(DO, m, r) TO_3(DO, m, r) DO(m, r, 4) DO(m, r, 5) DO(m, r, 6)
+#define TO_7(DO, m, r) TO_6(DO, m, r) DO(m, r, 7)
+#define TO_10(DO, m, r) TO_7(DO, m, r) DO(m, r, 8) DO(m, r, 9) DO(m, r, 10)
+#define TO_14(DO, m, r) TO_10(DO, m, r) DO(m, r, 11) DO(m, r, 12) DO(m, r, 13) DO(m, r, 14)
+
 #if VBYTES == 64
-#define CHANNEL_TILES(DO) \
-    DO(1, 1, 1) \
-    DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 1, 7) DO(1, 1, 8) DO(1, 1, 9) DO(1, 1, 10) \
-        DO(1, 1, 11) DO(1, 1, 12) DO(1, 1, 13) DO(1, 1, 14) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) DO(1, 2, 4) \
-            DO(1, 2, 5) DO(1, 2, 6) DO(1, 2, 7) DO(2, 1, 1) DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) \
-                DO(2, 1, 6) DO(2, 1, 7) DO(2, 1, 8) DO(2, 1, 9) DO(2, 1, 10) DO(2, 1, 11) DO(2, 1, 12) DO(2, 1, 13) \
-                    DO(2, 1, 14) DO(2, 2, 1) DO(2, 2, 2) DO(2, 2, 3) DO(2, 2, 4) DO(2, 2, 5) DO(2, 2, 6) DO(2, 2, 7) \
-                        DO(3, 1, 1) DO(3, 1, 2) DO(3, 1, 3) DO(3, 1, 4) DO(3, 1, 5) DO(3, 1, 6) DO(4, 1, 1) \
-                            DO(4, 1, 2) DO(4, 1, 3) DO(4, 1, 4) DO(4, 1, 5) DO(4, 1, 6)
+#define OF_ONE_ROW(DO, m) TO_14(DO, m, 1)
+#define FEW_VECTORS(DO, m) OF_ONE_ROW(DO, m) TO_7(DO, m, 2)
+#define MANY_VECTORS(DO, m) TO_6(DO, m, 1)
 #else
-#define CHANNEL_TILES(DO) \
-    DO(1, 1, 1) \
-    DO(1, 1, 2) DO(1, 1, 3) DO(1, 1, 4) DO(1, 1, 5) DO(1, 1, 6) DO(1, 2, 1) DO(1, 2, 2) DO(1, 2, 3) DO(2, 1, 1) \
-        DO(2, 1, 2) DO(2, 1, 3) DO(2, 1, 4) DO(2, 1, 5) DO(2, 1, 6) DO(2, 2, 1) DO(2, 2, 2) DO(2, 2, 3) DO(3, 1, 1) \
-            DO(3, 1, 2) DO(4, 1, 1) DO(4, 1, 2)
+#define OF_ONE_ROW(DO, m) TO_6(DO, m, 1)
+#define FEW_VECTORS(DO, m) OF_ONE_ROW(DO, m) TO_3(DO, m, 2)
+#define MANY_VECTORS(DO, m) TO_2(DO, m, 1)
 #endif
+#define CHANNEL_TILES(DO) FEW_VECTORS(DO, 1) FEW_VECTORS(DO, 2) MANY_VECTORS(DO, 3) MANY_VECTORS(DO, 4)
 
 static void channel_tile_of(size M, size R, size Q, const channel_walk *walk, const T *w, const T *x, const T *bias,
                             const T *other, T *y) {

@@ -6,10 +6,10 @@
 #include "../../core/kernels.h"
 #include "../../core/sizes.h"
 #include "../../core/vector.h"
+#include "../../core/winograd.h"
 #include "winograd.h"
 #include "winograd_dw.h"
 #include "winograd_dw2d.h"
-#include "../../core/winograd.h"
 
 /* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
 enum { WINOGRAD_WIDE_CHANNELS = 256 };

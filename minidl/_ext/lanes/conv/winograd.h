@@ -14,8 +14,8 @@
 #include "../../core/tile.h"
 #include "../../core/vector.h"
 #include "../../core/window.h"
-#include "../source.h"
 #include "../../core/winograd.h"
+#include "../source.h"
 #include "winograd_weights.h"
 
 /* Block, row and column of a tile. */

@@ -1,7 +1,7 @@
 /* Weight gradient of a convolution three columns wide, stride 1, by the transpose of Winograd's F(4, 3) along rows: 6
    products for 4 neighbours of dy where the direct sum takes 12.
 
-   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of winograd_tile.h along one axis: for
+   dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of core/winograd.h along one axis: for
    few channels, or a kernel that is not three rows high, where both axes (winograd_dw2d.h) do not pay. The tiles are
    dealt to tasks as the bands of dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_DW_H
@@ -14,10 +14,10 @@
 #include "../../core/sizes.h"
 #include "../../core/tile.h"
 #include "../../core/vector.h"
+#include "../../core/winograd.h"
 #include "../source.h"
 #include "gradient_tile.h"
 #include "shares.h"
-#include "../../core/winograd.h"
 
 enum { ROW_OUT = 4, ROW_PRODUCTS = 6 }; /* of a tile */
 enum { DW_CHUNK = 32, DW_TILES = 24 };  /* channels of a task; tiles of a band, at least, where there are as many */

@@ -18,11 +18,11 @@
 #include "../../core/sizes.h"
 #include "../../core/tile.h"
 #include "../../core/vector.h"
+#include "../../core/winograd.h"
 #include "../source.h"
 #include "../sweep.h"
 #include "shares.h"
 #include "winograd_dw2d_tiles.h"
-#include "../../core/winograd.h"
 
 /* What a task works on: channels, first tile of its share, its memory. */
 typedef struct {

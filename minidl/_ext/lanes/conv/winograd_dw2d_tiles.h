@@ -6,9 +6,9 @@
 #include "../../core/kernels.h"
 #include "../../core/sizes.h"
 #include "../../core/vector.h"
+#include "../../core/winograd.h"
 #include "../source.h"
 #include "shares.h"
-#include "../../core/winograd.h"
 
 enum { TILE_COLUMNS = 4, TILE_ROWS = 4, PAIR_PRODUCTS = 12 };                                /* TILE_ROWS: at most */
 enum { DW2D_TILES = 4, DW2D_OUTPUTS = 128, DW2D_INPUTS = 64, DW2D_PARTIAL_BYTES = 5 << 20 }; /* channels of a task */

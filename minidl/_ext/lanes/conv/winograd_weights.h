@@ -8,8 +8,8 @@
 #include "../../core/sizes.h"
 #include "../../core/tile.h"
 #include "../../core/vector.h"
-#include "../source.h"
 #include "../../core/winograd.h"
+#include "../source.h"
 
 typedef struct {
     size rows, columns; /* of a tile's outputs: 2 x 2, 2 x 4 or 4 x 4 */

@@ -1,0 +1,230 @@
+"""When a prediction is compiled, and when it is made anew."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import kernels
+
+native = pytest.importorskip("minidl.kernels.native")
+choice = pytest.importorskip("minidl.compiled.choice")
+
+
+@pytest.fixture(autouse=True)
+def _native() -> Iterator[None]:
+    choice.use_layout("channels")
+    with kernels.use("native"):
+        yield
+    choice.use_layout("auto")
+
+
+def model() -> minidl.Model:
+    return minidl.Model(
+        minidl.Conv2D(3, 10, 3, padding=1, rng=0),
+        minidl.BatchNorm2D(10),
+        minidl.Relu(),
+        minidl.GlobalAvgPool2D(),
+        minidl.Linear(10, 4, rng=1),
+        mean=0.5,
+    )
+
+
+X = np.random.default_rng(0).normal(0, 1, (2, 3, 8, 8)).astype(np.float32)
+U = np.random.default_rng(0).integers(0, 256, (2, 3, 8, 8)).astype(np.uint8)
+
+
+def plainly(m: minidl.Model, x: np.ndarray) -> np.ndarray:
+    choice.use_layout("images")
+    y = m.predict(x)
+    choice.use_layout("channels")
+    return np.asarray(y)
+
+
+def agrees(m: minidl.Model, x: np.ndarray) -> None:
+    np.testing.assert_allclose(m.predict(x), plainly(m, x), rtol=1e-5, atol=1e-6)
+
+
+def train(m: minidl.Model) -> None:
+    minidl.Trainer(m, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.1)).fit(
+        (X, np.array([0, 1])), epochs=2, batch_size=2, verbose=False
+    )
+
+
+def replace(m: minidl.Model) -> None:
+    m.layers[0].weight.data = np.ascontiguousarray(m.layers[0].weight.data * 2)
+
+
+def other_parameter(m: minidl.Model) -> None:
+    m.layers[0].weight = minidl.Conv2D(3, 10, 3, rng=9).weight
+
+
+def other_layer(m: minidl.Model) -> None:
+    m.layers[2] = minidl.Tanh()
+
+
+def state(m: minidl.Model) -> None:
+    m.load_state({name: array * 1.5 for name, array in m.state().items()})
+
+
+CHANGES: list[Callable[[minidl.Model], object]] = [
+    lambda m: m.layers[0].weight.data.__setitem__((0, 0, 0, 0), 5),
+    lambda m: m.layers[0].bias.data.__iadd__(1),
+    lambda m: m.layers[4].weight.data.__imul__(2),
+    lambda m: m.layers[1].gamma.data.fill(3),
+    lambda m: m.layers[1].running_mean.__iadd__(1),
+    lambda m: m.layers[1].running_var.__imul__(2),
+    lambda m: m.mean.__iadd__(0.25),
+    replace,
+    other_parameter,
+    other_layer,
+    state,
+    train,
+    lambda m: m.astype("float64"),
+]
+
+
+@pytest.mark.parametrize("change", range(len(CHANGES)))
+@pytest.mark.parametrize("x", [X, U], ids=["floats", "pixels"])
+def test_a_change_counts(change: int, x: np.ndarray) -> None:
+    m = model()
+    before = m.predict(x)
+    CHANGES[change](m)
+    if CHANGES[change] is not train and not (change in (6, 12) and x is X):
+        assert np.abs(m.predict(x) - before).max() > 1e-4 or change == 12
+    agrees(m, x)
+
+
+def test_a_change_through_an_old_reference_counts() -> None:
+    m = model()
+    w, view = m.layers[0].weight.data, m.layers[4].weight.data[1]
+    for array in (w, view, memoryview(view)):
+        m.predict(X)
+        m.predict(X)
+        np.asarray(array)[...] *= 3
+        agrees(m, X)
+
+
+def test_nothing_is_read_where_nobody_could_have_written() -> None:
+    m = model()
+    m.predict(X)
+    (found,) = m._plan().compiled.values()
+    m.predict(X)
+    assert next(iter(m._plan().compiled.values())) is found
+    _ = [parameter.data for parameter in m.parameters()]
+    del _
+    gc.collect()
+    m.predict(X)
+    assert next(iter(m._plan().compiled.values())) is found, "values are the same"
+
+
+def test_shapes_are_kept_apart_and_few() -> None:
+    m = model()
+    for size in range(4, 20):
+        x = np.random.default_rng(size).normal(0, 1, (1, 3, size, size)).astype(np.float32)
+        agrees(m, x)
+    assert len(m._plan().compiled) <= 8
+
+
+def test_release_gives_all_back() -> None:
+    m = model()
+    m.predict(X)
+    assert m._plan().compiled
+    m.release()
+    assert not m._plan().compiled
+    agrees(m, X)
+
+
+def test_copies_are_their_own() -> None:
+    m = model()
+    m.predict(X)
+    other = copy.deepcopy(m)
+    other.layers[0].weight.data[...] *= 2
+    agrees(other, X)
+    agrees(m, X)
+
+
+def test_wrong_inputs_are_refused_as_ever() -> None:
+    m = model()
+    m.predict(X)
+    with pytest.raises(ValueError, match=r"layer 0 \(Conv2D\): input must have 3 channels .*got 4"):
+        m.predict(np.zeros((1, 4, 8, 8), np.float32))
+    with pytest.raises(ValueError, match="Linear"):
+        minidl.Model(minidl.Conv2D(3, 4, 3, rng=0), minidl.Flatten(), minidl.Linear(5, 2, rng=0)).predict(X)
+    assert m.predict(X[:0]).shape == (0, 4)
+
+
+def test_threads_at_once() -> None:
+    m = model()
+    wanted = m.predict(X)
+    wrong: list[int] = []
+
+    def run() -> None:
+        for n in (1, 2) * 50:
+            if not np.array_equal(m.predict(X[:n]), wanted[:n]):
+                wrong.append(n)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_several_inputs_and_outputs_and_layers_between() -> None:
+    a, b = minidl.Input((3, 8, 8)), minidl.Input((2, 4, 4))
+    up = minidl.ConvTranspose2D(2, 6, 2, 2, rng=2)(b)  # no program has it
+    both = minidl.Concat()(minidl.Conv2D(3, 5, 3, padding=1, rng=3)(a), up)
+    y = minidl.Relu()(minidl.Conv2D(11, 7, 3, padding=1, rng=4)(both))
+    m = minidl.Model(minidl.Graph([a, b], [y, up, minidl.Linear(7, 2, rng=5)(minidl.GlobalAvgPool2D()(y))]))
+    z = np.random.default_rng(1).normal(0, 1, (2, 2, 4, 4)).astype(np.float32)
+    found = m.predict([X, z])
+    assert "between two programs" in m.compile_info()
+    choice.use_layout("images")
+    for one, other in zip(found, m.predict([X, z]), strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=5e-6 * np.abs(other).max())
+
+
+def test_a_layer_of_ones_own_runs_between() -> None:
+    class Swish(minidl.Layer):
+        def compute(self, x: np.ndarray) -> np.ndarray:
+            return x / (1 + np.exp(-x))
+
+    m = minidl.Model(minidl.Conv2D(3, 5, 3, rng=0), Swish(), minidl.Conv2D(5, 4, 3, rng=1), minidl.GlobalAvgPool2D())
+    agrees(m, X)
+    assert "Swish" not in m.compile_info() or "between" in m.compile_info()
+
+
+def test_choice_counts_vectors() -> None:
+    """Few images: channels. Many images of few channels: images. It does not depend on threads."""
+    choice.use_layout("auto")
+    few = minidl.Model(minidl.Conv2D(3, 64, 3, rng=0), minidl.Conv2D(64, 64, 5, rng=1), minidl.GlobalAvgPool2D())
+    few.predict(X[:1])
+    (found,) = few._plan().compiled.values()
+    assert found.is_faster(1)
+    narrow = minidl.Model(minidl.Conv2D(1, 2, 3, rng=0), minidl.GlobalAvgPool2D())
+    narrow.predict(np.zeros((64, 1, 8, 8), np.float32))
+    (found,) = narrow._plan().compiled.values()
+    assert not found.is_faster(64)
+
+
+def test_layout_by_name() -> None:
+    with pytest.raises(ValueError, match="layout must be one of auto, channels, images, got 'rows'"):
+        choice.use_layout("rows")
+
+
+def test_info_tells_operations_and_memory() -> None:
+    m = model()
+    assert "no compiled prediction" in m.compile_info()
+    m.predict(X)
+    text = m.compile_info()
+    assert "0, 1, 2" in text
+    assert "direct + relu" in text
+    assert "MB of packed weights" in text
