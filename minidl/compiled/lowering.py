@@ -47,7 +47,7 @@ from minidl.layers import (
 )
 from minidl.layers import Affine as AffineLayer
 
-MOST_PACKED = 16 << 20
+MOST_PACKED = 4 << 20
 """Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
 
 
