@@ -15,51 +15,72 @@ cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(object o)
 
 cdef class Watch:
-    """Arrays in the attributes of layers, parameters' and buffers'.
+    """Arrays and settings in the attributes of layers.
 
-    sources: (layer, attribute) each. touched: a list with the number of times that any parameter's array was handed
-    out. Where that number stands still, and nobody outside holds a parameter's array or a view of it, the array cannot
-    have been written; all others are read and compared with a digest.
+    touched: a list with the number of times that any parameter's array was handed out. Where that number stands still,
+    and nobody outside holds a parameter's array or a view of it, nor did when it was last read, it cannot have been
+    written; all others are read and compared with a digest.
     """
 
-    cdef list layers, names, held, digests, touched
+    cdef list layers, names, held, digests, alone, settings, touched
+    cdef set seen
     cdef object last
 
-    def __init__(self, sources, list touched):
-        self.layers, self.names, self.held, self.digests = [], [], [], []
-        self.touched = touched
-        self.last = touched[0]
-        for layer, name in sources:
-            held = vars(layer)[name]
-            self.layers.append(vars(layer))
-            self.names.append(name)
-            self.held.append(held)
-            self.digests.append(digest_of(held if isinstance(held, ndarray) else held._data))
+    def __init__(self, list touched):
+        self.layers, self.names, self.held, self.digests, self.alone, self.settings = [], [], [], [], [], []
+        self.touched, self.seen = touched, set()
+        self.last = None
+
+    def take(self, layer, str name):
+        """Watch the array of this parameter or buffer. To be called before it is read: a later change must count."""
+        if (id(layer), name) in self.seen:
+            return
+        held = vars(layer)[name]
+        self.digests.append(digest_of(held if isinstance(held, ndarray) else held._data))
+        self.seen.add((id(layer), name))
+        self.layers.append(vars(layer))
+        self.names.append(name)
+        self.held.append(held)
+        self.alone.append(False)
+
+    def take_settings(self, layer, names):
+        """Watch attributes that hold numbers, words, tuples of these or None."""
+        self.settings.extend((vars(layer), name, vars(layer)[name]) for name in names)
 
     def holds(self):
-        """Whether every layer has the same arrays, with the same values."""
+        """Whether every layer has the same settings, and the same arrays with the same values."""
         cdef Py_ssize_t i
+        cdef bint alone
         last = self.touched[0]
         cdef bint still = last == self.last
+        for attributes, name, value in self.settings:
+            now = (<dict>attributes).get(name)
+            if now is not value and (type(now) is not type(value) or now != value):
+                return False
         for i in range(len(self.held)):
             held = self.held[i]
             if (<dict>self.layers[i]).get(self.names[i]) is not held:
                 return False
-            array = held
+            array, alone = held, False
             if not isinstance(held, ndarray):  # a buffer is small, and written in place
                 array = held._data
                 base = array.base
                 # One reference is the parameter's or the array's, one that of the name here.
-                if still and Py_REFCNT(array) <= 2 and (base is None or Py_REFCNT(base) <= 2):
+                alone = Py_REFCNT(array) <= 2 and (
+                    base is None or (type(base) is ndarray and base.base is None and Py_REFCNT(base) <= 2)
+                )
+                if still and alone and self.alone[i]:
                     continue
             if digest_of(array) != self.digests[i]:
                 return False
+            self.alone[i] = alone  # who holds it now may write it later, and let it go
         self.last = last
         return True
 
 
 cdef uint64_t digest_of(array) except? 0:
     cdef Py_buffer view
+    array = np.ascontiguousarray(array)
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
     cdef uint64_t found = digest(view.buf, view.len)
     PyBuffer_Release(&view)

@@ -17,6 +17,8 @@ def place(operations: Sequence[Operation], size: Callable[[Value], int]) -> int:
     size: elements of a value, of one image.
     """
     last: dict[int, int] = {}
+    for operation in operations:
+        operation.y.at = -1
     for i, operation in enumerate(operations):
         for value in (*operation.reads(), operation.y):
             last[id(value)] = i

@@ -51,18 +51,23 @@ MOST_PACKED = 4 << 20
 """Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
 
 
+UNSETTLED = {"init", "kernels", "momentum", "name", "need_dx", "rate", "rng"}
+"""Attributes of layers that no prediction depends on."""
+
+
 class Unlowered(Exception):
     """A layer that compiled predictions do not know, or not for this input."""
 
 
 class Lowering:
-    """Collects operations. dtype: of the program; label: of the layer that is being lowered."""
+    """Collects operations.
 
-    def __init__(self, dtype: np.dtype) -> None:
-        self.dtype = dtype
+    dtype: of the program; watch: of each array and setting that it has taken in; label: of the layer being lowered.
+    """
+
+    def __init__(self, dtype: np.dtype, watch: Any) -> None:
+        self.dtype, self.watch = dtype, watch
         self.operations: list[Operation] = []
-        self.watched: list[tuple[Any, str]] = []
-        """(layer, attribute) of each array that the program has taken in."""
         self.label = ""
 
     def lower(self, label: str, layer: Any, views: Sequence[View]) -> list[View]:
@@ -70,12 +75,13 @@ class Lowering:
         rule = RULES.get(type(layer))
         if rule is None:
             raise Unlowered(f"{label}: {type(layer).__name__}")
-        before, watched = len(self.operations), len(self.watched)
+        before = len(self.operations)
         self.label = label
+        self.watch.take_settings(layer, settings(layer))
         try:
             found = rule(self, layer, *views)
         except Unlowered:
-            del self.operations[before:], self.watched[watched:]
+            del self.operations[before:]
             raise
         return found if isinstance(found, list) else [found]
 
@@ -88,13 +94,25 @@ class Lowering:
 
     def take(self, layer: Any, attribute: str) -> np.ndarray:
         """The array of a parameter or buffer, from now on watched."""
-        self.watched.append((layer, attribute))
+        self.watch.take(layer, attribute)
         held = getattr(layer, attribute)
         return held if isinstance(held, np.ndarray) else held.data
 
     def number(self, layer: Any, attribute: str) -> np.ndarray | None:
         """As `take`, in float64; None where the layer has none."""
         return None if getattr(layer, attribute) is None else self.take(layer, attribute).astype(np.float64)
+
+
+def settings(layer: Any) -> list[str]:
+    """The attributes of a layer, other than arrays, that decide what it computes."""
+    left = UNSETTLED | ({"padding"} if isinstance(getattr(layer, "_padding", None), str) else set())
+    return [
+        name
+        for name, value in vars(layer).items()
+        if (name in ("_kind", "_padding", "_parameters") or not name.startswith("_"))
+        and name not in left
+        and (value is None or isinstance(value, (bool, int, float, str, tuple)))
+    ]
 
 
 def image(view: View) -> Value:

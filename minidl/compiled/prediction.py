@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ class Prediction:
     """The programs of a plan whose inputs have these shapes, (C, H, W) of an image.
 
     dtype: of parameters and scores; given: of the images. watched: (object, attribute) of what `scaling` is made of.
-    parts: what runs, in order. Raises Unlowered where no convolution of the plan can be compiled.
+    parts: what runs, in order, after `prepare`. Raises Unlowered where no convolution of the plan can be compiled.
     """
 
     def __init__(
@@ -43,16 +44,20 @@ class Prediction:
         if any(len(shape) != 3 for shape in shapes):
             raise Unlowered("inputs that are no images")
         self.outputs = numbers(plan.output)
+        if min(self.outputs) < len(given):
+            raise Unlowered("an output that is an input")
         self.parts: list[Segment | Foreign] = []
         self._dtype, self._lanes = dtype, lanes(dtype)
-        self._sources = list(watched)
+        self._watch = Watch(touched)
+        for source, attribute in watched:
+            self._watch.take(source, attribute)
         self._follow(plan, dict(enumerate(shapes)), list(given), scaling)
         operations = self.operations()
         if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
         self._faster: dict[int, bool] = {}
-        self._watch = Watch(self._sources, touched)
         self._slice = 0
+        self._lock = threading.Lock()
 
     def _follow(self, plan: Plan, shapes: dict[int, Any], given: list[np.dtype], scaling: Scaling) -> None:
         """Put each layer into a segment, or between two. shapes: of the values that are known, a slot each."""
@@ -65,7 +70,7 @@ class Prediction:
         for i, step in enumerate(plan.layers):
             label, reads = plan.places[id(step.node)], numbers(step.read)
             try:
-                segment = segment or Segment(self._dtype, self._lanes)
+                segment = segment or Segment(self._dtype, self._lanes, self._watch)
                 for value in reads:
                     if value < inputs:
                         segment.enter(value, tuple(map(int, shapes[value])), given[value], *scaling(value))
@@ -88,7 +93,6 @@ class Prediction:
         if segment is not None and segment.lowering.operations:
             segment.close(needed)
             self.parts.append(segment)
-            self._sources += segment.lowering.watched
 
     def operations(self) -> list[Operation]:
         """What the programs run, in order."""
@@ -107,22 +111,27 @@ class Prediction:
         return known
 
     def holds(self) -> bool:
-        """Whether parameters and statistics are what they were."""
+        """Whether parameters, statistics and settings are what they were."""
         return self._watch.holds()
 
-    def run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The scores of each output, for images of the dtypes that were given, one array an input."""
-        n, step = len(images[0]), self._slice or 1
-        first = self._run([array[:step] for array in images])
-        if not self._slice:
+    def prepare(self) -> None:
+        """Make the programs, once for all threads. Raises ValueError where one has too many inputs or outputs."""
+        with self._lock:
+            if self._slice:
+                return
+            for part in self.parts:
+                if isinstance(part, Segment):
+                    part.prepare()
             weights, one = self.nbytes()
             # Weights that no cache holds are read once for all images of a slice.
             self._slice = int(min(max(max(SLICE_BYTES, weights // 4) // max(one, 1), 1), MOST_AT_ONCE))
+
+    def run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The scores of each output, for images of the dtypes that were given, one array an input."""
+        n, step = len(images[0]), self._slice
         if n <= step:
-            return first
-        parts = [first]
-        for start in range(step, n, self._slice):
-            parts.append(self._run([array[start : start + self._slice] for array in images]))
+            return self._run(images)
+        parts = [self._run([array[start : start + step] for array in images]) for start in range(0, n, step)]
         return [np.concatenate(output) for output in zip(*parts)]
 
     def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -132,6 +141,6 @@ class Prediction:
         return [values[i] for i in self.outputs]
 
     def nbytes(self) -> tuple[int, int]:
-        """Bytes of packed weights, and of the memory that one image takes; 0 before the first run."""
+        """Bytes of packed weights, and of the memory that one image takes; 0 before `prepare`."""
         sizes = [part.nbytes for part in self.parts if isinstance(part, Segment)]
         return sum(weights for weights, _ in sizes), max(one for _, one in sizes)

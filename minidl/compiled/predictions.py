@@ -31,11 +31,21 @@ def prediction_of(
             if found is None or not found.is_faster(len(images[0])):
                 return None
             if found.holds():
-                return found
+                break
         found = kept[key] = _made(plan, images, dtype, scaling, watched)
-        while len(kept) > MOST:
-            kept.pop(next(iter(kept)), None)
-    return found
+        for old in list(kept)[:-MOST]:
+            kept.pop(old, None)
+    return found if found is not None and _runs(kept, key, found) else None
+
+
+def _runs(kept: dict[Any, Prediction | None], key: Any, found: Prediction) -> bool:
+    """Whether its programs can be made; one that has no program is kept as None."""
+    try:
+        found.prepare()
+    except ValueError:  # more inputs or outputs than a program may have
+        kept[key] = None
+        return False
+    return True
 
 
 _NEVER: Any = object()

@@ -18,19 +18,19 @@ from minidl.support.several import Several
 
 
 class Segment:
-    """Layers one after the other, lowered by `lower`; `close` names what is needed behind them, then it can run.
+    """Layers one after the other, lowered by `lower`; `close` names what is needed behind them, `prepare` makes it run.
 
-    dtype: of the program. reads, writes: the plan's values that come in and go out, as arrays.
+    dtype: of the program. watch: of what it is made of. reads, writes: the plan's values that come in and go out.
     """
 
-    def __init__(self, dtype: np.dtype, lanes: int) -> None:
+    def __init__(self, dtype: np.dtype, lanes: int, watch: Any) -> None:
         self.dtype, self.lanes = dtype, lanes
         self.reads: list[int] = []
         self.writes: list[int] = []
         self.operations: list[Operation] = []
-        self.lowering = Lowering(dtype)
+        self.lowering = Lowering(dtype, watch)
         self.nbytes = 0, 0
-        """Bytes of packed weights, and of the memory that one image takes; 0 before the first run."""
+        """Bytes of packed weights, and of the memory that one image takes; 0 before `prepare`."""
         self._views: dict[int, View] = {}
         self._entering: list[Operation] = []
         self._program: Any = None
@@ -63,10 +63,13 @@ class Segment:
             if self._stands_narrow(operation.y):
                 operation.y.lanes = operation.y.shape[0]
 
-    def run(self, n: int, values: dict[int, Any]) -> None:
-        """Read arrays of n images from `values`, and write there."""
+    def prepare(self) -> None:
+        """Make the program, unless it is there."""
         if self._program is None:
             self._program = self._made()
+
+    def run(self, n: int, values: dict[int, Any]) -> None:
+        """Read arrays of n images from `values`, and write there."""
         found = self._program.run(n, *(plain(values[i]) for i in self.reads))
         values.update(zip(self.writes, found))
 

@@ -111,6 +111,109 @@ def test_a_change_through_an_old_reference_counts() -> None:
         agrees(m, X)
 
 
+def test_a_change_through_a_reference_that_is_gone_counts() -> None:
+    """Taken before a prediction, written behind it, let go before the next."""
+    m = model()
+    m.predict(X)
+    w, view = m.layers[0].weight.data, m.layers[4].weight.data[1]
+    m.predict(X)
+    m.predict(X)
+    w *= 3
+    view *= 3
+    del w, view
+    agrees(m, X)
+
+
+def test_a_change_of_memory_beneath_an_array_counts() -> None:
+    m = model()
+    weight = m.layers[0].weight
+    memory = bytearray(weight.data.tobytes())
+    weight.data = np.frombuffer(memoryview(memory), np.float32).reshape(weight.data.shape)
+    for _ in range(3):
+        m.predict(X)
+    memory[:] = (weight.data * 3).tobytes()
+    agrees(m, X)
+
+
+def test_changed_signs_do_not_undo_each_other() -> None:
+    """In a chain of the digest: the sign of an upper number, then both of the next word."""
+    m = model()
+    m.predict(X)
+    m.layers[0].weight.data.reshape(-1)[[1, 8, 9]] *= -1
+    agrees(m, X)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [(0, "stride", (2, 2)), (0, "padding", (0, 0)), (0, "dilation", (2, 2)), (1, "eps", 1.0), (2, "slope", 0.9)],
+)
+def test_a_changed_setting_counts(place: int, name: str, value: object) -> None:
+    m = model()
+    m.layers[2] = minidl.LeakyRelu(0.1)
+    before = m.predict(X)
+    setattr(m.layers[place], name, value)
+    assert np.abs(m.predict(X) - before).max() > 1e-3
+    agrees(m, X)
+
+
+def test_a_bias_that_comes_later_counts() -> None:
+    m = minidl.Model(minidl.Conv2D(3, 4, 3, bias=False, rng=0), minidl.GlobalAvgPool2D())
+    m.predict(X)
+    m.layers[0].bias = minidl.Conv2D(3, 4, 3, rng=1).bias
+    m.layers[0].bias.data[...] = 2
+    agrees(m, X)
+
+
+def test_an_output_that_is_an_input_is_as_ever() -> None:
+    x = minidl.Input((3, 8, 8))
+    m = minidl.Model(minidl.Graph(x, [minidl.Conv2D(3, 4, 3, rng=0)(x), x]), mean=0.5)
+    for images in (X, U):
+        y = m.predict(images)[1]
+        choice.use_layout("images")
+        np.testing.assert_array_equal(y, m.predict(images)[1], strict=True)
+        choice.use_layout("channels")
+        assert not np.shares_memory(y, images)
+
+
+def test_more_outputs_than_a_program_has() -> None:
+    x = minidl.Input((3, 8, 8))
+    m = minidl.Model(minidl.Graph(x, list(minidl.Split((1,) * 70)(minidl.Conv2D(3, 70, 3, rng=0)(x)))))
+    for _ in range(2):
+        assert len(m.predict(X)) == 70
+    assert "not compiled" in m.compile_info()
+
+
+def test_the_same_images_give_the_same_bits_from_the_first_time_on() -> None:
+    """A layer between two programs sees the same slices of images each time."""
+    m = minidl.Model(
+        minidl.Conv2D(3, 32, 3, padding=1, rng=0), minidl.Flatten(), minidl.Linear(2048, 700, rng=0), minidl.Relu()
+    )
+    x = np.random.default_rng(3).normal(0, 1, (19, 3, 8, 8)).astype(np.float32)
+    first = m.predict(x)
+    assert "between two programs" in m.compile_info()
+    np.testing.assert_array_equal(first, m.predict(x))
+
+
+def test_threads_at_once_from_the_first_prediction_on() -> None:
+    wrong: list[str] = []
+
+    def run(m: minidl.Model, start: threading.Barrier) -> None:
+        start.wait()
+        try:
+            m.predict(X)
+        except ValueError as error:
+            wrong.append(str(error))
+
+    for _ in range(10):
+        m = minidl.Model(*(minidl.Conv2D(c, 64, 3, padding=1, rng=0) for c in (3, 64, 64)), minidl.GlobalAvgPool2D())
+        threads = [threading.Thread(target=run, args=(m, start)) for start in [threading.Barrier(4)] for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not wrong
+
+
 def test_nothing_is_read_where_nobody_could_have_written() -> None:
     m = model()
     m.predict(X)

@@ -6,7 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* FNV-1a by words, in four chains that do not wait for each other: each step is one to one in the word. */
+/* FNV-1a by words, in four chains that do not wait for each other: each step is one to one in the word. A product never
+   moves the sign of a word's upper number, so the shift moves it, but not to the sign of the lower one: changed signs
+   would undo each other. */
 static inline uint64_t digest(const void *data, ptrdiff_t bytes) {
     const uint64_t prime = 0x100000001b3u;
     const char *at = data;
@@ -15,7 +17,7 @@ static inline uint64_t digest(const void *data, ptrdiff_t bytes) {
         for (int i = 0; i < 4; i++) {
             memcpy(&word, at + 8 * i, 8);
             chain[i] = (chain[i] ^ word) * prime;
-            chain[i] ^= chain[i] >> 32;
+            chain[i] ^= chain[i] >> 29;
         }
     }
     for (; bytes > 0; bytes--, at++) chain[0] = (chain[0] ^ (uint8_t)*at) * prime;
