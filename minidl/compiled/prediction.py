@@ -90,9 +90,10 @@ class Prediction:
         self._close(segment, self.outputs)
 
     def _close(self, segment: Segment | None, needed: Sequence[int]) -> None:
-        if segment is not None and segment.lowering.operations:
+        if segment is not None:
             segment.close(needed)
-            self.parts.append(segment)
+            if segment.writes:  # maybe of a view alone, as Dropout's
+                self.parts.append(segment)
 
     def operations(self) -> list[Operation]:
         """What the programs run, in order."""

@@ -305,6 +305,20 @@ def test_a_layer_of_ones_own_runs_between() -> None:
     assert "Swish" not in m.compile_info() or "between" in m.compile_info()
 
 
+def test_a_layer_without_an_operation_before_one_that_runs_between() -> None:
+    """Dropout and Flatten only pass a value on, which the next layer must find."""
+    m = minidl.Model(
+        minidl.Dropout(0.5),
+        minidl.ConvTranspose2D(3, 4, 2, rng=0),
+        minidl.Dropout(0.5),
+        minidl.ConvTranspose2D(4, 3, 2, rng=1),
+        minidl.Conv2D(3, 2, 3, rng=2),
+        minidl.Flatten(),
+    )
+    agrees(m, X)
+    assert "between two programs" in m.compile_info()
+
+
 def test_choice_counts_vectors() -> None:
     """Few images: channels. Many images of few channels: images. It does not depend on threads."""
     choice.use_layout("auto")
