@@ -214,6 +214,16 @@ def test_threads_at_once_from_the_first_prediction_on() -> None:
     assert not wrong
 
 
+def test_a_forward_and_backward_that_change_nothing_keep_it() -> None:
+    m = model()
+    m.layers[1] = minidl.Dropout(0.5)
+    m.predict(X)
+    (found,) = m._plan().compiled.values()
+    m.backward(np.ones_like(m.forward(X)))
+    m.predict(X)
+    assert next(iter(m._plan().compiled.values())) is found
+
+
 def test_nothing_is_read_where_nobody_could_have_written() -> None:
     m = model()
     m.predict(X)
