@@ -51,7 +51,7 @@ MOST_PACKED = 4 << 20
 """Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
 
 
-UNSETTLED = {"init", "kernels", "momentum", "name", "need_dx", "rate", "rng", "run_number"}
+UNSETTLED = {"across", "first_row", "init", "kernels", "momentum", "name", "need_dx", "rate", "rng", "run_number"}
 """Attributes of layers that no prediction depends on."""
 
 
