@@ -67,6 +67,11 @@ def use_winograd(int tile):
     winograd_tile = tile
 
 
+def winograd():
+    """What `use_winograd` has last set."""
+    return winograd_tile
+
+
 def config():
     """What `minidl.show_config` tells of this backend, by name."""
     per_vector = f"{lanes(np.float32)} float32, {lanes(np.float64)} float64"

@@ -47,6 +47,8 @@ class Prediction:
         if min(self.outputs) < len(given):
             raise Unlowered("an output that is an input")
         self.parts: list[Segment | Foreign] = []
+        self.used = 0
+        """When it was last used, in uses of any."""
         self._dtype, self._lanes = dtype, lanes(dtype)
         self._watch = Watch(touched)
         for source, attribute in watched:

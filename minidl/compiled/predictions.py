@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from minidl._ext.lanearray import isa
+from minidl._ext.lanearray import isa, winograd
 from minidl.compiled.prediction import Prediction, Unlowered
 from minidl.compiled.segment import Scaling
 from minidl.layers.plan import Plan
 
+_uses = itertools.count(1)
 MOST = 8
 """So many are kept for a plan, for as many shapes and dtypes of images."""
 
@@ -24,18 +26,22 @@ def prediction_of(
     dtype: of the parameters and of the scores. watched: (object, attribute) of what `scaling` is made of.
     """
     kept: dict[Any, Prediction | None] = plan.compiled
-    key = tuple((array.shape[1:], array.dtype) for array in images), dtype, isa()
+    key = tuple((array.shape[1:], array.dtype) for array in images), dtype, isa(), winograd()
     found = kept.get(key, _NEVER)
-    for _ in range(2):
-        if found is not _NEVER:
-            if found is None or not found.is_faster(len(images[0])):
-                return None
-            if found.holds():
-                break
+    if found is _NEVER or (found is not None and found.is_faster(len(images[0])) and not found.holds()):
         found = kept[key] = _made(plan, images, dtype, scaling, watched)
-        for old in list(kept)[:-MOST]:
-            kept.pop(old, None)
-    return found if found is not None and _runs(kept, key, found) else None
+        _forget(kept, key)
+    if found is None or not found.is_faster(len(images[0])):
+        return None
+    found.used = next(_uses)
+    return found if _runs(kept, key, found) else None
+
+
+def _forget(kept: dict[Any, Prediction | None], new: Any) -> None:
+    """Keep no more than MOST, the last that were used."""
+    ages = {key: 0 if found is None else found.used for key, found in list(kept.items()) if key != new}
+    for key in sorted(ages, key=ages.__getitem__)[: max(0, len(ages) + 1 - MOST)]:
+        kept.pop(key, None)
 
 
 def _runs(kept: dict[Any, Prediction | None], key: Any, found: Prediction) -> bool:

@@ -24,28 +24,28 @@ INLINE size last_lanes(const program_step *step) {
 /* Whether the columns of the kernel are one run. */
 INLINE int one_run(const program_step *step) { return step->g.DW == 1 && last_lanes(step) == step->x.lanes; }
 
-static void pack_conv(const pack_args *a) {
+static int pack_conv_task(void *context, ptrdiff_t group) {
+    const pack_args *a = context;
     const program_step *step = a->step;
     const geometry *g = &step->g;
-    size B = step->x.lanes, blocks = blocks_of(g->O), taps = g->KH * g->KW, C = g->C / g->G, O = g->O / g->G;
+    size B = step->x.lanes, taps = g->KH * g->KW, C = g->C / g->G, O = g->O / g->G;
+    size first = group * step->M, M = smaller(step->M, blocks_of(g->O) - first), lowest = step->first[group];
     const T *w = a->w, *scale = a->scale;
-    T *to = a->packed;
-    for (size first = 0; first < blocks; first += step->M) {
-        size M = smaller(step->M, blocks - first), lowest = step->first[first / step->M];
-        for (size block = lowest; block < lowest + step->depth; block++) {
-            size lanes = block + 1 < lowest + step->depth ? B : last_lanes(step);
-            for (size tap = 0; tap < taps; tap++) {
-                for (size c = block * B; c < block * B + lanes; c++) {
-                    for (size o = first * L; o < (first + M) * L; o++) {
-                        size group = o / O, inside = c - group * C;
-                        int there = o < g->O && inside >= 0 && inside < C;
-                        T value = there ? w[(o * C + inside) * taps + tap] : 0;
-                        *to++ = there && scale ? value * scale[o] : value;
-                    }
+    T *to = (T *)a->packed + first * L * taps * ((step->depth - 1) * B + last_lanes(step));
+    for (size block = lowest; block < lowest + step->depth; block++) {
+        size lanes = block + 1 < lowest + step->depth ? B : last_lanes(step);
+        for (size tap = 0; tap < taps; tap++) {
+            for (size c = block * B; c < block * B + lanes; c++) {
+                for (size o = first * L; o < (first + M) * L; o++) {
+                    size inside = c - o / O * C;
+                    int there = o < g->O && inside >= 0 && inside < C;
+                    T value = there ? w[(o * C + inside) * taps + tap] : 0;
+                    *to++ = there && scale ? value * scale[o] : value;
                 }
             }
         }
     }
+    return 0;
 }
 
 static channel_walk walk_of(const program_step *step) {

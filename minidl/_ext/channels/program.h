@@ -37,8 +37,11 @@ static int program_run(const program_args *a) {
 }
 
 static void program_pack(const pack_args *a) {
-    if (a->step->kind == STEP_CONV) pack_conv(a);
-    else if (a->step->kind == STEP_WINOGRAD) pack_winograd(a);
+    const program_step *step = a->step;
+    pack_args job = *a;
+    size blocks = map_blocks(&step->y);
+    if (step->kind == STEP_CONV) pool_run(pack_conv_task, &job, ceil_div(blocks, step->M), 1);
+    else if (step->kind == STEP_WINOGRAD) pool_run(pack_winograd_task, &job, blocks, 1);
     else pack_depthwise(a);
 }
 

@@ -18,24 +18,27 @@ typedef struct {
     size image, h, w;
 } map_tile;
 
-static void pack_winograd(const pack_args *a) {
+static int pack_winograd_task(void *context, ptrdiff_t block) {
+    const pack_args *a = context;
     const program_step *step = a->step;
     const geometry *g = &step->g;
     const size mh = step->rows, mw = step->columns, blocks = blocks_of(g->O);
     const T *w = a->w, *scale = a->scale;
-    for (size o = 0; o < blocks * L; o++) {
-        size first = o / L / step->M * step->M, M = smaller(step->M, blocks - first);
-        for (size c = 0; c < g->C; c++) {
+    const size first = block / step->M * step->M, M = smaller(step->M, blocks - first);
+    T *to = (T *)a->packed + first * L * g->C + (block - first) * L;
+    for (size c = 0; c < g->C; c++, to += M * L) {
+        for (size lane = 0; lane < L; lane++) {
+            const size o = block * L + lane;
             T u[3][WINOGRAD_SIDE] = {{0}}, v[WINOGRAD_SIDE] = {0}, k[9] = {0};
             for (int i = 0; o < g->O && i < 9; i++) k[i] = w[(o * g->C + c) * 9 + i] * (scale ? scale[o] : 1);
             for (int i = 0; i < 3; i++) weight_values((int)mh, k[i], k[3 + i], k[6 + i], u[i]);
-            T *to = (T *)a->packed + first * L * g->C + c * M * L + o - first * L;
             for (size i = 0; i < mh + 2; i++) {
                 weight_values((int)mw, u[0][i], u[1][i], u[2][i], v);
-                for (size j = 0; j < mw + 2; j++) to[(i * (mw + 2) + j) * blocks * L * g->C] = v[j];
+                for (size j = 0; j < mw + 2; j++) to[(i * (mw + 2) + j) * blocks * L * g->C + lane] = v[j];
             }
         }
     }
+    return 0;
 }
 
 /* B^T d B of the tiles, [frequency][tile][channel]. */
