@@ -281,11 +281,13 @@ def test_callbacks_history_and_the_rest(how: str, tmp_path: Path) -> None:
         assert type(other) is type(thing), name
         for key, value in thing.state().items():
             np.testing.assert_array_equal(other.state()[key], value, err_msg=f"{name}: {key}")
+    times = minidl.layer_times(trained.model, X[:2], repeats=1)
+    assert COPIES[how](times) == times
     parameter = trained.model.parameters()[0]
     np.testing.assert_array_equal(COPIES[how](parameter).data, parameter.data)
     parameters = COPIES[how](trained.model.parameters())
     assert [p.name for p in parameters] == list(trained.model.named_parameters())
-    tested = {*things, *TRAINERS, *public(minidl.Layer), "History", "Parameter", "RangeTest"}
+    tested = {*things, *TRAINERS, *public(minidl.Layer), "History", "LayerTime", "Parameter", "RangeTest"}
     tested.add("MultiLoss")  # with its model, in model/test_several.py
     assert {name for name in public(object) if name not in tested} <= set(UNTESTED)
 

@@ -38,7 +38,7 @@ def test_what_is_missing_is_said(family):
     family("first", set(assemble.OPERATIONS) - {"relu_forward", "blend"})
     family("backend", [])
     with pytest.raises(
-        ImportError, match=r"^backend: relu_forward is missing, blend is missing; searched: first, list$"
+        ImportError, match=r"^backend: blend is missing, relu_forward is missing; searched: first, list$"
     ):
         assemble.collect("backend", ["first"], [])
 
