@@ -1,5 +1,5 @@
-/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile, for lanes/conv and channels:
-   see lanes/conv/winograd.h, and winograd_dw2d.h for the last. */
+/* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile, for lanes/conv and
+   channels: see lanes/conv/winograd.h, and winograd_dw2d.h for the last. */
 #ifndef MINIDL_CORE_WINOGRAD_H
 #define MINIDL_CORE_WINOGRAD_H
 
