@@ -76,7 +76,8 @@ class BuildExtensions(build_ext):
     """Compiles files side by side, and says in plain words what a failed optional extension means."""
 
     def build_extensions(self) -> None:
-        """Compile all extensions; most of an installation's time goes into a few long C files."""
+        """Compile extensions, and the long C files of one, side by side."""
+        self.parallel = self.parallel or os.cpu_count()
         compile_files = self.compiler.compile
 
         def compile_side_by_side(sources: list[str], *args: Any, **kwargs: Any) -> list[str]:
