@@ -17,6 +17,7 @@ typedef struct {
     const void *in;
     void *out;
     size images, n, groups, bands; /* n: images that are tasks of their own */
+    int by_rows;                   /* whether groups lie innermost, not bands */
 } step_job;
 
 typedef struct {
@@ -33,6 +34,8 @@ INLINE size map_blocks(const map *m) { return ceil_div(m->C, m->lanes); }
 INLINE step_part part_of(const step_job *job, ptrdiff_t task) {
     size band = task % job->bands, image = task / job->bands % job->n, group = task / job->bands / job->n;
     size H = job->step->y.H;
+    if (job->by_rows)
+        group = task % job->groups, band = task / job->groups % job->bands, image = task / job->groups / job->bands;
     return (step_part){image, group, band * H / job->bands, (band + 1) * H / job->bands};
 }
 
@@ -45,10 +48,11 @@ INLINE void deal(step_job *job, size bands) {
     job->bands = larger(1, smaller(bands, H / 2));
 }
 
-/* A task for each block, or a part of it where these are too few. */
+/* A task for each block of a band, band after band: a thread finds the rows that it has made itself. */
 INLINE void deal_blocks(step_job *job) {
     job->groups = map_blocks(&job->step->y);
-    deal(job, ceil_div(TASKS_A_THREAD * pool_get_threads(), job->n * job->groups));
+    job->by_rows = 1;
+    deal(job, pool_get_threads() > 1 ? 2 * pool_get_threads() : 1);
 }
 
 INLINE void clear(T *from, size count) {

@@ -150,11 +150,11 @@ static int winograd_step(step_job *job) {
     size many = ceil_div(map_blocks(&step->y), step->M), threads = pool_get_threads();
     size tiles = job->images * ceil_div(step->y.H, step->rows) * ceil_div(step->y.W, step->columns);
     size bytes = (step->rows + 2) * (step->columns + 2) * step->x.C * map_blocks(&step->y) * VBYTES;
-    /* Of weights that no cache holds a task takes a part, for all tiles. */
+    /* Of weights that no cache holds a task takes a part, for all tiles; each part transforms the input anew. */
     job->bands = larger(1, smaller(TASKS_A_THREAD * threads, tiles / FEW_TILES));
     job->groups = 1;
     if (bytes > WEIGHTS_IN_CACHE || job->bands < threads) {
-        job->groups = smaller(many, larger(ceil_div(bytes, WEIGHTS_IN_CACHE), 2 * threads));
+        job->groups = smaller(many, 2 * threads);
         job->bands = larger(1, smaller(ceil_div(TASKS_A_THREAD * threads, job->groups), tiles / FEW_TILES));
     }
     size work = tiles * step->x.C * map_blocks(&step->y) * 16;
