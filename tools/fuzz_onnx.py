@@ -7,7 +7,7 @@ from layers that minidl has saved, and from what the search itself keeps in the 
 mostly as a protobuf (fields set to odd values, parts left out, doubled, moved, nodes of another file put behind), else
 bit by bit. What has found new lines of minidl's code is changed further. With FILEs given these alone are tried.
 
-A file is a failure where `load` warns, but of weights that train apart, or raises anything but ValueError; where it
+A file is a failure where `load` warns, but to its user, or raises anything but ValueError; where it
 takes longer than ten seconds of the processor; where the memory that Python and numpy take at once is more than ten
 times the file, `ROOM`, and `EACH` for each operator, as layers are Python objects, however small their arrays; and
 where a network that was loaded, if its maps are small, does not compute. Ends with an error at the first failure, whose
@@ -80,7 +80,7 @@ def loaded(content: bytes) -> tuple[minidl.Model | None, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            warnings.filterwarnings("ignore", "ONNX bytes: operators of different settings read the same weights")
+            warnings.simplefilter("ignore", UserWarning)  # what load and Model say to a user
             return onnx.load(content), tracemalloc.get_traced_memory()[1]
     except ValueError as error:
         if "ONNX bytes" not in str(error):
