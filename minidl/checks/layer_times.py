@@ -32,7 +32,8 @@ def layer_times(model: Model, x: Any, repeats: int = 5) -> list[LayerTime]:
     x: one batch (N, C, H, W) or (N, F), uint8 or float, a list of them for several inputs. The steps are what the
     current backend runs: a convolution and its Relu are one where it merges them. Entering and leaving the backend's
     layout do not count. `Model.predict` of few images may run the layers as one program instead, see `compile_info`,
-    and then takes less than their sum. Raises TypeError or ValueError that names the layer or argument for what does not fit.
+    and then takes less than their sum. Raises TypeError or ValueError that names the layer or argument for what does
+    not fit.
     """
     if not isinstance(model, Model):
         raise TypeError(f"layer_times: model must be a minidl.Model, got {type(model).__name__}")
