@@ -329,14 +329,14 @@ class Model(Sequential):
 
     def _compiled(self, images: Any) -> Any:
         """The scores by a compiled prediction, None where there is none, or none that is faster."""
-        backend = kernels.current()
-        if not getattr(backend, "compiles", False) or not len(images):
+        plan = self._plan()
+        if not plan.compiles or not len(images):
             return None
         from minidl.compiled.predictions import prediction_of
 
         given = images.arrays if isinstance(images, Rows) else [images]
         entering = [a if a.dtype == UINT8 else checks.float_array(self.who, "input", a, self._dtype) for a in given]
-        found = prediction_of(self._plan(), entering, self._dtype, lambda i: self._scaled(entering[i]), self._scales)
+        found = prediction_of(plan, entering, self._dtype, lambda i: self._scaled(entering[i]), self._scales)
         if found is None:
             return None
         if not self.merges:
@@ -403,7 +403,7 @@ class Model(Sequential):
         """
         compiled = self._plan().compiled
         if not compiled:
-            return "no compiled prediction: predict has not run on a backend that compiles"
+            return "no compiled prediction: predict has not run on a backend that compiles, or there is no convolution"
         from minidl.compiled.report import report
 
         return "\n\n".join(report(key, found) for key, found in list(compiled.items()))
