@@ -4,3 +4,4 @@
 from minidl._ext.kernels cimport operand, size
 
 cdef int lay_out(tuple result, tuple a_shape, tuple b_shape, size *sizes, operand *a, operand *b) except -1
+cdef int operator_of(str operator) except -1

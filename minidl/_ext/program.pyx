@@ -6,8 +6,9 @@ them is refused before it exists.
 """
 
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
+from minidl._ext.arithmetic cimport operator_of
 from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
     STEP_ARITHMETIC,
@@ -47,7 +48,6 @@ import numpy as np
 
 cdef extern from "core/kernels.h" nogil:
     enum: ELEMENT_RELU, ELEMENT_SIGMOID, ELEMENT_TANH, ELEMENT_LEAKY, ELEMENT_ELU, ELEMENT_GELU, ELEMENT_SOFTPLUS
-    enum: ARITHMETIC_ADD, ARITHMETIC_SUB, ARITHMETIC_MUL, ARITHMETIC_DIV, ARITHMETIC_PRELU
 
 cdef dict ACTIVATIONS = {
     "relu": ELEMENT_RELU,
@@ -57,13 +57,6 @@ cdef dict ACTIVATIONS = {
     "elu": ELEMENT_ELU,
     "gelu": ELEMENT_GELU,
     "softplus": ELEMENT_SOFTPLUS,
-}
-cdef dict SIGNS = {
-    "+": ARITHMETIC_ADD,
-    "-": ARITHMETIC_SUB,
-    "*": ARITHMETIC_MUL,
-    "/": ARITHMETIC_DIV,
-    "prelu": ARITHMETIC_PRELU,
 }
 
 cdef enum:
@@ -191,21 +184,14 @@ cdef class Program:
         self.packed += memory.bytes
         return memory.data
 
-    cdef void *channel_values(self, values, size count, str name) except? NULL:
-        """A kept copy of one value a channel, zeros behind them up to whole vectors; NULL for None."""
+    cdef void *channel_values(self, values, size count, str name) except NULL:
+        """A kept copy of one value a channel, zeros behind them up to whole vectors; zeros for None."""
         cdef Buffers buffers = Buffers()
-        cdef size i, full = (count + self.L - 1) // self.L * self.L
+        cdef size full = (count + self.L - 1) // self.L * self.L, each = 8 if self.kind else 4
         cdef void *to = self.keep(full)
-        cdef void *given
-        memset(to, 0, <size_t>full * (8 if self.kind else 4))
+        memset(to, 0, <size_t>(full * each))
         if values is not None:
-            given = buffers.pointer(values, name, count, format_of(self.kind), False)
-            if self.kind:
-                for i in range(count):
-                    (<double *>to)[i] = (<double *>given)[i]
-            else:
-                for i in range(count):
-                    (<float *>to)[i] = (<float *>given)[i]
+            memcpy(to, buffers.pointer(values, name, count, format_of(self.kind), False), <size_t>(count * each))
         return to
 
     def enter(self, Map y, dtype, scale=None, shift=None):
@@ -274,7 +260,6 @@ cdef class Program:
         B = step.x.lanes
         if depthwise:
             step.M, step.depth = 1, 1
-            many = blocks
         else:
             per_in, per_out = g.C // groups, g.O // groups
             # Few pixels: more vectors, or the sums would wait for each other.
@@ -407,7 +392,7 @@ cdef class Program:
             if m.C != step.y.C or m.H not in (1, step.y.H) or m.W not in (1, step.y.W):
                 raise ValueError(f"a and b must have the channels of y {y.shape}, and its sizes or 1,"
                                  f" got {a.shape} and {b.shape}")
-        step.sign = SIGNS[sign]
+        step.sign = operator_of(sign)
         step.relu = relu
         self.count += 1
 

@@ -14,7 +14,7 @@ static void pack_depthwise(const pack_args *a) {
     for (size block = 0; block < blocks_of(g->O); block++) {
         for (size tap = 0; tap < taps; tap++) {
             for (size o = block * L; o < (block + 1) * L; o++) {
-                T value = o < g->O ? (w ? w[o * taps + tap] : 1) : 0;
+                T value = o < g->O ? w[o * taps + tap] : 0;
                 *to++ = o < g->O && scale ? value * scale[o] : value;
             }
         }

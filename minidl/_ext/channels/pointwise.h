@@ -2,6 +2,7 @@
 #ifndef MINIDL_CHANNELS_POINTWISE_H
 #define MINIDL_CHANNELS_POINTWISE_H
 
+#include "../core/arithmetic.h"
 #include "function.h"
 #include "map.h"
 
@@ -16,17 +17,6 @@ static int element_step_task(void *context, ptrdiff_t task) {
     }
     clear_halo(&step->y, job->arena, part.image, part.group, part.r0, part.r1);
     return 0;
-}
-
-INLINE V combined(arithmetic sign, V a, V b) {
-    switch (sign) {
-    case ARITHMETIC_ADD: return a + b;
-    case ARITHMETIC_SUB: return a - b;
-    case ARITHMETIC_MUL: return a * b;
-    case ARITHMETIC_DIV: return a / b;
-    case ARITHMETIC_PRELU: return choose(a > 0, a, a * b);
-    }
-    __builtin_unreachable();
 }
 
 /* From pixel to pixel of a map that is as large as y, or has one pixel. */
@@ -45,7 +35,7 @@ static int arithmetic_task(void *context, ptrdiff_t task) {
 #define CASE(sign) \
     case sign: \
         for (size i = 0; i < step->y.W; i++) { \
-            V v = combined(sign, load(a + i * across), load(b + i * along)); \
+            V v = arithmetic_value(sign, load(a + i * across), load(b + i * along)); \
             v = (V)((VI)v & mask); \
             store(y + i * L, step->relu ? relu(v) : v); \
         } \

@@ -59,7 +59,7 @@ typedef struct program_args {
 } program_args;
 
 /* The weights w (O, C / groups, KH, KW), times scale[o], into the order in which a step reads them: see
-   channels/conv.h. lanes: of the map that it reads. */
+   channels/conv.h. */
 typedef struct pack_args {
     const program_step *step;
     const void *w, *scale;
