@@ -19,18 +19,20 @@ typedef struct {
 } map_tile;
 
 static int pack_winograd_task(void *context, ptrdiff_t block) {
-    const pack_args *a = context;
-    const program_step *step = a->step;
+    const program_step *step = context;
     const geometry *g = &step->g;
+    const weight_order *order = &step->order;
     const size mh = step->rows, mw = step->columns, blocks = blocks_of(g->O);
-    const T *w = a->w, *scale = a->scale;
+    const T *w = (const T *)step->weights + order->at, *scale = step->scale;
     const size first = block / step->M * step->M, M = smaller(step->M, blocks - first);
-    T *to = (T *)a->packed + first * L * g->C + (block - first) * L;
+    T *to = (T *)step->w + first * L * g->C + (block - first) * L;
     for (size c = 0; c < g->C; c++, to += M * L) {
         for (size lane = 0; lane < L; lane++) {
             const size o = block * L + lane;
             T u[3][WINOGRAD_SIDE] = {{0}}, v[WINOGRAD_SIDE] = {0}, k[9] = {0};
-            for (int i = 0; o < g->O && i < 9; i++) k[i] = w[(o * g->C + c) * 9 + i] * (scale ? scale[o] : 1);
+            const T *from = w + o * order->out + c * order->in;
+            for (int i = 0; o < g->O && i < 9; i++)
+                k[i] = from[i / 3 * order->row + i % 3 * order->column] * (scale ? scale[o] : 1);
             for (int i = 0; i < 3; i++) weight_values((int)mh, k[i], k[3 + i], k[6 + i], u[i]);
             for (size i = 0; i < mh + 2; i++) {
                 weight_values((int)mw, u[0][i], u[1][i], u[2][i], v);

@@ -1,0 +1,126 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Compiled training steps: channels/. A `TrainingProgram` runs a network's forward pass, keeps its maps, and runs back.
+
+Parameters are read, and their gradients written, where they stand: the arrays are held for as long as the program.
+"""
+
+from minidl._ext.kernels cimport (
+    STEP_CLEAR,
+    STEP_CONV,
+    STEP_DEPTHWISE,
+    geometry,
+    program_step,
+    size,
+)
+from minidl._ext.lanearray cimport Buffers, format_of
+from minidl._ext.program cimport Map, Memory, Program, algorithm
+
+
+cdef class TrainingProgram(Program):
+    """Steps forward, `turn`, steps backward, over an arena of so many elements an image.
+
+    `forward` and then `backward` run them, with the same arena in between: never in two threads at once.
+    """
+
+    cdef size turned     # number of the steps forward
+    cdef size n          # images of the last `forward`
+    cdef Memory arena
+    cdef list given      # what comes in and goes out forward
+    cdef list made
+
+    def turn(self):
+        """The steps that follow belong to the backward pass, as do the arrays that they enter and leave."""
+        self.turned = self.count
+        self.given, self.made = self.incoming, self.outgoing
+        self.incoming, self.outgoing = [], []
+
+    def forward(self, size n, *images):
+        """As `run`, for the steps before `turn`."""
+        self.arena = self.arena_of(n, self.arena)
+        self.n = n
+        return self.run_steps(0, self.turned, n, self.arena, self.given, self.made, images)
+
+    def backward(self, *gradients):
+        """As `run`, for the steps behind `turn`, of the images of the last `forward`."""
+        if not self.n:
+            raise RuntimeError("a training program must go forward before it goes backward")
+        return self.run_steps(self.turned, self.count, self.n, self.arena, self.incoming, self.outgoing, gradients)
+
+    def release(self):
+        """Give back the arena, and with it what the last `forward` has kept."""
+        self.arena, self.n = None, 0
+
+    cdef void *held(self, array, str name, size count, bint writable) except? NULL:
+        """Where a C-contiguous array of so many elements stands; NULL for None. It is held from now on."""
+        cdef Buffers buffers = Buffers()
+        if array is None:
+            return NULL
+        self.kept.append(buffers)
+        return buffers.pointer(array, name, count, format_of(self.kind), writable)
+
+    cdef int make_fresh(self, program_step *step, w, bias) except -1:
+        """Weights and bias (or None) that are packed at each run."""
+        step.weights = self.held(w, "w", w.size, False)
+        step.bias = self.held(bias, "bias", step.g.O, False)
+        step.w = self.keep(self.weight_count(step))
+        step.b = self.keep((step.g.O + self.L - 1) // self.L * self.L)
+        step.fresh = True
+        return 0
+
+    def conv_forward(self, Map x, Map y, w, bias, tuple stride, padding, tuple dilation, size groups,
+                     bint linear=False, Map other=None, bint relu=False):
+        """y = relu(conv(x; w) + bias + other); bias, other may be None. w: (O, C / groups, KH, KW).
+
+        linear: w is as large as x, and y has one pixel. Returns how it is computed, in words.
+        """
+        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear)
+        self.ending(step, other, relu, None)
+        self.make_fresh(step, w, bias)
+        self.count += 1
+        return algorithm(step)
+
+    def conv_dx(self, Map dy, Map dx, w, tuple rows, tuple columns, size groups, bint linear=False, bint add=False):
+        """One phase dx of a convolution's gradient: a convolution of dy with some of the weights (O, C / groups, KH, KW).
+
+        rows, columns: for each axis (taps, last tap, from tap to tap back, padding, dilation). add: to what is there.
+        """
+        cdef program_step *step
+        cdef geometry *g
+        cdef size per_out, taps, axis_taps, last, back, axis
+        cdef tuple shape = w.shape
+        cdef bint depthwise = groups > 1 and groups == dx.m.C and groups == dy.m.C
+        step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
+        g = &step.g
+        self.place(dy, &step.x, "dy")
+        self.place(dx, &step.y, "dx", False, True)
+        g.C, g.H, g.W, g.O, g.G, g.OH, g.OW = step.x.C, step.x.H, step.x.W, step.y.C, groups, step.y.H, step.y.W
+        g.SH = g.SW = 1
+        if len(shape) != 4 or groups < 1 or g.O % groups or g.C % groups or shape[0] != g.C or shape[1] != g.O // groups:
+            raise ValueError(f"dy {dy.shape}, dx {dx.shape}, w {shape} and groups {groups} do not go together")
+        for axis in range(2):
+            axis_taps, last, back = (columns if axis else rows)[:3]
+            if axis_taps < 1 or back < 1 or last >= shape[2 + axis] or last - (axis_taps - 1) * back < 0:
+                raise ValueError(f"a phase of {axis_taps} taps from {last} back by {back} does not fit into w {shape}")
+        g.KH, last, back, g.PH, g.DH = rows
+        step.order.at, step.order.row = last * shape[3], -back * shape[3]
+        g.KW, last, back, g.PW, g.DW = columns
+        step.order.at, step.order.column = step.order.at + last, -back
+        if g.DH < 1 or g.DW < 1:
+            raise ValueError(f"a phase must have a dilation of at least 1, got {(g.DH, g.DW)}")
+        taps = shape[2] * shape[3]
+        per_out = g.O // groups
+        step.order.out, step.order.inside = taps, per_out * taps
+        step.order.group = g.C // groups * per_out * taps
+        step.by_images = linear
+        self.check_halo(step)
+        self.deal(step)
+        self.ending(step, dx if add else None, False, None)
+        self.make_fresh(step, w, None)
+        self.count += 1
+        return algorithm(step)
+
+    def clear(self, Map y):
+        """Zeros in y and its halo."""
+        cdef program_step *step = self.new_step(STEP_CLEAR)
+        self.place(y, &step.y, "y")
+        self.count += 1
