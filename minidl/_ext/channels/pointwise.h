@@ -19,6 +19,32 @@ static int element_step_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
+/* dx of dy and y, or of the forward's x where element_slope reads that. */
+static int slope_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    const program_step *step = job->step;
+    step_part part = part_of(job, task);
+    VI mask = lanes_of(&step->dx, part.group);
+    T p = (T)step->p, q = (T)step->q;
+    int add = step->add_dx;
+    for (size row = part.r0; row < part.r1; row++) {
+        const T *dy = map_at(&step->dy, job->arena, part.image, part.group, row, 0);
+        const T *y = map_at(&step->y, job->arena, part.image, part.group, row, 0);
+        T *dx = map_at(&step->dx, job->arena, part.image, part.group, row, 0);
+#define CASE(name) \
+    case name: \
+        for (size i = 0; i < step->dx.W; i++) { \
+            V d = (V)((VI)element_slope(name, load(dy + i * L), load(y + i * L), p, q) & mask); \
+            store(dx + i * L, add ? load(dx + i * L) + d : d); \
+        } \
+        break;
+        switch (step->which) { ELEMENTS(CASE) }
+#undef CASE
+    }
+    if (!add) clear_halo(&step->dx, job->arena, part.image, part.group, part.r0, part.r1);
+    return 0;
+}
+
 /* From pixel to pixel of a map that is as large as y, or has one pixel. */
 INLINE size step_in(const map *m) { return m->W > 1 ? L : 0; }
 
