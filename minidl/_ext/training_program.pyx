@@ -12,6 +12,7 @@ from minidl._ext.kernels cimport (
     STEP_DEPTHWISE,
     STEP_ELEMENT_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
+    STEP_MUL_BACKWARD,
     STEP_NORM,
     STEP_NORM_BACKWARD,
     geometry,
@@ -242,4 +243,20 @@ cdef class TrainingProgram(Program):
         self.same_size(&step.y, &step.x, "known")
         self.gradients(step, dy, dx, add_dx)
         self.function(step, (kind, a, b), False)
+        self.count += 1
+
+    def mul_backward(self, Map a, Map b, Map dy, Map da, Map db, bint add_da=False, bint add_db=False):
+        """da, db of a product: b is as large as a, or has one pixel. da may be dy. add_da, add_db: to what is there."""
+        cdef program_step *step = self.new_step(STEP_MUL_BACKWARD)
+        self.pooling(step, a, dy)
+        self.same_size(&step.y, &step.x, "dy")
+        self.gradients(step, dy, da, add_da)
+        self.place(b, &step.other, "b")
+        self.place(db, &step.dother, "db")
+        if step.other.H * step.other.W != 1 or step.other.C != step.x.C:
+            self.same_size(&step.other, &step.x, "b")
+        self.same_size(&step.dother, &step.other, "db")
+        if step.dother.at == step.dx.at:
+            raise ValueError("db must be another map than da")
+        step.add_dother = add_db
         self.count += 1

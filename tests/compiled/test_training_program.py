@@ -263,6 +263,37 @@ def test_element_backward(rng, dtype, function):
                 )
 
 
+# ---- products --------------------------------------------------------------------------------------------------------
+
+
+@dtypes
+@pytest.mark.parametrize("single", [False, True])
+def test_mul_backward(rng, dtype, single):
+    for n, C, H, W in ((1, 1, 1, 1), (2, 13, 5, 3), (5, 16, 2, 4), (1, 9, 11, 21)):
+        a, dy, start = (whole_numbers(rng, (n, C, H, W)).astype(dtype) for _ in range(3))
+        b, before = (whole_numbers(rng, (n, C, 1, 1) if single else a.shape).astype(dtype) for _ in range(2))
+        expected = reference.arithmetic_backward(dy, a, b, "*")
+        for add_da, add_db, same in ((False, False, False), (True, False, False), (False, True, True)):
+            steps = Steps(dtype, n)
+            dys, whole_da = steps.both(a.shape[1:])
+            steps.enter(dys, dy)
+            da = dys
+            if not same:
+                da, whole_da = steps.result(a.shape[1:])
+            db, whole_db = steps.result(b.shape[1:])
+            if add_da:
+                steps.enter(da, start)
+            if add_db:
+                steps.enter(db, before)
+            steps.p.mul_backward(steps.given(a), steps.given(b), dys, da, db, add_da, add_db)
+            steps.leave(whole_da, a.shape[1:])
+            steps.leave(whole_db, b.shape[1:])
+            got = steps.run()
+            with compare.during(n, add_da, add_db, same):
+                compare.check(got[0], expected[0] + start if add_da else expected[0], exact=True)
+                compare.check(got[1], expected[1] + before if add_db else expected[1], exact=True)
+
+
 # ---- threads, and what is refused ------------------------------------------------------------------------------------
 
 
@@ -289,7 +320,9 @@ def test_threads_change_no_bit(rng, dtype):
             steps.p.maxpool_backward(y, pool, d_pool, dx, *settings)
             steps.p.avgpool_backward(d_pool, dx, *settings, add_dx=True)
             steps.p.element_backward("tanh", 0, 0, dy, y, dx, add_dx=True)
+            steps.p.mul_backward(y, dy, y, dx, dother, True, True)
             steps.leave(whole, shape[1:])
+            steps.leave(whole_other, shape[1:])
             found.append([*steps.run(), norm.running.copy(), norm.dgamma.copy(), norm.dbeta.copy()])
     finally:
         minidl.set_num_threads(before)
@@ -344,6 +377,14 @@ def test_what_is_refused():
         p.element_backward("relu", 0, 0, x, small, dx)
     with pytest.raises(ValueError, match="dy must have shape"):
         p.element_backward("relu", 0, 0, small, y, dx)
+    with pytest.raises(ValueError, match="dy must have shape"):
+        p.mul_backward(x, x, small, dx, y)
+    with pytest.raises(ValueError, match="b must have shape"):
+        p.mul_backward(x, small, y, dx, small)
+    with pytest.raises(ValueError, match="db must have shape"):
+        p.mul_backward(x, x, y, dx, small)
+    with pytest.raises(ValueError, match="db must be another map than da"):
+        p.mul_backward(x, x, y, dx, dx)
     with pytest.raises(ValueError, match="kind must be one of"):
         p.element_backward("nothing", 0, 0, x, y, dx)
     with pytest.raises(ValueError, match="kind must be one of"):

@@ -11,10 +11,6 @@
 
 enum { PART_PIXELS = 512 }; /* a part is read twice: it must stay in the first cache */
 
-typedef double VD __attribute__((vector_size(8 * L)));
-typedef int64_t VDI __attribute__((vector_size(8 * L)));
-typedef double VDU __attribute__((vector_size(8 * L), aligned(8), may_alias)); /* at any address of a double */
-
 /* sums: two values a lane of each block of each part. */
 typedef struct {
     const step_job *job;
@@ -34,8 +30,6 @@ INLINE step_part norm_part(const norm_job *norm, size part, size block) {
 INLINE double norm_count(const norm_job *norm, step_part part) {
     return (double)((part.r1 - part.r0) * norm->job->step->x.W);
 }
-
-INLINE V sum_of_four(const V v[4]) { return (v[0] + v[1]) + (v[2] + v[3]); }
 
 /* Mean and sum of squared differences of a part: about a rough mean first, which then corrects itself. */
 static int norm_part_task(void *context, ptrdiff_t task) {
