@@ -232,14 +232,16 @@ static int norm_back_task(void *context, ptrdiff_t task) {
         const T *x = map_at(&step->x, job->arena, part.image, part.group, row, 0);
         const T *y = map_at(&step->y, job->arena, part.image, part.group, row, 0);
         const T *dy = map_at(&step->dy, job->arena, part.image, part.group, row, 0);
+        int rectify = step->relu;
         if (step->add) { /* first, for dx may stand where dy does */
             T *dother = map_at(&step->dother, job->arena, part.image, part.group, row, 0);
-            if (step->relu) norm_row_other(dy, y, dother, step->x.W, step->add_dother, 1);
+            if (rectify) norm_row_other(dy, y, dother, step->x.W, step->add_dother, 1);
             else norm_row_other(dy, y, dother, step->x.W, step->add_dother, 0);
+            if (!step->add_dother) dy = dother, rectify = 0;
         }
         if (!step->dx.C) continue;
         T *dx = map_at(&step->dx, job->arena, part.image, part.group, row, 0);
-        if (step->relu) norm_row_back(step, part.group, dy, y, x, dx, 1);
+        if (rectify) norm_row_back(step, part.group, dy, y, x, dx, 1);
         else norm_row_back(step, part.group, dy, y, x, dx, 0);
     }
     if (step->dx.C && !step->add_dx) clear_halo(&step->dx, job->arena, part.image, part.group, part.r0, part.r1);
