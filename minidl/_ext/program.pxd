@@ -42,6 +42,8 @@ cdef class Program:
     cdef void *channel_values(self, values, size count, str name) except NULL
     cdef program_step *new_conv(self, Map x, Map y, w, tuple stride, padding, tuple dilation, size groups,
                                 bint linear) except NULL
+    cdef int conv_sizes(self, program_step *step, map *y, str name, tuple shape, tuple stride, padding, tuple dilation,
+                        size groups, bint linear) except -1
     cdef int check_halo(self, program_step *step) except -1
     cdef int deal(self, program_step *step) except -1
     cdef int ending(self, program_step *step, Map other, bint relu, function) except -1

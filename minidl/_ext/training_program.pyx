@@ -7,7 +7,9 @@ Parameters are read, and their gradients written, where they stand: the arrays a
 from minidl._ext.kernels cimport (
     STEP_CLEAR,
     STEP_CONV,
+    STEP_CONV_WEIGHTS,
     STEP_DEPTHWISE,
+    STEP_DEPTHWISE_WEIGHTS,
     geometry,
     program_step,
     size,
@@ -118,6 +120,24 @@ cdef class TrainingProgram(Program):
         self.make_fresh(step, w, None)
         self.count += 1
         return algorithm(step)
+
+    def conv_dw(self, Map x, Map dy, dw, db, tuple stride, padding, tuple dilation, size groups, bint linear=False):
+        """dw (O, C / groups, KH, KW) and db (O,) or None: the gradients of a convolution of x, dy its output's gradient.
+
+        linear: as for `conv_forward`. The halo of x must hold the padding.
+        """
+        cdef program_step *step
+        cdef bint depthwise
+        if x is None or dy is None:
+            raise TypeError("x and dy must be Maps, got None")
+        depthwise = groups > 1 and groups == x.m.C and groups == dy.m.C
+        step = self.new_step(STEP_DEPTHWISE_WEIGHTS if depthwise else STEP_CONV_WEIGHTS)
+        self.place(x, &step.x, "x", not depthwise)
+        self.place(dy, &step.dy, "dy")
+        self.conv_sizes(step, &step.dy, "dy", dw.shape, stride, padding, dilation, groups, linear)
+        step.dw = self.held(dw, "dw", dw.size, True)
+        step.db = self.held(db, "db", step.g.O, True)
+        self.count += 1
 
     def clear(self, Map y):
         """Zeros in y and its halo."""

@@ -7,6 +7,7 @@
 #include "moves.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "weights.h"
 #include "winograd.h"
 
 /* Weights, and a bias with zeros behind it, as a step reads them. */
@@ -34,6 +35,8 @@ static int run_step(step_job *job) {
     case STEP_ARITHMETIC: return pointwise_step(job, arithmetic_task);
     case STEP_CHANNELS: return moves_step(job, channels_task);
     case STEP_CLEAR: return moves_step(job, clear_task);
+    case STEP_CONV_WEIGHTS:
+    case STEP_DEPTHWISE_WEIGHTS: return weights_step(job);
     }
     return 0;
 }
