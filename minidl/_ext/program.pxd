@@ -46,6 +46,8 @@ cdef class Program:
                         size groups, bint linear) except -1
     cdef int check_halo(self, program_step *step) except -1
     cdef int deal(self, program_step *step) except -1
+    cdef int pooling(self, program_step *step, Map x, Map y) except -1
+    cdef int pooled(self, program_step *step, Map y) except -1
     cdef int ending(self, program_step *step, Map other, bint relu, function) except -1
     cdef size weight_count(self, program_step *step) noexcept
     cdef void choose_form(self, program_step *step) noexcept
