@@ -97,6 +97,11 @@ class Backward:
         raise NotImplementedError
 
 
+def copied(program: Any, dy: Any, target: Target, maps: Any) -> None:
+    """dy as it is, for a part of a sum."""
+    program.channels(dy, maps(target.value), list(range(dy.shape[0])), 0, target.add)
+
+
 class ConvolutionBackward(Backward):
     """Of the weights, the bias, the input and what was added."""
 
@@ -132,7 +137,7 @@ class ConvolutionBackward(Backward):
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
         if len(self.targets) > 1 and self.targets[1]:
-            program.copy(dy, maps(self.targets[1].value), self.targets[1].add)
+            copied(program, dy, self.targets[1], maps)
         if forward.learns():
             bias = None if layer.bias is None else layer.bias.grad
             linear = forward.linear and forward.x.shape[1:] == (1, 1)
@@ -169,7 +174,7 @@ class NormalizationBackward(Backward):
         program.norm_backward(
             forward.handle,
             maps(self.dy),
-            maps(forward.y) if forward.relu else None,
+            maps(forward.y),
             maps(self.dx.value) if self.dx else None,
             gamma,
             beta,
@@ -232,7 +237,7 @@ class SumBackward(Backward):
         """A copy for each."""
         for target in self.targets:
             if target:
-                program.copy(maps(self.dy), maps(target.value), target.add)
+                copied(program, maps(self.dy), target, maps)
 
 
 class ChannelsBackward(Backward):
