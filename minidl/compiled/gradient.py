@@ -230,14 +230,30 @@ class ElementBackward(Backward):
         program.element_backward(kind, a, b, maps(self.dy), maps(self._known()), maps(self.dx.value), self.dx.add)
 
 
-class SumBackward(Backward):
-    """Of both parts of a sum."""
+class ArithmeticBackward(Backward):
+    """Of both parts of a sum, or of a product."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.forward.sign == "*":  # computed together, wanted or not
+            pairs = zip(self.targets, self.forward.reads(), strict=True)
+            self.targets = [target or Target(Value(value.shape), False) for target, value in pairs]
+
+    def keeps(self) -> list[Value]:
+        """Both, of a product."""
+        return [*super().keeps(), *(self.forward.reads() if self.forward.sign == "*" else [])]
 
     def steps(self, program: Any, maps: Any) -> None:
-        """A copy for each."""
-        for target in self.targets:
-            if target:
-                copied(program, maps(self.dy), target, maps)
+        """A copy for each part of a sum, one step for a product's."""
+        if self.forward.sign == "+":
+            for target in self.targets:
+                if target:
+                    copied(program, maps(self.dy), target, maps)
+            return
+        a, b = self.targets
+        assert a is not None and b is not None
+        known = maps(self.forward.x), maps(self.forward.other)
+        program.mul_backward(*known, maps(self.dy), maps(a.value), maps(b.value), a.add, b.add)
 
 
 class ChannelsBackward(Backward):
@@ -265,7 +281,7 @@ WAYS: dict[type, type[Backward]] = {
     Normalization: NormalizationBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,
-    Arithmetic: SumBackward,
+    Arithmetic: ArithmeticBackward,
     Channels: ChannelsBackward,
 }
 """How each operation goes back."""

@@ -64,7 +64,8 @@ def foreign() -> minidl.Model:
     c = minidl.Dropout(0.4, rng=3)(b)
     d = minidl.Relu()(minidl.Add()(conv(12, 12)(c), b))
     e = minidl.Mul()(d, minidl.Sigmoid()(minidl.Conv2D(12, 12, 1, rng=4)(minidl.AdaptiveAvgPool2D(1)(d))))
-    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(e))))
+    f = minidl.Relu()(minidl.Mul()(e, d))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
 
 
 NETWORKS: dict[str, Callable[[], minidl.Model]] = {
@@ -91,6 +92,7 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         minidl.Relu(),
         conv(19, 8, bias=False),
         minidl.BatchNorm2D(8),
+        minidl.Tanh(),
     ),
     "pooling": lambda: chain(conv(3, 9), minidl.MaxPool2D(2), conv(9, 9), minidl.AvgPool2D(3, 2, 1)),
     "overlap": lambda: chain(conv(3, 9), minidl.MaxPool2D(3, 2, 1), conv(9, 9), minidl.AdaptiveAvgPool2D((2, 3))),
@@ -214,10 +216,12 @@ def test_changes_count(change: Callable[[minidl.Model], object]) -> None:
 
 
 def test_what_is_not_compiled() -> None:
-    shared = conv(3, 3)
-    for layers in ([minidl.Linear(5, 5)], [shared, shared, minidl.GlobalAvgPool2D(), minidl.Linear(3, 5)]):
-        m = minidl.Model(minidl.Sequential(*layers))
-        shape = (5,) if len(layers) == 1 else (3, 9, 7)
+    shared, x = conv(3, 3), minidl.Input((3, 9, 7))
+    y = minidl.Linear(3, 5)(minidl.GlobalAvgPool2D()(shared(shared(x))))
+    for m, shape in (
+        (minidl.Model(minidl.Linear(5, 5)), (5,)),
+        (minidl.Model(minidl.Graph(x, y)), (3, 9, 7)),
+    ):
         _, step = stepped(m, data(2, "float32", shape), "channels")
         assert not compiled(step)
 
