@@ -34,12 +34,16 @@ cdef class Program:
     cdef size packed     # bytes of weights
     cdef program_step *new_step(self, step_kind kind) except NULL
     cdef int place(self, Map given, map *m, str name, bint narrow=*, bint phase=*) except -1
+    cdef int pooling(self, program_step *step, Map x, Map y) except -1
+    cdef int pooled(self, program_step *step, Map y) except -1
     cdef int same_size(self, map *a, map *b, str name) except -1
     cdef int function(self, program_step *step, function, bint relu) except -1
     cdef void *keep(self, size count) except NULL
     cdef void *channel_values(self, values, size count, str name) except NULL
     cdef program_step *new_conv(self, Map x, Map y, w, tuple stride, padding, tuple dilation, size groups,
                                 bint linear) except NULL
+    cdef int conv_sizes(self, program_step *step, map *y, str name, tuple shape, tuple stride, padding, tuple dilation,
+                        size groups, bint linear) except -1
     cdef int check_halo(self, program_step *step) except -1
     cdef int deal(self, program_step *step) except -1
     cdef int pooling(self, program_step *step, Map x, Map y) except -1

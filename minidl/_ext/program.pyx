@@ -253,30 +253,35 @@ cdef class Program:
                                 bint linear) except NULL:
         """A convolution whose sizes are checked and whose form is chosen; its weights are not there yet."""
         cdef program_step *step
-        cdef geometry *g
-        cdef size bottom, right, per_in
         cdef bint depthwise = groups > 1 and groups == x.m.C and groups == y.m.C
-        cdef tuple shape = w.shape
         step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
-        g = &step.g
         self.place(x, &step.x, "x", not depthwise)
         self.place(y, &step.y, "y")
+        self.conv_sizes(step, &step.y, "y", w.shape, stride, padding, dilation, groups, linear)
+        self.deal(step)
+        return step
+
+    cdef int conv_sizes(self, program_step *step, map *y, str name, tuple shape, tuple stride, padding, tuple dilation,
+                        size groups, bint linear) except -1:
+        """Check that x, y and weights of this shape go together, and fill in the geometry and the weights' order."""
+        cdef geometry *g = &step.g
+        cdef map *x = &step.x
+        cdef size bottom, right, per_in
         if len(shape) != 4:
             raise ValueError(f"w must have 4 dimensions, got shape {shape}")
-        g.C, g.H, g.W, g.O, g.G = step.x.C, step.x.H, step.x.W, step.y.C, groups
+        g.C, g.H, g.W, g.O, g.G = x.C, x.H, x.W, y.C, groups
         if groups < 1 or g.C % groups or g.O % groups or shape[0] != g.O or shape[1] != g.C // groups:
-            raise ValueError(f"x {x.shape}, y {y.shape}, w {shape} and groups {groups} do not go together")
+            raise ValueError(f"x {(x.C, x.H, x.W)}, {name} {(y.C, y.H, y.W)}, w {shape} and groups {groups}"
+                             " do not go together")
         window(g, shape[2:], stride, padding, dilation, False, &bottom, &right)
-        if g.OH != step.y.H or g.OW != step.y.W or (linear and g.OH * g.OW != 1):
-            raise ValueError(f"y must be {(g.OH, g.OW)} pixels, got {y.shape}")
+        if g.OH != y.H or g.OW != y.W or (linear and g.OH * g.OW != 1):
+            raise ValueError(f"{name} must be {(g.OH, g.OW)} pixels, got {(y.C, y.H, y.W)}")
         per_in = g.C // groups
         step.order.column, step.order.row, step.order.inside = 1, g.KW, g.KH * g.KW
         step.order.out = per_in * step.order.inside
         step.order.group = g.O // groups * step.order.out
         step.by_images = linear
-        self.check_halo(step)
-        self.deal(step)
-        return step
+        return self.check_halo(step)
 
     cdef int check_halo(self, program_step *step) except -1:
         """What the last window reads behind the image need not be all of the padding."""

@@ -9,7 +9,9 @@ from minidl._ext.kernels cimport (
     STEP_AVGPOOL_BACKWARD,
     STEP_CLEAR,
     STEP_CONV,
+    STEP_CONV_WEIGHTS,
     STEP_DEPTHWISE,
+    STEP_DEPTHWISE_WEIGHTS,
     STEP_ELEMENT_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_MUL_BACKWARD,
@@ -139,6 +141,24 @@ cdef class TrainingProgram(Program):
         self.count += 1
         return algorithm(step)
 
+    def conv_dw(self, Map x, Map dy, dw, db, tuple stride, padding, tuple dilation, size groups, bint linear=False):
+        """dw (O, C / groups, KH, KW) and db (O,) or None: the gradients of a convolution of x, dy its output's gradient.
+
+        linear: as for `conv_forward`. The halo of x must hold the padding.
+        """
+        cdef program_step *step
+        cdef bint depthwise
+        if x is None or dy is None:
+            raise TypeError("x and dy must be Maps, got None")
+        depthwise = groups > 1 and groups == x.m.C and groups == dy.m.C
+        step = self.new_step(STEP_DEPTHWISE_WEIGHTS if depthwise else STEP_CONV_WEIGHTS)
+        self.place(x, &step.x, "x", not depthwise)
+        self.place(dy, &step.dy, "dy")
+        self.conv_sizes(step, &step.dy, "dy", dw.shape, stride, padding, dilation, groups, linear)
+        step.dw = self.held(dw, "dw", dw.size, True)
+        step.db = self.held(db, "db", step.g.O, True)
+        self.count += 1
+
     def clear(self, Map y):
         """Zeros in y and its halo."""
         cdef program_step *step = self.new_step(STEP_CLEAR)
@@ -187,9 +207,10 @@ cdef class TrainingProgram(Program):
 
     def norm_backward(self, size handle, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
                       bint add_dother=False):
-        """The gradients of the `norm_forward` that returned this handle; dgamma, dbeta: (C,); each may be None.
+        """The gradients of the `norm_forward` that returned this handle; dgamma, dbeta: (C,).
 
-        y: what it made, read for its relu alone. dx or dother may be dy itself. add_dx, add_dother: to what is there.
+        y: what it made, read for its relu alone. dx, dgamma, dbeta and dother may each be None; dx or dother may be dy.
+        add_dx, add_dother: to what is there.
         """
         cdef program_step *step
         cdef const program_step *forward

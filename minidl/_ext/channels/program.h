@@ -8,6 +8,7 @@
 #include "norm.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "weights.h"
 #include "winograd.h"
 
 /* Weights, and a bias with zeros behind it, as a step reads them. */
@@ -35,6 +36,8 @@ static int run_step(step_job *job) {
     case STEP_ARITHMETIC: return pointwise_step(job, arithmetic_task);
     case STEP_CHANNELS: return moves_step(job, channels_task);
     case STEP_CLEAR: return moves_step(job, clear_task);
+    case STEP_CONV_WEIGHTS:
+    case STEP_DEPTHWISE_WEIGHTS: return weights_step(job);
     case STEP_NORM: return norm_step(job, norm_part_task, norm_join_task, norm_apply_task);
     case STEP_NORM_BACKWARD: return norm_step(job, norm_part_back_task, norm_join_back_task, norm_back_task);
     case STEP_MAXPOOL_BACKWARD: return maxpool_back_step(job);
