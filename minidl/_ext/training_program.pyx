@@ -172,12 +172,6 @@ cdef class TrainingProgram(Program):
         step.y, step.x, step.add_dx = step.dy, step.dx, add_dx
         return 0
 
-    def copy(self, Map x, Map y, bint add=False):
-        """y = x, a map of one size; add: to what is there."""
-        if x is None or y is None or x.shape != y.shape:
-            raise ValueError(f"x and y must be maps of one size, got {x and x.shape} and {y and y.shape}")
-        self.channels(x, y, range(x.shape[0]), 0, add)
-
     def norm_forward(self, Map x, Map y, gamma, beta, running_mean, running_var, double momentum, double eps,
                      Map other=None, bint relu=False):
         """y = relu(batchnorm_forward(x) + other) of the contract, in training; other may be None.
