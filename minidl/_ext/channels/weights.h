@@ -34,13 +34,13 @@ INLINE void weight_tile(const int M, const int R, const int own, const pixel_wal
     size tap[DEPTHWISE_TAPS];
     const size dy_block = band->dy_block, dy_step = band->dy_step, x_step = band->x_step;
     UNROLL for (int r = 0; r < R; r++) {
-        tap[r] = taps[r];
+        tap[r] = taps[r] - taps[0];
         UNROLL for (int m = 0; m < M; m++) acc[m][r] = (V){0};
     }
     for (size image = 0; image < band->images; image++) {
         for (size row = 0; row < band->rows; row++) {
             const T *from = dy + image * band->dy_image + row * band->dy_down;
-            const T *at = x + image * band->x_image + row * band->x_down;
+            const T *at = x + taps[0] + image * band->x_image + row * band->x_down;
             for (size column = 0; column < band->columns; column++, from += dy_step, at += x_step) {
                 V g[WEIGHT_VECTORS];
                 UNROLL for (int m = 0; m < M; m++) g[m] = load(from + m * dy_block);
@@ -138,10 +138,17 @@ static weight_part weight_part_of(const step_job *job, ptrdiff_t task) {
 static void find_taps(const program_step *step, const weight_part *part, size *taps) {
     const geometry *g = &step->g;
     const map *x = &step->x;
+    size channel = part->channel + part->first / (g->KH * g->KW);
+    size block = own_kernels(step) ? part->block : channel / x->lanes,
+         lane = own_kernels(step) ? 0 : channel % x->lanes;
+    size i = part->first / g->KW % g->KH, j = part->first % g->KW;
     for (size tap = part->first; tap < part->end; tap++) {
-        size c = part->channel + tap / (g->KH * g->KW), i = tap / g->KW % g->KH, j = tap % g->KW;
-        size place = own_kernels(step) ? part->block * x->plane : c / x->lanes * x->plane + c % x->lanes;
-        *taps++ = place + i * g->DH * x->pitch + j * g->DW * x->lanes;
+        *taps++ = block * x->plane + lane + i * g->DH * x->pitch + j * g->DW * x->lanes;
+        if (++j < g->KW) continue;
+        j = 0;
+        if (++i < g->KH) continue;
+        i = 0;
+        if (++lane == x->lanes) block++, lane = 0;
     }
 }
 
@@ -173,22 +180,25 @@ INLINE size even_parts(size count, size most) { return ceil_div(count, ceil_div(
 /* A task's weights of an output channel lie side by side in dw; those between groups are none. */
 static void keep_weights(const program_step *step, const weight_part *part, const T *sums) {
     const geometry *g = &step->g;
-    size taps = g->KH * g->KW, all = g->C / g->G * taps, count = part->end - part->first;
+    size C = g->C / g->G, O = g->O / g->G, all = C * g->KH * g->KW, count = part->end - part->first;
     for (size m = 0; m < part->M; m++) {
+        size first_out = (part->block + m) * L, lanes = smaller(L, g->O - first_out), start[L];
+        for (size lane = 0; lane < lanes; lane++) {
+            size channel = own_kernels(step) ? 0 : (first_out + lane) / O * C - part->channel;
+            start[lane] = part->first - channel * g->KH * g->KW;
+        }
         for (size first = 0; first < count; first += L) {
+            size behind = smaller(L, count - first);
             V square[L];
             UNROLL for (int i = 0; i < L; i++) square[i] = load(sums + ((first + i) * part->M + m) * L);
             transpose(square);
-            for (size lane = 0, o = (part->block + m) * L; lane < L && o < g->O; lane++, o++) {
-                size start = own_kernels(step) ? 0 : (o / (g->O / g->G) * (g->C / g->G) - part->channel) * taps;
-                size at = part->first + first - start;
-                T *to = (T *)step->dw + o * all;
-                if (at >= 0 && at + L <= all && first + L <= count) {
-                    storeu(to + at, square[lane]);
-                    continue;
-                }
-                for (size i = larger(0, -at); i < smaller(L, count - first) && at + i < all; i++)
-                    to[at + i] = square[lane][i];
+            UNROLL for (int lane = 0; lane < L; lane++) {
+                if (lane >= lanes) break;
+                size at = start[lane] + first;
+                T *to = (T *)step->dw + (first_out + lane) * all;
+                if (at >= 0 && at + L <= all && behind == L) storeu(to + at, square[lane]);
+                else
+                    for (size i = larger(0, -at); i < smaller(behind, all - at); i++) to[at + i] = square[lane][i];
             }
         }
     }
