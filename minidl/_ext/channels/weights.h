@@ -12,7 +12,7 @@
 #include "tile.h"
 
 /* Pixels of a band: a tile's dy and a block of x stay in the first cache. Taps of a task: a multiple of each tile's. */
-enum { BAND_PIXELS_OF_DY = 4096 / VBYTES, TASK_TAPS = 72, TAPS_ROOM = (TASK_TAPS + L - 1) / L * L };
+enum { BAND_PIXELS_OF_DY = 4096 / VBYTES, TASK_TAPS = 72 };
 
 /* M vectors times taps_of_tile(M), as many as the registers hold. */
 enum { WEIGHT_VECTORS = VBYTES == 16 ? 2 : 3, DEPTHWISE_TAPS = 9 };
@@ -25,6 +25,7 @@ INLINE size taps_of_tile(size M) {
 typedef struct {
     size images, rows, columns;
     size dy_block, dy_image, dy_down, dy_step, x_image, x_down, x_step;
+    int resume; /* not the first band: what stands in the sums is added to */
 } pixel_walk;
 
 /* sums[tap][vector] += the sum over a band. own: taps are vectors. */
@@ -54,7 +55,7 @@ INLINE void weight_tile(const int M, const int R, const int own, const pixel_wal
     UNROLL for (int r = 0; r < R; r++) {
         UNROLL for (int m = 0; m < M; m++) {
             T *sum = sums + (r * M + m) * L;
-            store(sum, load(sum) + acc[m][r]);
+            store(sum, band->resume ? load(sum) + acc[m][r] : acc[m][r]);
         }
     }
 }
@@ -190,7 +191,8 @@ static void keep_weights(const program_step *step, const weight_part *part, cons
         for (size first = 0; first < count; first += L) {
             size behind = smaller(L, count - first);
             V square[L];
-            UNROLL for (int i = 0; i < L; i++) square[i] = load(sums + ((first + i) * part->M + m) * L);
+            UNROLL for (int i = 0; i < L; i++) square[i] =
+                i < behind ? load(sums + ((first + i) * part->M + m) * L) : (V){0};
             transpose(square);
             UNROLL for (int lane = 0; lane < L; lane++) {
                 if (lane >= lanes) break;
@@ -212,7 +214,7 @@ static int weights_task(void *context, ptrdiff_t task) {
     size taps[TASK_TAPS], count = part.end - part.first,
                           most = own_kernels(step) ? DEPTHWISE_TAPS : taps_of_tile(part.M);
     size tiles = ceil_div(count, most), with_bias = step->db && task % job->bands == 0;
-    T sums[TAPS_ROOM * WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES))) = {0};
+    T sums[TASK_TAPS * WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES)));
     T bias[WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES))) = {0};
     find_taps(step, &part, taps);
     const pixel_walk all = all_pixels(job);
@@ -236,6 +238,7 @@ static int weights_task(void *context, ptrdiff_t task) {
                     else weight_tile_of(part.M, R, &band, from, x, taps + tap, sums + tap * part.M * L);
                 }
                 if (with_bias) add_bias(part.M, &band, from, bias);
+                band.resume = 1;
             }
         }
     }
