@@ -227,7 +227,7 @@ cdef extern from "core/kernels.h" nogil:
 cdef extern from "core/program.h" nogil:
     enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT, STEP_ARITHMETIC
     enum: STEP_CHANNELS, STEP_WINOGRAD, STEP_CLEAR, STEP_CONV_WEIGHTS, STEP_DEPTHWISE_WEIGHTS, STEP_NORM
-    enum: STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD
+    enum: STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD, STEP_MUL_BACKWARD
     ctypedef int step_kind
     ctypedef struct map:
         size at, C, lanes, H, W, top, bottom, left, right, step, pitch, plane, image

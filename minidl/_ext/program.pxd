@@ -34,6 +34,8 @@ cdef class Program:
     cdef size packed     # bytes of weights
     cdef program_step *new_step(self, step_kind kind) except NULL
     cdef int place(self, Map given, map *m, str name, bint narrow=*, bint phase=*) except -1
+    cdef int pooling(self, program_step *step, Map x, Map y) except -1
+    cdef int pooled(self, program_step *step, Map y) except -1
     cdef int same_size(self, map *a, map *b, str name) except -1
     cdef int function(self, program_step *step, function, bint relu) except -1
     cdef void *keep(self, size count) except NULL
@@ -44,6 +46,8 @@ cdef class Program:
                         size groups, bint linear) except -1
     cdef int check_halo(self, program_step *step) except -1
     cdef int deal(self, program_step *step) except -1
+    cdef int pooling(self, program_step *step, Map x, Map y) except -1
+    cdef int pooled(self, program_step *step, Map y) except -1
     cdef int ending(self, program_step *step, Map other, bint relu, function) except -1
     cdef size weight_count(self, program_step *step) noexcept
     cdef void choose_form(self, program_step *step) noexcept

@@ -4,18 +4,38 @@
 Parameters are read, and their gradients written, where they stand: the arrays are held for as long as the program.
 """
 
+from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
+    STEP_AVGPOOL_BACKWARD,
     STEP_CLEAR,
     STEP_CONV,
     STEP_CONV_WEIGHTS,
     STEP_DEPTHWISE,
     STEP_DEPTHWISE_WEIGHTS,
+    STEP_ELEMENT_BACKWARD,
+    STEP_MAXPOOL_BACKWARD,
+    STEP_MUL_BACKWARD,
+    STEP_NORM,
+    STEP_NORM_BACKWARD,
     geometry,
     program_step,
     size,
 )
 from minidl._ext.lanearray cimport Buffers, format_of
+from minidl._ext.pooling cimport bins_geometry, pool_geometry
 from minidl._ext.program cimport Map, Memory, Program, algorithm
+
+READS_Y = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
+"""Elementwise functions whose slopes are told of their results."""
+
+
+def reads_x(str kind):
+    """Whether the slope of an elementwise function, by its name in the contract, is told of its x, not of its y."""
+    if kind in READS_Y:
+        return False
+    if kind != "gelu":
+        element_of(kind)  # refuses what is none
+    return True
 
 
 cdef class TrainingProgram(Program):
@@ -143,4 +163,120 @@ cdef class TrainingProgram(Program):
         """Zeros in y and its halo."""
         cdef program_step *step = self.new_step(STEP_CLEAR)
         self.place(y, &step.y, "y")
+        self.count += 1
+
+    cdef int gradients(self, program_step *step, Map dy, Map dx, bint add_dx) except -1:
+        """Gradients as large as step.y and step.x, which are there."""
+        self.place(dy, &step.dy, "dy")
+        self.place(dx, &step.dx, "dx")
+        self.same_size(&step.dy, &step.y, "dy")
+        self.same_size(&step.dx, &step.x, "dx")
+        step.add_dx = add_dx
+        return 0
+
+    def norm_forward(self, Map x, Map y, gamma, beta, running_mean, running_var, double momentum, double eps,
+                     Map other=None, bint relu=False):
+        """y = relu(batchnorm_forward(x) + other) of the contract, in training; other may be None.
+
+        gamma, beta, running_mean, running_var: (C,), the running ones updated at each run. Returns the step's number,
+        for `norm_backward`.
+        """
+        cdef program_step *step = self.new_step(STEP_NORM)
+        cdef size full
+        self.pooling(step, x, y)
+        self.same_size(&step.y, &step.x, "y")
+        self.ending(step, other, relu, None)
+        for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", running_mean),
+                            ("running_var", running_var)):
+            if array is None:
+                raise TypeError(f"{name} must be an array, got None")
+        step.gamma = self.held(gamma, "gamma", step.x.C, False)
+        step.beta = self.held(beta, "beta", step.x.C, False)
+        step.running_mean = self.held(running_mean, "running_mean", step.x.C, True)
+        step.running_var = self.held(running_var, "running_var", step.x.C, True)
+        step.momentum, step.eps = momentum, eps
+        full = (step.x.C + self.L - 1) // self.L * self.L
+        step.norm_mean, step.inv_std, step.w, step.b = (
+            self.keep(full), self.keep(full), self.keep(full), self.keep(full))
+        self.count += 1
+        return self.count - 1
+
+    def norm_backward(self, size number, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
+                      bint add_dother=False):
+        """The gradients of the `norm_forward` that returned this number; dgamma, dbeta: (C,) or None, dother or None.
+
+        y: what it made, read for its relu alone. dx or dother may be dy itself. add_dx, add_dother: to what is there.
+        """
+        cdef program_step *step
+        cdef const program_step *forward
+        if not (0 <= number < self.count and self.steps[number].kind == STEP_NORM):
+            raise ValueError(f"number must be that of a step of norm_forward, got {number}")
+        step = self.new_step(STEP_NORM_BACKWARD)
+        forward = &self.steps[number]
+        step.x, step.relu, step.w = forward.x, forward.relu, forward.w
+        step.norm_mean, step.inv_std = forward.norm_mean, forward.inv_std
+        self.place(y, &step.y, "y")
+        self.same_size(&step.y, &step.x, "y")
+        self.gradients(step, dy, dx, add_dx)
+        if dother is not None:
+            self.place(dother, &step.dother, "dother")
+            self.same_size(&step.dother, &step.x, "dother")
+            if step.dother.at == step.dx.at:
+                raise ValueError("dother must be another map than dx")
+            step.add, step.add_dother = True, add_dother
+        step.dw = self.held(dgamma, "dgamma", step.x.C, True)
+        step.db = self.held(dbeta, "dbeta", step.x.C, True)
+        step.b = self.keep(2 * ((step.x.C + self.L - 1) // self.L * self.L))
+        self.count += 1
+
+    def maxpool_backward(self, Map x, Map y, Map dy, Map dx, kernel_size, stride, padding, dilation=(1, 1),
+                         ceil_mode=False, bint add_dx=False):
+        """dx of `maxpool`, which made y of x. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_MAXPOOL_BACKWARD)
+        self.pooling(step, x, y)
+        self.gradients(step, dy, dx, add_dx)
+        pool_geometry(&step.g, &step.mean, (1, *x.shape), kernel_size, stride, padding, dilation, ceil_mode, False)
+        self.pooled(step, y)
+
+    def avgpool_backward(self, Map dy, Map dx, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True,
+                         bint add_dx=False):
+        """dx of `avgpool`. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_AVGPOOL_BACKWARD)
+        self.pooling(step, dx, dy)
+        self.gradients(step, dy, dx, add_dx)
+        pool_geometry(&step.g, &step.mean, (1, *dx.shape), kernel_size, stride, padding, (1, 1), ceil_mode,
+                      count_include_pad)
+        self.pooled(step, dy)
+
+    def adaptive_avgpool_backward(self, Map dy, Map dx, bint add_dx=False):
+        """dx of `adaptive_avgpool`. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_AVGPOOL_BACKWARD)
+        self.pooling(step, dx, dy)
+        self.gradients(step, dy, dx, add_dx)
+        bins_geometry(&step.g, &step.mean, (1, *dx.shape), step.dy.H, step.dy.W)
+        self.pooled(step, dy)
+
+    def element_backward(self, str kind, double a, double b, Map dy, Map known, Map dx, bint add_dx=False):
+        """dx of `element`. known: its x where `reads_x(kind)`, else its y. dx may be dy. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_ELEMENT_BACKWARD)
+        self.pooling(step, dx, known)
+        self.same_size(&step.y, &step.x, "known")
+        self.gradients(step, dy, dx, add_dx)
+        self.function(step, (kind, a, b), False)
+        self.count += 1
+
+    def mul_backward(self, Map a, Map b, Map dy, Map da, Map db, bint add_da=False, bint add_db=False):
+        """da, db of a product: b is as large as a, or has one pixel. da may be dy. add_da, add_db: to what is there."""
+        cdef program_step *step = self.new_step(STEP_MUL_BACKWARD)
+        self.pooling(step, a, dy)
+        self.same_size(&step.y, &step.x, "dy")
+        self.gradients(step, dy, da, add_da)
+        self.place(b, &step.other, "b")
+        self.place(db, &step.dother, "db")
+        if step.other.H * step.other.W != 1 or step.other.C != step.x.C:
+            self.same_size(&step.other, &step.x, "b")
+        self.same_size(&step.dother, &step.other, "db")
+        if step.dother.at == step.dx.at:
+            raise ValueError("db must be another map than da")
+        step.add_dother = add_db
         self.count += 1

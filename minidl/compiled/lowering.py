@@ -70,9 +70,16 @@ class Lowering:
         self.operations: list[Operation] = []
         self.label = ""
 
+    convolution: type[Convolution] = Convolution
+    """What convolutions and linear layers become."""
+
+    def rule(self, layer: Any) -> Callable[..., Any] | None:
+        """How a layer is lowered."""
+        return RULES.get(type(layer))
+
     def lower(self, label: str, layer: Any, views: Sequence[View]) -> list[View]:
         """The outputs of one step. Raises Unlowered, and then has added nothing."""
-        rule = RULES.get(type(layer))
+        rule = self.rule(layer)
         if rule is None:
             raise Unlowered(f"{label}: {type(layer).__name__}")
         before = len(self.operations)
@@ -127,7 +134,7 @@ def _conv(lowering: Lowering, layer: Conv2D, view: View) -> View:
     x = image(view)
     shape = layer._check((1, *view.shape))[1:]
     return lowering.add(
-        Convolution,
+        lowering.convolution,
         shape,
         x,
         layer=layer,
@@ -148,7 +155,7 @@ def _linear(lowering: Lowering, layer: Linear, view: View) -> View:
         raise Unlowered("a linear layer whose weights are better read where they stand")
     lowering.take(layer, "weight")
     kernel, shift = (layer.out_features, *x.shape), lowering.number(layer, "bias")
-    return lowering.add(Convolution, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
+    return lowering.add(lowering.convolution, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
 
 
 def _norm(lowering: Lowering, layer: Any, view: View) -> View:

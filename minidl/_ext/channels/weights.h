@@ -136,7 +136,7 @@ static weight_part weight_part_of(const step_job *job, ptrdiff_t task) {
 }
 
 /* Where a task's taps stand, from the first pixel of x that the first kernel reads. */
-static void find_taps(const program_step *step, const weight_part *part, size *taps) {
+static void find_weight_taps(const program_step *step, const weight_part *part, size *taps) {
     const geometry *g = &step->g;
     const map *x = &step->x;
     size channel = part->channel + part->first / (g->KH * g->KW);
@@ -216,7 +216,7 @@ static int weights_task(void *context, ptrdiff_t task) {
     size tiles = ceil_div(count, most), with_bias = step->db && task % job->bands == 0;
     T sums[TASK_TAPS * WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES)));
     T bias[WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES))) = {0};
-    find_taps(step, &part, taps);
+    find_weight_taps(step, &part, taps);
     const pixel_walk all = all_pixels(job);
     const T *x_first = map_at(&step->x, job->arena, 0, 0, -step->g.PH, -step->g.PW);
     const T *dy_first = map_at(dy, job->arena, 0, part.block, 0, 0);

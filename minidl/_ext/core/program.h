@@ -38,7 +38,8 @@ typedef enum {
     STEP_NORM_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_AVGPOOL_BACKWARD,
-    STEP_ELEMENT_BACKWARD
+    STEP_ELEMENT_BACKWARD,
+    STEP_MUL_BACKWARD
 } step_kind;
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
@@ -54,10 +55,10 @@ typedef enum {
    DEPTHWISE_WEIGHTS   as CONV_WEIGHTS
    NORM           batch normalisation in training, its norm_mean and inv_std kept: y = f(x gamma scaled + beta + other)
    NORM_BACKWARD  dx, dw of gamma and db of beta; dy counts where y > 0: if relu; dother, too: if add
-   MAXPOOL_BACKWARD, AVGPOOL_BACKWARD, ELEMENT_BACKWARD    dx; ELEMENT_BACKWARD reads y or x as element_slope does
-   add_dx, add_dother: what is there already is added to.
-   f: relu, then the function `which` where `acts`.
-   fresh: w and b are packed at each run, from weights and bias. */
+   MAXPOOL_BACKWARD, AVGPOOL_BACKWARD, ELEMENT_BACKWARD    dx; the last reads y, or x in its place, as element_slope
+   does MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel add_dx, add_dother: what is
+   there already is added to. f: relu, then the function `which` where `acts`. fresh: w and b are packed at each run,
+   from weights and bias. */
 typedef struct program_step {
     step_kind kind;
     map x, other, y, dy, dx, dother;
