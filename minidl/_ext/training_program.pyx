@@ -142,9 +142,9 @@ cdef class TrainingProgram(Program):
         return algorithm(step)
 
     def conv_dw(self, Map x, Map dy, dw, db, tuple stride, padding, tuple dilation, size groups, bint linear=False):
-        """dw (O, C / groups, KH, KW) and db (O,) or None: the gradients of a convolution of x, dy its output's gradient.
+        """The gradients dw (O, C / groups, KH, KW) and db (O,), or None, of a convolution of x; dy: of its output.
 
-        linear: as for `conv_forward`. The halo of x must hold the padding.
+        linear: as for `conv_forward`. The halo of x must hold the padding; dw and db are written anew at each run.
         """
         cdef program_step *step
         cdef bint depthwise
