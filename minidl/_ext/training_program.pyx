@@ -4,6 +4,8 @@
 Parameters are read, and their gradients written, where they stand: the arrays are held for as long as the program.
 """
 
+from libc.string cimport memset
+
 from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
     STEP_AVGPOOL_BACKWARD,
@@ -18,6 +20,7 @@ from minidl._ext.kernels cimport (
     STEP_NORM,
     STEP_NORM_BACKWARD,
     geometry,
+    map,
     program_step,
     size,
 )
@@ -203,7 +206,7 @@ cdef class TrainingProgram(Program):
 
     def norm_backward(self, size number, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
                       bint add_dother=False):
-        """The gradients of the `norm_forward` that returned this number; dgamma, dbeta: (C,) or None, dother or None.
+        """The gradients of the `norm_forward` that returned this number; any of dx, dgamma and dbeta (C,), dother or None.
 
         y: what it made, read for its relu alone. dx or dother may be dy itself. add_dx, add_dother: to what is there.
         """
@@ -217,11 +220,13 @@ cdef class TrainingProgram(Program):
         step.norm_mean, step.inv_std = forward.norm_mean, forward.inv_std
         self.place(y, &step.y, "y")
         self.same_size(&step.y, &step.x, "y")
-        self.gradients(step, dy, dx, add_dx)
+        self.gradients(step, dy, dy if dx is None else dx, add_dx)
+        if dx is None:
+            memset(&step.dx, 0, sizeof(map))
         if dother is not None:
             self.place(dother, &step.dother, "dother")
             self.same_size(&step.dother, &step.x, "dother")
-            if step.dother.at == step.dx.at:
+            if dx is not None and step.dother.at == step.dx.at:
                 raise ValueError("dother must be another map than dx")
             step.add, step.add_dother = True, add_dother
         step.dw = self.held(dgamma, "dgamma", step.x.C, True)

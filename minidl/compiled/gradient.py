@@ -97,6 +97,11 @@ class Backward:
         raise NotImplementedError
 
 
+def copied(program: Any, dy: Any, target: Target, maps: Any) -> None:
+    """dy as it is, for a part of a sum."""
+    program.channels(dy, maps(target.value), list(range(dy.shape[0])), 0, target.add)
+
+
 class ConvolutionBackward(Backward):
     """Of the weights, the bias, the input and what was added."""
 
@@ -132,7 +137,7 @@ class ConvolutionBackward(Backward):
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
         if len(self.targets) > 1 and self.targets[1]:
-            program.copy(dy, maps(self.targets[1].value), self.targets[1].add)
+            copied(program, dy, self.targets[1], maps)
         if forward.learns():
             bias = None if layer.bias is None else layer.bias.grad
             linear = forward.linear and forward.x.shape[1:] == (1, 1)
@@ -169,7 +174,7 @@ class NormalizationBackward(Backward):
         program.norm_backward(
             forward.handle,
             maps(self.dy),
-            maps(forward.y) if forward.relu else None,
+            maps(forward.y),
             maps(self.dx.value) if self.dx else None,
             gamma,
             beta,
@@ -225,14 +230,30 @@ class ElementBackward(Backward):
         program.element_backward(kind, a, b, maps(self.dy), maps(self._known()), maps(self.dx.value), self.dx.add)
 
 
-class SumBackward(Backward):
-    """Of both parts of a sum."""
+class ArithmeticBackward(Backward):
+    """Of both parts of a sum, or of a product."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.forward.sign == "*":  # computed together, wanted or not
+            pairs = zip(self.targets, self.forward.reads(), strict=True)
+            self.targets = [target or Target(Value(value.shape), False) for target, value in pairs]
+
+    def keeps(self) -> list[Value]:
+        """Both, of a product."""
+        return [*super().keeps(), *(self.forward.reads() if self.forward.sign == "*" else [])]
 
     def steps(self, program: Any, maps: Any) -> None:
-        """A copy for each."""
-        for target in self.targets:
-            if target:
-                program.copy(maps(self.dy), maps(target.value), target.add)
+        """A copy for each part of a sum, one step for a product's."""
+        if self.forward.sign == "+":
+            for target in self.targets:
+                if target:
+                    copied(program, maps(self.dy), target, maps)
+            return
+        a, b = self.targets
+        assert a is not None and b is not None
+        known = maps(self.forward.x), maps(self.forward.other)
+        program.mul_backward(*known, maps(self.dy), maps(a.value), maps(b.value), a.add, b.add)
 
 
 class ChannelsBackward(Backward):
@@ -260,7 +281,7 @@ WAYS: dict[type, type[Backward]] = {
     Normalization: NormalizationBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,
-    Arithmetic: SumBackward,
+    Arithmetic: ArithmeticBackward,
     Channels: ChannelsBackward,
 }
 """How each operation goes back."""

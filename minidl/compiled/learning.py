@@ -101,13 +101,25 @@ def _dropout(lowering: Lowering, layer: Dropout, view: View) -> View:
 def _sum(lowering: Lowering, layer: Any, *views: View) -> View:
     result = views[0]
     for other in views[1:]:
-        if result.shape != other.shape or image(result) is image(other):
+        if result.shape != other.shape:
             raise Unlowered("operands of different shapes")
         result = lowering.add(Arithmetic, result.shape, image(result), other=image(other), sign="+")
     return result
 
 
-RULES = {**lowering.RULES, BatchNorm1D: _norm, BatchNorm2D: _norm, Dropout: _dropout, Add: _sum}
-for _kind in (AffineLayer, Div, Mul, Sub):
+def _product(lowering: Lowering, layer: Any, *views: View) -> View:
+    result = views[0]
+    for other in views[1:]:
+        large, small = sorted((image(result), image(other)), key=lambda value: -value.shape[1] * value.shape[2])
+        one = (large.shape[0], 1, 1)
+        if small.shape not in (large.shape, one) or len(result.shape) != len(other.shape):
+            raise Unlowered("operands of different shapes")
+        shape = result.shape if image(result) is large else other.shape
+        result = lowering.add(Arithmetic, shape, large, other=small, sign="*")
+    return result
+
+
+RULES = {**lowering.RULES, BatchNorm1D: _norm, BatchNorm2D: _norm, Dropout: _dropout, Add: _sum, Mul: _product}
+for _kind in (AffineLayer, Div, Sub):
     del RULES[_kind]
 """How each layer is lowered; those without a way back run between programs."""

@@ -38,11 +38,11 @@ def conv(c: int, o: int, k: int = 3, **more: object) -> minidl.Conv2D:
 
 def residual() -> minidl.Model:
     x = minidl.Input((3, 9, 7))
-    a = minidl.Relu()(minidl.BatchNorm2D(10)(conv(3, 10)(x)))
+    a = minidl.Relu()(minidl.BatchNorm2D(10)(conv(3, 10, bias=False)(x)))
     b = minidl.BatchNorm2D(10)(conv(10, 10, bias=False)(a))
     c = minidl.Relu()(minidl.Add()(b, a))
-    d = minidl.BatchNorm2D(17)(conv(10, 17, 3, stride=2)(c))
-    e = minidl.BatchNorm2D(17)(conv(10, 17, 1, stride=2)(c))
+    d = minidl.BatchNorm2D(17)(conv(10, 17, 3, stride=2, bias=False)(c))
+    e = minidl.BatchNorm2D(17)(conv(10, 17, 1, stride=2, bias=False)(c))
     f = minidl.Relu()(minidl.Add()(e, d))
     return minidl.Model(minidl.Graph(x, minidl.Linear(17, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
 
@@ -64,7 +64,8 @@ def foreign() -> minidl.Model:
     c = minidl.Dropout(0.4, rng=3)(b)
     d = minidl.Relu()(minidl.Add()(conv(12, 12)(c), b))
     e = minidl.Mul()(d, minidl.Sigmoid()(minidl.Conv2D(12, 12, 1, rng=4)(minidl.AdaptiveAvgPool2D(1)(d))))
-    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(e))))
+    f = minidl.Relu()(minidl.Mul()(e, d))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
 
 
 NETWORKS: dict[str, Callable[[], minidl.Model]] = {
@@ -85,7 +86,14 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "grouped": lambda: chain(conv(3, 12), conv(12, 18, groups=3), conv(18, 32, groups=2, stride=2)),
     "many groups": lambda: chain(conv(3, 32), conv(32, 64, groups=16), conv(64, 32, 5, groups=4)),
     "depthwise": lambda: chain(conv(3, 19), conv(19, 19, groups=19), conv(19, 19, 5, groups=19, stride=2)),
-    "norm": lambda: chain(conv(3, 19), minidl.BatchNorm2D(19), minidl.Relu(), conv(19, 8), minidl.BatchNorm2D(8)),
+    "norm": lambda: chain(
+        conv(3, 19, bias=False),  # a bias in front of a norm has a gradient of rounding errors
+        minidl.BatchNorm2D(19),
+        minidl.Relu(),
+        conv(19, 8, bias=False),
+        minidl.BatchNorm2D(8),
+        minidl.Tanh(),
+    ),
     "pooling": lambda: chain(conv(3, 9), minidl.MaxPool2D(2), conv(9, 9), minidl.AvgPool2D(3, 2, 1)),
     "overlap": lambda: chain(conv(3, 9), minidl.MaxPool2D(3, 2, 1), conv(9, 9), minidl.AdaptiveAvgPool2D((2, 3))),
     "rows": lambda: minidl.Model(
@@ -208,10 +216,12 @@ def test_changes_count(change: Callable[[minidl.Model], object]) -> None:
 
 
 def test_what_is_not_compiled() -> None:
-    shared = conv(3, 3)
-    for layers in ([minidl.Linear(5, 5)], [shared, shared, minidl.GlobalAvgPool2D(), minidl.Linear(3, 5)]):
-        m = minidl.Model(*layers)
-        shape = (5,) if len(layers) == 1 else (3, 9, 7)
+    shared, x = conv(3, 3), minidl.Input((3, 9, 7))
+    y = minidl.Linear(3, 5)(minidl.GlobalAvgPool2D()(shared(shared(x))))
+    for m, shape in (
+        (minidl.Model(minidl.Linear(5, 5)), (5,)),
+        (minidl.Model(minidl.Graph(x, y)), (3, 9, 7)),
+    ):
         _, step = stepped(m, data(2, "float32", shape), "channels")
         assert not compiled(step)
 
@@ -225,4 +235,4 @@ def test_a_run_learns(layout: str) -> None:
     history = minidl.Trainer(m, minidl.SoftmaxCrossEntropyLoss(), minidl.Adam(0.01)).fit(
         (x, np.array([0, 1])), epochs=60, batch_size=2, seed=0, verbose=False
     )
-    assert history["loss"][-1] < 0.05
+    assert history["train_loss"][-1] < 0.05

@@ -226,6 +226,7 @@ static int norm_back_task(void *context, ptrdiff_t task) {
     const step_job *job = context;
     const program_step *step = job->step;
     step_part part = part_of(job, task);
+    int wanted = step->dx.C > 0;
     for (size row = part.r0; row < part.r1; row++) {
         const T *x = map_at(&step->x, job->arena, part.image, part.group, row, 0);
         const T *y = map_at(&step->y, job->arena, part.image, part.group, row, 0);
@@ -236,10 +237,11 @@ static int norm_back_task(void *context, ptrdiff_t task) {
             if (step->relu) norm_row_other(dy, y, dother, step->x.W, step->add_dother, 1);
             else norm_row_other(dy, y, dother, step->x.W, step->add_dother, 0);
         }
+        if (!wanted) continue;
         if (step->relu) norm_row_back(step, part.group, dy, y, x, dx, 1);
         else norm_row_back(step, part.group, dy, y, x, dx, 0);
     }
-    if (!step->add_dx) clear_halo(&step->dx, job->arena, part.image, part.group, part.r0, part.r1);
+    if (wanted && !step->add_dx) clear_halo(&step->dx, job->arena, part.image, part.group, part.r0, part.r1);
     if (step->add && !step->add_dother) clear_halo(&step->dother, job->arena, part.image, part.group, part.r0, part.r1);
     return 0;
 }
