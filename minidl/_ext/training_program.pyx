@@ -89,7 +89,6 @@ cdef class TrainingProgram(Program):
         step.bias = self.held(bias, "bias", step.g.O, False)
         step.w = self.keep(self.weight_count(step))
         step.b = self.keep((step.g.O + self.L - 1) // self.L * self.L)
-        step.fresh = True
         return 0
 
     def conv_forward(self, Map x, Map y, w, bias, tuple stride, padding, tuple dilation, size groups,
@@ -98,7 +97,7 @@ cdef class TrainingProgram(Program):
 
         linear: w is as large as x, and y has one pixel. Returns how it is computed, in words.
         """
-        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear)
+        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear, True)
         self.ending(step, other, relu, None)
         self.make_fresh(step, w, bias)
         self.count += 1
@@ -136,7 +135,7 @@ cdef class TrainingProgram(Program):
         per_out = g.O // groups
         step.order.out, step.order.inside = taps, per_out * taps
         step.order.group = g.C // groups * per_out * taps
-        step.by_images = linear
+        step.by_images, step.fresh = linear, True
         self.check_halo(step)
         self.deal(step)
         self.ending(step, dx if add else None, False, None)
