@@ -4,8 +4,6 @@
 Parameters are read, and their gradients written, where they stand: the arrays are held for as long as the program.
 """
 
-from libc.string cimport memset
-
 from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
     STEP_AVGPOOL_BACKWARD,
@@ -20,7 +18,6 @@ from minidl._ext.kernels cimport (
     STEP_NORM,
     STEP_NORM_BACKWARD,
     geometry,
-    map,
     program_step,
     size,
 )
@@ -168,13 +165,17 @@ cdef class TrainingProgram(Program):
         self.count += 1
 
     cdef int gradients(self, program_step *step, Map dy, Map dx, bint add_dx) except -1:
-        """Gradients as large as step.y and step.x, which are there."""
+        """What comes and what goes, which stand for y and x, too, where these are not read."""
         self.place(dy, &step.dy, "dy")
         self.place(dx, &step.dx, "dx")
-        self.same_size(&step.dy, &step.y, "dy")
-        self.same_size(&step.dx, &step.x, "dx")
-        step.add_dx = add_dx
+        step.y, step.x, step.add_dx = step.dy, step.dx, add_dx
         return 0
+
+    def copy(self, Map x, Map y, bint add=False):
+        """y = x, a map of one size; add: to what is there."""
+        if x is None or y is None or x.shape != y.shape:
+            raise ValueError(f"x and y must be maps of one size, got {x and x.shape} and {y and y.shape}")
+        self.channels(x, y, range(x.shape[0]), 0, add)
 
     def norm_forward(self, Map x, Map y, gamma, beta, running_mean, running_var, double momentum, double eps,
                      Map other=None, bint relu=False):
@@ -203,25 +204,31 @@ cdef class TrainingProgram(Program):
         self.count += 1
         return self.count - 1
 
-    def norm_backward(self, size number, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
+    def norm_backward(self, size handle, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
                       bint add_dother=False):
-        """The gradients of the `norm_forward` that returned this number; any of dx, dgamma and dbeta (C,), dother or None.
+        """The gradients of the `norm_forward` that returned this handle; dgamma, dbeta: (C,).
 
-        y: what it made, read for its relu alone. dx or dother may be dy itself. add_dx, add_dother: to what is there.
+        y: what it made, read for its relu alone. dx, dgamma, dbeta and dother may each be None; dx or dother may be dy.
+        add_dx, add_dother: to what is there.
         """
         cdef program_step *step
         cdef const program_step *forward
-        if not (0 <= number < self.count and self.steps[number].kind == STEP_NORM):
-            raise ValueError(f"number must be that of a step of norm_forward, got {number}")
+        if not (0 <= handle < self.count and self.steps[handle].kind == STEP_NORM):
+            raise ValueError(f"handle must be the number of a step of norm_forward, got {handle}")
         step = self.new_step(STEP_NORM_BACKWARD)
-        forward = &self.steps[number]
+        forward = &self.steps[handle]
         step.x, step.relu, step.w = forward.x, forward.relu, forward.w
         step.norm_mean, step.inv_std = forward.norm_mean, forward.inv_std
-        self.place(y, &step.y, "y")
-        self.same_size(&step.y, &step.x, "y")
-        self.gradients(step, dy, dy if dx is None else dx, add_dx)
-        if dx is None:
-            memset(&step.dx, 0, sizeof(map))
+        step.y = step.x
+        if step.relu:
+            self.place(y, &step.y, "y")
+            self.same_size(&step.y, &step.x, "y")
+        self.place(dy, &step.dy, "dy")
+        self.same_size(&step.dy, &step.x, "dy")
+        if dx is not None:
+            self.place(dx, &step.dx, "dx")
+            self.same_size(&step.dx, &step.x, "dx")
+            step.add_dx = add_dx
         if dother is not None:
             self.place(dother, &step.dother, "dother")
             self.same_size(&step.dother, &step.x, "dother")
@@ -237,8 +244,10 @@ cdef class TrainingProgram(Program):
                          ceil_mode=False, bint add_dx=False):
         """dx of `maxpool`, which made y of x. add_dx: to what is there."""
         cdef program_step *step = self.new_step(STEP_MAXPOOL_BACKWARD)
-        self.pooling(step, x, y)
         self.gradients(step, dy, dx, add_dx)
+        self.pooling(step, x, y)
+        self.same_size(&step.dy, &step.y, "dy")
+        self.same_size(&step.dx, &step.x, "dx")
         pool_geometry(&step.g, &step.mean, (1, *x.shape), kernel_size, stride, padding, dilation, ceil_mode, False)
         self.pooled(step, y)
 
@@ -246,7 +255,6 @@ cdef class TrainingProgram(Program):
                          bint add_dx=False):
         """dx of `avgpool`. add_dx: to what is there."""
         cdef program_step *step = self.new_step(STEP_AVGPOOL_BACKWARD)
-        self.pooling(step, dx, dy)
         self.gradients(step, dy, dx, add_dx)
         pool_geometry(&step.g, &step.mean, (1, *dx.shape), kernel_size, stride, padding, (1, 1), ceil_mode,
                       count_include_pad)
@@ -255,7 +263,6 @@ cdef class TrainingProgram(Program):
     def adaptive_avgpool_backward(self, Map dy, Map dx, bint add_dx=False):
         """dx of `adaptive_avgpool`. add_dx: to what is there."""
         cdef program_step *step = self.new_step(STEP_AVGPOOL_BACKWARD)
-        self.pooling(step, dx, dy)
         self.gradients(step, dy, dx, add_dx)
         bins_geometry(&step.g, &step.mean, (1, *dx.shape), step.dy.H, step.dy.W)
         self.pooled(step, dy)
@@ -263,18 +270,20 @@ cdef class TrainingProgram(Program):
     def element_backward(self, str kind, double a, double b, Map dy, Map known, Map dx, bint add_dx=False):
         """dx of `element`. known: its x where `reads_x(kind)`, else its y. dx may be dy. add_dx: to what is there."""
         cdef program_step *step = self.new_step(STEP_ELEMENT_BACKWARD)
-        self.pooling(step, dx, known)
-        self.same_size(&step.y, &step.x, "known")
         self.gradients(step, dy, dx, add_dx)
+        self.same_size(&step.dy, &step.dx, "dy")
+        self.place(known, &step.y, "known")
+        self.same_size(&step.y, &step.dx, "known")
         self.function(step, (kind, a, b), False)
         self.count += 1
 
     def mul_backward(self, Map a, Map b, Map dy, Map da, Map db, bint add_da=False, bint add_db=False):
         """da, db of a product: b is as large as a, or has one pixel. da may be dy. add_da, add_db: to what is there."""
         cdef program_step *step = self.new_step(STEP_MUL_BACKWARD)
-        self.pooling(step, a, dy)
-        self.same_size(&step.y, &step.x, "dy")
         self.gradients(step, dy, da, add_da)
+        self.place(a, &step.x, "a")
+        self.same_size(&step.dy, &step.x, "dy")
+        self.same_size(&step.dx, &step.x, "da")
         self.place(b, &step.other, "b")
         self.place(db, &step.dother, "db")
         if step.other.H * step.other.W != 1 or step.other.C != step.x.C:

@@ -56,6 +56,7 @@ class Steps:
 
     def run(self) -> list[np.ndarray]:
         """What goes out, after a look at halos and missing channels, which hold zeros."""
+        self.p.turn()
         found = []
         for out, (C, H, W) in zip(self.p.forward(self.n, *self.coming), self.going, strict=True):
             inside = np.s_[:, :C, HALO[0] : HALO[0] + H, HALO[2] : HALO[2] + W]

@@ -108,6 +108,28 @@ def test_norm_backward(rng, dtype, shape):
 
 
 @dtypes
+@pytest.mark.parametrize("other", [False, True])
+def test_norm_backward_of_parameters_alone(rng, dtype, other):
+    shape = 2, 13, 5, 7
+    norm, steps = Norm(rng, dtype, shape, 0, other, other), Steps(dtype, 2)
+    _, _, mean, inv_std = norm.expected()
+    y, number = norm.forward(steps)
+    dother, whole = steps.result(shape[1:])
+    steps.p.norm_backward(
+        number, steps.given(norm.dy), y if other else None, None, norm.dgamma, norm.dbeta, dother if other else None
+    )
+    if other:
+        steps.leave(whole, shape[1:])
+    got = steps.run()
+    d = np.where(got[0] > 0, norm.dy, 0) if other else norm.dy
+    _, dgamma, dbeta = reference.batchnorm_backward(d, norm.x, norm.gamma, mean, inv_std)
+    compare.check(norm.dgamma, dgamma, tolerance=TOLERANCE[dtype])
+    compare.check(norm.dbeta, dbeta, tolerance=TOLERANCE[dtype])
+    if other:
+        compare.check(got[1], d, exact=True)
+
+
+@dtypes
 def test_norm_of_equal_values_and_of_frozen_parameters(rng, dtype):
     shape = 2, 5, 6, 7
     norm, steps = Norm(rng, dtype, shape, 0, False, False), Steps(dtype, 2)
@@ -263,6 +285,20 @@ def test_element_backward(rng, dtype, function):
                 )
 
 
+@dtypes
+@pytest.mark.parametrize("add", [False, True])
+def test_copy(rng, dtype, add):
+    for n, C, H, W in ((1, 1, 1, 1), (2, 13, 5, 3), (5, 16, 2, 4)):
+        x, start = rng.standard_normal((2, n, C, H, W)).astype(dtype)
+        steps = Steps(dtype, n)
+        y, whole = steps.result((C, H, W))
+        if add:
+            steps.enter(y, start)
+        steps.p.copy(steps.given(x), y, add)
+        steps.leave(whole, (C, H, W))
+        compare.check(steps.run()[0], x + start if add else x, exact=True)
+
+
 # ---- products --------------------------------------------------------------------------------------------------------
 
 
@@ -338,8 +374,8 @@ def test_what_is_refused():
     x, y, small = (steps.both(shape)[0] for shape in ((C, 4, 4), (C, 4, 4), (C, 2, 2)))
     ones, constants = np.ones(C, F), np.ones(C, F)
     constants.flags.writeable = False
-    number = p.norm_forward(x, y, constants, constants, ones, ones, 0.9, 1e-5)
-    assert number == 0
+    assert p.norm_forward(x, y, constants, constants, ones, ones, 0.9, 1e-5) == 0
+    assert p.norm_forward(x, y, ones, ones, ones, ones, 0.9, 1e-5, None, True) == 1
     for changed, error, words in (
         ((x, small, ones, ones, ones, ones), ValueError, "y must have shape"),
         ((x, y, None, ones, ones, ones), TypeError, "gamma must be an array, got None"),
@@ -352,10 +388,10 @@ def test_what_is_refused():
             p.norm_forward(*(*changed, 0.9, 1e-5)[: max(8, len(changed))])
     dx = steps.both((C, 4, 4))[0]
     for changed, words in (
-        ((1, y, y, dx, ones, ones), "number must be that of a step of norm_forward, got 1"),
+        ((2, y, y, dx, ones, ones), "handle must be the number of a step of norm_forward, got 2"),
         ((-1, y, y, dx, ones, ones), "got -1"),
         ((0, small, y, dx, ones, ones), "dy must have shape"),
-        ((0, y, small, dx, ones, ones), "y must have shape"),
+        ((1, y, small, dx, ones, ones), "y must have shape"),
         ((0, y, y, small, ones, ones), "dx must have shape"),
         ((0, y, y, dx, np.ones(2, F), None), "dgamma must have 3 elements"),
         ((0, y, y, dx, None, constants), "dbeta must be a writable"),
@@ -364,6 +400,11 @@ def test_what_is_refused():
     ):
         with pytest.raises(ValueError, match=words):
             p.norm_backward(*changed)
+    with pytest.raises(TypeError, match="y must be a Map"):
+        p.norm_backward(1, y, None, dx, ones, ones)
+    for given in ((x, small), (x, None), (None, x)):
+        with pytest.raises(ValueError, match="x and y must be maps of one size"):
+            p.copy(*given)
     k = (2, 2), (2, 2), (0, 0)
     with pytest.raises(ValueError, match="y must have shape"):
         p.maxpool_backward(x, y, y, dx, *k)

@@ -11,15 +11,15 @@
 
 enum { PART_PIXELS = 512 }; /* a part is read twice: it must stay in the first cache */
 
-/* sums: two values a lane of each block of each part. */
+/* sums: two of each block of each part. */
 typedef struct {
     const step_job *job;
     size blocks, bands, parts;
-    double *sums;
+    wide_sum *sums;
 } norm_job;
 
-INLINE VDU *norm_sums(const norm_job *norm, size part, size block) {
-    return (VDU *)(norm->sums + (part * norm->blocks + block) * 2 * L);
+INLINE wide_sum *norm_sums(const norm_job *norm, size part, size block) {
+    return norm->sums + (part * norm->blocks + block) * 2;
 }
 
 INLINE step_part norm_part(const norm_job *norm, size part, size block) {
@@ -69,11 +69,13 @@ static int norm_part_task(void *context, ptrdiff_t task) {
             }
         }
     }
-    VD off = __builtin_convertvector(sum_of_four(sum), VD) / count;
-    VD squares = __builtin_convertvector(sum_of_four(square), VD) - off * off * count;
-    VDU *out = norm_sums(norm, number, block);
-    out[0] = __builtin_convertvector(rough, VD) + off;
-    out[1] = (VD)((VDI)squares & ~(squares < 0));
+    wide_sum *out = norm_sums(norm, number, block), off = widened(sum_of_four(sum));
+    out[0] = widened(rough), out[1] = widened(sum_of_four(square));
+    UNROLL for (int i = 0; i < WIDE; i++) {
+        VW far = off.part[i] / count, squares = out[1].part[i] - far * far * count;
+        out[0].part[i] += far;
+        out[1].part[i] = (VW)((VWI)squares & ~(squares < 0));
+    }
     return 0;
 }
 
@@ -83,17 +85,19 @@ static int norm_join_task(void *context, ptrdiff_t block) {
     const norm_job *norm = context;
     const program_step *step = norm->job->step;
     double count = 0;
-    VD mean = {0}, squares = {0};
+    wide_sum mean = {{{0}}}, squares = {{{0}}};
     for (size number = 0; number < norm->parts; number++) {
-        const VDU *part = norm_sums(norm, number, block);
+        const wide_sum *part = norm_sums(norm, number, block);
         double more = norm_count(norm, norm_part(norm, number, block)), share = more / (count + more);
-        VD far = part[0] - mean;
-        mean += far * share;
-        squares += part[1] + far * far * (count * share);
+        UNROLL for (int i = 0; i < WIDE; i++) {
+            VW far = part[0].part[i] - mean.part[i];
+            mean.part[i] += far * share;
+            squares.part[i] += part[1].part[i] + far * far * (count * share);
+        }
         count += more;
     }
     for (size c = block * L; c < block * L + L; c++) {
-        double middle = mean[c % L], var = squares[c % L] / count;
+        double middle = mean.lane[c % L], var = squares.lane[c % L] / count;
         int there = c < step->x.C;
         T inv_std = there ? (T)(1 / sqrt(var + step->eps)) : 0;
         ((T *)step->norm_mean)[c] = there ? (T)middle : 0;
@@ -168,9 +172,8 @@ INLINE void norm_part_back(const norm_job *norm, ptrdiff_t task, int rectify) {
             }
         }
     }
-    VDU *out = norm_sums(norm, number, block);
-    out[0] = __builtin_convertvector(sum_of_four(sum), VD);
-    out[1] = __builtin_convertvector(sum_of_four(product), VD);
+    wide_sum *out = norm_sums(norm, number, block);
+    out[0] = widened(sum_of_four(sum)), out[1] = widened(sum_of_four(product));
 }
 
 static int norm_part_back_task(void *context, ptrdiff_t task) {
@@ -186,20 +189,19 @@ static int norm_join_back_task(void *context, ptrdiff_t block) {
     const norm_job *norm = context;
     const program_step *step = norm->job->step;
     double count = (double)(norm->job->n * step->x.H * step->x.W);
-    VD sum = {0}, product = {0};
+    wide_sum sum = {{{0}}}, product = {{{0}}};
     for (size number = 0; number < norm->parts; number++) {
-        const VDU *part = norm_sums(norm, number, block);
-        sum += part[0];
-        product += part[1];
+        const wide_sum *part = norm_sums(norm, number, block);
+        UNROLL for (int i = 0; i < WIDE; i++) sum.part[i] += part[0].part[i], product.part[i] += part[1].part[i];
     }
     T *mean = (T *)step->b + block * 2 * L, *slope = mean + L;
     for (size lane = 0; lane < L; lane++) {
         size c = block * L + lane;
         double inv_std = (double)((const T *)step->inv_std)[c];
-        mean[lane] = (T)(sum[lane] / count);
-        slope[lane] = (T)(product[lane] * inv_std * inv_std / count);
-        if (c < step->x.C && step->dw) ((T *)step->dw)[c] = (T)(product[lane] * inv_std);
-        if (c < step->x.C && step->db) ((T *)step->db)[c] = (T)sum[lane];
+        mean[lane] = (T)(sum.lane[lane] / count);
+        slope[lane] = (T)(product.lane[lane] * inv_std * inv_std / count);
+        if (c < step->x.C && step->dw) ((T *)step->dw)[c] = (T)(product.lane[lane] * inv_std);
+        if (c < step->x.C && step->db) ((T *)step->db)[c] = (T)sum.lane[lane];
     }
     return 0;
 }
@@ -226,22 +228,23 @@ static int norm_back_task(void *context, ptrdiff_t task) {
     const step_job *job = context;
     const program_step *step = job->step;
     step_part part = part_of(job, task);
-    int wanted = step->dx.C > 0;
     for (size row = part.r0; row < part.r1; row++) {
         const T *x = map_at(&step->x, job->arena, part.image, part.group, row, 0);
         const T *y = map_at(&step->y, job->arena, part.image, part.group, row, 0);
         const T *dy = map_at(&step->dy, job->arena, part.image, part.group, row, 0);
-        T *dx = map_at(&step->dx, job->arena, part.image, part.group, row, 0);
+        int rectify = step->relu;
         if (step->add) { /* first, for dx may stand where dy does */
             T *dother = map_at(&step->dother, job->arena, part.image, part.group, row, 0);
-            if (step->relu) norm_row_other(dy, y, dother, step->x.W, step->add_dother, 1);
+            if (rectify) norm_row_other(dy, y, dother, step->x.W, step->add_dother, 1);
             else norm_row_other(dy, y, dother, step->x.W, step->add_dother, 0);
+            if (!step->add_dother) dy = dother, rectify = 0;
         }
-        if (!wanted) continue;
-        if (step->relu) norm_row_back(step, part.group, dy, y, x, dx, 1);
+        if (!step->dx.C) continue;
+        T *dx = map_at(&step->dx, job->arena, part.image, part.group, row, 0);
+        if (rectify) norm_row_back(step, part.group, dy, y, x, dx, 1);
         else norm_row_back(step, part.group, dy, y, x, dx, 0);
     }
-    if (wanted && !step->add_dx) clear_halo(&step->dx, job->arena, part.image, part.group, part.r0, part.r1);
+    if (step->dx.C && !step->add_dx) clear_halo(&step->dx, job->arena, part.image, part.group, part.r0, part.r1);
     if (step->add && !step->add_dother) clear_halo(&step->dother, job->arena, part.image, part.group, part.r0, part.r1);
     return 0;
 }
@@ -252,7 +255,7 @@ static int norm_step(step_job *job, pool_task part, pool_task join, pool_task ap
     norm_job norm = {.job = job, .blocks = map_blocks(x)};
     norm.bands = ceil_div(x->H, larger(1, PART_PIXELS / x->W));
     norm.parts = job->n * norm.bands;
-    norm.sums = pool_scratch(SCRATCH_CALL, (size_t)(norm.parts * norm.blocks * 2 * L) * sizeof(double));
+    norm.sums = pool_scratch(SCRATCH_CALL, (size_t)(norm.parts * norm.blocks * 2) * sizeof(wide_sum));
     if (!norm.sums) return -1;
     int parallel = job->n * norm.blocks * x->H * x->W > PARALLEL_FROM / 4;
     if (pool_run(part, &norm, norm.parts * norm.blocks, parallel)) return -1;

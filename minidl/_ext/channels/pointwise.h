@@ -116,7 +116,7 @@ static int mul_sum_back_task(void *context, ptrdiff_t task) {
     const program_step *step = job->step;
     size blocks = map_blocks(&step->x), image = task / blocks, block = task % blocks, W = step->x.W;
     V b = load(map_at(&step->other, job->arena, image, block, 0, 0));
-    VD total = {0};
+    wide_sum total = {{{0}}};
     int add = step->add_dx;
     for (size row = 0; row < step->x.H; row++) {
         const T *a = map_at(&step->x, job->arena, image, block, row, 0);
@@ -130,10 +130,12 @@ static int mul_sum_back_task(void *context, ptrdiff_t task) {
         UNROLL for (int q = 0; q < 3; q++) {
             if (w + q < W) sum[q] += mul_back(a, b, dy, da, w + q, add);
         }
-        total += __builtin_convertvector(sum_of_four(sum), VD);
+        wide_sum more = widened(sum_of_four(sum));
+        UNROLL for (int i = 0; i < WIDE; i++) total.part[i] += more.part[i];
     }
     T *db = map_at(&step->dother, job->arena, image, block, 0, 0);
-    V of_b = __builtin_convertvector(total, V);
+    V of_b;
+    UNROLL for (int i = 0; i < L; i++) of_b[i] = (T)total.lane[i];
     store(db, step->add_dother ? load(db) + of_b : of_b);
     if (!add) clear_halo(&step->dx, job->arena, image, block, 0, step->dx.H);
     if (!step->add_dother) clear_halo(&step->dother, job->arena, image, block, 0, 1);

@@ -116,7 +116,7 @@ static pool_rows start_rows(const step_job *job, step_part part) {
 INLINE void give(T *dx, V d, int add) { store(dx, add ? load(dx) + d : d); }
 
 /* The first place of the maximum y takes dy. A NaN in y is the first NaN. */
-INLINE void maxpool_back_rows(const step_job *job, step_part part, pool_rows rows, int add) {
+INLINE void maxpool_back_rows(const step_job *job, step_part part, pool_rows rows, size DH, size DW, int add) {
     const program_step *step = job->step;
     const geometry g = step->g;
     const T *x = map_at(&step->x, job->arena, part.image, part.group, 0, 0);
@@ -125,12 +125,14 @@ INLINE void maxpool_back_rows(const step_job *job, step_part part, pool_rows row
     for (size row = rows.first; row < part.r1; row++) {
         const T *y = map_at(&step->y, job->arena, part.image, part.group, row, 0);
         const T *dy = map_at(&step->dy, job->arena, part.image, part.group, row, 0);
+        window high = window_at(&g, DH, DW, row, 0);
+        size h1 = smaller(high.h1, rows.r1);
         for (size column = 0; column < g.OW; column++) {
-            window k = window_at(&g, g.DH, g.DW, row, column);
+            window k = window_at(&g, DH, DW, row, column);
             V most = load(y + column * L);
             VI d = (VI)load(dy + column * L); /* 0 once it is given */
-            for (size h = k.h0; h < smaller(k.h1, rows.r1); h += g.DH) {
-                for (size w = k.w0; w < k.w1; w += g.DW) {
+            for (size h = high.h0; h < h1; h += DH) {
+                for (size w = k.w0; w < k.w1; w += DW) {
                     V v = load(x + h * x_pitch + w * L);
                     VI here = (v == most) | (v != v);
                     if (h >= rows.r0) give(dx + h * dx_pitch + w * L, (V)(d & here), add);
@@ -141,13 +143,22 @@ INLINE void maxpool_back_rows(const step_job *job, step_part part, pool_rows row
     }
 }
 
+/* Without dilation, and with it: in one function the compiler spills what the loops need. */
 static int maxpool_back_task(void *context, ptrdiff_t task) {
     const step_job *job = context;
     step_part part = part_of(job, task);
     pool_rows rows = start_rows(job, part);
     if (rows.r0 >= rows.r1) return 0;
-    if (rows.add) maxpool_back_rows(job, part, rows, 1);
-    else maxpool_back_rows(job, part, rows, 0);
+    if (rows.add) maxpool_back_rows(job, part, rows, 1, 1, 1);
+    else maxpool_back_rows(job, part, rows, 1, 1, 0);
+    return 0;
+}
+
+static int maxpool_back_dilated_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    step_part part = part_of(job, task);
+    pool_rows rows = start_rows(job, part);
+    if (rows.r0 < rows.r1) maxpool_back_rows(job, part, rows, job->step->g.DH, job->step->g.DW, rows.add);
     return 0;
 }
 
@@ -184,6 +195,11 @@ static int pooling_step(step_job *job, pool_task pool) {
     deal_blocks(job);
     size window = step->mean.bins ? step->x.H * step->x.W : step->y.H * step->y.W * step->g.KH * step->g.KW;
     return pool_run(pool, job, job->n * job->groups * job->bands, job->n * job->groups * window > PARALLEL_FROM);
+}
+
+static int maxpool_back_step(step_job *job) {
+    const geometry *g = &job->step->g;
+    return pooling_step(job, g->DH == 1 && g->DW == 1 ? maxpool_back_task : maxpool_back_dilated_task);
 }
 
 #endif

@@ -40,7 +40,7 @@ static int run_step(step_job *job) {
     case STEP_DEPTHWISE_WEIGHTS: return weights_step(job);
     case STEP_NORM: return norm_step(job, norm_part_task, norm_join_task, norm_apply_task);
     case STEP_NORM_BACKWARD: return norm_step(job, norm_part_back_task, norm_join_back_task, norm_back_task);
-    case STEP_MAXPOOL_BACKWARD: return pooling_step(job, maxpool_back_task);
+    case STEP_MAXPOOL_BACKWARD: return maxpool_back_step(job);
     case STEP_AVGPOOL_BACKWARD: return pooling_step(job, avgpool_back_task);
     case STEP_MUL_BACKWARD: return mul_back_step(job);
     case STEP_ELEMENT_BACKWARD: return pointwise_step(job, slope_task);

@@ -54,11 +54,13 @@ typedef enum {
    CONV_WEIGHTS   dw and db (or NULL) of the convolution of x with gradient dy; by_images: of a linear layer
    DEPTHWISE_WEIGHTS   as CONV_WEIGHTS
    NORM           batch normalisation in training, its norm_mean and inv_std kept: y = f(x gamma scaled + beta + other)
-   NORM_BACKWARD  dx, dw of gamma and db of beta; dy counts where y > 0: if relu; dother, too: if add
-   MAXPOOL_BACKWARD, AVGPOOL_BACKWARD, ELEMENT_BACKWARD    dx; the last reads y, or x in its place, as element_slope
-   does MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel add_dx, add_dother: what is
-   there already is added to. f: relu, then the function `which` where `acts`. fresh: w and b are packed at each run,
-   from weights and bias. */
+   NORM_BACKWARD  dx, if it has channels, dw of gamma, db of beta; dy counts where y > 0: if relu; dother, too: if add
+   MAXPOOL_BACKWARD, AVGPOOL_BACKWARD    dx
+   ELEMENT_BACKWARD   dx; y is the forward's x where element_slope reads that
+   MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel
+   add_dx, add_dother: what is there already is added to.
+   f: relu, then the function `which` where `acts`.
+   fresh: w and b are packed at each run, from weights and bias. */
 typedef struct program_step {
     step_kind kind;
     map x, other, y, dy, dx, dother;
