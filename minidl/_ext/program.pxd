@@ -41,7 +41,7 @@ cdef class Program:
     cdef void *keep(self, size count) except NULL
     cdef void *channel_values(self, values, size count, str name) except NULL
     cdef program_step *new_conv(self, Map x, Map y, w, tuple stride, padding, tuple dilation, size groups,
-                                bint linear) except NULL
+                                bint linear, bint fresh=*) except NULL
     cdef int conv_sizes(self, program_step *step, map *y, str name, tuple shape, tuple stride, padding, tuple dilation,
                         size groups, bint linear) except -1
     cdef int check_halo(self, program_step *step) except -1

@@ -58,8 +58,9 @@ cdef dict ACTIVATIONS = {
     "softplus": ELEMENT_SOFTPLUS,
 }
 
-cdef enum:
-    WEIGHT_READ = 4  # vector operations that reading a vector of weights takes as long as
+cdef enum:  # vector operations that it takes as long as
+    WEIGHT_READ = 4  # reading a vector of weights
+    WEIGHT_MADE = 6  # making one of Winograd's weights anew, more than another
 
 
 cdef str algorithm(const program_step *step):
@@ -250,14 +251,18 @@ cdef class Program:
         return algorithm(step)
 
     cdef program_step *new_conv(self, Map x, Map y, w, tuple stride, padding, tuple dilation, size groups,
-                                bint linear) except NULL:
-        """A convolution whose sizes are checked and whose form is chosen; its weights are not there yet."""
+                                bint linear, bint fresh=False) except NULL:
+        """A convolution whose sizes are checked and whose form is chosen; its weights are not there yet.
+
+        fresh: they are made at each run.
+        """
         cdef program_step *step
         cdef bint depthwise = groups > 1 and groups == x.m.C and groups == y.m.C
         step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
         self.place(x, &step.x, "x", not depthwise)
         self.place(y, &step.y, "y")
         self.conv_sizes(step, &step.y, "y", w.shape, stride, padding, dilation, groups, linear)
+        step.fresh = fresh
         self.deal(step)
         return step
 
@@ -356,7 +361,7 @@ cdef class Program:
             frequencies = (rows[i] + 2) * (columns[i] + 2)
             cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])
             cost *= frequencies * read * blocks + coming[i] * blocks_in + going[i] * blocks
-            cost += frequencies * read * blocks * WEIGHT_READ
+            cost += frequencies * read * blocks * (WEIGHT_READ + (WEIGHT_MADE if step.fresh else 0))
             if cost < least:
                 least, step.rows, step.columns, step.kind = cost, rows[i], columns[i], STEP_WINOGRAD
 

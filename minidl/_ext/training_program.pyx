@@ -86,7 +86,6 @@ cdef class TrainingProgram(Program):
         step.bias = self.held(bias, "bias", step.g.O, False)
         step.w = self.keep(self.weight_count(step))
         step.b = self.keep((step.g.O + self.L - 1) // self.L * self.L)
-        step.fresh = True
         return 0
 
     def conv_forward(self, Map x, Map y, w, bias, tuple stride, padding, tuple dilation, size groups,
@@ -95,7 +94,7 @@ cdef class TrainingProgram(Program):
 
         linear: w is as large as x, and y has one pixel. Returns how it is computed, in words.
         """
-        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear)
+        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear, True)
         self.ending(step, other, relu, None)
         self.make_fresh(step, w, bias)
         self.count += 1
@@ -133,7 +132,7 @@ cdef class TrainingProgram(Program):
         per_out = g.O // groups
         step.order.out, step.order.inside = taps, per_out * taps
         step.order.group = g.C // groups * per_out * taps
-        step.by_images = linear
+        step.by_images, step.fresh = linear, True
         self.check_halo(step)
         self.deal(step)
         self.ending(step, dx if add else None, False, None)
@@ -142,9 +141,9 @@ cdef class TrainingProgram(Program):
         return algorithm(step)
 
     def conv_dw(self, Map x, Map dy, dw, db, tuple stride, padding, tuple dilation, size groups, bint linear=False):
-        """dw (O, C / groups, KH, KW) and db (O,) or None: the gradients of a convolution of x, dy its output's gradient.
+        """The gradients dw (O, C / groups, KH, KW) and db (O,), or None, of a convolution of x; dy: of its output.
 
-        linear: as for `conv_forward`. The halo of x must hold the padding.
+        linear: as for `conv_forward`. The halo of x must hold the padding; dw and db are written anew at each run.
         """
         cdef program_step *step
         cdef bint depthwise

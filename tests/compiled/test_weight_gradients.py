@@ -43,10 +43,7 @@ class Case(NamedTuple):
         """Height and width."""
         sides = margins(self.padding, (self.H, self.W), self.kernel, self.stride, self.dilation)
         reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel)]
-        h, w = (
-            (n + sum(side) - r) // s + 1
-            for n, side, r, s in zip((self.H, self.W), sides, reach, self.stride)
-        )
+        h, w = ((n + sum(side) - r) // s + 1 for n, side, r, s in zip((self.H, self.W), sides, reach, self.stride))
         return h, w
 
 
@@ -97,8 +94,9 @@ def isa(request: pytest.FixtureRequest) -> Any:
 
 
 def narrow(case: Case, lanes: int) -> int:
-    """Lanes of x: of few channels that are not alone with their kernels as many as there are."""
-    return case.C if case.C < min(5, lanes) and not case.groups == case.C == case.O else lanes
+    """Lanes of x: as many as channels where these are few, and not alone with their kernels."""
+    depthwise = case.groups == case.C == case.O
+    return lanes if depthwise and case.groups > 1 else min(case.C, lanes) if case.C <= 4 else lanes
 
 
 def gradients(case: Case, x: np.ndarray, dy: np.ndarray, wider: int = 0, linear: bool = False) -> tuple:
@@ -276,8 +274,9 @@ def test_what_is_refused() -> None:
         step(dy=Map((5, 4, 4), lanes, at=1 << 20))
     with pytest.raises(ValueError, match="must be a whole map"):
         step(x.phase(0, 0, (2, 2)))
+    narrow_map, small = Map((3, 4, 4), 3, (1, 1, 1, 1)), Map((3, 4, 4), lanes, at=4096)
     with pytest.raises(ValueError, match=f"x must have {lanes} lanes, got 3"):
-        step(Map((3, 4, 4), 3, (1, 1, 1, 1)), Map((3, 4, 4), lanes, at=4096), np.zeros((3, 1, 3, 3), np.float32), None, 3)
+        step(narrow_map, small, np.zeros((3, 1, 3, 3), np.float32), None, 3)
     for x_map, dy_map in ((None, dy), (x, None)):
         with pytest.raises(TypeError, match="must be Maps"):
             step(x_map, dy_map)

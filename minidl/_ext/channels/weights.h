@@ -12,7 +12,7 @@
 #include "tile.h"
 
 /* Pixels of a band: a tile's dy and a block of x stay in the first cache. Taps of a task: a multiple of each tile's. */
-enum { BAND_PIXELS_OF_DY = 4096 / VBYTES, TASK_TAPS = 72, TAPS_ROOM = (TASK_TAPS + L - 1) / L * L };
+enum { BAND_PIXELS_OF_DY = 4096 / VBYTES, TASK_TAPS = 72 };
 
 /* M vectors times taps_of_tile(M), as many as the registers hold. */
 enum { WEIGHT_VECTORS = VBYTES == 16 ? 2 : 3, DEPTHWISE_TAPS = 9 };
@@ -25,6 +25,7 @@ INLINE size taps_of_tile(size M) {
 typedef struct {
     size images, rows, columns;
     size dy_block, dy_image, dy_down, dy_step, x_image, x_down, x_step;
+    int resume; /* not the first band: what stands in the sums is added to */
 } pixel_walk;
 
 /* sums[tap][vector] += the sum over a band. own: taps are vectors. */
@@ -34,13 +35,13 @@ INLINE void weight_tile(const int M, const int R, const int own, const pixel_wal
     size tap[DEPTHWISE_TAPS];
     const size dy_block = band->dy_block, dy_step = band->dy_step, x_step = band->x_step;
     UNROLL for (int r = 0; r < R; r++) {
-        tap[r] = taps[r];
+        tap[r] = taps[r] - taps[0];
         UNROLL for (int m = 0; m < M; m++) acc[m][r] = (V){0};
     }
     for (size image = 0; image < band->images; image++) {
         for (size row = 0; row < band->rows; row++) {
             const T *from = dy + image * band->dy_image + row * band->dy_down;
-            const T *at = x + image * band->x_image + row * band->x_down;
+            const T *at = x + taps[0] + image * band->x_image + row * band->x_down;
             for (size column = 0; column < band->columns; column++, from += dy_step, at += x_step) {
                 V g[WEIGHT_VECTORS];
                 UNROLL for (int m = 0; m < M; m++) g[m] = load(from + m * dy_block);
@@ -54,32 +55,23 @@ INLINE void weight_tile(const int M, const int R, const int own, const pixel_wal
     UNROLL for (int r = 0; r < R; r++) {
         UNROLL for (int m = 0; m < M; m++) {
             T *sum = sums + (r * M + m) * L;
-            store(sum, load(sum) + acc[m][r]);
+            store(sum, band->resume ? load(sum) + acc[m][r] : acc[m][r]);
         }
     }
 }
 
-static void weight_tile_of(size M, size R, const pixel_walk *band, const T *dy, const T *x, const size *taps, T *sums) {
+/* Not inlined: among a task's own values, offsets of taps would lose their registers. */
+__attribute__((noinline)) static void weight_tile_of(size M, size R, int own, const pixel_walk *band, const T *dy,
+                                                     const T *x, const size *taps, T *sums) {
 #define CASE(m, own, r) \
-    case m * 16 + r: \
-        if (m <= WEIGHT_VECTORS && r <= taps_of_tile(m)) weight_tile(m, r, own, band, dy, x, taps, sums); \
+    case (own * 4 + m) * 16 + r: \
+        if (own || (m <= WEIGHT_VECTORS && r <= taps_of_tile(m))) weight_tile(m, r, own, band, dy, x, taps, sums); \
         break;
-    switch (M * 16 + R) {
+    switch ((own * 4 + M) * 16 + R) {
         TO_7(CASE, 1, 0)
         CASE(1, 0, 8)
-        TO_7(CASE, 2, 0)
-        CASE(2, 0, 8)
-        TO_7(CASE, 3, 0)
-        CASE(3, 0, 8)
+        TO_7(CASE, 2, 0) CASE(2, 0, 8) TO_7(CASE, 3, 0) CASE(3, 0, 8) TO_7(CASE, 1, 1) CASE(1, 1, 8) CASE(1, 1, 9)
     }
-#undef CASE
-}
-
-static void depthwise_weight_tile_of(size R, const pixel_walk *band, const T *dy, const T *x, const size *taps,
-                                     T *sums) {
-#define CASE(m, own, r) \
-    case r: weight_tile(m, r, own, band, dy, x, taps, sums); break;
-    switch (R) { TO_7(CASE, 1, 1) CASE(1, 1, 8) CASE(1, 1, 9) }
 #undef CASE
 }
 
@@ -110,9 +102,10 @@ static size weight_vectors(const program_step *step) {
     return M;
 }
 
-/* M blocks of outputs, the channels of x from `channel` on that these read, their `taps`, and of these a task's. */
+/* M blocks of outputs, the channels of x from `channel` on that these read, their `taps`, and of these a task's; tile:
+   the most taps of a tile. */
 typedef struct {
-    size block, M, channel, taps, first, end;
+    size block, M, channel, taps, tile, first, end;
 } weight_part;
 
 static weight_part weight_part_of(const step_job *job, ptrdiff_t task) {
@@ -120,17 +113,16 @@ static weight_part weight_part_of(const step_job *job, ptrdiff_t task) {
     const geometry *g = &step->g;
     size group = task / job->bands, share = task % job->bands, blocks = map_blocks(&step->dy);
     size C = g->C / g->G, O = g->O / g->G, block = group * blocks / job->groups;
-    weight_part part = {.block = block, .M = (group + 1) * blocks / job->groups - block, .taps = g->KH * g->KW};
-    size most = DEPTHWISE_TAPS;
+    size M = (group + 1) * blocks / job->groups - block, last = smaller((block + M) * L, g->O) - 1;
+    weight_part part = {.block = block, .M = M, .taps = g->KH * g->KW, .tile = DEPTHWISE_TAPS};
     if (!own_kernels(step)) {
-        size last = smaller((block + part.M) * L, g->O) - 1;
         part.channel = block * L / O * C;
         part.taps *= (last / O + 1) * C - part.channel;
-        most = taps_of_tile(part.M);
+        part.tile = taps_of_tile(M);
     }
-    size tiles = ceil_div(part.taps, most);
-    part.first = share * tiles / job->bands * most;
-    part.end = smaller(part.taps, (share + 1) * tiles / job->bands * most);
+    size tiles = ceil_div(part.taps, part.tile);
+    part.first = share * tiles / job->bands * part.tile;
+    part.end = smaller(part.taps, (share + 1) * tiles / job->bands * part.tile);
     return part;
 }
 
@@ -138,10 +130,17 @@ static weight_part weight_part_of(const step_job *job, ptrdiff_t task) {
 static void find_weight_taps(const program_step *step, const weight_part *part, size *taps) {
     const geometry *g = &step->g;
     const map *x = &step->x;
+    size channel = part->channel + part->first / (g->KH * g->KW);
+    size block = own_kernels(step) ? part->block : channel / x->lanes,
+         lane = own_kernels(step) ? 0 : channel % x->lanes;
+    size i = part->first / g->KW % g->KH, j = part->first % g->KW;
     for (size tap = part->first; tap < part->end; tap++) {
-        size c = part->channel + tap / (g->KH * g->KW), i = tap / g->KW % g->KH, j = tap % g->KW;
-        size place = own_kernels(step) ? part->block * x->plane : c / x->lanes * x->plane + c % x->lanes;
-        *taps++ = place + i * g->DH * x->pitch + j * g->DW * x->lanes;
+        *taps++ = block * x->plane + lane + i * g->DH * x->pitch + j * g->DW * x->lanes;
+        if (++j < g->KW) continue;
+        j = 0;
+        if (++i < g->KH) continue;
+        i = 0;
+        if (++lane == x->lanes) block++, lane = 0;
     }
 }
 
@@ -167,50 +166,62 @@ static pixel_walk all_pixels(const step_job *job) {
     return all;
 }
 
-/* As many parts of `count` as have at most `most` each, or one each. */
-INLINE size even_parts(size count, size most) { return ceil_div(count, ceil_div(count, larger(1, most))); }
+/* The size of the parts where `count` is cut into as few even ones as have at most `most` each, or one. */
+INLINE size even_part(size count, size most) { return ceil_div(count, ceil_div(count, larger(1, most))); }
 
 /* A task's weights of an output channel lie side by side in dw; those between groups are none. */
 static void keep_weights(const program_step *step, const weight_part *part, const T *sums) {
     const geometry *g = &step->g;
-    size taps = g->KH * g->KW, all = g->C / g->G * taps, count = part->end - part->first;
+    size C = g->C / g->G, O = g->O / g->G, all = C * g->KH * g->KW, count = part->end - part->first;
     for (size m = 0; m < part->M; m++) {
+        size first_out = (part->block + m) * L, lanes = smaller(L, g->O - first_out), start[L];
+        for (size lane = 0; lane < lanes; lane++) {
+            size channel = own_kernels(step) ? 0 : (first_out + lane) / O * C - part->channel;
+            start[lane] = part->first - channel * g->KH * g->KW;
+        }
         for (size first = 0; first < count; first += L) {
+            size behind = smaller(L, count - first);
             V square[L];
-            UNROLL for (int i = 0; i < L; i++) square[i] = load(sums + ((first + i) * part->M + m) * L);
+            UNROLL for (int i = 0; i < L; i++) square[i] =
+                i < behind ? load(sums + ((first + i) * part->M + m) * L) : (V){0};
             transpose(square);
-            for (size lane = 0, o = (part->block + m) * L; lane < L && o < g->O; lane++, o++) {
-                size start = own_kernels(step) ? 0 : (o / (g->O / g->G) * (g->C / g->G) - part->channel) * taps;
-                size at = part->first + first - start;
-                T *to = (T *)step->dw + o * all;
-                if (at >= 0 && at + L <= all && first + L <= count) {
-                    storeu(to + at, square[lane]);
-                    continue;
-                }
-                for (size i = larger(0, -at); i < smaller(L, count - first) && at + i < all; i++)
-                    to[at + i] = square[lane][i];
+            UNROLL for (int lane = 0; lane < L; lane++) {
+                if (lane >= lanes) break;
+                size at = start[lane] + first;
+                T *to = (T *)step->dw + (first_out + lane) * all;
+                if (at >= 0 && at + L <= all && behind == L) storeu(to + at, square[lane]);
+                else
+                    for (size i = larger(0, -at); i < smaller(behind, all - at); i++) to[at + i] = square[lane][i];
             }
         }
+    }
+}
+
+/* All sums of a task over one band. */
+static void sum_band(const program_step *step, const weight_part *part, const pixel_walk *band, const T *dy, const T *x,
+                     const size *taps, T *sums) {
+    size count = part->end - part->first, tiles = ceil_div(count, part->tile);
+    for (size t = 0; t < tiles; t++) {
+        size tap = t * count / tiles, R = (t + 1) * count / tiles - tap;
+        weight_tile_of(part->M, R, own_kernels(step), band, dy, x, taps + tap, sums + tap * part->M * L);
     }
 }
 
 static int weights_task(void *context, ptrdiff_t task) {
     const step_job *job = context;
     const program_step *step = job->step;
-    const map *dy = &step->dy;
-    weight_part part = weight_part_of(job, task);
-    size taps[TASK_TAPS], count = part.end - part.first,
-                          most = own_kernels(step) ? DEPTHWISE_TAPS : taps_of_tile(part.M);
-    size tiles = ceil_div(count, most), with_bias = step->db && task % job->bands == 0;
-    T sums[TAPS_ROOM * WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES))) = {0};
+    const weight_part part = weight_part_of(job, task);
+    const pixel_walk all = all_pixels(job);
+    const T *x = map_at(&step->x, job->arena, 0, 0, -step->g.PH, -step->g.PW);
+    const T *dy = map_at(&step->dy, job->arena, 0, part.block, 0, 0);
+    int with_bias = step->db && task % job->bands == 0;
+    size taps[TASK_TAPS];
+    T sums[TASK_TAPS * WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES)));
     T bias[WEIGHT_VECTORS * L] __attribute__((aligned(VBYTES))) = {0};
     find_weight_taps(step, &part, taps);
-    const pixel_walk all = all_pixels(job);
-    const T *x_first = map_at(&step->x, job->arena, 0, 0, -step->g.PH, -step->g.PW);
-    const T *dy_first = map_at(dy, job->arena, 0, part.block, 0, 0);
-    size columns = even_parts(all.columns, BAND_PIXELS_OF_DY);
-    size rows = even_parts(all.rows, BAND_PIXELS_OF_DY / columns);
-    size images = even_parts(all.images, BAND_PIXELS_OF_DY / (columns * rows));
+    size columns = even_part(all.columns, BAND_PIXELS_OF_DY);
+    size rows = even_part(all.rows, BAND_PIXELS_OF_DY / columns);
+    size images = even_part(all.images, BAND_PIXELS_OF_DY / (columns * rows));
     pixel_walk band = all;
     for (size image = 0; image < all.images; image += images) {
         band.images = smaller(images, all.images - image);
@@ -218,14 +229,11 @@ static int weights_task(void *context, ptrdiff_t task) {
             band.rows = smaller(rows, all.rows - row);
             for (size column = 0; column < all.columns; column += columns) {
                 band.columns = smaller(columns, all.columns - column);
-                const T *x = x_first + image * all.x_image + row * all.x_down + column * all.x_step;
-                const T *from = dy_first + image * all.dy_image + row * all.dy_down + column * all.dy_step;
-                for (size t = 0; t < tiles; t++) {
-                    size tap = t * count / tiles, R = (t + 1) * count / tiles - tap;
-                    if (own_kernels(step)) depthwise_weight_tile_of(R, &band, from, x, taps + tap, sums + tap * L);
-                    else weight_tile_of(part.M, R, &band, from, x, taps + tap, sums + tap * part.M * L);
-                }
-                if (with_bias) add_bias(part.M, &band, from, bias);
+                const T *x_at = x + image * all.x_image + row * all.x_down + column * all.x_step;
+                const T *dy_at = dy + image * all.dy_image + row * all.dy_down + column * all.dy_step;
+                sum_band(step, &part, &band, dy_at, x_at, taps, sums);
+                if (with_bias) add_bias(part.M, &band, dy_at, bias);
+                band.resume = 1;
             }
         }
     }
