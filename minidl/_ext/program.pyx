@@ -25,6 +25,7 @@ from minidl._ext.kernels cimport (
     kernel_table,
     map,
     pack_args,
+    pool_free,
     program_args,
     program_step,
     size,
@@ -75,7 +76,7 @@ cdef class Memory:
         self.data = new_memory(count)
 
     def __dealloc__(self):
-        free(self.data)
+        pool_free(self.data)
 
 
 cdef class Map:
