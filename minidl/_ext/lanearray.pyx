@@ -107,11 +107,15 @@ cdef size SPARE_BYTES = 16 << 20
 
 
 cdef void *new_memory(size count) except NULL:
-    """Aligned memory, to be given back by pool_free."""
+    """Aligned memory, to be given back by free_memory."""
     cdef void *memory = pool_memory(<size_t>max(count, 64))
     if memory == NULL:
         raise MemoryError(f"no memory for an array of {count} bytes")
     return memory
+
+
+cdef void free_memory(void *memory) noexcept:
+    pool_free(memory)
 
 
 cdef void *take_buffer(size count) except NULL:
@@ -148,7 +152,7 @@ def release_memory():
     global waiting_bytes, most_live_bytes
     for spare in waiting.values():
         for address in spare:
-            pool_free(<void *><size_t>address)
+            free_memory(<void *><size_t>address)
     waiting.clear()
     waiting_bytes = 0
     most_live_bytes = live_bytes

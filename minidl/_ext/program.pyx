@@ -25,7 +25,6 @@ from minidl._ext.kernels cimport (
     kernel_table,
     map,
     pack_args,
-    pool_free,
     program_args,
     program_step,
     size,
@@ -38,6 +37,7 @@ from minidl._ext.lanearray cimport (
     Buffers,
     check_status,
     format_of,
+    free_memory,
     kind_of,
     new_memory,
     tables,
@@ -76,7 +76,7 @@ cdef class Memory:
         self.data = new_memory(count)
 
     def __dealloc__(self):
-        pool_free(self.data)
+        free_memory(self.data)
 
 
 cdef class Map:
