@@ -164,6 +164,8 @@ def test_a_native_backend_that_does_not_load_warns_at_its_first_use():
                     return ModuleSpec(name, self)
             def create_module(self, spec):
                 raise ImportError("undefined symbol: pool_run")
+            def exec_module(self, module):
+                pass
         sys.meta_path.insert(0, Broken())
         import minidl
         assert minidl.kernels.current().name == "im2col"
