@@ -42,7 +42,7 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
         for (size row = 0; row < walk->rows; row++) {
             for (size column = 0; column < walk->columns; column++) {
                 const T *at = x + block * walk->x_block + row * walk->x_row + column * walk->x_column;
-                _Pragma("GCC unroll 4") for (size k = 0; k < run; k++, w += M * L, at++) {
+                UNROLL_BY(4) for (size k = 0; k < run; k++, w += M * L, at++) {
                     V weights[4];
                     UNROLL for (int m = 0; m < M; m++) weights[m] = load(w + m * L);
                     UNROLL for (int i = 0; i < R; i++) {
