@@ -19,6 +19,11 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
+#ifdef __clang__
+#define ONE_COPY static __attribute__((noinline))
+#else
+#define ONE_COPY static __attribute__((noinline, noclone)) /* GCC would also clone for constant arguments */
+#endif
 
 enum { L = VBYTES / sizeof(T), IS_FLOAT = sizeof(T) == 4 };
 
