@@ -399,7 +399,7 @@ cdef class Buffers:
         for i in range(self.used):
             PyBuffer_Release(&self.view[i])
         for i in range(self.copies):
-            free(self.copy[i])
+            free_memory(self.copy[i])
 
     cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL:
         """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
