@@ -46,7 +46,7 @@ def main() -> None:
     windows, clang = "#define _WIN32 " in macros, "#define __clang__ " in macros
     flags = [*FLAGS, *(["-DMINIDL_PLAIN_THREADS"] if wanted.plain else [])]
     if windows and not clang:
-        flags.append("-Wa,-muse-unaligned-vector-move")  # as in setup.py
+        flags.append("-Wa,-muse-unaligned-vector-move")  # as setup.py says
     sources = [ROOT / "tests/kernels/without_python.c", *sorted((ROOT / "minidl/_ext").glob("*/*.c"))]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = [f"{folder}/{source.stem}.o" for source in sources]
