@@ -25,9 +25,7 @@ FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fn
 FLAGS += ["-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
 FLAGS.append("-ffp-contract=fast")  # as GCC does by itself
 LINK = []
-if sys.platform == "win32":
-    FLAGS.append("-Wa,-muse-unaligned-vector-move")  # GCC takes the stack there for aligned to vectors, which it is not
-else:
+if sys.platform != "win32":
     FLAGS.append("-pthread")
     LINK.append("-pthread")
 if sys.platform == "linux" and not SANITIZE:
@@ -102,6 +100,9 @@ class BuildExtensions(build_ext):
             self.extensions = [ext for ext in self.extensions if not ext.optional]
             for ext in self.extensions:
                 ext.extra_compile_args, ext.extra_link_args = ["/O2"], []
+        elif sys.platform == "win32" and "clang" not in self.compiler.compiler_so[0]:
+            for ext in self.extensions:  # GCC takes the stack there for aligned to vectors, which it is not
+                ext.extra_compile_args = [*ext.extra_compile_args, "-Wa,-muse-unaligned-vector-move"]
         self.parallel = self.parallel or os.cpu_count()
         compile_files = self.compiler.compile
 
