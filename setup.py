@@ -17,16 +17,19 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
-MSVC = sys.platform == "win32" and "GCC" not in sys.version
 SANITIZE = os.environ.get("MINIDL_SANITIZE") == "1"
 
 # -g0: Python's own flags often ask for debugging information, which is several times larger than the code. Nothing
 # unwinds the stack, and nobody looks functions up by their names.
-GNU_FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
-GNU_FLAGS += ["-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
-
-FLAGS = ["/O2"] if MSVC else GNU_FLAGS
-LINK = [] if MSVC else ["-pthread"]
+FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS += ["-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
+FLAGS.append("-ffp-contract=fast")  # as GCC does by itself
+LINK = []
+if sys.platform == "win32":
+    FLAGS.append("-Wa,-muse-unaligned-vector-move")  # GCC takes the stack there for aligned to vectors, which it is not
+else:
+    FLAGS.append("-pthread")
+    LINK.append("-pthread")
 if sys.platform == "linux" and not SANITIZE:
     LINK.append("-Wl,--strip-all")
 if SANITIZE:
@@ -59,6 +62,7 @@ FAMILIES = [
     "resize",
     "reduce",
     "row_norm",
+    "training_program",
     "update",
     "watch",
 ]
@@ -66,15 +70,12 @@ FAMILIES = [
 
 
 def extensions() -> list[Extension]:
-    """`im2col` needs any C compiler; the native backend's need one with vector extensions, and may fail to build."""
+    """`im2col` needs any C compiler; the native backend's need GCC or Clang, and may fail to build."""
     flags = {"extra_compile_args": FLAGS, "extra_link_args": LINK}
     found = [
         Extension(SHARED, ["minidl/_ext/shared.c"], **flags | {"extra_compile_args": BINDING_FLAGS}),
         Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags),
     ]
-    if MSVC:
-        print("minidl: this compiler has no vector extensions; installing without the native backend", file=sys.stderr)
-        return found
     sources = Path("minidl/_ext")
     headers = {
         "include_dirs": [sources.as_posix()],
@@ -93,6 +94,11 @@ class BuildExtensions(build_ext):
 
     def build_extensions(self) -> None:
         """Compile extensions, and the long C files of one, side by side."""
+        if self.compiler.compiler_type == "msvc":  # has no vectors as a type
+            print("minidl: MSVC cannot compile the native backend; mingw-w64 and Clang can", file=sys.stderr)
+            self.extensions = [ext for ext in self.extensions if not ext.optional]
+            for ext in self.extensions:
+                ext.extra_compile_args, ext.extra_link_args = ["/O2"], []
         self.parallel = self.parallel or os.cpu_count()
         compile_files = self.compiler.compile
 
