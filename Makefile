@@ -20,8 +20,7 @@ EXTRA := from importlib.metadata import requires; \
 WHICH ?= witness and not heavy
 SANITIZED ?= not TestReference
 SECONDS ?= 600
-# compile_flags.txt is for editors and clang-tidy; it replaces a builtin function that clang lacks.
-BY_ITSELF := -U__builtin_shuffle -Werror -fsyntax-only -x c
+BY_ITSELF := -Werror -fsyntax-only -x c
 
 .PHONY: help mnist test test-witness lint bench sanitize fuzz fuzz-short differential kills soak sdist-check clean
 

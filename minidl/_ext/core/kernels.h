@@ -26,8 +26,8 @@ typedef struct {
 
 /* Forward: y = pool(relu(conv(x) + b)). Without `pool` y is (O, OH, OW); with it (O, OH/2, OW/2), and `code` takes one
    byte a pooled value: the bits of the four window places that were positive (average), or the place of a positive
-   maximum, else 255 (maximum). code may be NULL. winograd: rows of the largest output tile, 2 or 4, where Winograd's
-   form is used. */
+   maximum, else 255 (maximum). code may be NULL. winograd: rows of the largest output tile where Winograd's form is
+   used, 2 or 4; 0: it is not. */
 typedef struct {
     geometry g;
     const void *x, *w, *b;
@@ -328,7 +328,7 @@ typedef struct {
 } array_layout;
 
 struct program_args;
-struct pack_args;
+struct program_step;
 
 typedef struct kernel_table {
     array_layout layout;
@@ -384,7 +384,7 @@ typedef struct kernel_table {
     int (*blend)(size count, void *a, const void *b, double share);
     int (*sum_squares)(size count, const void *a, double *sum);
     int (*program)(const struct program_args *); /* program.h */
-    void (*program_pack)(const struct pack_args *);
+    void (*program_pack)(const struct program_step *);
 } kernel_table;
 
 extern const kernel_table minidl_avx512_f32, minidl_avx512_f64, minidl_avx2_f32, minidl_avx2_f64, minidl_baseline_f32,
