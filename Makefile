@@ -25,7 +25,7 @@ EVERY ?= 1
 SECONDS ?= 600
 BY_ITSELF := -Werror -fsyntax-only -x c
 
-.PHONY: help mnist test test-witness lint bench sanitize fuzz sdist-check clean
+.PHONY: help mnist test test-witness lint bench sanitize fuzz fuzz-short differential kills soak sdist-check clean
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
@@ -35,7 +35,11 @@ help:
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third of them)"
-	@echo "make fuzz         search for ONNX files that do harm, for SECONDS=600"
+	@echo "make fuzz         search for files that do harm to readers, SECONDS=600 for each of TARGETS (default: all)"
+	@echo "make fuzz-short   the same, five seconds each, without atheris"
+	@echo "make differential compare the backends on drawn shapes, dtypes and settings, for SECONDS=600"
+	@echo "make kills        kill the writing of a file at each of its calls, fill the disk, and go on"
+	@echo "make soak         train for SECONDS=600: memory, files and threads must stay; then 200 imports, 8 at a time"
 	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
 	@echo "make clean        remove what these targets made, except .venv"
 
@@ -82,7 +86,19 @@ sanitize: .venv/stamp-dev
 
 fuzz: .venv/stamp-build .venv-witness/stamp
 	@$(WITNESS_PIP) atheris
-	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python tools/fuzz_onnx.py --seconds $(SECONDS) --out out/fuzz
+	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python tools/fuzz.py --seconds $(SECONDS) $(TARGETS)
+
+fuzz-short: .venv/stamp-test
+	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/fuzz.py --short $(TARGETS)
+
+differential: .venv/stamp-test
+	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/differential.py --seconds $(SECONDS)
+
+kills: .venv/stamp-test
+	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/break_writes.py
+
+soak: .venv/stamp-test
+	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/soak.py --seconds $(SECONDS)
 
 sdist-check: .venv/stamp-dev
 	@$(BIN)/python .ci/check_dist.py

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for "from kernels import cases", whatever pytest was started with
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
 
 from kernels import variants
 
