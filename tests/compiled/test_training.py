@@ -56,6 +56,14 @@ def branches() -> minidl.Model:
     return minidl.Model(minidl.Graph(x, minidl.Linear(42, 5, rng=1)(minidl.GlobalAvgPool2D()(e))))
 
 
+def wide() -> minidl.Model:
+    """The gradient of many channels, whose weights pass in pieces, is added to what stands there."""
+    x = minidl.Input((3, 9, 7))
+    a = conv(3, 10)(x)
+    b = minidl.Concat()(a, conv(10, 96, 5)(a))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(106, 5, rng=1)(minidl.GlobalAvgPool2D()(b))))
+
+
 def foreign() -> minidl.Model:
     """Layers between programs, one of them read by two."""
     x = minidl.Input((3, 9, 7))
@@ -104,6 +112,7 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         conv(3, 10), minidl.Residual(conv(10, 10)), minidl.Relu(), minidl.Residual(conv(10, 10, 5, bias=False))
     ),
     "branches": branches,
+    "wide": wide,
     "foreign": foreign,
 }
 
