@@ -111,12 +111,14 @@ static int rows_are_one(const program_step *step) {
            seamless(&step->y) && (!step->add || seamless(&step->other));
 }
 
-/* The walk over the blocks [first, end) of `depth`: what is added and the function come with the last ones. */
+/* The walk over the blocks [first, end) of `depth`: what is added, which may be y itself, comes with the first ones,
+   the function with the last. */
 static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end) {
     channel_walk walk = *whole;
     walk.blocks = end - first;
     walk.resume = first > 0;
-    if (end < depth) walk.last_run = walk.run, walk.add = walk.relu = 0;
+    if (first) walk.add = 0;
+    if (end < depth) walk.last_run = walk.run, walk.relu = 0;
     return walk;
 }
 
