@@ -68,6 +68,32 @@ def foreign() -> minidl.Model:
     return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
 
 
+def beside_itself() -> minidl.Model:
+    """Sums of what an operation makes and what it reads."""
+    x = minidl.Input((3, 9, 7))
+    a = conv(3, 70)(x)
+    b = minidl.Add()(conv(70, 70, 5)(a), a)
+    c = minidl.Relu()(minidl.Add()(b, conv(70, 70, groups=70)(b)))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(70, 5, rng=1)(minidl.GlobalAvgPool2D()(c))))
+
+
+def norm_beside_itself() -> minidl.Model:
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Tanh()(conv(3, 12)(x))
+    b = minidl.Add()(minidl.BatchNorm2D(12)(a), a)
+    c = minidl.Relu()(minidl.Add()(b, minidl.BatchNorm2D(12)(b)))
+    d = minidl.Mul()(c, c)
+    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(d))))
+
+
+def wide() -> minidl.Model:
+    """Gradients of many channels that are added to others."""
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Relu()(conv(3, 70)(x))
+    b = minidl.Concat()(conv(70, 40, 5)(a), conv(70, 70, 1)(a), conv(70, 9)(a), conv(70, 9, padding=2, dilation=2)(a))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(128, 5, rng=1)(minidl.GlobalAvgPool2D()(b))))
+
+
 NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "conv": lambda: chain(conv(3, 20), conv(20, 9)),
     "relu": lambda: chain(conv(3, 20), minidl.Relu(), conv(20, 9), minidl.Relu()),
@@ -101,6 +127,15 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     ),
     "residual": residual,
     "branches": branches,
+    "beside itself": beside_itself,
+    "norm beside itself": norm_beside_itself,
+    "wide": wide,
+    "padding alone is seen": lambda: chain(
+        conv(3, 12), minidl.AvgPool2D((9, 7)), conv(12, 10, 1, stride=2, padding=1), conv(10, 4, 1)
+    ),
+    "one row of padding": lambda: chain(
+        conv(3, 12), minidl.AvgPool2D((9, 1)), conv(12, 10, 1, stride=(2, 1), padding=(1, 0))
+    ),
     "foreign": foreign,
 }
 
