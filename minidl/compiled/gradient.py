@@ -132,7 +132,7 @@ class ConvolutionBackward(Backward):
             self.dy.widen((0, 0, max(column.padding, 0), max(column.behind(ow), 0)))
 
     def steps(self, program: Any, maps: Any) -> None:
-        """Weights, a convolution for each phase, and then what was added, which may be the input."""
+        """Weights, a convolution for each phase, and the sum."""
         forward: LearningConvolution = self.forward
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
@@ -141,13 +141,14 @@ class ConvolutionBackward(Backward):
             linear = forward.linear and forward.x.shape[1:] == (1, 1)
             program.conv_dw(maps(forward.x), dy, layer.weight.grad.reshape(forward.kernel), bias, *where, linear)
         if self.dx is not None:
-            self.phase_steps(program, dy, self.dx, maps(self.dx.value))
-        if len(self.targets) > 1 and self.targets[1]:
+            self._input(program, maps, self.dx)
+        if len(self.targets) > 1 and self.targets[1]:  # last: may add to what was written as the input's
             copied(program, dy, self.targets[1], maps)
 
-    def phase_steps(self, program: Any, dy: Any, target: Target, dx: Any) -> None:
-        """The gradient of the input."""
+    def _input(self, program: Any, maps: Any, target: Target) -> None:
+        """A convolution for each phase."""
         forward: LearningConvolution = self.forward
+        dy, dx = maps(self.dy), maps(target.value)
         weight = forward.layer.weight.data.reshape(forward.kernel)
         rows, columns = self.axes()
         many, seen = len(rows) * len(columns) > 1, all(phase.taps for phase in (*rows, *columns))
