@@ -180,6 +180,29 @@ def test_as_layers(name: str, dtype: str, n: int) -> None:
         np.testing.assert_allclose(b, a, rtol=0, atol=tolerance * max(np.abs(a).max(), 1e-3))
 
 
+@pytest.mark.parametrize("kernel", [5, 6, 7])
+@pytest.mark.parametrize("stride", [2, (1, 2)])
+def test_winograd_of_every_second_pixel(kernel: int, stride: object) -> None:
+    """Phases with 3 x 3 weights, and so many channels and pixels that they are made by tiles."""
+    results = []
+    for layout in ("images", "channels"):
+        m = chain(conv(3, 32), conv(32, 64, kernel, stride=stride), shape=(3, 32, 35)).astype("float64")
+        results.append(stepped(m, data(1, "float64", (3, 32, 35)), layout)[0])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-11 * max(np.abs(a).max(), 1e-3))
+
+
+def test_another_kind_of_step_takes_no_memory_beside_the_last() -> None:
+    m = NETWORKS["norm"]()
+    _, step = stepped(m, data(2, "float32"), "channels")
+    training = step._running
+    choice.use_layout("images")
+    step.forward(prepare("training", data(2, "float32"), m, step.loss).all(), True)
+    assert not compiled(step)
+    with pytest.raises(RuntimeError, match="must go forward before"):
+        training.backward([np.zeros((2, 5), np.float32)])
+
+
 def test_pixels_are_scaled() -> None:
     rng = np.random.default_rng(1)
     pair = rng.integers(0, 256, (3, 3, 9, 7)).astype(np.uint8), rng.integers(0, 5, 3)
