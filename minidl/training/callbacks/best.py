@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels import checks
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History
 from minidl.training.monitor import Monitor
@@ -85,11 +86,9 @@ class EarlyStopping(KeepBest):
     ) -> None:
         super().__init__(monitor, mode)
         self.patience = operator.index(patience)
-        self.min_delta = float(min_delta)
+        self.min_delta = checks.real("EarlyStopping", "min_delta", min_delta, "at least 0", lambda v: v >= 0)
         if self.patience < 1:
             raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
-        if not self.min_delta >= 0:
-            raise ValueError(f"EarlyStopping: min_delta must be at least 0, got {min_delta}")
         self._waited = 0
         self._reference = float("nan")
 
