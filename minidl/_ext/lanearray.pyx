@@ -4,7 +4,7 @@
 cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from minidl._ext.kernels cimport (
     gather_args,
@@ -32,7 +32,11 @@ def isas():
 
 
 def use_isa(name):
-    """Compute with the named instruction set from now on. Arrays in lanes from before can no longer be used."""
+    """Compute with the named instruction set from now on.
+
+    Arrays in lanes from before can no longer be used: a backward pass whose forward was before is a ValueError. What
+    numpy holds, weights, gradients and states, stays. Raises ValueError for a name that this machine does not have.
+    """
     cdef int i
     for i in range(isa_count()):
         if isa_table(i, 0).isa.decode() == name:
@@ -56,14 +60,18 @@ winograd_tile = 2
 
 
 def use_winograd(int tile):
-    """Rows of the largest output tile in Winograd's form of 3 x 3 convolutions, forward and backward: 2, or 4.
+    """Rows of the largest output tile in Winograd's form of 3 x 3 convolutions, forward and backward: 2, 4, or 0.
 
     With 2, the default, F(2x2,3x3) and F(2x4,3x3) run where they are faster than a direct sum, with errors below 5e-6
-    of the largest value. With 4 also F(4x4,3x3), which takes fewer products and loses about a digit.
+    of the largest value for images and kernels about 0, as normalisation leaves them. With 4 also F(4x4,3x3), which
+    takes fewer products and loses about a digit. With 0 every convolution is a direct sum.
+
+    A tile computes its outputs together: a NaN, an infinity or a huge pixel spoils all outputs of the tiles that read
+    it, not only those whose windows hold it. Where that matters, take 0.
     """
     global winograd_tile
-    if tile != 2 and tile != 4:
-        raise ValueError(f"Winograd's tile must be 2 or 4, got {tile}")
+    if tile not in (0, 2, 4):
+        raise ValueError(f"Winograd's tile must be 0, 2 or 4, got {tile}")
     winograd_tile = tile
 
 
@@ -372,12 +380,14 @@ cdef class Buffers:
     """Buffers of the numpy arrays of one call; released with it."""
 
     def __cinit__(self):
-        self.used = 0
+        self.used = self.copies = 0
 
     def __dealloc__(self):
         cdef int i
         for i in range(self.used):
             PyBuffer_Release(&self.view[i])
+        for i in range(self.copies):
+            free(self.copy[i])
 
     cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL:
         """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
@@ -396,9 +406,19 @@ cdef class Buffers:
             raise ValueError(f"{name} must have {count} elements, got {view.len // view.itemsize}")
         return view.buf
 
-    cdef const size *labels(self, labels, str name, size n, size K) except? NULL:
+    cdef const size *places(self, object a, str name, size count) except NULL:
+        """Pointer to a copy of `count` integers: what is checked is what the kernel reads, whoever writes into a."""
+        cdef const void *given = self.pointer(a, name, count, c'l', False)
+        cdef void *copy = new_memory(count * <size>sizeof(size))
+        self.copy[self.copies] = copy
+        self.copies += 1
+        if count:
+            memcpy(copy, given, <size_t>count * sizeof(size))
+        return <const size *>copy
+
+    cdef const size *labels(self, labels, str name, size n, size K) except NULL:
         """Pointer to n class numbers, each in [0, K)."""
-        cdef const size *label = <const size *>self.pointer(labels, name, n, c'l', False)
+        cdef const size *label = self.places(labels, name, n)
         cdef size i
         for i in range(n):
             if label[i] < 0 or label[i] >= K:
