@@ -47,6 +47,7 @@ FAMILIES = [
     "resize",
     "reduce",
     "row_norm",
+    "training_program",
     "update",
     "watch",
 ]

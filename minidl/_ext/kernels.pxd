@@ -73,7 +73,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *beta
         void *running_mean
         void *running_var
-        void *mean
+        void *norm_mean
         void *inv_std
         void *y
         uint8_t *code
@@ -97,7 +97,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *x
         const void *gamma
         const void *beta
-        void *mean
+        void *norm_mean
         void *inv_std
         void *y
         double eps
@@ -226,36 +226,47 @@ cdef extern from "core/kernels.h" nogil:
 
 cdef extern from "core/program.h" nogil:
     enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT, STEP_ARITHMETIC
-    enum: STEP_CHANNELS, STEP_WINOGRAD
+    enum: STEP_CHANNELS, STEP_WINOGRAD, STEP_CLEAR, STEP_CONV_WEIGHTS, STEP_DEPTHWISE_WEIGHTS, STEP_NORM
+    enum: STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD, STEP_MUL_BACKWARD
     ctypedef int step_kind
     ctypedef struct map:
-        size at, C, lanes, H, W, top, bottom, left, right, pitch, plane, image
+        size at, C, lanes, H, W, top, bottom, left, right, step, pitch, plane, image
+    ctypedef struct weight_order:
+        size at, group, out
+        size inside "in"
+        size row, column
     ctypedef struct program_step:
         step_kind kind
-        map x, other, y
+        map x, other, y, dy, dx, dother
         geometry g
         pool_mean mean
-        const void *w
-        const void *b
+        weight_order order
+        const void *weights
+        const void *bias
         const void *scale
         const void *shift
+        const void *gamma
+        const void *beta
+        void *w
+        void *b
+        void *dw
+        void *db
+        void *norm_mean
+        void *inv_std
+        void *running_mean
+        void *running_var
         const size *first
         const size *origin "from"
         size M, depth, rows, columns, port, to, count
-        int number, add, relu, acts, by_images
+        int number, add, relu, acts, by_images, fresh, add_dx, add_dother
         int which, sign
-        double p, q
+        double p, q, momentum, eps
     ctypedef struct program_args:
         const program_step *step
         size steps, n
         void *arena
         const void *const *incoming "in"
         void *const *out
-    ctypedef struct pack_args:
-        const program_step *step
-        const void *w
-        const void *scale
-        void *packed
 
 cdef extern from "core/kernels.h" nogil:
     ctypedef struct kernel_table:
@@ -314,7 +325,7 @@ cdef extern from "core/kernels.h" nogil:
         int blend(size count, void *a, const void *b, double share) noexcept nogil
         int sum_squares(size count, const void *a, double *sum) noexcept nogil
         int program(const program_args *) noexcept nogil
-        void program_pack(const pack_args *) noexcept nogil
+        void program_pack(const program_step *) noexcept nogil
 cdef extern from "isa/detect.h" nogil:
     int isa_count()
     const kernel_table *isa_table(int index, int is_double)

@@ -22,9 +22,7 @@ from minidl._ext.kernels cimport (
     STEP_MAXPOOL,
     STEP_WINOGRAD,
     geometry,
-    kernel_table,
     map,
-    pack_args,
     program_args,
     program_step,
     size,
@@ -59,16 +57,20 @@ cdef dict ACTIVATIONS = {
     "softplus": ELEMENT_SOFTPLUS,
 }
 
-cdef enum:
-    MOST_PORTS = 64
-    WEIGHT_READ = 4  # vector operations that reading a vector of weights takes as long as
+cdef enum:  # vector operations that it takes as long as
+    WEIGHT_READ = 4  # reading a vector of weights
+    WEIGHT_MADE = 6  # making one of Winograd's weights anew, more than another
+
+
+cdef str algorithm(const program_step *step):
+    """How a convolution is computed, in words."""
+    if step.kind == STEP_WINOGRAD:
+        return f"winograd {step.rows} x {step.columns}"
+    return "depthwise" if step.kind == STEP_DEPTHWISE else "direct"
 
 
 cdef class Memory:
     """Aligned memory of one step or run, freed with the object."""
-
-    cdef void *data
-    cdef size bytes
 
     def __cinit__(self, size count):
         self.bytes = count
@@ -85,10 +87,6 @@ cdef class Map:
     image, halo included; `before` elements stand before `at`.
     """
 
-    cdef map m
-    cdef readonly tuple shape
-    cdef readonly size size, before
-
     def __init__(self, tuple shape, size lanes, tuple halo=(0, 0, 0, 0), size at=0):
         cdef double elements
         cdef map *m = &self.m
@@ -100,7 +98,7 @@ cdef class Map:
         elements = (<double>m.C + lanes) * (<double>m.H + m.top + m.bottom) * (<double>m.W + m.left + m.right)
         if elements > 2.0 ** 44:
             raise ValueError(f"a map of {shape} with a halo of {halo} is too large")
-        m.lanes = lanes
+        m.lanes = m.step = lanes
         m.pitch = (m.left + m.W + m.right) * lanes
         m.plane = (m.top + m.H + m.bottom) * m.pitch
         m.image = (m.C + lanes - 1) // lanes * m.plane
@@ -108,20 +106,26 @@ cdef class Map:
         self.before = m.top * m.pitch + m.left * lanes
         m.at = at + self.before
 
+    def phase(self, size row, size column, tuple stride):
+        """Its pixels in every stride-th row and column from (row, column) on, without a halo."""
+        cdef Map found = Map.__new__(Map)
+        cdef size down, across
+        down, across = stride
+        if not (0 <= row < self.m.H and 0 <= column < self.m.W) or down < 1 or across < 1:
+            raise ValueError(f"a phase of {self.shape} must start in it, got {(row, column)} and stride {stride}")
+        found.m = self.m
+        found.m.at += row * self.m.pitch + column * self.m.step
+        found.m.H, found.m.W = (self.m.H - row + down - 1) // down, (self.m.W - column + across - 1) // across
+        found.m.pitch *= down
+        found.m.step *= across
+        found.m.top = found.m.bottom = found.m.left = found.m.right = 0
+        found.shape = (self.m.C, found.m.H, found.m.W)
+        found.size, found.before = self.size, self.before + found.m.at - self.m.at
+        return found
+
 
 cdef class Program:
     """Steps over an arena of so many elements an image, dtype float32 or float64; `run` is for any number of images."""
-
-    cdef program_step *steps
-    cdef size count, room
-    cdef readonly size elements, L
-    cdef const kernel_table *table
-    cdef int kind
-    cdef list kept       # what the steps point to
-    cdef list incoming   # shape and dtype of each array that comes in
-    cdef list outgoing   # shape of each that goes out
-    cdef list arenas     # that no call uses
-    cdef size packed     # bytes of weights
 
     def __cinit__(self, dtype, size elements):
         self.kind = kind_of(np.dtype(dtype))
@@ -148,14 +152,16 @@ cdef class Program:
         step.kind = kind
         return step
 
-    cdef int place(self, Map given, map *m, str name, bint narrow=False) except -1:
-        """Check that a map lies in the arena, with L lanes (narrow: or fewer)."""
+    cdef int place(self, Map given, map *m, str name, bint narrow=False, bint phase=False) except -1:
+        """Check that a map lies in the arena, with L lanes (narrow: or fewer), and whole (phase: or one of a map)."""
         if given is None:
             raise TypeError(f"{name} must be a Map, got None")
         m[0] = given.m
         m.image = self.elements  # each image has an arena of its own
         if m.lanes != self.L and not narrow:
             raise ValueError(f"{name} must have {self.L} lanes, got {m.lanes}")
+        if m.step != m.lanes and not phase:
+            raise ValueError(f"{name} must be a whole map, got a phase")
         if given.m.at < given.before or m.at - given.before + given.size > self.elements:
             raise ValueError(f"{name} must lie in the arena of {self.elements} elements")
         if m.lanes == self.L and m.at % self.L:
@@ -228,83 +234,115 @@ cdef class Program:
 
         linear: w is as large as x, and y has one pixel. Returns how it is computed, in words.
         """
+        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear)
+        self.ending(step, other, relu, function)
+        cdef Buffers buffers = Buffers()
+        if scale is not None:
+            step.scale = self.channel_values(scale, step.g.O, "scale")
+        step.weights = buffers.pointer(w, "w", w.size, format_of(self.kind), False)
+        step.w = self.keep(self.weight_count(step))
+        step.b = self.keep((step.g.O + self.L - 1) // self.L * self.L)
+        if shift is not None:
+            step.bias = self.channel_values(shift, step.g.O, "shift")
+        with nogil:
+            self.table.program_pack(step)
+        self.count += 1
+        return algorithm(step)
+
+    cdef program_step *new_conv(self, Map x, Map y, w, tuple stride, padding, tuple dilation, size groups,
+                                bint linear, bint fresh=False) except NULL:
+        """A convolution whose sizes are checked and whose form is chosen; its weights are not there yet.
+
+        fresh: they are made at each run.
+        """
         cdef program_step *step
-        cdef geometry *g
-        cdef size B, L = self.L, i, many, blocks, bottom, right, low, high, depth, per_in, per_out
         cdef bint depthwise = groups > 1 and groups == x.m.C and groups == y.m.C
         step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
-        g = &step.g
         self.place(x, &step.x, "x", not depthwise)
         self.place(y, &step.y, "y")
-        cdef tuple shape = w.shape
+        self.conv_sizes(step, &step.y, "y", w.shape, stride, padding, dilation, groups, linear)
+        step.fresh = fresh
+        self.deal(step)
+        return step
+
+    cdef int conv_sizes(self, program_step *step, map *y, str name, tuple shape, tuple stride, padding, tuple dilation,
+                        size groups, bint linear) except -1:
+        """Check that x, y and weights of this shape go together, and fill in the geometry and the weights' order."""
+        cdef geometry *g = &step.g
+        cdef map *x = &step.x
+        cdef size bottom, right, per_in
         if len(shape) != 4:
             raise ValueError(f"w must have 4 dimensions, got shape {shape}")
-        g.C, g.H, g.W, g.O, g.G = step.x.C, step.x.H, step.x.W, step.y.C, groups
+        g.C, g.H, g.W, g.O, g.G = x.C, x.H, x.W, y.C, groups
         if groups < 1 or g.C % groups or g.O % groups or shape[0] != g.O or shape[1] != g.C // groups:
-            raise ValueError(f"x {x.shape}, y {y.shape}, w {shape} and groups {groups} do not go together")
+            raise ValueError(f"x {(x.C, x.H, x.W)}, {name} {(y.C, y.H, y.W)}, w {shape} and groups {groups}"
+                             " do not go together")
         window(g, shape[2:], stride, padding, dilation, False, &bottom, &right)
-        if g.OH != step.y.H or g.OW != step.y.W or (linear and g.OH * g.OW != 1):
-            raise ValueError(f"y must be {(g.OH, g.OW)} pixels, got {y.shape}")
-        # What the last window reads behind the image, which need not be all of the padding.
-        bottom = (g.OH - 1) * g.SH - g.PH + (g.KH - 1) * g.DH + 1 - g.H
-        right = (g.OW - 1) * g.SW - g.PW + (g.KW - 1) * g.DW + 1 - g.W
+        if g.OH != y.H or g.OW != y.W or (linear and g.OH * g.OW != 1):
+            raise ValueError(f"{name} must be {(g.OH, g.OW)} pixels, got {(y.C, y.H, y.W)}")
+        per_in = g.C // groups
+        step.order.column, step.order.row, step.order.inside = 1, g.KW, g.KH * g.KW
+        step.order.out = per_in * step.order.inside
+        step.order.group = g.O // groups * step.order.out
+        step.by_images = linear
+        return self.check_halo(step)
+
+    cdef int check_halo(self, program_step *step) except -1:
+        """What the last window reads behind the image need not be all of the padding."""
+        cdef geometry *g = &step.g
+        cdef size bottom = (g.OH - 1) * g.SH - g.PH + (g.KH - 1) * g.DH + 1 - g.H
+        cdef size right = (g.OW - 1) * g.SW - g.PW + (g.KW - 1) * g.DW + 1 - g.W
         if step.x.top < g.PH or step.x.left < g.PW or step.x.bottom < bottom or step.x.right < right:
-            raise ValueError(f"the halo of x must hold the padding {padding}")
+            raise ValueError(f"the halo of x must hold the padding {(g.PH, g.PW)}")
+        return 0
+
+    cdef int deal(self, program_step *step) except -1:
+        """How many vectors of outputs are computed together, which blocks of x they read, and in which form."""
+        cdef geometry *g = &step.g
+        cdef size B = step.x.lanes, L = self.L, i, many, low, high, depth, per_in = g.C // g.G, per_out = g.O // g.G
+        if step.kind == STEP_DEPTHWISE:
+            step.M, step.depth = 1, 1
+            return 0
+        # Few pixels: more vectors, or the sums would wait for each other.
+        step.M = 4 if step.by_images or g.OH * g.OW < 4 else 2
+        if g.G > 1:
+            step.M = 2 if per_out % (2 * L) == 0 else 1
+        many = ((g.O + L - 1) // L + step.M - 1) // step.M
+        step.depth = (g.C + B - 1) // B
+        firsts = np.zeros(many, np.int64)
+        if g.G > 1:
+            depth = 0
+            spans = []
+            for i in range(many):
+                low = i * step.M * L // per_out * per_in // B
+                high = (min((i + 1) * step.M * L, g.O) - 1) // per_out * per_in + per_in
+                spans.append(low)
+                depth = max(depth, (high + B - 1) // B - low)
+            firsts[:] = np.minimum(spans, step.depth - depth)
+            step.depth = depth
+        self.kept.append(firsts)
+        step.first = <const size *><size_t>firsts.ctypes.data
+        if not step.by_images:
+            self.choose_form(step)
+        return 0
+
+    cdef int ending(self, program_step *step, Map other, bint relu, function) except -1:
+        """What is added to the sums, and the function of them."""
         if other is not None:
-            self.place(other, &step.other, "other")
+            self.place(other, &step.other, "other", False, True)
             self.same_size(&step.other, &step.y, "other")
             step.add = True
-        self.function(step, function, relu)
-        step.by_images = linear
-        blocks = (g.O + L - 1) // L
-        B = step.x.lanes
-        if depthwise:
-            step.M, step.depth = 1, 1
-        else:
-            per_in, per_out = g.C // groups, g.O // groups
-            # Few pixels: more vectors, or the sums would wait for each other.
-            step.M = 4 if linear or g.OH * g.OW < 4 else 2
-            if groups > 1:
-                step.M = 2 if per_out % (2 * L) == 0 else 1
-            many = (blocks + step.M - 1) // step.M
-            step.depth = (g.C + B - 1) // B
-            firsts = np.zeros(many, np.int64)
-            if groups > 1:
-                depth = 0
-                spans = []
-                for i in range(many):
-                    low = i * step.M * L // per_out * per_in // B
-                    high = (min((i + 1) * step.M * L, g.O) - 1) // per_out * per_in + per_in
-                    spans.append(low)
-                    depth = max(depth, (high + B - 1) // B - low)
-                firsts[:] = np.minimum(spans, step.depth - depth)
-                step.depth = depth
-            self.kept.append(firsts)
-            step.first = <const size *><size_t>firsts.ctypes.data
-        cdef size taps = g.KH * g.KW
-        if not depthwise and not linear:
-            self.choose_form(step)
-        cdef size last = g.C % B if groups == 1 and g.C % B else B
-        cdef size count = blocks * L * taps * (1 if depthwise else (step.depth - 1) * B + last)
+        return self.function(step, function, relu)
+
+    cdef size weight_count(self, program_step *step) noexcept:
+        """Elements of the packed weights."""
+        cdef geometry *g = &step.g
+        cdef size B = step.x.lanes, taps = g.KH * g.KW, full = (g.O + self.L - 1) // self.L * self.L
+        if step.kind == STEP_DEPTHWISE:
+            return full * taps
         if step.kind == STEP_WINOGRAD:
-            count = blocks * L * g.C * (step.rows + 2) * (step.columns + 2)
-        cdef Buffers buffers = Buffers()
-        cdef pack_args pack
-        cdef char c = format_of(self.kind)
-        memset(&pack, 0, sizeof(pack))
-        pack.w = buffers.pointer(w, "w", g.O * (g.C // groups) * taps, c, False)
-        if scale is not None:
-            pack.scale = buffers.pointer(scale, "scale", g.O, c, False)
-        pack.packed = self.keep(count)
-        pack.step = step
-        with nogil:
-            self.table.program_pack(&pack)
-        step.w = pack.packed
-        step.b = self.channel_values(shift, g.O, "shift")
-        self.count += 1
-        if step.kind == STEP_WINOGRAD:
-            return f"winograd {step.rows} x {step.columns}"
-        return "depthwise" if depthwise else "direct"
+            return full * g.C * (step.rows + 2) * (step.columns + 2)
+        return full * taps * ((step.depth - 1) * B + (g.C % B if g.G == 1 and g.C % B else B))
 
     cdef void choose_form(self, program_step *step) noexcept:
         """Winograd's form where it takes fewer vector operations, its weights counted as they are read, too."""
@@ -322,7 +360,7 @@ cdef class Program:
             frequencies = (rows[i] + 2) * (columns[i] + 2)
             cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])
             cost *= frequencies * read * blocks + coming[i] * blocks_in + going[i] * blocks
-            cost += frequencies * read * blocks * WEIGHT_READ
+            cost += frequencies * read * blocks * (WEIGHT_READ + (WEIGHT_MADE if step.fresh else 0))
             if cost < least:
                 least, step.rows, step.columns, step.kind = cost, rows[i], columns[i], STEP_WINOGRAD
 
@@ -396,12 +434,12 @@ cdef class Program:
         step.relu = relu
         self.count += 1
 
-    def channels(self, Map x, Map y, origin, size to):
-        """Channel to + i of y is channel origin[i] of x."""
+    def channels(self, Map x, Map y, origin, size to, bint add=False):
+        """Channel to + i of y is channel origin[i] of x; add: is added to what is there."""
         cdef program_step *step = self.new_step(STEP_CHANNELS)
         self.pooling(step, x, y)
         origin = np.array(origin, np.int64)
-        step.to, step.count = to, len(origin)
+        step.to, step.count, step.add = to, len(origin), add
         if step.x.H != step.y.H or step.x.W != step.y.W:
             raise ValueError(f"y must be {x.shape[1:]} pixels, got {y.shape}")
         if to < 0 or step.count < 1 or to + step.count > step.y.C or origin.min() < 0 or origin.max() >= step.x.C:
@@ -412,42 +450,50 @@ cdef class Program:
 
     def run(self, size n, *images):
         """The outputs for n images of each array that comes in, C-contiguous (n, C, H, W) or of as many elements."""
+        cdef Memory arena
+        try:
+            arena = self.arenas.pop()
+        except IndexError:
+            arena = None
+        arena = self.arena_of(n, arena)
+        outputs = self.run_steps(0, self.count, n, arena, self.incoming, self.outgoing, images)
+        self.arenas.append(arena)
+        return outputs
+
+    cdef Memory arena_of(self, size n, Memory arena):
+        """`arena`, or a new one where it is None or too small for n images."""
+        cdef size bytes = self.elements * (8 if self.kind else 4)
+        if n < 1 or <double>n * bytes > 2.0 ** 46:
+            raise ValueError(f"a program must have images, and not too many, got {n}")
+        return arena if arena is not None and arena.bytes >= n * bytes else Memory(n * bytes)
+
+    cdef list run_steps(self, size first, size end, size n, Memory arena, list incoming, list outgoing, tuple images):
+        """Run the steps [first, end), which read and write these ports."""
         cdef program_args args
         cdef const void *coming[MOST_PORTS]
         cdef void *going[MOST_PORTS]
         cdef Buffers buffers
         cdef list held = []
-        cdef Memory arena = None
         cdef int status
-        cdef size i, bytes = self.elements * (8 if self.kind else 4)
-        if len(images) != len(self.incoming):
-            raise ValueError(f"a program of {len(self.incoming)} inputs must have as many arrays, got {len(images)}")
-        if n < 1 or <double>n * bytes > 2.0 ** 46:
-            raise ValueError(f"a program must have images, and not too many, got {n}")
+        cdef size i
+        if len(images) != len(incoming):
+            raise ValueError(f"a program of {len(incoming)} inputs must have as many arrays, got {len(images)}")
         for i in range(len(images)):
-            shape, dtype = self.incoming[i]
+            shape, dtype = incoming[i]
             buffers = Buffers()
             held.append(buffers)
             code = b"Bfd"[0 if dtype == UINT8 else 1 + kind_of(dtype)]
             coming[i] = buffers.pointer(images[i], "images", n * shape[0] * shape[1] * shape[2], code, False)
         dtype = F64 if self.kind else F32
-        outputs = [np.empty((n, *shape), dtype) for shape in self.outgoing]
+        outputs = [np.empty((n, *shape), dtype) for shape in outgoing]
         for i in range(len(outputs)):
             buffers = Buffers()
             held.append(buffers)
             going[i] = buffers.pointer(outputs[i], "scores", outputs[i].size, format_of(self.kind), True)
-        try:
-            arena = self.arenas.pop()
-        except IndexError:
-            pass
-        if arena is None or arena.bytes < n * bytes:
-            arena = None
-            arena = Memory(n * bytes)
-        args.step, args.steps, args.n, args.arena = self.steps, self.count, n, arena.data
+        args.step, args.steps, args.n, args.arena = self.steps + first, end - first, n, arena.data
         args.incoming, args.out = coming, going
         with nogil:
             status = self.table.program(&args)
-        self.arenas.append(arena)
         check_status(status)
         return outputs
 

@@ -17,22 +17,22 @@ def place(operations: Sequence[Operation], size: Callable[[Value], int]) -> int:
     size: elements of a value, of one image.
     """
     last: dict[int, int] = {}
-    for operation in operations:
-        operation.y.at = -1
     for i, operation in enumerate(operations):
-        for value in (*operation.reads(), operation.y):
+        for value in operation.writes():
+            value.at = -1
+        for value in (*operation.reads(), *operation.writes()):
             last[id(value)] = i
     live: list[tuple[int, int, int]] = []  # (start, end, last operation that needs it), by start
     most = 0
     for i, operation in enumerate(operations):
-        value = operation.y
-        if value.at >= 0:
-            continue
         live = [place for place in live if place[2] >= i]
-        value.at = _gap(live, size(value))
-        live.append((value.at, value.at + size(value), last[id(value)]))
-        live.sort()
-        most = max(most, value.at + size(value))
+        for value in operation.writes():
+            if value.at >= 0:
+                continue
+            value.at = _gap(live, size(value))
+            live.append((value.at, value.at + size(value), last[id(value)]))
+            live.sort()
+            most = max(most, value.at + size(value))
     return most
 
 

@@ -52,21 +52,20 @@ def _merge(maker: Operation, operation: Operation, value: Value, place: int, mak
     if isinstance(operation, Element):
         assert operation.function is not None
         relu = operation.function[0] == "relu"
-        if relu and maker.plain() and isinstance(maker, (Convolution, Affine, Arithmetic)):
+        if relu and maker.takes_relu():
             maker.relu = True
             return True
         if not relu and maker.takes_functions():
             maker.function = operation.function
             return True
         return False
-    if isinstance(operation, Arithmetic) and operation.sign == "+" and isinstance(maker, Convolution):
+    if isinstance(operation, Arithmetic) and operation.sign == "+" and maker.takes_sums():
         other = operation.other if value is operation.x else operation.x
         assert other is not None
         ready = makers.get(id(other), -1) < place  # made before, or entered
-        if not ready or maker.other is not None or not maker.plain() or maker.linear:
+        if not ready or other.shape != operation.y.shape or other is value:
             return False
-        if other.shape != operation.y.shape or other is value:
-            return False
-        maker.other, maker.relu = other, operation.relu
+        maker.add(other)
+        maker.relu = operation.relu
         return True
     return False

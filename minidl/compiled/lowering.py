@@ -47,6 +47,8 @@ from minidl.layers import (
 )
 from minidl.layers import Affine as AffineLayer
 
+Rule = Callable[..., Any]
+"""(lowering, layer, views) -> view, or list of views."""
 MOST_PACKED = 4 << 20
 """Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
 
@@ -70,9 +72,16 @@ class Lowering:
         self.operations: list[Operation] = []
         self.label = ""
 
+    convolution: type[Convolution] = Convolution
+    """What convolutions and linear layers become."""
+
+    def rule(self, layer: Any) -> Rule | None:
+        """How a layer is lowered."""
+        return RULES.get(type(layer))
+
     def lower(self, label: str, layer: Any, views: Sequence[View]) -> list[View]:
         """The outputs of one step. Raises Unlowered, and then has added nothing."""
-        rule = RULES.get(type(layer))
+        rule = self.rule(layer)
         if rule is None:
             raise Unlowered(f"{label}: {type(layer).__name__}")
         before = len(self.operations)
@@ -127,7 +136,7 @@ def _conv(lowering: Lowering, layer: Conv2D, view: View) -> View:
     x = image(view)
     shape = layer._check((1, *view.shape))[1:]
     return lowering.add(
-        Convolution,
+        lowering.convolution,
         shape,
         x,
         layer=layer,
@@ -148,7 +157,8 @@ def _linear(lowering: Lowering, layer: Linear, view: View) -> View:
         raise Unlowered("a linear layer whose weights are better read where they stand")
     lowering.take(layer, "weight")
     kernel, shift = (layer.out_features, *x.shape), lowering.number(layer, "bias")
-    return lowering.add(Convolution, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
+    kind = lowering.convolution
+    return lowering.add(kind, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
 
 
 def _norm(lowering: Lowering, layer: Any, view: View) -> View:
@@ -251,7 +261,7 @@ def _shuffle(lowering: Lowering, layer: ChannelShuffle, view: View) -> View:
     return lowering.add(Channels, view.shape, image(view), parts=[(image(view), order)])
 
 
-RULES: dict[type, Callable[..., Any]] = {
+RULES: dict[type, Rule] = {
     Conv2D: _conv,
     Linear: _linear,
     BatchNorm1D: _norm,

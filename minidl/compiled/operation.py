@@ -1,4 +1,4 @@
-"""The operations of a compiled prediction, each of which becomes one step of the program."""
+"""The operations of a compiled network, each of which becomes one step of the program."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ class Operation:
         """The values that it needs."""
         return [self.x]
 
+    def writes(self) -> list[Value]:
+        """The values that it makes."""
+        return [self.y]
+
+    def learns(self) -> bool:
+        """Whether a parameter of it wants a gradient."""
+        return False
+
     def plain(self) -> bool:
         """Whether nothing stands behind the sum yet."""
         return not self.relu and self.function is None
@@ -37,6 +45,18 @@ class Operation:
     def takes_functions(self) -> bool:
         """Whether a function of the result may become part of it."""
         return False
+
+    def takes_relu(self) -> bool:
+        """Whether a relu of the result may become part of it."""
+        return False
+
+    def takes_sums(self) -> bool:
+        """Whether a value of the result's shape may be added as part of it, by `add`."""
+        return False
+
+    def add(self, other: Value) -> None:
+        """Add a value to the result."""
+        raise NotImplementedError
 
     def emit(self, program: Any, maps: Any) -> None:
         """Add the step to the program; maps: value -> Map."""
@@ -70,6 +90,18 @@ class Convolution(Operation):
         """While it has none."""
         return self.plain()
 
+    def takes_relu(self) -> bool:
+        """While it has no function."""
+        return self.plain()
+
+    def takes_sums(self) -> bool:
+        """One, of images."""
+        return self.other is None and self.plain() and not self.linear
+
+    def add(self, other: Value) -> None:
+        """Add a value to the sums."""
+        self.other = other
+
     def fold(self, scale: np.ndarray, shift: np.ndarray) -> None:
         """y scale + shift in place of y."""
         self.shift = shift if self.shift is None else self.shift * scale + shift
@@ -77,7 +109,7 @@ class Convolution(Operation):
 
     def halo(self) -> Halo:
         """The zeros that it reads around x."""
-        (top, _), (left, _) = self._margins()
+        (top, _), (left, _) = self.margins()
         _, h, w = self.x.shape
         _, oh, ow = self.y.shape
         kh, kw = self.kernel[2:]
@@ -85,7 +117,8 @@ class Convolution(Operation):
         right = (ow - 1) * self.stride[1] - left + (kw - 1) * self.dilation[1] + 1 - w
         return top, max(bottom, 0), left, max(right, 0)
 
-    def _margins(self) -> Any:
+    def margins(self) -> Any:
+        """The padding in front of and behind each axis."""
         _, _, kh, kw = self.kernel
         return checks.margins(self.padding, self.x.shape[1:], (kh, kw), self.stride, self.dilation)
 
@@ -112,6 +145,10 @@ class Affine(Operation):
 
     def takes_functions(self) -> bool:
         """While it has none."""
+        return self.plain()
+
+    def takes_relu(self) -> bool:
+        """While it has no function."""
         return self.plain()
 
     def emit(self, program: Any, maps: Any) -> None:
@@ -159,6 +196,10 @@ class Arithmetic(Operation):
         """Both operands."""
         assert self.other is not None
         return [self.x, self.other]
+
+    def takes_relu(self) -> bool:
+        """One."""
+        return self.plain()
 
     def emit(self, program: Any, maps: Any) -> None:
         """An arithmetic step."""

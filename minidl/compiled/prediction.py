@@ -13,10 +13,10 @@ from minidl._ext.watch import Watch
 from minidl.compiled.choice import forced, prefers_channels
 from minidl.compiled.lowering import Unlowered
 from minidl.compiled.operation import Convolution, Operation
+from minidl.compiled.parts import parts_of
 from minidl.compiled.segment import Foreign, Scaling, Segment
 from minidl.layers.parameter import touched
 from minidl.layers.plan import Plan, numbers
-from minidl.support.several import joined, parted
 
 SLICE_BYTES = 2 << 20
 """Images go through the whole network so many at a time that what they need stays in a cache of this size."""
@@ -41,19 +41,14 @@ class Prediction:
         scaling: Scaling,
         watched: Sequence[tuple[Any, str]] = (),
     ) -> None:
-        if any(len(shape) != 3 for shape in shapes):
-            raise Unlowered("inputs that are no images")
         self.outputs = numbers(plan.output)
-        if min(self.outputs) < len(given):
-            raise Unlowered("an output that is an input")
-        self.parts: list[Segment | Foreign] = []
         self.used = 0
         """When it was last used, in uses of any."""
         self._dtype, self._lanes = dtype, lanes(dtype)
         self._watch = Watch(touched)
         for source, attribute in watched:
             self._watch.take(source, attribute)
-        self._follow(plan, dict(enumerate(shapes)), list(given), scaling)
+        self.parts = parts_of(plan, shapes, given, self._segment, Foreign, scaling)
         operations = self.operations()
         if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
@@ -61,41 +56,8 @@ class Prediction:
         self._slice = 0
         self._lock = threading.Lock()
 
-    def _follow(self, plan: Plan, shapes: dict[int, Any], given: list[np.dtype], scaling: Scaling) -> None:
-        """Put each layer into a segment, or between two. shapes: of the values that are known, a slot each."""
-        last: dict[int, int] = {}  # step that reads a value last
-        for i, step in enumerate(plan.layers):
-            last.update(dict.fromkeys(numbers(step.read), i))
-        last.update(dict.fromkeys(self.outputs, len(plan.layers)))
-        inputs = len(given)
-        segment: Segment | None = None
-        for i, step in enumerate(plan.layers):
-            label, reads = plan.places[id(step.node)], numbers(step.read)
-            try:
-                segment = segment or Segment(self._dtype, self._lanes, self._watch)
-                for value in reads:
-                    if value < inputs:
-                        segment.enter(value, tuple(map(int, shapes[value])), given[value], *scaling(value))
-                    else:
-                        segment.enter(value, tuple(map(int, shapes[value])), self._dtype)
-                segment.lower(label, step)
-            except Unlowered:
-                if any(value < inputs and given[value] != self._dtype for value in reads):
-                    raise
-                self._close(segment, [value for value, end in last.items() if end >= i])
-                self.parts.append(Foreign(step, label, plan.backend))
-                segment = None
-            outside = [(1, *shapes[value]) for value in reads]
-            made = step.node._check(joined(outside) if step.node.merges else outside[0])
-            found = parted(made) if step.node.outputs > 1 else [made]
-            shapes.update((value, tuple(shape[1:])) for value, shape in zip(numbers(step.write), found))
-        self._close(segment, self.outputs)
-
-    def _close(self, segment: Segment | None, needed: Sequence[int]) -> None:
-        if segment is not None:
-            segment.close(needed)
-            if segment.writes:  # maybe of a view alone, as Dropout's
-                self.parts.append(segment)
+    def _segment(self) -> Segment:
+        return Segment(self._dtype, self._lanes, self._watch)
 
     def operations(self) -> list[Operation]:
         """What the programs run, in order."""

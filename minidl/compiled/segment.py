@@ -23,12 +23,14 @@ class Segment:
     dtype: of the program. watch: of what it is made of. reads, writes: the plan's values that come in and go out.
     """
 
+    kind: type[Lowering] = Lowering
+
     def __init__(self, dtype: np.dtype, lanes: int, watch: Any) -> None:
         self.dtype, self.lanes = dtype, lanes
         self.reads: list[int] = []
         self.writes: list[int] = []
         self.operations: list[Operation] = []
-        self.lowering = Lowering(dtype, watch)
+        self.lowering = self.kind(dtype, watch)
         self.nbytes = 0, 0
         """Bytes of packed weights, and of the memory that one image takes; 0 before `prepare`."""
         self._views: dict[int, View] = {}

@@ -28,6 +28,7 @@ from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
+    from minidl.layers.plan import Plan
 
 UINT8 = np.dtype(np.uint8)
 File = str | os.PathLike[str] | BinaryIO
@@ -343,6 +344,14 @@ class Model(Sequential):
             self._shape = images.shape[1:]
         scores = found.run(entering)
         return scores if self.outputs > 1 else scores[0]
+
+    def compiled_by(self) -> Plan | None:
+        """The plan, where a training step of it may be compiled; None for classes with passes of their own."""
+        own = type(self)
+        if own._forward is not Sequential._forward or own._backward is not Sequential._backward:
+            return None
+        plan = self._plan()
+        return plan if plan.compiles else None
 
     def _scaled(self, images: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`scaling` of pixels, None for floats, which are taken as they are."""

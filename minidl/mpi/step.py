@@ -37,6 +37,8 @@ class RankStep(Step):
     whole the number of images of all ranks, and in the end all gradients whole / (mass of all ranks).
     """
 
+    compiles = False  # gradients go out layer by layer, while others are still computed
+
     def __init__(self, ranks: Any, training: Training) -> None:
         super().__init__(training.model, training.loss, training.optimizer, training.average)
         self._ranks = ranks

@@ -84,6 +84,22 @@ class Batch(NamedTuple):
         moves, colors = (None, None) if self.changes is None else self.changes
         return gather(data.images, self.rows, data.scale, data.shift, moves=moves, colors=colors)
 
+    def plain(self) -> tuple[list[np.ndarray], list[Any], list[Any]]:
+        """The images of each input as arrays, and scale and shift that are still to come, None where they have been.
+
+        Images that are changed are scaled then, too.
+        """
+        data = self.samples
+        if self.changes is not None:
+            entered = self.enter()
+            return [kernels.current().leave(entered)], [None], [None]
+        images = [array[self.rows] for array in parts(data.images)]
+        scaled = [array.dtype == np.uint8 for array in images]
+        scales, shifts = (
+            [value if due else None for value, due in zip(parts(each), scaled)] for each in (data.scale, data.shift)
+        )
+        return images, scales, shifts
+
 
 def training_batches(
     samples: Samples, position: Position, epoch: int, augment: Augmentation | None = None

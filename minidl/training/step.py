@@ -12,6 +12,7 @@ from minidl import kernels
 from minidl.losses import Loss
 from minidl.model import Model
 from minidl.optim.weight_average import WeightAverage
+from minidl.support.several import Several
 from minidl.training.moving import Moving
 from minidl.training.samples import Batch
 
@@ -39,6 +40,9 @@ class Step:
     optimizer: None where nothing is updated. average: follows the weights after each update.
     """
 
+    compiles = True
+    """Whether `train` may run a compiled step, where there is one that is faster (`minidl.compiled.training`)."""
+
     def __init__(self, model: Model, loss: Loss, optimizer: Any = None, average: WeightAverage | None = None) -> None:
         self.model = model
         self.loss = loss
@@ -52,6 +56,8 @@ class Step:
         self.mass = 0.0
         """What its loss was divided by, `weight` but for weights of classes: means of batches are joined by it."""
         self._moving: Moving | None = None
+        self._trainings: dict[Any, Any] = {}  # compiled steps by the images they take
+        self._running: Any = None  # the one of the last `forward`
 
     def train(self, batch: Batch) -> Measured:
         """One whole step. Raises NonFiniteLoss before the backward pass, and as the optimiser's `step`.
@@ -83,9 +89,11 @@ class Step:
 
         scores: gives the backend's array of scores in place of the model's `run`.
         """
-        # The last step's arrays go first, so that one step's memory is all that is ever needed.
-        self.model.release()
-        found = self.model.run(batch.enter(), train) if scores is None else scores(batch)
+        found = self._compiled(batch) if train and scores is None and self.compiles else None
+        if found is None:
+            # The last step's arrays go first, so that one step's memory is all that is ever needed.
+            self.model.release()
+            found = self.model.run(batch.enter(), train) if scores is None else scores(batch)
         weight = batch.weight()
         weights = () if weight is None else (weight,)
         loss = self.loss.run(found, batch.target(), *weights)
@@ -98,13 +106,36 @@ class Step:
 
     def backward(self) -> None:
         """Set the gradients of all parameters, from the last `forward`."""
-        self.model.run_backward(self.loss.dlogits)
+        if self._running is None:
+            self.model.run_backward(self.loss.dlogits)
+            return
+        leave, dlogits = kernels.current().leave, self.loss.dlogits
+        self._running.backward([leave(part) for part in (dlogits if isinstance(dlogits, Several) else [dlogits])])
 
     def update(self) -> None:
         """Let the optimiser change the parameters, and the average follow."""
         self.optimizer.step(self.parameters)
         if self.average is not None:
             self.average.step()
+
+    def _compiled(self, batch: Batch) -> Any:
+        """The scores by a compiled step; None where there is none, or none that is faster."""
+        before, self._running = self._running, None
+        plan = self.model.compiled_by()
+        if plan is None:
+            return None
+        from minidl.compiled.trainings import training_of
+
+        images, scale, shift = batch.plain()
+        found = training_of(self._trainings, plan, images, self.model.dtype, scale, shift)
+        if found is None:
+            return None
+        if before is None:
+            self.model.release()  # what layers remember of another kind of step
+        self._running = found
+        backend = kernels.current()
+        scores = [backend.enter(array, False) for array in found.forward(images)]
+        return Several(scores) if self.model.outputs > 1 else scores[0]
 
     def _right(self, scores: Any, batch: Batch, weight: np.ndarray | None) -> float:
         """For a loss that does not count them."""

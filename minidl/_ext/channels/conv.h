@@ -24,24 +24,39 @@ INLINE size last_lanes(const program_step *step) {
 /* Whether the columns of the kernel are one run. */
 INLINE int one_run(const program_step *step) { return step->g.DW == 1 && last_lanes(step) == step->x.lanes; }
 
-static int pack_conv_task(void *context, ptrdiff_t group) {
-    const pack_args *a = context;
-    const program_step *step = a->step;
+/* The weights of one channel of x at one place of the kernel, `at`, for the outputs [first, end). */
+INLINE void pack_outputs(const program_step *step, const T *at, size c, size first, size end, T *to) {
     const geometry *g = &step->g;
-    size B = step->x.lanes, taps = g->KH * g->KW, C = g->C / g->G, O = g->O / g->G;
+    const weight_order *order = &step->order;
+    const T *scale = step->scale;
+    size C = g->C / g->G, O = g->O / g->G, there = smaller(end, g->O), o = first;
+    if (g->G == 1) {
+        for (at += c * order->in; o < there; o++) to[o - first] = at[o * order->out];
+    } else {
+        for (; o < there; o++) {
+            size group = o / O, inside = c - group * C;
+            int belongs = inside >= 0 && inside < C;
+            to[o - first] = belongs ? at[group * order->group + o % O * order->out + inside * order->in] : 0;
+        }
+    }
+    for (; o < end; o++) to[o - first] = 0;
+    for (o = first; scale && o < there; o++) to[o - first] *= scale[o];
+}
+
+static int pack_conv_task(void *context, ptrdiff_t group) {
+    const program_step *step = context;
+    const geometry *g = &step->g;
+    const weight_order *order = &step->order;
+    size B = step->x.lanes, taps = g->KH * g->KW;
     size first = group * step->M, M = smaller(step->M, blocks_of(g->O) - first), lowest = step->first[group];
-    const T *w = a->w, *scale = a->scale;
-    T *to = (T *)a->packed + first * L * taps * ((step->depth - 1) * B + last_lanes(step));
+    T *to = (T *)step->w + first * L * taps * ((step->depth - 1) * B + last_lanes(step));
     for (size block = lowest; block < lowest + step->depth; block++) {
         size lanes = block + 1 < lowest + step->depth ? B : last_lanes(step);
-        for (size tap = 0; tap < taps; tap++) {
-            for (size c = block * B; c < block * B + lanes; c++) {
-                for (size o = first * L; o < (first + M) * L; o++) {
-                    size inside = c - o / O * C;
-                    int there = o < g->O && inside >= 0 && inside < C;
-                    T value = there ? w[(o * C + inside) * taps + tap] : 0;
-                    *to++ = there && scale ? value * scale[o] : value;
-                }
+        for (size i = 0; i < g->KH; i++) {
+            for (size j = 0; j < g->KW; j++) {
+                const T *at = (const T *)step->weights + order->at + i * order->row + j * order->column;
+                for (size c = block * B; c < block * B + lanes; c++, to += M * L)
+                    pack_outputs(step, at, c, first * L, (first + M) * L, to);
             }
         }
     }
@@ -64,10 +79,10 @@ static channel_walk walk_of(const program_step *step) {
         .x_down = g->SH * x->pitch,
         .x_step = g->SW * x->lanes,
         .y_down = y->pitch,
-        .y_step = L,
+        .y_step = y->step,
         .y_block = y->plane,
         .other_down = other->pitch,
-        .other_step = L,
+        .other_step = other->step,
         .other_block = other->plane,
         .add = step->add,
         .relu = step->relu,
@@ -87,7 +102,7 @@ static tile_parts parts_of(size M, size columns, size rows) {
 }
 
 /* Whether all pixels of a map are neighbours. */
-INLINE int seamless(const map *m) { return m->pitch == m->W * m->lanes; }
+INLINE int seamless(const map *m) { return m->pitch == m->W * m->step; }
 
 /* Whether rows may be taken together: each pixel is made of one, and nothing lies between two rows. */
 static int rows_are_one(const program_step *step) {

@@ -6,26 +6,29 @@
 #include "map.h"
 #include "tile.h"
 
-static void pack_depthwise(const pack_args *a) {
-    const geometry *g = &a->step->g;
-    const T *w = a->w, *scale = a->scale;
-    T *to = a->packed;
-    size taps = g->KH * g->KW;
-    for (size block = 0; block < blocks_of(g->O); block++) {
-        for (size tap = 0; tap < taps; tap++) {
+static int pack_depthwise_task(void *context, ptrdiff_t block) {
+    const program_step *step = context;
+    const geometry *g = &step->g;
+    const weight_order *order = &step->order;
+    const T *scale = step->scale;
+    T *to = (T *)step->w + block * g->KH * g->KW * L;
+    for (size i = 0; i < g->KH; i++) {
+        for (size j = 0; j < g->KW; j++) {
+            const T *at = (const T *)step->weights + order->at + i * order->row + j * order->column;
             for (size o = block * L; o < (block + 1) * L; o++) {
-                T value = o < g->O ? w[o * taps + tap] : 0;
+                T value = o < g->O ? at[o * order->group] : 0;
                 *to++ = o < g->O && scale ? value * scale[o] : value;
             }
         }
     }
+    return 0;
 }
 
 /* Q pixels of a row. */
 INLINE void depthwise_tile(const int Q, const program_step *step, const T *w, V bias, const T *x, const T *other,
                            T *y) {
     const geometry *g = &step->g;
-    const size step_x = g->SW * L;
+    const size step_x = g->SW * L, step_y = step->y.step, step_other = step->other.step;
     V acc[PIXELS];
     UNROLL for (int j = 0; j < Q; j++) acc[j] = bias;
     for (size row = 0; row < g->KH; row++) {
@@ -37,8 +40,8 @@ INLINE void depthwise_tile(const int Q, const program_step *step, const T *w, V 
     }
     UNROLL for (int j = 0; j < Q; j++) {
         V v = acc[j];
-        if (step->add) v += load(other + j * L);
-        store(y + j * L, step->relu ? relu(v) : v);
+        if (step->add) v += load(other + j * step_other);
+        store(y + j * step_y, step->relu ? relu(v) : v);
     }
 }
 
@@ -58,7 +61,7 @@ static int depthwise_task(void *context, ptrdiff_t task) {
             size start = p * step->y.W / parts, end = (p + 1) * step->y.W / parts;
             const T *from = x + start * g->SW * L;
 #define CASE(m, r, q) \
-    case q: depthwise_tile(q, step, w, bias, from, other + start * L, y + start * L); break;
+    case q: depthwise_tile(q, step, w, bias, from, other + start * step->other.step, y + start * step->y.step); break;
             switch (end - start) { OF_ONE_ROW(CASE, 1) }
 #undef CASE
         }

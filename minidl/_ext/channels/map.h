@@ -25,7 +25,7 @@ typedef struct {
 } step_part;
 
 INLINE T *map_at(const map *m, T *arena, size image, size block, size row, size column) {
-    return arena + m->at + image * m->image + block * m->plane + row * m->pitch + column * m->lanes;
+    return arena + m->at + image * m->image + block * m->plane + row * m->pitch + column * m->step;
 }
 
 INLINE size map_blocks(const map *m) { return ceil_div(m->C, m->lanes); }

@@ -63,17 +63,34 @@ static int channels_task(void *context, ptrdiff_t task) {
         if (whole) {
             const T *from = map_at(x, job->arena, part.image, start / L, row, 0);
             VI mask = lanes_below(high - low);
-            for (size w = 0; w < y->W; w++) store(to + w * L, (V)((VI)load(from + w * L) & mask));
+            for (size w = 0; w < y->W; w++) {
+                V v = (V)((VI)load(from + w * L) & mask);
+                store(to + w * L, step->add ? load(to + w * L) + v : v);
+            }
             continue;
         }
         for (size c = low; c < high; c++) {
             size place = step->from[c - step->to];
             const T *from = map_at(x, job->arena, part.image, place / L, row, 0) + place % L;
-            for (size w = 0; w < y->W; w++) to[w * L + c - first] = from[w * L];
+            for (size w = 0; w < y->W; w++) {
+                T *value = to + w * L + c - first;
+                *value = step->add ? *value + from[w * L] : from[w * L];
+            }
         }
         for (size lane = high - first; high == y->C && lane < L; lane++)
             for (size w = 0; w < y->W; w++) to[w * L + lane] = 0;
     }
+    clear_halo(y, job->arena, part.image, part.group, part.r0, part.r1);
+    return 0;
+}
+
+/* Zeros, also around them. */
+static int clear_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    const map *y = &job->step->y;
+    step_part part = part_of(job, task);
+    for (size row = part.r0; row < part.r1; row++)
+        clear(map_at(y, job->arena, part.image, part.group, row, 0), y->W * y->lanes);
     clear_halo(y, job->arena, part.image, part.group, part.r0, part.r1);
     return 0;
 }

@@ -1,15 +1,29 @@
-/* One call runs all steps of a compiled prediction. */
+/* One call runs the steps of a compiled prediction, or those of one way through a network in training. */
 #ifndef MINIDL_CHANNELS_PROGRAM_H
 #define MINIDL_CHANNELS_PROGRAM_H
 
 #include "conv.h"
 #include "depthwise.h"
 #include "moves.h"
+#include "norm.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "weights.h"
 #include "winograd.h"
 
+/* Weights, and a bias with zeros behind it, as a step reads them. */
+static void program_pack(const program_step *step) {
+    size blocks = map_blocks(&step->y), parts = blocks;
+    pool_task pack = pack_depthwise_task;
+    if (step->kind == STEP_WINOGRAD) pack = pack_winograd_task;
+    if (step->kind == STEP_CONV) pack = pack_conv_task, parts = ceil_div(blocks, step->M);
+    pool_run(pack, (void *)step, parts, 1);
+    clear(step->b, blocks * L);
+    if (step->bias) memcpy(step->b, step->bias, (size_t)step->y.C * sizeof(T));
+}
+
 static int run_step(step_job *job) {
+    if (job->step->fresh) program_pack(job->step);
     switch (job->step->kind) {
     case STEP_ENTER: return moves_step(job, enter_map_task);
     case STEP_LEAVE: return leave_step(job);
@@ -21,6 +35,15 @@ static int run_step(step_job *job) {
     case STEP_ELEMENT: return pointwise_step(job, element_step_task);
     case STEP_ARITHMETIC: return pointwise_step(job, arithmetic_task);
     case STEP_CHANNELS: return moves_step(job, channels_task);
+    case STEP_CLEAR: return moves_step(job, clear_task);
+    case STEP_CONV_WEIGHTS:
+    case STEP_DEPTHWISE_WEIGHTS: return weights_step(job);
+    case STEP_NORM: return norm_step(job, norm_part_task, norm_join_task, norm_apply_task);
+    case STEP_NORM_BACKWARD: return norm_step(job, norm_part_back_task, norm_join_back_task, norm_back_task);
+    case STEP_MAXPOOL_BACKWARD: return maxpool_back_step(job);
+    case STEP_AVGPOOL_BACKWARD: return pooling_step(job, avgpool_back_task);
+    case STEP_MUL_BACKWARD: return mul_back_step(job);
+    case STEP_ELEMENT_BACKWARD: return pointwise_step(job, slope_task);
     }
     return 0;
 }
@@ -34,15 +57,6 @@ static int program_run(const program_args *a) {
         if (run_step(&job)) return -1;
     }
     return 0;
-}
-
-static void program_pack(const pack_args *a) {
-    const program_step *step = a->step;
-    pack_args job = *a;
-    size blocks = map_blocks(&step->y);
-    if (step->kind == STEP_CONV) pool_run(pack_conv_task, &job, ceil_div(blocks, step->M), 1);
-    else if (step->kind == STEP_WINOGRAD) pool_run(pack_winograd_task, &job, blocks, 1);
-    else pack_depthwise(a);
 }
 
 #endif

@@ -18,26 +18,37 @@ typedef struct {
     size image, h, w;
 } map_tile;
 
-static int pack_winograd_task(void *context, ptrdiff_t block) {
-    const pack_args *a = context;
-    const program_step *step = a->step;
+INLINE void pack_winograd(const int mh, const int mw, const program_step *step, ptrdiff_t block) {
     const geometry *g = &step->g;
-    const size mh = step->rows, mw = step->columns, blocks = blocks_of(g->O);
-    const T *w = a->w, *scale = a->scale;
-    const size first = block / step->M * step->M, M = smaller(step->M, blocks - first);
-    T *to = (T *)a->packed + first * L * g->C + (block - first) * L;
-    for (size c = 0; c < g->C; c++, to += M * L) {
-        for (size lane = 0; lane < L; lane++) {
-            const size o = block * L + lane;
-            T u[3][WINOGRAD_SIDE] = {{0}}, v[WINOGRAD_SIDE] = {0}, k[9] = {0};
-            for (int i = 0; o < g->O && i < 9; i++) k[i] = w[(o * g->C + c) * 9 + i] * (scale ? scale[o] : 1);
-            for (int i = 0; i < 3; i++) weight_values((int)mh, k[i], k[3 + i], k[6 + i], u[i]);
-            for (size i = 0; i < mh + 2; i++) {
-                weight_values((int)mw, u[0][i], u[1][i], u[2][i], v);
-                for (size j = 0; j < mw + 2; j++) to[(i * (mw + 2) + j) * blocks * L * g->C + lane] = v[j];
-            }
+    const weight_order *order = &step->order;
+    const size blocks = blocks_of(g->O), first = block / step->M * step->M, M = smaller(step->M, blocks - first);
+    const size there = smaller(L, g->O - block * L), f_step = blocks * L * g->C;
+    const T *w = (const T *)step->weights + order->at + block * L * order->out;
+    V scale = splat(1);
+    for (size lane = 0; step->scale && lane < there; lane++) scale[lane] = ((const T *)step->scale)[block * L + lane];
+    T *to = (T *)step->w + first * L * g->C + (block - first) * L;
+    V k[9] = {{0}};
+    for (size c = 0; c < g->C; c++, to += M * L, w += order->in) {
+        V u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
+        UNROLL for (int i = 0; i < 9; i++) {
+            const T *from = w + i / 3 * order->row + i % 3 * order->column;
+            T lanes[L] = {0};
+            for (size lane = 0; lane < there; lane++) lanes[lane] = from[lane * order->out];
+            k[i] = loadu(lanes) * scale;
+        }
+        UNROLL for (int i = 0; i < 3; i++) weight_vectors_of(mh, k[i], k[3 + i], k[6 + i], u[i]);
+        UNROLL for (int i = 0; i < mh + 2; i++) {
+            weight_vectors_of(mw, u[0][i], u[1][i], u[2][i], v);
+            UNROLL for (int j = 0; j < mw + 2; j++) store(to + (i * (mw + 2) + j) * f_step, v[j]);
         }
     }
+}
+
+static int pack_winograd_task(void *context, ptrdiff_t block) {
+    const program_step *step = context;
+    if (step->columns == 2) pack_winograd(2, 2, step, block);
+    else if (step->rows == 2) pack_winograd(2, 4, step, block);
+    else pack_winograd(4, 4, step, block);
     return 0;
 }
 

@@ -328,7 +328,7 @@ typedef struct {
 } array_layout;
 
 struct program_args;
-struct pack_args;
+struct program_step;
 
 typedef struct kernel_table {
     array_layout layout;
@@ -384,7 +384,7 @@ typedef struct kernel_table {
     int (*blend)(size count, void *a, const void *b, double share);
     int (*sum_squares)(size count, const void *a, double *sum);
     int (*program)(const struct program_args *); /* program.h */
-    void (*program_pack)(const struct pack_args *);
+    void (*program_pack)(const struct program_step *);
 } kernel_table;
 
 extern const kernel_table minidl_avx512_f32, minidl_avx512_f64, minidl_avx2_f32, minidl_avx2_f64, minidl_baseline_f32,

@@ -1,4 +1,4 @@
-/* The interface of compiled predictions: a list of steps over maps that all stand in one arena.
+/* The interface of compiled predictions and training steps: a list of steps over maps that all stand in one arena.
 
    A map has channels in lanes: (n, blocks, rows, columns, lanes), L channels of a pixel side by side, with zeros in the
    channels that are missing. Around each block's image stands a halo of zeros, as wide as its readers' padding; the
@@ -8,11 +8,17 @@
 
 #include "kernels.h"
 
-/* at: the element of the arena where the first pixel of its first image stands; pitch, plane, image: elements from a
-   row, a block, an image to the next. */
+/* at: the element of the arena where the first pixel of its first image stands; step, pitch, plane, image: elements
+   from a pixel, a row, a block, an image to the next. step is `lanes` but for every s-th pixel of a map. */
 typedef struct {
-    size at, C, lanes, H, W, top, bottom, left, right, pitch, plane, image;
+    size at, C, lanes, H, W, top, bottom, left, right, step, pitch, plane, image;
 } map;
+
+/* Where a weight of output channel o, input channel c of its group, row i and column j of the kernel stands: at
+   + o / O group + o % O out + c in + i row + j column, O output channels a group. */
+typedef struct {
+    size at, group, out, in, row, column;
+} weight_order;
 
 typedef enum {
     STEP_ENTER,
@@ -24,7 +30,16 @@ typedef enum {
     STEP_AVGPOOL,
     STEP_ELEMENT,
     STEP_ARITHMETIC,
-    STEP_CHANNELS
+    STEP_CHANNELS,
+    STEP_CLEAR,
+    STEP_CONV_WEIGHTS,
+    STEP_DEPTHWISE_WEIGHTS,
+    STEP_NORM,
+    STEP_NORM_BACKWARD,
+    STEP_MAXPOOL_BACKWARD,
+    STEP_AVGPOOL_BACKWARD,
+    STEP_ELEMENT_BACKWARD,
+    STEP_MUL_BACKWARD
 } step_kind;
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
@@ -34,20 +49,32 @@ typedef enum {
    DEPTHWISE      each channel with its own kernel
    ELEMENT        y = f(x)
    ARITHMETIC     y = f(x which other), each of one size or with 1 x 1 pixels
-   CHANNELS       channel to + i of y is channel from[i] of x, `count` of them
-   f: relu, then the function `which` where `acts`. */
-typedef struct {
+   CHANNELS       channel to + i of y is channel from[i] of x, `count` of them; added to what is there: if add
+   CLEAR          y = 0
+   CONV_WEIGHTS   dw and db (or NULL) of the convolution of x with gradient dy; by_images: of a linear layer
+   DEPTHWISE_WEIGHTS   as CONV_WEIGHTS
+   NORM           batch normalisation in training, its norm_mean and inv_std kept: y = f(x gamma scaled + beta + other)
+   NORM_BACKWARD  dx, if it has channels, dw of gamma, db of beta; dy counts where y > 0: if relu; dother, too: if add
+   MAXPOOL_BACKWARD, AVGPOOL_BACKWARD    dx
+   ELEMENT_BACKWARD   dx; y is the forward's x where element_slope reads that
+   MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel
+   add_dx, add_dother: what is there already is added to.
+   f: relu, then the function `which` where `acts`.
+   fresh: w and b are packed at each run, from weights and bias. */
+typedef struct program_step {
     step_kind kind;
-    map x, other, y;
+    map x, other, y, dy, dx, dother;
     geometry g;
     pool_mean mean;
-    const void *w, *b, *scale, *shift;
+    weight_order order;
+    const void *weights, *bias, *scale, *shift, *gamma, *beta;
+    void *w, *b, *dw, *db, *norm_mean, *inv_std, *running_mean, *running_var;
     const size *first, *from;
     size M, depth, rows, columns, port, to, count;
-    int number, add, relu, acts, by_images;
+    int number, add, relu, acts, by_images, fresh, add_dx, add_dother;
     element which;
     arithmetic sign;
-    double p, q;
+    double p, q, momentum, eps;
 } program_step;
 
 typedef struct program_args {
@@ -57,13 +84,5 @@ typedef struct program_args {
     const void *const *in;
     void *const *out;
 } program_args;
-
-/* The weights w (O, C / groups, KH, KW), times scale[o], into the order in which a step reads them: see
-   channels/conv.h. */
-typedef struct pack_args {
-    const program_step *step;
-    const void *w, *scale;
-    void *packed;
-} pack_args;
 
 #endif

@@ -1,0 +1,293 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Compiled training steps: channels/. A `TrainingProgram` runs a network's forward pass, keeps its maps, and runs back.
+
+Parameters are read, and their gradients written, where they stand: the arrays are held for as long as the program.
+"""
+
+from minidl._ext.elementwise cimport element_of
+from minidl._ext.kernels cimport (
+    STEP_AVGPOOL_BACKWARD,
+    STEP_CLEAR,
+    STEP_CONV,
+    STEP_CONV_WEIGHTS,
+    STEP_DEPTHWISE,
+    STEP_DEPTHWISE_WEIGHTS,
+    STEP_ELEMENT_BACKWARD,
+    STEP_MAXPOOL_BACKWARD,
+    STEP_MUL_BACKWARD,
+    STEP_NORM,
+    STEP_NORM_BACKWARD,
+    geometry,
+    program_step,
+    size,
+)
+from minidl._ext.lanearray cimport Buffers, format_of
+from minidl._ext.pooling cimport bins_geometry, pool_geometry
+from minidl._ext.program cimport Map, Memory, Program, algorithm
+
+READS_Y = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
+"""Elementwise functions whose slopes are told of their results."""
+
+
+def reads_x(str kind):
+    """Whether the slope of an elementwise function, by its name in the contract, is told of its x, not of its y."""
+    if kind in READS_Y:
+        return False
+    if kind != "gelu":
+        element_of(kind)  # refuses what is none
+    return True
+
+
+cdef class TrainingProgram(Program):
+    """Steps forward, `turn`, steps backward, over an arena of so many elements an image.
+
+    `forward` and then `backward` run them, with the same arena in between: never in two threads at once.
+    """
+
+    cdef size turned     # number of the steps forward
+    cdef size n          # images of the last `forward`
+    cdef Memory arena
+    cdef list given      # what comes in and goes out forward
+    cdef list made
+
+    def turn(self):
+        """The steps that follow belong to the backward pass, as do the arrays that they enter and leave."""
+        self.turned = self.count
+        self.given, self.made = self.incoming, self.outgoing
+        self.incoming, self.outgoing = [], []
+
+    def forward(self, size n, *images):
+        """As `run`, for the steps before `turn`."""
+        if self.given is None:
+            raise RuntimeError("a training program must turn before it goes forward")
+        self.arena = self.arena_of(n, self.arena)
+        self.n = n
+        return self.run_steps(0, self.turned, n, self.arena, self.given, self.made, images)
+
+    def backward(self, *gradients):
+        """As `run`, for the steps behind `turn`, of the images of the last `forward`."""
+        if not self.n:
+            raise RuntimeError("a training program must go forward before it goes backward")
+        return self.run_steps(self.turned, self.count, self.n, self.arena, self.incoming, self.outgoing, gradients)
+
+    def release(self):
+        """Give back the arena, and with it what the last `forward` has kept."""
+        self.arena, self.n = None, 0
+
+    cdef void *held(self, array, str name, size count, bint writable) except? NULL:
+        """Where a C-contiguous array of so many elements stands; NULL for None. It is held from now on."""
+        cdef Buffers buffers = Buffers()
+        if array is None:
+            return NULL
+        self.kept.append(buffers)
+        return buffers.pointer(array, name, count, format_of(self.kind), writable)
+
+    cdef int make_fresh(self, program_step *step, w, bias) except -1:
+        """Weights and bias (or None) that are packed at each run."""
+        step.weights = self.held(w, "w", w.size, False)
+        step.bias = self.held(bias, "bias", step.g.O, False)
+        step.w = self.keep(self.weight_count(step))
+        step.b = self.keep((step.g.O + self.L - 1) // self.L * self.L)
+        return 0
+
+    def conv_forward(self, Map x, Map y, w, bias, tuple stride, padding, tuple dilation, size groups,
+                     bint linear=False, Map other=None, bint relu=False):
+        """y = relu(conv(x; w) + bias + other); bias, other may be None. w: (O, C / groups, KH, KW).
+
+        linear: w is as large as x, and y has one pixel. Returns how it is computed, in words.
+        """
+        cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear, True)
+        self.ending(step, other, relu, None)
+        self.make_fresh(step, w, bias)
+        self.count += 1
+        return algorithm(step)
+
+    def conv_dx(self, Map dy, Map dx, w, tuple rows, tuple columns, size groups, bint linear=False, bint add=False):
+        """One phase dx of a convolution's gradient: a convolution of dy with some of the weights.
+
+        w: (O, C / groups, KH, KW). rows, columns: for each axis (taps, last tap, from tap to tap back, padding,
+        dilation). add: to what is there.
+        """
+        cdef program_step *step
+        cdef geometry *g
+        cdef size per_out, taps, axis_taps, last, back, axis
+        cdef tuple shape = w.shape
+        cdef bint depthwise = groups > 1 and groups == dx.m.C and groups == dy.m.C
+        step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
+        g = &step.g
+        self.place(dy, &step.x, "dy")
+        self.place(dx, &step.y, "dx", False, True)
+        g.C, g.H, g.W, g.O, g.G, g.OH, g.OW = step.x.C, step.x.H, step.x.W, step.y.C, groups, step.y.H, step.y.W
+        g.SH = g.SW = 1
+        if (len(shape) != 4 or groups < 1 or g.O % groups or g.C % groups or shape[0] != g.C
+                or shape[1] != g.O // groups):
+            raise ValueError(f"dy {dy.shape}, dx {dx.shape}, w {shape} and groups {groups} do not go together")
+        for axis in range(2):
+            axis_taps, last, back = (columns if axis else rows)[:3]
+            if axis_taps < 1 or back < 1 or last >= shape[2 + axis] or last - (axis_taps - 1) * back < 0:
+                raise ValueError(f"a phase of {axis_taps} taps from {last} back by {back} does not fit into w {shape}")
+        g.KH, last, back, g.PH, g.DH = rows
+        step.order.at, step.order.row = last * shape[3], -back * shape[3]
+        g.KW, last, back, g.PW, g.DW = columns
+        step.order.at, step.order.column = step.order.at + last, -back
+        if g.DH < 1 or g.DW < 1:
+            raise ValueError(f"a phase must have a dilation of at least 1, got {(g.DH, g.DW)}")
+        taps = shape[2] * shape[3]
+        per_out = g.O // groups
+        step.order.out, step.order.inside = taps, per_out * taps
+        step.order.group = g.C // groups * per_out * taps
+        step.by_images, step.fresh = linear, True
+        self.check_halo(step)
+        self.deal(step)
+        self.ending(step, dx if add else None, False, None)
+        self.make_fresh(step, w, None)
+        self.count += 1
+        return algorithm(step)
+
+    def conv_dw(self, Map x, Map dy, dw, db, tuple stride, padding, tuple dilation, size groups, bint linear=False):
+        """The gradients dw (O, C / groups, KH, KW) and db (O,), or None, of a convolution of x; dy: of its output.
+
+        linear: as for `conv_forward`. The halo of x must hold the padding; dw and db are written anew at each run.
+        """
+        cdef program_step *step
+        cdef bint depthwise
+        if x is None or dy is None:
+            raise TypeError("x and dy must be Maps, got None")
+        depthwise = groups > 1 and groups == x.m.C and groups == dy.m.C
+        step = self.new_step(STEP_DEPTHWISE_WEIGHTS if depthwise else STEP_CONV_WEIGHTS)
+        self.place(x, &step.x, "x", not depthwise)
+        self.place(dy, &step.dy, "dy")
+        self.conv_sizes(step, &step.dy, "dy", dw.shape, stride, padding, dilation, groups, linear)
+        step.dw = self.held(dw, "dw", dw.size, True)
+        step.db = self.held(db, "db", step.g.O, True)
+        self.count += 1
+
+    def clear(self, Map y):
+        """Zeros in y and its halo."""
+        cdef program_step *step = self.new_step(STEP_CLEAR)
+        self.place(y, &step.y, "y")
+        self.count += 1
+
+    cdef int gradients(self, program_step *step, Map dy, Map dx, bint add_dx) except -1:
+        """What comes and what goes, which stand for y and x, too, where these are not read."""
+        self.place(dy, &step.dy, "dy")
+        self.place(dx, &step.dx, "dx")
+        step.y, step.x, step.add_dx = step.dy, step.dx, add_dx
+        return 0
+
+    def norm_forward(self, Map x, Map y, gamma, beta, running_mean, running_var, double momentum, double eps,
+                     Map other=None, bint relu=False):
+        """y = relu(batchnorm_forward(x) + other) of the contract, in training; other may be None.
+
+        gamma, beta, running_mean, running_var: (C,), the running ones updated at each run. Returns the step's number,
+        for `norm_backward`.
+        """
+        cdef program_step *step = self.new_step(STEP_NORM)
+        cdef size full
+        self.pooling(step, x, y)
+        self.same_size(&step.y, &step.x, "y")
+        self.ending(step, other, relu, None)
+        for name, array in (("gamma", gamma), ("beta", beta), ("running_mean", running_mean),
+                            ("running_var", running_var)):
+            if array is None:
+                raise TypeError(f"{name} must be an array, got None")
+        step.gamma = self.held(gamma, "gamma", step.x.C, False)
+        step.beta = self.held(beta, "beta", step.x.C, False)
+        step.running_mean = self.held(running_mean, "running_mean", step.x.C, True)
+        step.running_var = self.held(running_var, "running_var", step.x.C, True)
+        step.momentum, step.eps = momentum, eps
+        full = (step.x.C + self.L - 1) // self.L * self.L
+        step.norm_mean, step.inv_std, step.w, step.b = (
+            self.keep(full), self.keep(full), self.keep(full), self.keep(full))
+        self.count += 1
+        return self.count - 1
+
+    def norm_backward(self, size handle, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
+                      bint add_dother=False):
+        """The gradients of the `norm_forward` that returned this handle; dgamma, dbeta: (C,).
+
+        y: what it made, read for its relu alone. dx, dgamma, dbeta and dother may each be None; dx or dother may be dy.
+        add_dx, add_dother: to what is there.
+        """
+        cdef program_step *step
+        cdef const program_step *forward
+        if not (0 <= handle < self.count and self.steps[handle].kind == STEP_NORM):
+            raise ValueError(f"handle must be the number of a step of norm_forward, got {handle}")
+        step = self.new_step(STEP_NORM_BACKWARD)
+        forward = &self.steps[handle]
+        step.x, step.relu, step.w = forward.x, forward.relu, forward.w
+        step.norm_mean, step.inv_std = forward.norm_mean, forward.inv_std
+        step.y = step.x
+        if step.relu:
+            self.place(y, &step.y, "y")
+            self.same_size(&step.y, &step.x, "y")
+        self.place(dy, &step.dy, "dy")
+        self.same_size(&step.dy, &step.x, "dy")
+        if dx is not None:
+            self.place(dx, &step.dx, "dx")
+            self.same_size(&step.dx, &step.x, "dx")
+            step.add_dx = add_dx
+        if dother is not None:
+            self.place(dother, &step.dother, "dother")
+            self.same_size(&step.dother, &step.x, "dother")
+            if dx is not None and step.dother.at == step.dx.at:
+                raise ValueError("dother must be another map than dx")
+            step.add, step.add_dother = True, add_dother
+        step.dw = self.held(dgamma, "dgamma", step.x.C, True)
+        step.db = self.held(dbeta, "dbeta", step.x.C, True)
+        step.b = self.keep(2 * ((step.x.C + self.L - 1) // self.L * self.L))
+        self.count += 1
+
+    def maxpool_backward(self, Map x, Map y, Map dy, Map dx, kernel_size, stride, padding, dilation=(1, 1),
+                         ceil_mode=False, bint add_dx=False):
+        """dx of `maxpool`, which made y of x. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_MAXPOOL_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        self.pooling(step, x, y)
+        self.same_size(&step.dy, &step.y, "dy")
+        self.same_size(&step.dx, &step.x, "dx")
+        pool_geometry(&step.g, &step.mean, (1, *x.shape), kernel_size, stride, padding, dilation, ceil_mode, False)
+        self.pooled(step, y)
+
+    def avgpool_backward(self, Map dy, Map dx, kernel_size, stride, padding, ceil_mode=False, count_include_pad=True,
+                         bint add_dx=False):
+        """dx of `avgpool`. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_AVGPOOL_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        pool_geometry(&step.g, &step.mean, (1, *dx.shape), kernel_size, stride, padding, (1, 1), ceil_mode,
+                      count_include_pad)
+        self.pooled(step, dy)
+
+    def adaptive_avgpool_backward(self, Map dy, Map dx, bint add_dx=False):
+        """dx of `adaptive_avgpool`. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_AVGPOOL_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        bins_geometry(&step.g, &step.mean, (1, *dx.shape), step.dy.H, step.dy.W)
+        self.pooled(step, dy)
+
+    def element_backward(self, str kind, double a, double b, Map dy, Map known, Map dx, bint add_dx=False):
+        """dx of `element`. known: its x where `reads_x(kind)`, else its y. dx may be dy. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_ELEMENT_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        self.same_size(&step.dy, &step.dx, "dy")
+        self.place(known, &step.y, "known")
+        self.same_size(&step.y, &step.dx, "known")
+        self.function(step, (kind, a, b), False)
+        self.count += 1
+
+    def mul_backward(self, Map a, Map b, Map dy, Map da, Map db, bint add_da=False, bint add_db=False):
+        """da, db of a product: b is as large as a, or has one pixel. da may be dy. add_da, add_db: to what is there."""
+        cdef program_step *step = self.new_step(STEP_MUL_BACKWARD)
+        self.gradients(step, dy, da, add_da)
+        self.place(a, &step.x, "a")
+        self.same_size(&step.dy, &step.x, "dy")
+        self.same_size(&step.dx, &step.x, "da")
+        self.place(b, &step.other, "b")
+        self.place(db, &step.dother, "db")
+        if step.other.H * step.other.W != 1 or step.other.C != step.x.C:
+            self.same_size(&step.other, &step.x, "b")
+        self.same_size(&step.dother, &step.other, "db")
+        if step.dother.at == step.dx.at:
+            raise ValueError("db must be another map than da")
+        step.add_dother = add_db
+        self.count += 1

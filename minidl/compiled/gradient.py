@@ -1,0 +1,301 @@
+"""The way back of a compiled training step: for each operation forward, one that makes its inputs' gradients.
+
+A value that several operations read collects its gradient: the first one writes it, the others add to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from minidl.compiled.learning import LearningConvolution, Normalization
+from minidl.compiled.operation import Arithmetic, Channels, Element, Operation, Pooling
+from minidl.compiled.phase import Phase, phases
+from minidl.compiled.value import Value
+
+
+class Gradients:
+    """The gradients of values, while the backward pass is written down.
+
+    needed: ids of the values whose gradient somebody wants.
+    """
+
+    def __init__(self, needed: set[int]) -> None:
+        self.needed = needed
+        self._known: dict[int, Value] = {}
+
+    def of(self, value: Value) -> Value | None:
+        """The gradient as it is so far; None where no operation behind has one."""
+        return self._known.get(id(value))
+
+    def target(self, value: Value | None) -> Target | None:
+        """Where an operation puts its part; None where nobody wants it."""
+        if value is None or id(value) not in self.needed:
+            return None
+        known = self._known.get(id(value))
+        if known is not None:
+            return Target(known, True)
+        new = self._known[id(value)] = Value(value.shape)
+        return Target(new, False)
+
+    def start(self, value: Value) -> Value:
+        """A gradient that comes from outside."""
+        new = self._known[id(value)] = Value(value.shape)
+        return new
+
+
+@dataclass(frozen=True)
+class Target:
+    """A gradient that is written, or added to."""
+
+    value: Value
+    add: bool
+
+
+@dataclass(eq=False)
+class Backward:
+    """dy, the gradient of `forward`'s y, becomes those of its inputs: `targets`, in the order of its `reads`.
+
+    A relu at the end of `forward` is undone in place: nobody else reads dy.
+    """
+
+    forward: Any
+    dy: Value
+    targets: list[Target | None]
+    algorithm: str = ""
+    labels: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.labels = self.forward.labels
+
+    @property
+    def dx(self) -> Target | None:
+        """The first input's."""
+        return self.targets[0]
+
+    def keeps(self) -> list[Value]:
+        """Values of the forward pass that it reads."""
+        return [self.forward.y] if self.forward.relu else []
+
+    def reads(self) -> list[Value]:
+        """All values that must be there."""
+        return [self.dy, *self.keeps(), *(target.value for target in self.targets if target and target.add)]
+
+    def writes(self) -> list[Value]:
+        """The gradients."""
+        return [target.value for target in self.targets if target]
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """Add the steps to the program; maps: value -> Map."""
+        if self.forward.relu:
+            dy = maps(self.dy)
+            program.element_backward("relu", 0.0, 0.0, dy, maps(self.forward.y), dy)
+        self.steps(program, maps)
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """Those behind the relu."""
+        raise NotImplementedError
+
+
+def copied(program: Any, dy: Any, target: Target, maps: Any) -> None:
+    """dy as it is, for a part of a sum."""
+    program.channels(dy, maps(target.value), list(range(dy.shape[0])), 0, target.add)
+
+
+class ConvolutionBackward(Backward):
+    """Of the weights, the bias, the input and what was added."""
+
+    def keeps(self) -> list[Value]:
+        """The input, if the weights learn."""
+        forward: LearningConvolution = self.forward
+        return [*super().keeps(), *([forward.x] if forward.learns() else [])]
+
+    def axes(self) -> tuple[list[Phase], list[Phase]]:
+        """The phases of rows and of columns."""
+        forward: LearningConvolution = self.forward
+        (top, _), (left, _) = forward.margins()
+        _, h, w = forward.x.shape
+        _, _, kh, kw = forward.kernel
+        # With one output, no two pixels share a tap.
+        down, across = (h, w) if forward.linear else forward.stride
+        return phases(h, kh, down, top, forward.dilation[0]), phases(w, kw, across, left, forward.dilation[1])
+
+    def widen(self) -> None:
+        """Give dy the halo that the phases read."""
+        if self.dx is None:
+            return
+        _, oh, ow = self.dy.shape
+        rows, columns = ([phase for phase in axis if phase.taps] for axis in self.axes())
+        for row in rows:
+            self.dy.widen((max(row.padding, 0), max(row.behind(oh), 0), 0, 0))
+        for column in columns:
+            self.dy.widen((0, 0, max(column.padding, 0), max(column.behind(ow), 0)))
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """Sum, weights, and a convolution for each phase."""
+        forward: LearningConvolution = self.forward
+        layer, dy = forward.layer, maps(self.dy)
+        where = forward.stride, forward.padding, forward.dilation, forward.groups
+        if len(self.targets) > 1 and self.targets[1]:
+            copied(program, dy, self.targets[1], maps)
+        if forward.learns():
+            bias = None if layer.bias is None else layer.bias.grad
+            linear = forward.linear and forward.x.shape[1:] == (1, 1)
+            program.conv_dw(maps(forward.x), dy, layer.weight.grad.reshape(forward.kernel), bias, *where, linear)
+        if self.dx is None:
+            return
+        dx, weight = maps(self.dx.value), layer.weight.data.reshape(forward.kernel)
+        rows, columns = self.axes()
+        many = len(rows) * len(columns) > 1
+        if many and not self.dx.add and (any(self.dx.value.halo) or not all(p.taps for p in (*rows, *columns))):
+            program.clear(dx)
+        stride = forward.x.shape[1:] if forward.linear else forward.stride
+        for row in rows:
+            for column in columns:
+                if row.taps and column.taps:
+                    part = dx.phase(row.start, column.start, stride) if many else dx
+                    self.algorithm = program.conv_dx(
+                        dy, part, weight, row.window, column.window, forward.groups, forward.linear, self.dx.add
+                    )
+
+
+class NormalizationBackward(Backward):
+    """Of gamma, beta, the input and what was added; the relu is part of it."""
+
+    def keeps(self) -> list[Value]:
+        """The input, and the output behind a relu."""
+        return [*super().keeps(), self.forward.x]
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step."""
+        forward: Normalization = self.forward
+        other = self.targets[1] if len(self.targets) > 1 else None
+        gamma, beta = (None if p.frozen else p.grad for p in (forward.layer.gamma, forward.layer.beta))
+        program.norm_backward(
+            forward.handle,
+            maps(self.dy),
+            maps(forward.y),
+            maps(self.dx.value) if self.dx else None,
+            gamma,
+            beta,
+            maps(other.value) if other else None,
+            bool(self.dx and self.dx.add),
+            bool(other and other.add),
+        )
+
+
+class PoolingBackward(Backward):
+    """Of what was pooled."""
+
+    def keeps(self) -> list[Value]:
+        """For a maximum, input and output."""
+        return [self.forward.x, self.forward.y] if self.forward.way == "max" else []
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        forward: Pooling = self.forward
+        assert self.dx is not None
+        dy, dx, add = maps(self.dy), maps(self.dx.value), self.dx.add
+        if forward.way == "max":
+            kernel, stride, padding, *rest = forward.window
+            dilation = rest[0] if rest else (1, 1)
+            ceil_mode = rest[1] if len(rest) > 1 else False
+            x, y = maps(forward.x), maps(forward.y)
+            program.maxpool_backward(x, y, dy, dx, kernel, stride, padding, dilation, ceil_mode, add)
+        elif forward.way == "avg":
+            kernel, stride, padding, *rest = forward.window
+            program.avgpool_backward(dy, dx, kernel, stride, padding, *(rest or (False, True)), add)
+        else:
+            program.adaptive_avgpool_backward(dy, dx, add)
+
+
+class ElementBackward(Backward):
+    """Of an elementwise function's argument."""
+
+    def _known(self) -> Value:
+        from minidl._ext.training_program import reads_x
+
+        forward: Element = self.forward
+        assert forward.function is not None
+        return forward.x if reads_x(forward.function[0]) else forward.y
+
+    def keeps(self) -> list[Value]:
+        """x or y, as the function wants it."""
+        return [self._known()]
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        assert self.dx is not None
+        kind, a, b = self.forward.function
+        program.element_backward(kind, a, b, maps(self.dy), maps(self._known()), maps(self.dx.value), self.dx.add)
+
+
+class ArithmeticBackward(Backward):
+    """Of both parts of a sum, or of a product."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.forward.sign == "*":  # computed together, wanted or not
+            pairs = zip(self.targets, self.forward.reads(), strict=True)
+            self.targets = [target or Target(Value(value.shape), False) for target, value in pairs]
+
+    def keeps(self) -> list[Value]:
+        """Both, of a product."""
+        return [*super().keeps(), *(self.forward.reads() if self.forward.sign == "*" else [])]
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """A copy for each part of a sum, one step for a product's."""
+        if self.forward.sign == "+":
+            for target in self.targets:
+                if target:
+                    copied(program, maps(self.dy), target, maps)
+            return
+        a, b = self.targets
+        assert a is not None
+        assert b is not None
+        known = maps(self.forward.x), maps(self.forward.other)
+        program.mul_backward(*known, maps(self.dy), maps(a.value), maps(b.value), a.add, b.add)
+
+
+class ChannelsBackward(Backward):
+    """Of the sources of channels."""
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """The channels of each source back to their places."""
+        forward: Channels = self.forward
+        start = 0
+        for target, (source, channels) in zip(self.targets, forward.parts, strict=True):
+            if target:
+                whole = len(channels) == source.shape[0]
+                if not whole and not target.add:
+                    program.clear(maps(target.value))
+                low = min(channels)
+                places = [0] * len(channels)
+                for i, channel in enumerate(channels):
+                    places[channel - low] = start + i
+                program.channels(maps(self.dy), maps(target.value), places, low, target.add or not whole)
+            start += len(channels)
+
+
+WAYS: dict[type, type[Backward]] = {
+    LearningConvolution: ConvolutionBackward,
+    Normalization: NormalizationBackward,
+    Pooling: PoolingBackward,
+    Element: ElementBackward,
+    Arithmetic: ArithmeticBackward,
+    Channels: ChannelsBackward,
+}
+"""How each operation goes back."""
+
+
+def backward(operations: list[Operation], gradients: Gradients) -> list[Backward]:
+    """The way back through `operations`, as far as somebody wants gradients."""
+    found: list[Backward] = []
+    for operation in reversed(operations):
+        dy = gradients.of(operation.y)
+        if dy is None:
+            continue
+        targets = [gradients.target(value) for value in operation.reads()]
+        if any(targets) or operation.learns():
+            found.append(WAYS[type(operation)](operation, dy, targets))
+    return found

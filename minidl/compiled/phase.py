@@ -1,0 +1,53 @@
+"""Which weights and gradients of a convolution make the gradient of which pixels of its input.
+
+The pixels of an axis fall into as many phases as the stride has steps. Those of one phase all meet the same taps of the
+kernel, each with a neighbour of the gradient that the last one met: their gradient is a convolution of stride 1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Phase(NamedTuple):
+    """Every stride-th pixel of an axis from `start` on, so many `pixels`.
+
+    taps: of the kernel, `last` and each `back` places before the one before, over the output's gradient with this
+    padding and dilation. taps 0: no output saw these pixels.
+    """
+
+    start: int
+    pixels: int
+    taps: int
+    last: int
+    back: int
+    padding: int
+    dilation: int
+
+    @property
+    def window(self) -> tuple[int, int, int, int, int]:
+        """As a program takes it."""
+        return self.taps, self.last, self.back, self.padding, self.dilation
+
+    def behind(self, outputs: int) -> int:
+        """Zeros that are read behind so many values of the output's gradient."""
+        return self.pixels - 1 - self.padding + (self.taps - 1) * self.dilation + 1 - outputs
+
+
+def phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> list[Phase]:
+    """Those of an axis of so many pixels, `before` of padding in front.
+
+    Output o meets pixel i with tap k where o stride - before + k dilation = i.
+    """
+    found = []
+    for start in range(min(size, stride)):
+        taps = [k for k in range(kernel) if (start + before - k * dilation) % stride == 0]
+        pixels = -(-(size - start) // stride)
+        if not taps:
+            found.append(Phase(start, pixels, 0, 0, 1, 0, 1))
+            continue
+        last = taps[-1]
+        back = last - taps[-2] if len(taps) > 1 else 1
+        padding = (last * dilation - start - before) // stride
+        found.append(Phase(start, pixels, len(taps), last, back, padding, max(back * dilation // stride, 1)))
+    return found

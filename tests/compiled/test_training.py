@@ -1,0 +1,238 @@
+"""A compiled training step against the layers one after the other: scores, gradients, running statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+import minidl
+from minidl import kernels
+from minidl.layers.parameter import Parameter
+from minidl.training.samples import prepare
+from minidl.training.step import Step
+
+native = pytest.importorskip("minidl.kernels.native")
+choice = pytest.importorskip("minidl.compiled.choice")
+
+
+@pytest.fixture(autouse=True)
+def _native() -> Iterator[None]:
+    threads = minidl.get_num_threads()
+    with kernels.use("native"):
+        yield
+    choice.use_layout("auto")
+    minidl.set_num_threads(threads)
+
+
+def chain(*layers: minidl.Layer, shape: tuple[int, ...] = (3, 9, 7), classes: int = 5) -> minidl.Model:
+    """The layers, and behind them a mean and scores."""
+    channels = minidl.Sequential(*layers).output_shape(shape)[0]
+    return minidl.Model(*layers, minidl.GlobalAvgPool2D(), minidl.Linear(channels, classes, rng=9), mean=0.4, std=0.3)
+
+
+def conv(c: int, o: int, k: int = 3, **more: object) -> minidl.Conv2D:
+    return minidl.Conv2D(c, o, k, rng=o + k, **{"padding": k // 2, **more})  # type: ignore[arg-type]
+
+
+def residual() -> minidl.Model:
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Relu()(minidl.BatchNorm2D(10)(conv(3, 10, bias=False)(x)))
+    b = minidl.BatchNorm2D(10)(conv(10, 10, bias=False)(a))
+    c = minidl.Relu()(minidl.Add()(b, a))
+    d = minidl.BatchNorm2D(17)(conv(10, 17, 3, stride=2, bias=False)(c))
+    e = minidl.BatchNorm2D(17)(conv(10, 17, 1, stride=2, bias=False)(c))
+    f = minidl.Relu()(minidl.Add()(e, d))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(17, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
+
+
+def branches() -> minidl.Model:
+    x = minidl.Input((3, 9, 7))
+    a, b = minidl.Split((6, 14))(minidl.ChannelShuffle(4)(conv(3, 20)(x)))
+    c = minidl.Concat()(minidl.MaxPool2D(3, 1, 1)(a), conv(14, 9)(b), a)
+    d = minidl.Concat()(c, minidl.Tanh()(c))
+    e = minidl.Add()(minidl.Gelu()(d), minidl.Silu()(d))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(42, 5, rng=1)(minidl.GlobalAvgPool2D()(e))))
+
+
+def foreign() -> minidl.Model:
+    """Layers between programs, one of them read by two."""
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Relu()(conv(3, 12)(x))
+    b = minidl.LocalResponseNorm(3)(a)
+    c = minidl.Dropout(0.4, rng=3)(b)
+    d = minidl.Relu()(minidl.Add()(conv(12, 12)(c), b))
+    e = minidl.Mul()(d, minidl.Sigmoid()(minidl.Conv2D(12, 12, 1, rng=4)(minidl.AdaptiveAvgPool2D(1)(d))))
+    f = minidl.Relu()(minidl.Mul()(e, d))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
+
+
+NETWORKS: dict[str, Callable[[], minidl.Model]] = {
+    "conv": lambda: chain(conv(3, 20), conv(20, 9)),
+    "relu": lambda: chain(conv(3, 20), minidl.Relu(), conv(20, 9), minidl.Relu()),
+    "one channel": lambda: chain(conv(3, 1), minidl.Relu(), conv(1, 4)),
+    "5 x 5": lambda: chain(conv(3, 9, 5), minidl.Sigmoid(), conv(9, 17, 5)),
+    "1 x 1": lambda: chain(conv(3, 9, 1), minidl.Relu(), conv(9, 33, 1)),
+    "stride 2": lambda: chain(conv(3, 12, stride=2), minidl.Relu(), conv(12, 10, stride=2)),
+    "stride 3 of 1 x 1": lambda: chain(conv(3, 12), minidl.Relu(), conv(12, 10, 1, stride=3)),
+    "7 x 7 / 2": lambda: chain(conv(3, 12), minidl.Relu(), conv(12, 10, 7, stride=2)),
+    "4 x 4 / 3": lambda: chain(conv(3, 12), conv(12, 10, 4, stride=(3, 2), padding=(1, 2))),
+    "dilated": lambda: chain(conv(3, 12), conv(12, 10, 3, dilation=2), conv(10, 6, 3, dilation=(2, 3), stride=(1, 2))),
+    "no padding": lambda: chain(conv(3, 12, padding=0), conv(12, 10, 2, padding=0)),
+    "same": lambda: chain(conv(3, 12, padding="same"), conv(12, 10, 4, padding="same")),
+    "four sides": lambda: chain(conv(3, 12), conv(12, 10, padding=((0, 2), (3, 1)))),
+    "wide padding": lambda: chain(conv(3, 12), conv(12, 10, 2, padding=4)),
+    "grouped": lambda: chain(conv(3, 12), conv(12, 18, groups=3), conv(18, 32, groups=2, stride=2)),
+    "many groups": lambda: chain(conv(3, 32), conv(32, 64, groups=16), conv(64, 32, 5, groups=4)),
+    "depthwise": lambda: chain(conv(3, 19), conv(19, 19, groups=19), conv(19, 19, 5, groups=19, stride=2)),
+    "norm": lambda: chain(
+        conv(3, 19, bias=False),  # a bias in front of a norm has a gradient of rounding errors
+        minidl.BatchNorm2D(19),
+        minidl.Relu(),
+        conv(19, 8, bias=False),
+        minidl.BatchNorm2D(8),
+        minidl.Tanh(),
+    ),
+    "pooling": lambda: chain(conv(3, 9), minidl.MaxPool2D(2), conv(9, 9), minidl.AvgPool2D(3, 2, 1)),
+    "overlap": lambda: chain(conv(3, 9), minidl.MaxPool2D(3, 2, 1), conv(9, 9), minidl.AdaptiveAvgPool2D((2, 3))),
+    "rows": lambda: minidl.Model(
+        conv(3, 9), minidl.Flatten(), minidl.Linear(567, 20, rng=1), minidl.Relu(), minidl.Linear(20, 5, rng=2)
+    ),
+    "residual": residual,
+    "branches": branches,
+    "foreign": foreign,
+}
+
+
+def data(n: int, dtype: str, shape: tuple[int, ...] = (3, 9, 7)) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(n)
+    return rng.normal(0, 1, (n, *shape)).astype(dtype), rng.integers(0, 5, n)
+
+
+def stepped(m: minidl.Model, pair: tuple[np.ndarray, np.ndarray], layout: str) -> tuple[list[np.ndarray], Step]:
+    """Loss, gradients and running statistics of one step, and the step."""
+    choice.use_layout(layout)
+    loss = minidl.SoftmaxCrossEntropyLoss()
+    step = Step(m, loss)
+    for parameter in m.parameters():
+        parameter.grad[...] = np.nan
+    found, _ = step.forward(prepare("training", pair, m, loss).all(), True)
+    step.backward()
+    moved = [array.copy() for name, array in m.state().items() if "running" in name]
+    return [np.array(found), *(parameter.grad.copy() for parameter in m.parameters()), *moved], step
+
+
+def compiled(step: Step) -> bool:
+    return step._running is not None
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_as_layers(name: str, dtype: str, n: int) -> None:
+    tolerance = 1e-11 if dtype == "float64" else 3e-5
+    results = []
+    for layout in ("images", "channels"):
+        m = NETWORKS[name]().astype(dtype)
+        found, step = stepped(m, data(n, dtype), layout)
+        assert compiled(step) == (layout == "channels")
+        results.append(found)
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=tolerance * max(np.abs(a).max(), 1e-3))
+
+
+def test_pixels_are_scaled() -> None:
+    rng = np.random.default_rng(1)
+    pair = rng.integers(0, 256, (3, 3, 9, 7)).astype(np.uint8), rng.integers(0, 5, 3)
+    a, b = (stepped(NETWORKS["norm"](), pair, layout)[0] for layout in ("images", "channels"))
+    for one, other in zip(a, b, strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=2e-5 * max(np.abs(one).max(), 1e-3))
+
+
+@pytest.mark.parametrize("name", ["residual", "branches", "depthwise", "grouped", "foreign"])
+def test_any_number_of_threads(name: str) -> None:
+    results = []
+    for threads in (1, 2, 3):
+        minidl.set_num_threads(threads)
+        results.append(stepped(NETWORKS[name](), data(3, "float32"), "channels")[0])
+    for other in results[1:]:
+        for a, b in zip(results[0], other, strict=True):
+            assert a.tobytes() == b.tobytes()
+
+
+def test_frozen_layers_keep_their_gradients_and_cost_nothing() -> None:
+    m = NETWORKS["norm"]()
+    m.layers[0].freeze()
+    m.layers[3].freeze()
+    stepped(m, data(2, "float32"), "channels")
+    assert np.isnan(m.layers[0].weight.grad).all()
+    found = m.layers[1].gamma.grad.copy()
+    stepped(m, data(2, "float32"), "images")
+    np.testing.assert_allclose(found, m.layers[1].gamma.grad, rtol=1e-4, atol=1e-6)
+
+
+def again(change: Callable[[minidl.Model], object]) -> None:
+    """One Step before and after a change of the model ends in the gradients of a new one."""
+    m = NETWORKS["norm"]()
+    choice.use_layout("channels")
+    loss = minidl.SoftmaxCrossEntropyLoss()
+    batch = prepare("training", data(2, "float32"), m, loss).all()
+    step = Step(m, loss)
+    step.forward(batch, True)
+    step.backward()
+    change(m)
+    step.forward(batch, True)
+    step.backward()
+    found = [parameter.grad.copy() for parameter in m.parameters()]
+    stepped(m, data(2, "float32"), "images")
+    for a, parameter in zip(found, m.parameters(), strict=True):
+        np.testing.assert_allclose(a, parameter.grad, rtol=0, atol=3e-5 * max(np.abs(parameter.grad).max(), 1e-3))
+
+
+def _new_array(m: minidl.Model) -> None:
+    m.layers[0].weight.data = m.layers[0].weight.data * 2
+
+
+def _new_parameter(m: minidl.Model) -> None:
+    m.layers[3].weight = Parameter(m.layers[3].weight.data * 2, "weight")
+
+
+def _new_layer(m: minidl.Model) -> None:
+    m.layers[2] = minidl.Tanh()
+
+
+def _new_gradient(m: minidl.Model) -> None:
+    m.layers[0].weight.grad = np.zeros_like(m.layers[0].weight.grad)
+
+
+def _new_eps(m: minidl.Model) -> None:
+    m.layers[1].eps = 0.1
+
+
+@pytest.mark.parametrize("change", [_new_array, _new_parameter, _new_layer, _new_gradient, _new_eps])
+def test_changes_count(change: Callable[[minidl.Model], object]) -> None:
+    again(change)
+
+
+def test_what_is_not_compiled() -> None:
+    shared, x = conv(3, 3), minidl.Input((3, 9, 7))
+    y = minidl.Linear(3, 5)(minidl.GlobalAvgPool2D()(shared(shared(x))))
+    for m, shape in (
+        (minidl.Model(minidl.Linear(5, 5)), (5,)),
+        (minidl.Model(minidl.Graph(x, y)), (3, 9, 7)),
+    ):
+        _, step = stepped(m, data(2, "float32", shape), "channels")
+        assert not compiled(step)
+
+
+@pytest.mark.parametrize("layout", ["channels", "images", "auto"])
+def test_a_run_learns(layout: str) -> None:
+    """Two images are told apart after some steps, whatever the layout."""
+    choice.use_layout(layout)
+    m = NETWORKS["residual"]()
+    x, _ = data(2, "float32")
+    history = minidl.Trainer(m, minidl.SoftmaxCrossEntropyLoss(), minidl.Adam(0.01)).fit(
+        (x, np.array([0, 1])), epochs=60, batch_size=2, seed=0, verbose=False
+    )
+    assert history["train_loss"][-1] < 0.05
