@@ -34,6 +34,7 @@ cdef class Buffers:
 cdef int kind_of(dtype) except -1
 cdef char format_of(int kind) noexcept
 cdef void *new_memory(size count) except NULL
+cdef void free_memory(void *memory) noexcept
 cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, object dtype)
 cdef LaneArray new_beside(LaneArray x, tuple shape, object dtype)
 cdef LaneArray new_like(LaneArray x)

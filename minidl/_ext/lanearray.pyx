@@ -3,14 +3,16 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from minidl._ext.kernels cimport (
+    cpu_leaves,
     gather_args,
     isa_count,
     isa_table,
     kernel_table,
+    level_of_leaves,
+    pool_free,
     pool_get_threads,
     pool_memory,
     pool_set_threads,
@@ -29,6 +31,12 @@ tables[1] = isa_table(0, 1)
 def isas():
     """Names of the instruction sets that this machine and operating system support, widest first."""
     return tuple(isa_table(i, 0).isa.decode() for i in range(isa_count()))
+
+
+def x86_level(highest, ecx_of_1, ebx_of_7, ecx_of_80000001, saved):
+    """4 or 3 where an x86 processor that tells this runs all of x86-64-v4 or v3, else 1: see `cpu_leaves`."""
+    cdef cpu_leaves leaves = cpu_leaves(highest, ecx_of_1, ebx_of_7, ecx_of_80000001, saved)
+    return level_of_leaves(&leaves)
 
 
 def use_isa(name):
@@ -107,11 +115,15 @@ cdef size SPARE_BYTES = 16 << 20
 
 
 cdef void *new_memory(size count) except NULL:
-    """Aligned memory, to be given back by free()."""
+    """Aligned memory, to be given back by free_memory."""
     cdef void *memory = pool_memory(<size_t>max(count, 64))
     if memory == NULL:
         raise MemoryError(f"no memory for an array of {count} bytes")
     return memory
+
+
+cdef void free_memory(void *memory) noexcept:
+    pool_free(memory)
 
 
 cdef void *take_buffer(size count) except NULL:
@@ -148,7 +160,7 @@ def release_memory():
     global waiting_bytes, most_live_bytes
     for spare in waiting.values():
         for address in spare:
-            free(<void *><size_t>address)
+            free_memory(<void *><size_t>address)
     waiting.clear()
     waiting_bytes = 0
     most_live_bytes = live_bytes
@@ -387,7 +399,7 @@ cdef class Buffers:
         for i in range(self.used):
             PyBuffer_Release(&self.view[i])
         for i in range(self.copies):
-            free(self.copy[i])
+            free_memory(self.copy[i])
 
     cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL:
         """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""

@@ -35,6 +35,7 @@ from minidl._ext.lanearray cimport (
     Buffers,
     check_status,
     format_of,
+    free_memory,
     kind_of,
     new_memory,
     tables,
@@ -77,7 +78,7 @@ cdef class Memory:
         self.data = new_memory(count)
 
     def __dealloc__(self):
-        free(self.data)
+        free_memory(self.data)
 
 
 cdef class Map:
