@@ -1,4 +1,4 @@
-"""Which layout predicts faster: channels in lanes for few images, images in lanes for many.
+"""Which layout is faster: channels in lanes for few images, images in lanes for many.
 
 Both are judged by the vector operations that they take, never by threads: an image with channels in lanes fills up its
 channels to whole vectors, a batch with images in lanes its images.
@@ -14,6 +14,8 @@ from minidl.compiled.operation import Convolution, Operation, Pooling
 LAYOUTS = ("auto", "channels", "images")
 WINOGRAD = 2.0
 """How much faster images in lanes make 3 x 3 convolutions of stride 1 by Winograd's form, about."""
+TRAINING = 1.3
+"""How much longer, measured against these counts, images in lanes make a training step."""
 MOVED = 3.0
 """Vector operations that reading and writing a value takes as long as."""
 
@@ -21,7 +23,7 @@ _forced = "auto"
 
 
 def use_layout(name: str) -> None:
-    """Predict with "channels" or "images" in lanes wherever both can, from now on; "auto" for the faster one.
+    """Predict and train with "channels" or "images" in lanes wherever both can, from now on; "auto" for the faster one.
 
     Raises ValueError for another name.
     """
@@ -36,14 +38,17 @@ def forced() -> bool | None:
     return None if _forced == "auto" else _forced == "channels"
 
 
-def prefers_channels(operations: Sequence[Operation], n: int, lanes: int) -> bool:
-    """Whether n images are predicted with channels in lanes, `lanes` of them in a vector."""
+def prefers_channels(operations: Sequence[Operation], n: int, lanes: int, factor: float = 1.0) -> bool:
+    """Whether n images are predicted with channels in lanes, `lanes` of them in a vector.
+
+    factor: how much longer than counted the other layout takes.
+    """
     channels = images = 0.0
     for operation in operations:
         one, other = _vectors(operation, lanes)
         channels += one
         images += other
-    return n * channels <= -(-n // lanes) * images
+    return n * channels <= -(-n // lanes) * images * factor
 
 
 def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:

@@ -132,22 +132,27 @@ class ConvolutionBackward(Backward):
             self.dy.widen((0, 0, max(column.padding, 0), max(column.behind(ow), 0)))
 
     def steps(self, program: Any, maps: Any) -> None:
-        """Sum, weights, and a convolution for each phase."""
+        """Weights, a convolution for each phase, and the sum."""
         forward: LearningConvolution = self.forward
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
-        if len(self.targets) > 1 and self.targets[1]:
-            copied(program, dy, self.targets[1], maps)
         if forward.learns():
             bias = None if layer.bias is None else layer.bias.grad
             linear = forward.linear and forward.x.shape[1:] == (1, 1)
             program.conv_dw(maps(forward.x), dy, layer.weight.grad.reshape(forward.kernel), bias, *where, linear)
-        if self.dx is None:
-            return
-        dx, weight = maps(self.dx.value), layer.weight.data.reshape(forward.kernel)
+        if self.dx is not None:
+            self._input(program, maps, self.dx)
+        if len(self.targets) > 1 and self.targets[1]:  # last: may add to what was written as the input's
+            copied(program, dy, self.targets[1], maps)
+
+    def _input(self, program: Any, maps: Any, target: Target) -> None:
+        """A convolution for each phase."""
+        forward: LearningConvolution = self.forward
+        dy, dx = maps(self.dy), maps(target.value)
+        weight = forward.layer.weight.data.reshape(forward.kernel)
         rows, columns = self.axes()
         many = len(rows) * len(columns) > 1
-        if many and not self.dx.add and (any(self.dx.value.halo) or not all(p.taps for p in (*rows, *columns))):
+        if many and not target.add and (any(target.value.halo) or not all(p.taps for p in (*rows, *columns))):
             program.clear(dx)
         stride = forward.x.shape[1:] if forward.linear else forward.stride
         for row in rows:
@@ -155,7 +160,7 @@ class ConvolutionBackward(Backward):
                 if row.taps and column.taps:
                     part = dx.phase(row.start, column.start, stride) if many else dx
                     self.algorithm = program.conv_dx(
-                        dy, part, weight, row.window, column.window, forward.groups, forward.linear, self.dx.add
+                        dy, part, weight, row.window, column.window, forward.groups, forward.linear, target.add
                     )
 
 

@@ -126,15 +126,15 @@ class Step:
             return None
         from minidl.compiled.trainings import training_of
 
-        images, scale, shift = batch.plain()
-        found = training_of(self._trainings, plan, images, self.model.dtype, scale, shift)
+        dtype = self.model.dtype
+        found = training_of(self._trainings, plan, len(batch.rows), batch.kinds(dtype), dtype)
         if found is None:
             return None
         if before is None:
             self.model.release()  # what layers remember of another kind of step
         self._running = found
         backend = kernels.current()
-        scores = [backend.enter(array, False) for array in found.forward(images)]
+        scores = [backend.enter(array, False) for array in found.forward(batch.plain())]
         return Several(scores) if self.model.outputs > 1 else scores[0]
 
     def _right(self, scores: Any, batch: Batch, weight: np.ndarray | None) -> float:

@@ -100,6 +100,9 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         conv(3, 9), minidl.Flatten(), minidl.Linear(567, 20, rng=1), minidl.Relu(), minidl.Linear(20, 5, rng=2)
     ),
     "residual": residual,
+    "sum with its own input": lambda: chain(
+        conv(3, 10), minidl.Residual(conv(10, 10)), minidl.Relu(), minidl.Residual(conv(10, 10, 5, bias=False))
+    ),
     "branches": branches,
     "foreign": foreign,
 }
