@@ -25,9 +25,7 @@ FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fn
 FLAGS += ["-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
 FLAGS.append("-ffp-contract=fast")  # as GCC does by itself
 LINK = []
-if sys.platform == "win32":
-    FLAGS.append("-Wa,-muse-unaligned-vector-move")  # GCC takes the stack there for aligned to vectors, which it is not
-else:
+if sys.platform != "win32":
     FLAGS.append("-pthread")
     LINK.append("-pthread")
 if sys.platform == "linux" and not SANITIZE:
@@ -82,6 +80,9 @@ def extensions() -> list[Extension]:
         "depends": sorted(path.as_posix() for path in sources.rglob("*.h")),
     }
     kernels = sorted(path.as_posix() for path in sources.glob("*/*.c"))
+    if SANITIZE and "avx512vl" not in Path("/proc/cpuinfo").read_text():  # nothing here could run it
+        kernels = [path for path in kernels if "avx512" not in path]
+        FLAGS.append("-DMINIDL_WITHOUT_AVX512")
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
     flags["extra_compile_args"] = BINDING_FLAGS
     for family in FAMILIES:
@@ -99,6 +100,9 @@ class BuildExtensions(build_ext):
             self.extensions = [ext for ext in self.extensions if not ext.optional]
             for ext in self.extensions:
                 ext.extra_compile_args, ext.extra_link_args = ["/O2"], []
+        elif sys.platform == "win32" and "clang" not in self.compiler.compiler_so[0]:
+            for ext in self.extensions:  # GCC takes the stack there for aligned to vectors, which it is not
+                ext.extra_compile_args = [*ext.extra_compile_args, "-Wa,-muse-unaligned-vector-move"]
         self.parallel = self.parallel or os.cpu_count()
         compile_files = self.compiler.compile
 

@@ -19,6 +19,16 @@ from kernels import variants
 from minidl import kernels
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--every 3`: each third of the tests alone, spread over all of them."""
+    parser.addoption("--every", type=int, default=1, help="run each n-th test alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `--every` does."""
+    items[:] = items[:: config.getoption("--every")]
+
+
 @pytest.fixture(autouse=True)
 def _same_backend_afterwards() -> Iterator[None]:
     previous = kernels.current().name

@@ -1,4 +1,4 @@
-"""Compile kernels and pool without Python, for any system that a compiler here knows, and run a program that tests them.
+"""Compile kernels and pool without Python, for any system that a compiler knows, and run a program that tests them.
 
     python tools/without_python.py                                      # this compiler, this system
     python tools/without_python.py --cc clang-19
@@ -6,7 +6,7 @@
     python tools/without_python.py --cc x86_64-w64-mingw32-gcc --run wine
     python tools/without_python.py --cc "clang-19 --target=x86_64-w64-mingw32" --run wine
 
-The program is tests/kernels/without_python.c. Any warning of the compiler is an error, and so is what the program finds.
+The program is tests/kernels/without_python.c. A warning of the compiler is an error, as is what the program finds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     windows, clang = "#define _WIN32 " in macros, "#define __clang__ " in macros
     flags = [*FLAGS, *(["-DMINIDL_PLAIN_THREADS"] if wanted.plain else [])]
     if windows and not clang:
-        flags.append("-Wa,-muse-unaligned-vector-move")  # as in setup.py
+        flags.append("-Wa,-muse-unaligned-vector-move")  # as setup.py says
     sources = [ROOT / "tests/kernels/without_python.c", *sorted((ROOT / "minidl/_ext").glob("*/*.c"))]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = [f"{folder}/{source.stem}.o" for source in sources]

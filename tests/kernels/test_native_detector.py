@@ -1,4 +1,4 @@
-"""The instruction sets of x86 processors, by what CPUID and XCR0 tell: real ones, hypervisors that hide, old systems."""
+"""The instruction sets of x86 processors, by what CPUID and XCR0 tell: hypervisors that hide, old systems."""
 
 from __future__ import annotations
 
