@@ -80,6 +80,9 @@ def extensions() -> list[Extension]:
         "depends": sorted(path.as_posix() for path in sources.rglob("*.h")),
     }
     kernels = sorted(path.as_posix() for path in sources.glob("*/*.c"))
+    if SANITIZE and "avx512vl" not in Path("/proc/cpuinfo").read_text():  # nothing here could run it
+        kernels = [path for path in kernels if "avx512" not in path]
+        FLAGS.append("-DMINIDL_WITHOUT_AVX512")
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
     flags["extra_compile_args"] = BINDING_FLAGS
     for family in FAMILIES:

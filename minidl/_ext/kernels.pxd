@@ -74,7 +74,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *beta
         void *running_mean
         void *running_var
-        void *norm_mean
+        void *mean
         void *inv_std
         void *y
         uint8_t *code
@@ -98,7 +98,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *x
         const void *gamma
         const void *beta
-        void *norm_mean
+        void *mean
         void *inv_std
         void *y
         double eps

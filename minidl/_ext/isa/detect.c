@@ -48,7 +48,9 @@ static int find_isas(isa_row *row) {
 #if defined(__x86_64__)
     cpu_leaves leaves = read_leaves();
     int level = x86_level(&leaves);
+#ifndef MINIDL_WITHOUT_AVX512
     if (level >= 4) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
+#endif
     if (level >= 3) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
 #endif
     row[count++] = (isa_row){&minidl_baseline_f32, &minidl_baseline_f64};
