@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks import contenders, machine, pictures, summary, tables
+from benchmarks import contenders, machine, pictures, summary, tables, zoo
 from benchmarks.harness import Session, Settings, last_line
 from benchmarks.records import Report
 from benchmarks.suites import SUITES
@@ -36,6 +36,23 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--repeats", type=int, help="samples a figure at least; the smallest counts (default: 5, with --quick 3)"
     )
+    parser.add_argument(
+        "--seconds", type=float, help="for how long short calls of one case are sampled (default: 6, with --quick 0)"
+    )
+    parser.add_argument(
+        "--networks",
+        type=_list,
+        default=list(zoo.KEYS),
+        metavar="NAME,...",
+        help=f"of prediction and training: {', '.join(zoo.KEYS)} (default: all)",
+    )
+    parser.add_argument(
+        "--batches",
+        type=_list,
+        default=list(map(str, zoo.BATCHES)),
+        metavar="N,...",
+        help=f"of prediction and training, up to each network's limit (default: {','.join(map(str, zoo.BATCHES))})",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write benchmark.json and the pictures there")
     parser.add_argument("--load", type=Path, metavar="JSON", help="measure nothing, take the figures from this file")
     parser.add_argument("--readme", action="store_true", help="put the summary into README.md")
@@ -43,6 +60,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     unknown = set(options.only) - set(SUITES)
     if unknown:
         parser.error(f"there is no suite {', '.join(sorted(unknown))}")
+    unknown = set(options.networks) - set(zoo.KEYS)
+    if unknown:
+        parser.error(f"there is no network {', '.join(sorted(unknown))}")
+    if options.seconds is not None and not options.seconds >= 0:
+        parser.error(f"--seconds must be at least 0, got {options.seconds}")
     if options.repeats is not None and options.repeats < 1:
         parser.error(f"--repeats must be at least 1, got {options.repeats}")
     try:
@@ -51,6 +73,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         options.threads = sorted({machine.cores() if n == "all" else int(n) for n in threads})
         if options.threads[0] < 1:
             raise ValueError(f"--threads must be at least 1, got {options.threads[0]}")
+        options.batches = sorted(map(int, options.batches))
+        if options.batches[0] < 1:
+            raise ValueError(f"--batches must be at least 1, got {options.batches[0]}")
     except ValueError as error:
         parser.error(str(error))
     return options
@@ -77,12 +102,18 @@ def choose(names: list[str] | None, quick: bool) -> list[contenders.Contender]:
 
 def measure(options: argparse.Namespace) -> Report:
     """Run the chosen suites; an interruption keeps what was found."""
-    settings = Settings(options.repeats or 3, 0.005) if options.quick else Settings(options.repeats or 5, span=6.0)
+    settings = Settings(
+        options.repeats or (3 if options.quick else 5),
+        0.005 if options.quick else 0.02,
+        (0.0 if options.quick else 6.0) if options.seconds is None else options.seconds,
+        tuple(options.networks),
+        tuple(options.batches),
+    )
     with Session(options.contenders, options.threads, settings) as session:
         print("taking part:", ", ".join(c.name for c in session.contenders))
         start = time.monotonic()
         try:
-            if set(options.only) - {"memory", "cohabitation"}:
+            if set(options.only) - {"prediction", "training", "memory", "cohabitation"}:
                 for threads in options.threads:
                     session.measure_peak(threads, 1024 if options.quick else 2048)
             for name in options.only:

@@ -16,6 +16,7 @@ LIBRARIES = {
     "jax": ("benchmarks.libraries.xla", ("jax",)),
     "onnxruntime": ("benchmarks.libraries.exchange", ("onnxruntime", "onnx")),
     "openvino": ("benchmarks.libraries.exchange", ("openvino", "onnx")),
+    "ncnn": ("benchmarks.libraries.exchange", ("ncnn", "pnnx", "onnx")),
     "sklearn": ("benchmarks.libraries.scikit", ("sklearn",)),
 }
 """library: the module here that drives it, and what must be installed for that."""
@@ -23,9 +24,13 @@ LIBRARIES = {
 BACKENDS = ("native", "im2col", "reference")
 NAMES = (
     *("native", "native:avx512", "native:avx2", "native:baseline", "im2col", "reference"),
-    *("torch", "torch:channels_last", "jax", "onnxruntime", "openvino", "sklearn"),
+    *("torch", "torch:channels_last", "torch:compile", "torch:bfloat16"),
+    *("jax", "onnxruntime", "openvino", "ncnn", "sklearn"),
 )
 """All contenders; a native one may name the instruction set that it is held to."""
+
+COARSE = ("torch:bfloat16",)
+"""Contenders of a lower precision: judged less strictly, and never the best of the others."""
 
 SLOWED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that hold numpy's BLAS to slower kernels; contenders run without them."""
@@ -53,7 +58,7 @@ class Contender:
 
     @property
     def variant(self) -> str:
-        """The name after the colon: an instruction set or a memory format."""
+        """The name after the colon: an instruction set, or how PyTorch computes."""
         return self.name.partition(":")[2]
 
     @property

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks import machine, tasks
-from benchmarks.contenders import Contender, judge
+from benchmarks import machine, tasks, zoo
+from benchmarks.contenders import COARSE, Contender, judge
 from benchmarks.records import Record, Report
 from benchmarks.shapes import Operation
 from benchmarks.tasks import Task, Unsupported
@@ -27,11 +27,14 @@ BUDGET = 20.0
 class Settings:
     """repeats: samples a measure at least, of which the smallest counts. sample: seconds that a sample of short calls
     should last. span: seconds for which short calls are sampled again and again: the smallest is of a good moment.
+    networks, batches: those of the zoo that are measured.
     """
 
     repeats: int = 5
     sample: float = 0.02
     span: float = 0.0
+    networks: tuple[str, ...] = zoo.KEYS
+    batches: tuple[int, ...] = zoo.BATCHES
 
 
 @dataclass
@@ -95,21 +98,29 @@ class Session:
         return [c for c in self.contenders if wanted is None or c.name in wanted]
 
     def compare(
-        self, suite: str, task: Task, threads: int, only: Iterable[str] | None = None, case: str | None = None
+        self,
+        suite: str,
+        task: Task,
+        threads: int,
+        only: Iterable[str] | None = None,
+        case: str | None = None,
+        measure: str | None = None,
     ) -> None:
         """Validate a task on every contender that can do it, and time those that were right, in turn, sample by sample.
 
         suite, case: what the records say (case: by default the task's title). only: contenders to ask, None for all.
+        measure: the one to time, None for all that the task has.
         """
         case = case or tasks.title(task)
-        ready = self._prepare(task, threads, only)
+        ready = self._prepare(suite, task, threads, only)
         errors = self._validate(case, task, ready)
-        plan = {(name, m): ready[name][0].sampler(m) for name in errors for m in ready[name][1]}
-        for (name, measure), samples in interleave(plan, self.settings).items():
+        timed = {name: [m for m in ready[name][1] if measure in (None, m)] for name in errors}
+        plan = {(name, m): ready[name][0].sampler(m) for name in errors for m in timed[name]}
+        for (name, timing), samples in interleave(plan, self.settings).items():
             self.records.append(
                 Record(
-                    *(suite, case, measure, name, threads, min(samples), len(samples)),
-                    flops=tasks.flops(task, measure),
+                    *(suite, case, timing, name, threads, min(samples), len(samples)),
+                    flops=tasks.flops(task, timing),
                     images=tasks.images(task),
                     error=errors[name],
                 )
@@ -118,7 +129,9 @@ class Session:
             worker.release()
         self.say(f"  {case}, {threads} thread{'s' * (threads > 1)}: {', '.join(errors) or 'nobody'}")
 
-    def _prepare(self, task: Task, threads: int, only: Iterable[str] | None) -> dict[str, tuple[Worker, list[str]]]:
+    def _prepare(
+        self, suite: str, task: Task, threads: int, only: Iterable[str] | None
+    ) -> dict[str, tuple[Worker, list[str]]]:
         """The processes that do this task, and its measures there, by contender's name."""
         ready = {}
         for contender in self.named(only):
@@ -127,8 +140,8 @@ class Session:
                 continue
             try:
                 ready[contender.name] = worker, worker.prepare(task)
-            except Unsupported:
-                continue
+            except Unsupported as reason:
+                self.note(f"{contender.name} is not among {suite}: {reason}")
             except RuntimeError as error:
                 self.note(f"{contender.name} fails at {tasks.title(task)}: {last_line(error)}")
         return ready
@@ -150,7 +163,7 @@ class Session:
             except RuntimeError as failure:
                 self.note(f"{name} fails at {case}: {last_line(failure)}")
                 continue
-            error, fault = verdict(found, expected, isinstance(task, Operation))
+            error, fault = verdict(found, expected, isinstance(task, Operation), name in COARSE)
             if fault is None:
                 right[name] = error
             else:

@@ -4,8 +4,11 @@ layers.
 
 from __future__ import annotations
 
+import functools
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +23,7 @@ class Conv:
     stride: int = 1
     padding: int = 0
     bias: bool = True
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,36 @@ class Residual:
     shortcut: tuple[Spec, ...] = ()
 
 
-Spec = Conv | BatchNorm | Linear | Pool | Relu | Flatten | GlobalAvgPool | Residual
+@dataclass(frozen=True)
+class Known:
+    """A network of `minidl.networks` but for its Dropout, which no two libraries draw alike; libraries translate it.
+
+    name: of its function. options: names and values of its arguments.
+    """
+
+    name: str
+    options: tuple[tuple[str, object], ...] = ()
+
+    def build(self) -> Any:
+        """As one minidl layer."""
+        import minidl
+
+        function = getattr(importlib.import_module("minidl.networks"), self.name)
+        layers = function(rng=_Zeros(np.random.PCG64(0)), **dict(self.options)).layers
+        return minidl.Sequential(*(layer for layer in layers if not isinstance(layer, minidl.Dropout)))
+
+
+class _Zeros(np.random.Generator):
+    """Draws nothing: the common weights come later, and AlexNet's 61 million take seconds."""
+
+    def normal(self, loc: Any = 0.0, scale: Any = 1.0, size: Any = None) -> Any:
+        return np.zeros(size)
+
+    def uniform(self, low: Any = 0.0, high: Any = 1.0, size: Any = None) -> Any:
+        return np.zeros(size)
+
+
+Spec = Conv | BatchNorm | Linear | Pool | Relu | Flatten | GlobalAvgPool | Residual | Known
 
 
 @dataclass(frozen=True)
@@ -86,7 +119,7 @@ class Network:
         """Float32 weights, biases, gammas and betas in order of the layers, the same in every process."""
         rng = np.random.default_rng(231)
         arrays = []
-        for kind, shape in _parameter_shapes(self.layers):
+        for kind, shape in _shapes(self.layers):
             if kind == "weight":
                 arrays.append(rng.standard_normal(shape, np.float32) * np.float32((2 / np.prod(shape[1:])) ** 0.5))
             else:
@@ -108,7 +141,7 @@ class Network:
     def flops(self, n: int, train: bool) -> int:
         """Floating point operations of the convolutions and Linear layers for n images: forward, or a whole training
         step (forward, weight gradients, and input gradients of all but the first layer)."""
-        each = list(_layer_flops(self.layers, self.input))
+        each = _counts(self.layers, self.input)
         return n * (3 * sum(each) - each[0] if train else sum(each))
 
 
@@ -116,7 +149,7 @@ def _parameter_shapes(layers: tuple[Spec, ...]) -> Iterator[tuple[str, tuple[int
     """("weight", "bias", "gamma" or "beta", shape) of every parameter in order."""
     for layer in layers:
         if isinstance(layer, Conv):
-            yield "weight", (layer.out, layer.channels, layer.kernel, layer.kernel)
+            yield "weight", (layer.out, layer.channels // layer.groups, layer.kernel, layer.kernel)
             if layer.bias:
                 yield "bias", (layer.out,)
         elif isinstance(layer, Linear):
@@ -127,6 +160,19 @@ def _parameter_shapes(layers: tuple[Spec, ...]) -> Iterator[tuple[str, tuple[int
             yield "beta", (layer.channels,)
         elif isinstance(layer, Residual):
             yield from _parameter_shapes(layer.body + layer.shortcut)
+        elif isinstance(layer, Known):
+            for name, parameter in layer.build().named_parameters().items():
+                yield name.rpartition(".")[2], parameter.data.shape
+
+
+@functools.cache
+def _shapes(layers: tuple[Spec, ...]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(_parameter_shapes(layers))
+
+
+@functools.cache
+def _counts(layers: tuple[Spec, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(_layer_flops(layers, shape))
 
 
 def _layer_flops(layers: tuple[Spec, ...], shape: tuple[int, ...]) -> Iterator[int]:
@@ -137,9 +183,15 @@ def _layer_flops(layers: tuple[Spec, ...], shape: tuple[int, ...]) -> Iterator[i
             yield from _layer_flops(layer.shortcut, shape)
         elif isinstance(layer, Linear):
             yield 2 * layer.features * layer.out
+        elif isinstance(layer, Known):
+            from minidl.layers import walk
+
+            whole = layer.build()
+            first = next(part for part in walk.walk(whole) if hasattr(part, "kernel_size")).multiply_adds(shape)
+            yield from (2 * first, 2 * (whole.multiply_adds(shape) - first))
         shape = output_shape(layer, shape)
         if isinstance(layer, Conv):
-            yield 2 * int(np.prod(shape)) * layer.channels * layer.kernel**2
+            yield 2 * int(np.prod(shape)) * layer.channels // layer.groups * layer.kernel**2
 
 
 def output_shape(layer: Spec, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -154,6 +206,8 @@ def output_shape(layer: Spec, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (int(np.prod(shape)),)
     if isinstance(layer, GlobalAvgPool):
         return shape[:1]
+    if isinstance(layer, Known):
+        return tuple(layer.build().output_shape(shape))
     if isinstance(layer, Residual):
         for inner in layer.body:
             shape = output_shape(inner, shape)
@@ -168,22 +222,26 @@ def chain(depth: int, channels: int = 32) -> tuple[Spec, ...]:
     return (*layers, GlobalAvgPool(), Linear(channels, 10))
 
 
-def _norm_conv(channels: int, out: int, stride: int = 1) -> tuple[Spec, ...]:
-    return Conv(channels, out, 3, stride, 1, bias=False), BatchNorm(out)
+def norm_conv(channels: int, out: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> tuple[Spec, ...]:
+    """A convolution that keeps the size, stride aside, and a normalisation."""
+    return Conv(channels, out, kernel, stride, kernel // 2, bias=False, groups=groups), BatchNorm(out)
 
 
-def _basic(channels: int, out: int) -> tuple[Spec, ...]:
-    """A basic residual block; it halves the map where it changes the number of channels."""
-    stride = 1 if channels == out else 2
-    body = (*_norm_conv(channels, out, stride), Relu(), *_norm_conv(out, out))
-    shortcut = () if stride == 1 else (Conv(channels, out, 1, stride, bias=False), BatchNorm(out))
+def residual(channels: int, out: int, stride: int, body: tuple[Spec, ...]) -> tuple[Spec, ...]:
+    """A residual block; its shortcut has a 1x1 convolution where the shape changes."""
+    shortcut = () if stride == 1 and channels == out else norm_conv(channels, out, 1, stride)
     return Residual(body, shortcut), Relu()
+
+
+def basic(channels: int, out: int, stride: int = 1) -> tuple[Spec, ...]:
+    """A residual block of two 3x3 convolutions."""
+    return residual(channels, out, stride, (*norm_conv(channels, out, 3, stride), Relu(), *norm_conv(out, out)))
 
 
 def _vgg(*widths: int) -> tuple[Spec, ...]:
     layers: list[Spec] = []
     for i, (channels, out) in enumerate(zip((3, *widths), widths)):
-        layers += [*_norm_conv(channels, out), Relu()]
+        layers += [*norm_conv(channels, out), Relu()]
         if i % 2:
             layers.append(Pool("max"))
     return (*layers, Flatten(), Linear(widths[-1] * 16, 10))
@@ -204,8 +262,8 @@ def _three_layer() -> tuple[Spec, ...]:
 
 
 def _resnet() -> tuple[Spec, ...]:
-    stem = *_norm_conv(3, 16), Relu()
-    return (*stem, *_basic(16, 16), *_basic(16, 32), *_basic(32, 64), GlobalAvgPool(), Linear(64, 10))
+    stem = *norm_conv(3, 16), Relu()
+    return (*stem, *basic(16, 16), *basic(16, 32, 2), *basic(32, 64, 2), GlobalAvgPool(), Linear(64, 10))
 
 
 SEED = Network("seed network", "seed", (1, 28, 28), _seed(), 100)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from benchmarks import shapes, tasks
-from benchmarks.harness import Session
+from benchmarks import shapes, tasks, zoo
+from benchmarks.contenders import parse
+from benchmarks.harness import Session, last_line
 from benchmarks.networks import MLP, NETWORKS, SEED, VGG, Network, chain
 from benchmarks.records import Record
 
@@ -49,6 +50,41 @@ def inference(session: Session, quick: bool) -> None:
     for threads in session.threads:
         for images in (1, 128) if quick else (1, 16, 128, 1024):
             session.compare("inference", tasks.Prediction(SEED, images), threads)
+
+
+def prediction(session: Session, quick: bool) -> None:
+    """The usual networks' scores, from one image up."""
+    for exhibit, batch in _zoo(session, quick):
+        if batch <= exhibit.predicted:
+            _exhibited(session, "prediction", tasks.Prediction(exhibit.network, batch), "predict")
+
+
+def training(session: Session, quick: bool) -> None:
+    """Training steps of the usual networks, from one image up."""
+    for exhibit, batch in _zoo(session, quick):
+        if batch <= exhibit.trained:
+            _exhibited(session, "training", tasks.Training(exhibit.network, batch), "step")
+
+
+def _zoo(session: Session, quick: bool) -> Iterator[tuple[zoo.Exhibit, int]]:
+    """The networks and batches that are asked for; if `quick` the first network with one and two images."""
+    for exhibit in zoo.ZOO[:1] if quick else zoo.ZOO:
+        if exhibit.network.key in session.settings.networks:
+            for batch in zoo.BATCHES[:2] if quick else session.settings.batches:
+                yield exhibit, batch
+
+
+def _exhibited(session: Session, suite: str, task: tasks.Task, measure: str) -> None:
+    """minidl as it is used, and all others; one that breaks off does not end the suite."""
+    names = {c.name for c in session.contenders}
+    own = {name for name in names if parse(name).library == "minidl"}
+    used = next((name for name in ("native", "im2col") if name in own), None)
+    for threads in session.threads:
+        try:
+            session.compare(suite, task, threads, {n for n in names if n not in own or n == used}, measure=measure)
+        except RuntimeError as error:
+            session.note(f"{tasks.title(task)} broke off: {last_line(error)}")
+            session.close()
 
 
 def memory(session: Session, quick: bool) -> None:
@@ -98,5 +134,6 @@ def cohabitation(session: Session, quick: bool) -> None:
 
 
 SUITES: dict[str, Callable[[Session, bool], None]] = {
-    suite.__name__: suite for suite in (kernels, layers, networks, inference, memory, scaling, cohabitation)
+    suite.__name__: suite
+    for suite in (kernels, layers, networks, inference, prediction, training, memory, scaling, cohabitation)
 }

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records import Report, distinct
-from benchmarks.tables import Row, rows, seconds, times
+from benchmarks.tables import RIVALS, Row, mean, ratios, rows, seconds, times
 
 BEGIN, END = "<!-- benchmark -->", "<!-- /benchmark -->"
-RIVALS = ("torch", "jax", "onnxruntime", "openvino", "sklearn")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Line:
 
 def lines(report: Report) -> list[Line]:
     """The summary in the order of the README's table."""
-    parts = (_training, _scaling, _layers, _inference, _memory, _cohabitation)
+    parts = (_training, _scaling, _layers, _inference, _zoo, _memory, _cohabitation)
     return [line for part in parts for line in part(report)]
 
 
@@ -62,13 +61,9 @@ def _scaling(report: Report) -> Iterator[Line]:
                 for threads in (1, most)
             )
             gains[name] = [one[case] / many[case] for case in one if case in many]
-        ours, theirs = (f"{times(_mean(gain))} (worst {times(min(gain))})" if gain else "" for gain in gains.values())
+        ours, theirs = (f"{times(mean(gain))} (worst {times(min(gain))})" if gain else "" for gain in gains.values())
         if ours:
             yield Line("training steps against those on one thread, geometric mean", most, ours, theirs, None)
-
-
-def _mean(ratios: list[float]) -> float:
-    return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
 def _layers(report: Report) -> Iterator[Line]:
@@ -79,7 +74,7 @@ def _layers(report: Report) -> Iterator[Line]:
             error = max(row.subject.error or 0.0 for row in table if row.subject)
             what = f"{len(known)} convolution layers, forward + backward: geometric mean"
             what += f" (worst {times(min(known))}; largest error {error:.0e})"
-            yield Line(what, threads, "", "", _mean(known))
+            yield Line(what, threads, "", "", mean(known))
 
 
 def _inference(report: Report) -> Iterator[Line]:
@@ -88,6 +83,17 @@ def _inference(report: Report) -> Iterator[Line]:
             for row in rows(report, "inference", threads):
                 if row.case == case:
                     yield from _compared(f"{case}: predict", threads, row, RIVALS)
+
+
+def _zoo(report: Report) -> Iterator[Line]:
+    """The usual networks against the best of all others in float32."""
+    for suite, what in (("prediction", "predictions"), ("training", "training steps")):
+        for threads in distinct(r.threads for r in report.find(suite)):
+            known = ratios(report, suite, threads)
+            if known:
+                worst = min(known, key=lambda case: known[case])
+                cases = f"{len(known)} {what} of usual networks, against the best other library: geometric mean"
+                yield Line(f"{cases} (worst {times(known[worst])}: {worst})", threads, "", "", mean(known.values()))
 
 
 def _memory(report: Report) -> Iterator[Line]:

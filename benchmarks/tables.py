@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from benchmarks.contenders import BACKENDS
+from benchmarks.contenders import BACKENDS, COARSE
 from benchmarks.records import Record, Report, distinct
+
+RIVALS = ("torch", "jax", "onnxruntime", "openvino", "ncnn", "sklearn")
+"""All but minidl, without their variants."""
 
 HEADS = {
     "kernels": "Operations on plain NCHW arrays, conversions included",
@@ -18,6 +21,8 @@ HEADS = {
     "networks": "Networks: forward pass in training mode, and training step",
     "epochs": "Whole epochs",
     "inference": "Inference",
+    "prediction": "Predictions of the usual networks, against the best other library",
+    "training": "Training steps of the usual networks, against the best other library",
     "channels": "Speed against channels: a 3x3 convolution of 64 images of 16x16",
     "threads": "Scaling with threads",
     "growth": "Growth of cost",
@@ -34,8 +39,9 @@ class Row:
     records: dict[str, Record]
 
     def best(self, bases: Sequence[str]) -> Record | None:
-        """The fastest record of contenders with one of these bases, in any variant."""
-        found = [r for name, r in self.records.items() if name.partition(":")[0] in bases and r.seconds is not None]
+        """The fastest record of contenders with one of these bases, in any variant of full precision."""
+        full = {name: r for name, r in self.records.items() if name not in COARSE and r.seconds is not None}
+        found = [r for name, r in full.items() if name.partition(":")[0] in bases]
         return min(found, key=lambda r: r.seconds or math.inf, default=None)
 
     @property
@@ -77,7 +83,8 @@ def render(report: Report) -> str:
     parts = [head(report)]
     for suite, title in HEADS.items():
         for threads in distinct(r.threads for r in report.find(suite)):
-            parts.append(f"{title}, {threads} thread{'s' * (threads > 1)}\n{timing(report, suite, threads)}")
+            table = against if suite in ("prediction", "training") else timing
+            parts.append(f"{title}, {threads} thread{'s' * (threads > 1)}\n{table(report, suite, threads)}")
     if report.find("growth"):
         parts.append("Exponents of growth: 1 is in proportion\n" + exponents(report))
     memory = report.find("memory")
@@ -128,6 +135,39 @@ def timing(report: Report, suite: str, threads: int) -> str:
         line += [times(row.ratio(("reference",)))] if "reference" in names else []
         body.append(line)
     return text(columns, body)
+
+
+def against(report: Report, suite: str, threads: int) -> str:
+    """One line a network and batch: minidl, the fastest other library in float32 and its name, what is below float32,
+    and how many times as fast minidl is; then the geometric mean and the worst case.
+    """
+    body = []
+    for row in rows(report, suite, threads):
+        ours, theirs = row.subject, row.best(RIVALS)
+        line = [row.case, *(seconds(r.seconds) if r else "" for r in (ours, theirs))]
+        line.append(theirs.contender if theirs else "")
+        line += [seconds(row.records[name].seconds) if name in row.records else "" for name in COARSE]
+        line += [f"{ours.gflops:.0f}" if ours and ours.gflops else "", times(row.ratio(RIVALS))]
+        body.append(line)
+    columns = ["case", "minidl", "best other", "which", *COARSE, "GFLOP/s", "times as fast"]
+    known = ratios(report, suite, threads)
+    if known:
+        worst = min(known, key=lambda case: known[case])
+        blank = [""] * (len(columns) - 2)
+        body.append(["geometric mean", *blank, times(mean(known.values()))])
+        body.append([f"worst: {worst}", *blank, times(known[worst])])
+    return text(columns, body)
+
+
+def ratios(report: Report, suite: str, threads: int) -> dict[str, float]:
+    """By case, how many times as fast minidl is as the fastest other library in float32, where both are there."""
+    found = ((row.case, row.ratio(RIVALS)) for row in rows(report, suite, threads))
+    return {case: ratio for case, ratio in found if ratio}
+
+
+def mean(values: Iterable[float]) -> float:
+    """The geometric mean."""
+    return float(np.exp(np.mean(np.log(list(values)))))
 
 
 def exponents(report: Report) -> str:

@@ -25,8 +25,8 @@ from benchmarks.machine import memory
 from benchmarks.tasks import Case, Task, Unsupported
 
 ROOT = Path(__file__).resolve().parent.parent
-PAUSE = 0.01
-"""Seconds of silence before a sample: threads of the contender before may still spin."""
+PAUSE = 0.05
+"""Seconds of silence before a sample: threads of the contender before may still spin, ONNX Runtime's for some 35 ms."""
 
 
 class Worker:

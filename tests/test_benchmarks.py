@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import contenders, harness, networks, shapes, summary, tables, tasks  # noqa: E402
+from benchmarks import contenders, harness, networks, shapes, suites, summary, tables, tasks, zoo  # noqa: E402
 from benchmarks.contenders import Contender  # noqa: E402
 from benchmarks.records import Record, Report  # noqa: E402
 from benchmarks.shapes import Operation  # noqa: E402
@@ -73,6 +73,31 @@ def test_verdict_of_networks():
     assert "logits" in str(verdict({"d0": expected["d0"]}, expected, False)[1])
     assert "d0" in str(verdict(expected | {"d0": 1.01 * expected["d0"]}, expected, False)[1])
     assert "logits" in str(verdict(expected | {"logits": 1.01 * expected["logits"]}, expected, False)[1])
+
+
+def test_verdict_of_gradients_that_are_zero_by_mathematics():
+    expected = {"logits": np.eye(3), "d0": np.ones(20), "d1": np.full(20, 1e-17)}
+    assert verdict(expected | {"d1": np.full(20, 1e-9)}, expected, False)[1] is None
+    assert "d1" in str(verdict(expected | {"d1": np.full(20, 1e-7)}, expected, False)[1])
+
+
+def test_verdict_of_an_update_goes_by_what_it_changes():
+    expected = {"logits": np.eye(3), tasks.LATER: 2 * np.eye(3)}
+    off = np.diag([1.0, 0.0, 0.0])
+    assert verdict(expected | {tasks.LATER: expected[tasks.LATER] + 0.01 * off}, expected, False)[1] is None
+    assert tasks.LATER in str(verdict(expected | {tasks.LATER: expected[tasks.LATER] + 0.05 * off}, expected, False)[1])
+    still = expected | {tasks.LATER: np.eye(3)}
+    assert tasks.LATER in str(verdict(still | {tasks.LATER: np.eye(3) + 0.01 * off}, still, False)[1])
+
+
+def test_verdict_of_a_lower_precision():
+    expected = {"logits": np.eye(3)}
+    found = {"logits": np.eye(3) + np.diag([0.05, 0.0, 0.0])}
+    error, fault = verdict(found, expected, False, coarse=True)
+    assert fault is None
+    assert 0.01 < error < 0.1
+    assert "logits" in str(verdict(found, expected, False)[1])
+    assert "logits" in str(verdict({"logits": 1.2 * np.eye(3)}, expected, False, coarse=True)[1])
 
 
 # ---- timing ----
@@ -176,6 +201,12 @@ def test_a_wrong_contender_is_named_and_not_timed(session):
         assert {r.contender for r in other.records} == {"im2col"}
 
 
+def test_one_measure_alone_is_timed(session):
+    session.compare("tiny", tasks.Training(networks.SEED, 2), 1, case="step alone", measure="step")
+    assert {r.measure for r in session.records if r.case == "step alone"} == {"step"}
+    assert "reference is not among tiny: whole networks take hours on the naive loops" in session.notes
+
+
 def test_a_contender_that_does_not_start_is_noted():
     absent = Contender("jax")
     if contenders.missing(absent) is None:
@@ -237,6 +268,133 @@ def test_parameters_fit_and_repeat():
     assert shapes_of_seed == [(8, 1, 3, 3), (8,), (16, 8, 3, 3), (16,), (256, 784), (256,), (10, 256), (10,)]
     for a, b in zip(networks.RESNET.parameters(), networks.RESNET.parameters(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# ---- the usual networks ----
+
+
+class Asked:
+    """A session that writes down what it is asked to compare."""
+
+    def __init__(self, names, **settings):
+        self.contenders = [Contender(name) for name in names]
+        self.threads = [1, 2]
+        self.settings = harness.Settings(**settings)
+        self.rows, self.notes = [], []
+        self.fails = False
+
+    def compare(self, suite, task, threads, only, measure):
+        if self.fails:
+            raise RuntimeError("the process ended")
+        self.rows.append((suite, tasks.title(task), threads, sorted(only), measure))
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def close(self):
+        pass
+
+
+def test_rows_of_the_usual_networks():
+    asked = Asked(["native", "native:avx2", "im2col", "torch"], networks=("resnet18",), batches=(1, 64))
+    suites.prediction(asked, False)
+    suites.training(asked, False)
+    only = ["native", "torch"]
+    assert asked.rows == [
+        ("prediction", "ResNet-18 224x224, 1 image", 1, only, "predict"),
+        ("prediction", "ResNet-18 224x224, 1 image", 2, only, "predict"),
+        ("training", "ResNet-18 224x224, batch 1", 1, only, "step"),
+        ("training", "ResNet-18 224x224, batch 1", 2, only, "step"),
+    ]
+
+
+def test_all_networks_have_rows_for_all_batches_up_to_their_limits():
+    asked = Asked(["im2col"])
+    suites.prediction(asked, False)
+    assert len(asked.rows) == 2 * sum(batch <= e.predicted for e in zoo.ZOO for batch in (1, 2, 4, 8, 16, 64))
+    assert {only for *_, (only,), _ in asked.rows} == {"im2col"}
+    assert all(min(e.predicted, e.trained) >= 16 for e in zoo.ZOO)
+    quick = Asked(["im2col"])
+    suites.training(quick, True)
+    assert [title for _, title, *_ in quick.rows[::2]] == ["resnet20 32x32, batch 1", "resnet20 32x32, batch 2"]
+
+
+def test_a_network_that_breaks_off_does_not_end_the_suite():
+    asked = Asked(["im2col"], networks=("resnet20", "wide"), batches=(1,))
+    asked.fails = True
+    suites.training(asked, False)
+    assert asked.notes == [
+        f"{name}, batch 1 broke off: the process ended"
+        for name in ("resnet20 32x32", "wide residual 32x32")
+        for _ in "12"
+    ]
+
+
+@pytest.mark.parametrize("exhibit", zoo.ZOO, ids=lambda exhibit: exhibit.network.key)
+def test_parameters_of_the_usual_networks(exhibit):
+    from benchmarks.libraries import own
+
+    network = exhibit.network
+    model = own.build(network, np.dtype("float32"))
+    assert model.output_shape(network.input) == (network.classes,)
+    assert network.flops(1, train=False) == pytest.approx(2 * model.multiply_adds(network.input), rel=0.05)
+    assert 2 < network.flops(1, train=True) / network.flops(1, train=False) < 3
+    assert not any(type(layer).__name__ == "Dropout" for layer in model.layers)
+    weights = [p.data for p in model.parameters() if p.data.ndim > 1]
+    assert all(0.5 < np.std(w) * np.sqrt(np.prod(w.shape[1:]) / 2) < 1.5 for w in weights)
+
+
+@pytest.mark.witness
+@pytest.mark.parametrize("key", zoo.KEYS)
+def test_usual_networks_equal_pytorch(key):
+    if contenders.missing(Contender("torch")):
+        pytest.skip("PyTorch is not installed")
+    network = next(e.network for e in zoo.ZOO if e.network.key == key)
+    with harness.Session([IM2COL, Contender("torch")], [1], TINY, say=lambda line: None) as session:
+        session.compare("prediction", tasks.Prediction(network, 1), 1, measure="predict")
+        assert session.notes == []
+        assert {r.contender for r in session.records} == {"im2col", "torch"}
+
+
+def usual() -> Report:
+    made = report()
+    made.records = [
+        Record("prediction", case, "predict", name, 2, seconds, 5, 10**9, error=1e-6)
+        for case, times in {
+            "a, 1 image": {
+                "native": 0.010,
+                "torch": 0.03,
+                "torch:bfloat16": 0.001,
+                "torch:compile": 0.02,
+                "ncnn": 0.04,
+            },
+            "b, 1 image": {"native": 0.010, "torch": 0.03, "ncnn": 0.005},
+            "c, 1 image": {"native": 0.010},
+            "d, 1 image": {"ncnn": 0.010},
+        }.items()
+        for name, seconds in times.items()
+    ]
+    return made
+
+
+def test_table_of_the_usual_networks():
+    lines = [line.split("  ") for line in tables.against(usual(), "prediction", 2).splitlines()]
+    cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
+    assert cells[0] == ["case", "minidl", "best other", "which", "torch:bfloat16", "GFLOP/s", "times as fast"]
+    assert cells[2] == ["a, 1 image", "10.0 ms", "20.0 ms", "torch:compile", "1.00 ms", "100", "2.00"]
+    assert cells[3] == ["b, 1 image", "10.0 ms", "5.00 ms", "ncnn", "100", "0.50"]
+    assert cells[4] == ["c, 1 image", "10.0 ms", "100"]
+    assert cells[5] == ["d, 1 image", "10.0 ms", "ncnn"]
+    assert cells[6:] == [["geometric mean", "1.00"], ["worst: b, 1 image", "0.50"]]
+    assert "Predictions of the usual networks, against the best other library, 2 threads" in tables.render(usual())
+
+
+def test_summary_of_the_usual_networks():
+    (line,) = summary.lines(usual())
+    assert line.what == (
+        "2 predictions of usual networks, against the best other library: geometric mean (worst 0.50: b, 1 image)"
+    )
+    assert (line.threads, line.ratio) == (2, pytest.approx(1.0))
 
 
 # ---- what comes out ----
@@ -375,6 +533,9 @@ def test_the_command_measures_and_writes(tmp_path, capsys):
         (["--threads", "0"], "--threads must be at least 1"),
         (["--threads", "many"], "many"),
         (["--repeats", "0"], "--repeats must be at least 1"),
+        (["--seconds", "-1"], "--seconds must be at least 0"),
+        (["--networks", "resnet20,lenet"], "there is no network lenet"),
+        (["--batches", "0"], "--batches must be at least 1"),
     ],
 )
 def test_bad_options(options, message, capsys):

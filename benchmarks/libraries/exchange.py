@@ -1,20 +1,26 @@
-"""ONNX Runtime and OpenVINO: inference of a network written as an ONNX model."""
+"""ONNX Runtime, OpenVINO and ncnn: inference of a network written as an ONNX file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
 
+import minidl.onnx
 from benchmarks import networks, tasks
 from benchmarks.contenders import Contender
+from benchmarks.libraries.own import build
 from benchmarks.tasks import Case, Unsupported
+
+Predict = Callable[[], np.ndarray]
 
 
 class Library:
-    """contender: onnxruntime or openvino. threads: of the session or the compiled model."""
+    """contender: onnxruntime, openvino or ncnn. threads: of the session, the compiled model or the net."""
 
     def __init__(self, contender: Contender, threads: int) -> None:
         self.base, self.threads = contender.base, threads
@@ -22,29 +28,36 @@ class Library:
             import onnxruntime
 
             self.version = f"ONNX Runtime {onnxruntime.__version__}"
-        else:
+        elif self.base == "openvino":
             import openvino
 
             self.version = f"OpenVINO {openvino.__version__.partition('-')[0]}"
+        else:
+            import ncnn
+
+            self.version = f"ncnn {ncnn.__version__}"
 
     def prepare(self, task: tasks.Task) -> Case:
         """Prediction only; the number of images is fixed in the model, as these libraries like it."""
         if not isinstance(task, tasks.Prediction):
             raise Unsupported("inference only")
         images = task.network.batch_of(task.images)[0]
-        model = build(task.network, task.images).SerializeToString()
-        predict = self._onnxruntime(model, images) if self.base == "onnxruntime" else self._openvino(model, images)
+        prepare = {"onnxruntime": self._onnxruntime, "openvino": self._openvino, "ncnn": self._ncnn}[self.base]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "network.onnx"
+            write(task.network, 1 if self.base == "ncnn" else task.images, path)
+            predict = prepare(path, images)
         return Case({"predict": predict}, lambda: {"logits": np.array(predict())})
 
-    def _onnxruntime(self, model: bytes, images: np.ndarray):
+    def _onnxruntime(self, path: Path, images: np.ndarray) -> Predict:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return lambda: session.run(None, {"x": images})[0]
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return lambda: session.run(None, {"input": images})[0]
 
-    def _openvino(self, model: bytes, images: np.ndarray):
+    def _openvino(self, path: Path, images: np.ndarray) -> Predict:
         import openvino
 
         settings = {
@@ -53,48 +66,40 @@ class Library:
             "PERFORMANCE_HINT": "LATENCY",
         }
         core = openvino.Core()
-        request = core.compile_model(core.read_model(model), "CPU", settings).create_infer_request()
+        model = core.read_model(path.read_bytes())  # a file would stay open
+        request = core.compile_model(model, "CPU", settings).create_infer_request()
         return lambda: request.infer([images], share_inputs=True)[0]
 
+    def _ncnn(self, path: Path, images: np.ndarray) -> Predict:
+        """One image after the other: ncnn knows no batches."""
+        import ncnn
+        import pnnx
 
-def build(network: networks.Network, n: int) -> onnx.ModelProto:
-    """The network for n images as an ONNX model, from "x" to "y", with the common weights."""
-    nodes: list[onnx.NodeProto] = []
-    weights: list[onnx.TensorProto] = []
-    rest = iter(network.parameters())
-    last = "x"
-    for layer in network.layers:
-        operator, attributes, parameters = _layer(layer, rest)
-        names = [f"p{len(weights) + i}" for i in range(len(parameters))]
-        weights += [numpy_helper.from_array(p, name) for p, name in zip(parameters, names, strict=True)]
-        nodes.append(helper.make_node(operator, [last, *names], [f"t{len(nodes)}"], **attributes))
-        last = nodes[-1].output[0]
-    nodes[-1].output[0] = "y"
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, (n, *network.input))
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, (n, network.classes))
-    graph = helper.make_graph(nodes, network.key, [x], [y], weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        sizes = ",".join(map(str, (1, *images.shape[1:])))
+        command = [pnnx.EXEC_PATH, path.name, f"inputshape=[{sizes}]", "fp16=0"]
+        subprocess.run(command, cwd=path.parent, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        net = ncnn.Net()
+        net.opt.num_threads = self.threads
+        net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+        net.opt.use_bf16_storage = False
+        files = (str(path.with_suffix(ending)) for ending in (".ncnn.param", ".ncnn.bin"))
+        if net.load_param(next(files)) or net.load_model(next(files)):
+            raise Unsupported("ncnn does not load what pnnx has converted")
+        into, out = net.input_names()[0], net.output_names()[0]
+
+        def one(image: np.ndarray) -> np.ndarray:
+            extractor = net.create_extractor()
+            extractor.input(into, ncnn.Mat(image))
+            return np.array(extractor.extract(out)[1])
+
+        return lambda: np.stack([one(image) for image in images])
+
+
+def write(network: networks.Network, n: int, path: Path) -> None:
+    """The network for n images as an ONNX file, from "input" to "output", with the common weights."""
+    minidl.onnx.save(build(network, np.dtype("float32")), path, network.input)
+    model = onnx.load(path)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = n
     onnx.checker.check_model(model)
-    return model
-
-
-def _layer(spec: networks.Spec, rest: Iterator[np.ndarray]) -> tuple[str, dict[str, object], list[np.ndarray]]:
-    """-> ONNX operator, attributes, parameters."""
-    match spec:
-        case networks.Conv(_, _, _, stride, padding, bias):
-            attributes: dict[str, object] = {"strides": [stride] * 2, "pads": [padding] * 4}
-            return "Conv", attributes, [next(rest) for _ in range(1 + bias)]
-        case networks.Linear():
-            return "Gemm", {"transB": 1}, [next(rest), next(rest)]
-        case networks.Pool(kind, size):
-            return (
-                ("MaxPool" if kind == "max" else "AveragePool"),
-                {"kernel_shape": [size] * 2, "strides": [size] * 2},
-                [],
-            )
-        case networks.Relu():
-            return "Relu", {}, []
-        case networks.Flatten():
-            return "Flatten", {}, []
-        case _:
-            raise Unsupported(f"{type(spec).__name__} is not written for ONNX")
+    onnx.save(model, path)

@@ -193,8 +193,10 @@ def _sgd() -> minidl.SGD:
 
 def _layer(spec: networks.Spec) -> Any:
     match spec:
-        case networks.Conv(c, o, k, stride, padding, bias):
-            return minidl.Conv2D(c, o, k, stride=stride, padding=padding, bias=bias)
+        case networks.Conv(c, o, k, stride, padding, bias, groups):
+            return minidl.Conv2D(c, o, k, stride=stride, padding=padding, groups=groups, bias=bias)
+        case networks.Known():
+            return spec.build()
         case networks.BatchNorm(c):
             return minidl.BatchNorm2D(c)
         case networks.Linear(features, out):

@@ -99,6 +99,8 @@ def build(network: networks.Network) -> tuple[list[Any], Any]:
     """
     import jax.numpy as jnp
 
+    if any(isinstance(layer, networks.Known) for layer in network.layers):
+        raise Unsupported("networks of minidl.networks are not translated for JAX")
     parameters = [jnp.asarray(p.transpose(2, 3, 1, 0) if p.ndim == 4 else p) for p in network.parameters()]
 
     def apply(parameters: list[Any], x: Any) -> Any:
@@ -116,9 +118,10 @@ def _layer(spec: networks.Spec, x: Any, rest: Iterator[Any]) -> Any:
     from jax import lax
 
     match spec:
-        case networks.Conv(_, _, _, stride, padding, bias):
+        case networks.Conv(_, _, _, stride, padding, bias, groups):
+            pads, order = [(padding, padding)] * 2, ("NHWC", "HWIO", "NHWC")
             y = lax.conv_general_dilated(
-                x, next(rest), (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+                x, next(rest), (stride, stride), pads, dimension_numbers=order, feature_group_count=groups
             )
             return y + next(rest) if bias else y
         case networks.BatchNorm():

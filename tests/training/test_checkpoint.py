@@ -444,11 +444,12 @@ def test_a_state_of_a_callback_that_is_damaged_changes_nothing(good, data):
     tensors, metadata = safetensors.load(path)
     text = json.loads(metadata["state"])
     (kept,) = (entry for entry in text["callbacks"] if entry["kind"] == "KeepBest")
-    del kept["values"]["best_value"]
-    safetensors.save(path.with_name("bad"), tensors, {**metadata, "state": json.dumps(text)})
-    with pytest.raises(ValueError, match="KeepBest: the state to resume is damaged"):
-        fit(run, data, resume=path.with_name("bad"), callbacks=[minidl.KeepBest()])
-    assert everything(run) == before
+    for damaged in ({}, {"best_value": "0.5"}, {"best_value": [0.5]}):
+        kept["values"] = {key: value for key, value in kept["values"].items() if key != "best_value"} | damaged
+        safetensors.save(path.with_name("bad"), tensors, {**metadata, "state": json.dumps(text)})
+        with pytest.raises(ValueError, match="KeepBest: the state to resume is damaged"):
+            fit(run, data, resume=path.with_name("bad"), callbacks=[minidl.KeepBest()])
+        assert everything(run) == before
 
 
 def test_what_cannot_be_saved_is_refused_before_a_file_exists(data, tmp_path):

@@ -63,7 +63,7 @@ def _scan(raw: bytes) -> None:
     stream, name = io.BytesIO(raw), ""
     while name != "STOP":
         code = stream.read(1)
-        instruction = pickletools.code2op.get(code.decode("latin-1"))
+        instruction = pickletools.code2op.get(code.decode("latin-1"))  # type: ignore[attr-defined]
         name = repr(code) if instruction is None else instruction.name
         if instruction is None or name not in _INSTRUCTIONS:  # before its argument is read, which may be anything
             raise pickle.UnpicklingError(f"holds the pickle instruction {name}, which no batch needs")
