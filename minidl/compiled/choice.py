@@ -14,8 +14,9 @@ from minidl.compiled.operation import Convolution, Operation, Pooling
 LAYOUTS = ("auto", "channels", "images")
 WINOGRAD = 2.0
 """How much faster images in lanes make 3 x 3 convolutions of stride 1 by Winograd's form, about."""
-TRAINING = 1.3
-"""How much longer, measured against these counts, images in lanes make a training step."""
+TRAINING, TRAINING_MANY = 1.3, 0.8
+"""How much longer than these counts say, measured, images in lanes make a training step of up to two blocks of images,
+and of more, whose maps with channels in lanes leave the caches."""
 MOVED = 3.0
 """Vector operations that reading and writing a value takes as long as."""
 
@@ -51,6 +52,11 @@ def prefers_channels(operations: Sequence[Operation], n: int, lanes: int, factor
     return n * channels <= -(-n // lanes) * images * factor
 
 
+def trains_with_channels(operations: Sequence[Operation], n: int, lanes: int) -> bool:
+    """Whether n images are trained on with channels in lanes."""
+    return prefers_channels(operations, n, lanes, TRAINING if n <= 2 * lanes else TRAINING_MANY)
+
+
 def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
     """Vector operations of one image with channels in lanes, and of one block of images in lanes."""
     c, h, w = operation.y.shape
@@ -73,4 +79,4 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
 if os.environ.get("MINIDL_LAYOUT"):
     use_layout(os.environ["MINIDL_LAYOUT"])
 
-__all__ = ["forced", "prefers_channels", "use_layout"]
+__all__ = ["forced", "prefers_channels", "trains_with_channels", "use_layout"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl._ext.lanearray import lanes
 from minidl._ext.training_program import TrainingProgram
-from minidl.compiled.choice import TRAINING, forced, prefers_channels
+from minidl.compiled.choice import forced, trains_with_channels
 from minidl.compiled.gradient import Backward, ConvolutionBackward, Gradients, backward
 from minidl.compiled.held import Held
 from minidl.compiled.learning import LearningLowering
@@ -66,7 +66,7 @@ class Training:
             return asked
         known = self._faster.get(n)
         if known is None:
-            known = self._faster[n] = prefers_channels(self._operations, n, self._lanes, TRAINING)
+            known = self._faster[n] = trains_with_channels(self._operations, n, self._lanes)
         return known
 
     def holds(self) -> bool:
