@@ -76,19 +76,22 @@ class Segment:
         values.update(zip(self.writes, found))
 
     def _made(self) -> Any:
-        def made(value: Value) -> Map:
-            return Map(value.shape, value.lanes or self.lanes, value.halo, max(value.at, 0))
-
-        program = Program(self.dtype, arena.place(self.operations, lambda value: made(value).size))
-        maps: dict[int, Map] = {}
-
-        def placed(value: Value) -> Map:
-            return maps.setdefault(id(value), made(value))
-
+        size, placed = self._maps(self.operations)
+        program = Program(self.dtype, size)
         for operation in self.operations:
             operation.emit(program, placed)
         self.nbytes = program.nbytes
         return program
+
+    def _maps(self, operations: Sequence[Any]) -> tuple[int, Callable[[Value], Map]]:
+        """Elements of an arena for these operations, and the map of each value in it."""
+
+        def made(value: Value) -> Map:
+            return Map(value.shape, value.lanes or self.lanes, value.halo, max(value.at, 0))
+
+        maps: dict[int, Map] = {}
+        size = arena.place(operations, lambda value: made(value).size)
+        return size, lambda value: maps.setdefault(id(value), made(value))
 
     def _stands_narrow(self, value: Value) -> bool:
         """Whether an input of few channels may stand with these alone: only whole convolutions can read it so."""

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 
 from minidl._ext.lanearray import lanes
-from minidl._ext.program import Map
 from minidl._ext.training_program import TrainingProgram
-from minidl.compiled import arena
 from minidl.compiled.choice import forced, trains_with_channels
 from minidl.compiled.gradient import Backward, ConvolutionBackward, Gradients, backward
 from minidl.compiled.held import Held
@@ -19,7 +17,6 @@ from minidl.compiled.lowering import Unlowered
 from minidl.compiled.operation import Convolution, Enter, Leave, Operation
 from minidl.compiled.parts import parts_of
 from minidl.compiled.segment import Foreign, Scaling, Segment, plain
-from minidl.compiled.value import Value
 from minidl.layers.plan import Plan, numbers
 from minidl.support.several import Several
 
@@ -159,16 +156,8 @@ class LearningSegment(Segment):
         self._program.release()
 
     def _made(self) -> Any:
-        maps: dict[int, Map] = {}
-
-        def made(value: Value) -> Map:
-            return Map(value.shape, value.lanes or self.lanes, value.halo, max(value.at, 0))
-
-        def placed(value: Value) -> Map:
-            return maps.setdefault(id(value), made(value))
-
-        whole: list[Any] = [*self.operations, *self._way]
-        program = TrainingProgram(self.dtype, arena.place(whole, lambda value: made(value).size))
+        size, placed = self._maps([*self.operations, *self._way])
+        program = TrainingProgram(self.dtype, size)
         for each in self.operations:
             each.emit(program, placed)
         program.turn()
