@@ -184,8 +184,10 @@ def _layer_flops(layers: tuple[Spec, ...], shape: tuple[int, ...]) -> Iterator[i
         elif isinstance(layer, Linear):
             yield 2 * layer.features * layer.out
         elif isinstance(layer, Known):
+            from minidl.layers import walk
+
             whole = layer.build()
-            first = whole.layers[0].multiply_adds(shape)
+            first = next(part for part in walk.walk(whole) if hasattr(part, "kernel_size")).multiply_adds(shape)
             yield from (2 * first, 2 * (whole.multiply_adds(shape) - first))
         shape = output_shape(layer, shape)
         if isinstance(layer, Conv):

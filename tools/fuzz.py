@@ -76,7 +76,7 @@ def report(name: str, seconds: float, out: Path) -> int:
     program = [sys.executable, __file__, "--work", "--seconds", str(seconds), "--out", str(out), name]
     place = tempfile.TemporaryDirectory(dir=FAST if os.path.isdir(FAST) else None)
     with open(out / "log", "wb") as log, place as folder:
-        environment, limit = {**os.environ, "TMPDIR": folder}, 2 * seconds + 60
+        environment, limit = {**os.environ, "TMPDIR": folder}, 4 * seconds + 600
         try:
             status = subprocess.run(program, stdout=log, stderr=log, env=environment, timeout=limit).returncode
         except subprocess.TimeoutExpired:

@@ -151,8 +151,8 @@ class ConvolutionBackward(Backward):
         dy, dx = maps(self.dy), maps(target.value)
         weight = forward.layer.weight.data.reshape(forward.kernel)
         rows, columns = self.axes()
-        many = len(rows) * len(columns) > 1
-        if many and not target.add and (any(target.value.halo) or not all(p.taps for p in (*rows, *columns))):
+        many, seen = len(rows) * len(columns) > 1, all(phase.taps for phase in (*rows, *columns))
+        if not target.add and (not seen or (many and any(target.value.halo))):
             program.clear(dx)
         stride = forward.x.shape[1:] if forward.linear else forward.stride
         for row in rows:
@@ -172,14 +172,17 @@ class NormalizationBackward(Backward):
         return [*super().keeps(), self.forward.x]
 
     def emit(self, program: Any, maps: Any) -> None:
-        """One step."""
+        """One step, and one more where the sum is of the input itself."""
         forward: Normalization = self.forward
         other = self.targets[1] if len(self.targets) > 1 else None
+        own = other if other and self.dx and other.value is self.dx.value else None  # the input was added, too
+        other = None if own else other
+        dy, y = maps(self.dy), maps(forward.y)
         gamma, beta = (None if p.frozen else p.grad for p in (forward.layer.gamma, forward.layer.beta))
         program.norm_backward(
             forward.handle,
-            maps(self.dy),
-            maps(forward.y),
+            dy,
+            y,
             maps(self.dx.value) if self.dx else None,
             gamma,
             beta,
@@ -187,6 +190,10 @@ class NormalizationBackward(Backward):
             bool(self.dx and self.dx.add),
             bool(other and other.add),
         )
+        if own and forward.relu:
+            program.element_backward("relu", 0.0, 0.0, dy, y, maps(own.value), own.add)
+        elif own:
+            copied(program, dy, own, maps)
 
 
 class PoolingBackward(Backward):

@@ -111,14 +111,14 @@ static int rows_are_one(const program_step *step) {
            seamless(&step->y) && (!step->add || seamless(&step->other));
 }
 
-/* The walk over the blocks [first, end) of `depth`: the function comes with the last ones, and so does what is added,
-   unless it stands in y itself (in_place): the first sums take its place. */
-static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end, int in_place) {
+/* The walk over the blocks [first, end) of `depth`: what is added, which may be y itself, comes with the first ones,
+   the function with the last. */
+static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end) {
     channel_walk walk = *whole;
     walk.blocks = end - first;
     walk.resume = first > 0;
+    if (first) walk.add = 0;
     if (end < depth) walk.last_run = walk.run, walk.relu = 0;
-    if (in_place ? first > 0 : end < depth) walk.add = 0;
     return walk;
 }
 
@@ -134,13 +134,12 @@ static int conv_task(void *context, ptrdiff_t task) {
     tile_parts parts = parts_of(M, columns, r1 - r0);
     size taps = walk.rows * walk.columns, depth = ((step->depth - 1) * walk.run + walk.last_run) * taps;
     size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * walk.run * taps));
-    int in_place = step->add && step->other.at == step->y.at;
     for (size group = part.group * many / job->groups; group < (part.group + 1) * many / job->groups; group++) {
         size block = group * M, count = smaller(M, blocks - block);
         const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
         for (size first = 0; first < step->depth; first += chunk) {
             size end = smaller(step->depth, first + chunk);
-            channel_walk part_walk = part_of_walk(&walk, step->depth, first, end, in_place);
+            channel_walk part_walk = part_of_walk(&walk, step->depth, first, end);
             for (size row = r0; row < r1; row += parts.rows) {
                 const T *x = map_at(&step->x, job->arena, part.image, step->first[group] + first,
                                     row * step->g.SH - step->g.PH, -step->g.PW);

@@ -56,8 +56,8 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
             for (size column = 0; column < walk->columns; column++) {
                 const T *at = x + block * walk->x_block + row * walk->x_row + column * walk->x_column;
                 if (M == 2) { /* two vectors are used most; unrolled, tiles are four times as large */
-                    UNROLL_BY(4) for (size k = 0; k < run; k++)
-                        channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
+                    UNROLL_BY(4)
+                    for (size k = 0; k < run; k++) channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
                 } else {
                     for (size k = 0; k < run; k++) channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
                 }

@@ -38,11 +38,20 @@ INLINE void tile_sum(const int M, const int P, const tile_walk *walk, const T *a
         UNROLL for (int j = 0; j < P; j++) xk[j] = x[j] + walk->offset[r];
         size run = r + 1 < walk->runs ? walk->run : walk->last_run;
         for (size k = 0; k < run; k++) {
-            V xv[ACC_P];
-            UNROLL for (int j = 0; j < P; j++) xv[j] = load(xk[j] + k * x_step);
-            UNROLL for (int i = 0; i < M; i++) {
-                T s = ak[i * a_row];
-                UNROLL for (int j = 0; j < P; j++) acc[i][j] += s * xv[j];
+            V av[ACC_M], xv[ACC_P];
+            /* The fewer of the two wait in registers while the others come one by one. */
+            if (M < P) {
+                UNROLL for (int i = 0; i < M; i++) av[i] = splat(ak[i * a_row]);
+                UNROLL for (int j = 0; j < P; j++) {
+                    V v = load(xk[j] + k * x_step);
+                    UNROLL for (int i = 0; i < M; i++) acc[i][j] += av[i] * v;
+                }
+            } else {
+                UNROLL for (int j = 0; j < P; j++) xv[j] = load(xk[j] + k * x_step);
+                UNROLL for (int i = 0; i < M; i++) {
+                    T s = ak[i * a_row];
+                    UNROLL for (int j = 0; j < P; j++) acc[i][j] += s * xv[j];
+                }
             }
             ak += a_step;
         }
