@@ -61,6 +61,7 @@ IN_WHEEL = (
     "minidl/_ext/resize.",
     "minidl/_ext/row_norm.",
     "minidl/_ext/shared.",
+    "minidl/_ext/training_program.",
     "minidl/_ext/update.",
     "minidl/_ext/watch.",
     "licenses/LICENSE",
