@@ -39,6 +39,9 @@ class Training:
     ) -> None:
         if any(step.shared or step.again for step in plan.steps):
             raise Unlowered("layers that share parameters")
+        parameters = [parameter for step in plan.layers for parameter in step.parameters()]
+        if not all(array.flags.carray for parameter in parameters for array in (parameter._data, parameter.grad)):
+            raise Unlowered("parameters that are not in C order")
         self.plan = plan
         self._dtype, self._lanes = dtype, lanes(dtype)
         self._held = Held()

@@ -287,6 +287,13 @@ def test_what_is_not_compiled() -> None:
         assert not compiled(step)
 
 
+def test_arrays_of_another_order_are_not_compiled() -> None:
+    m = NETWORKS["rows"]()
+    m.layers[2].weight.grad = np.asfortranarray(m.layers[2].weight.grad)
+    _, step = stepped(m, data(2, "float32"), "channels")
+    assert not compiled(step)
+
+
 @pytest.mark.parametrize("layout", ["channels", "images", "auto"])
 def test_a_run_learns(layout: str) -> None:
     """Two images are told apart after some steps, whatever the layout."""
