@@ -22,7 +22,6 @@ from minidl._ext.kernels cimport (
     STEP_MAXPOOL,
     STEP_WINOGRAD,
     geometry,
-    kernel_table,
     map,
     program_args,
     program_step,

@@ -58,6 +58,8 @@ cdef class TrainingProgram(Program):
 
     def forward(self, size n, *images):
         """As `run`, for the steps before `turn`."""
+        if self.given is None:
+            raise RuntimeError("a training program must turn before it goes forward")
         self.arena = self.arena_of(n, self.arena)
         self.n = n
         return self.run_steps(0, self.turned, n, self.arena, self.given, self.made, images)
@@ -101,9 +103,10 @@ cdef class TrainingProgram(Program):
         return algorithm(step)
 
     def conv_dx(self, Map dy, Map dx, w, tuple rows, tuple columns, size groups, bint linear=False, bint add=False):
-        """One phase dx of a convolution's gradient: a convolution of dy with some of the weights (O, C / groups, KH, KW).
+        """One phase dx of a convolution's gradient: a convolution of dy with some of the weights.
 
-        rows, columns: for each axis (taps, last tap, from tap to tap back, padding, dilation). add: to what is there.
+        w: (O, C / groups, KH, KW). rows, columns: for each axis (taps, last tap, from tap to tap back, padding,
+        dilation). add: to what is there.
         """
         cdef program_step *step
         cdef geometry *g
@@ -116,7 +119,8 @@ cdef class TrainingProgram(Program):
         self.place(dx, &step.y, "dx", False, True)
         g.C, g.H, g.W, g.O, g.G, g.OH, g.OW = step.x.C, step.x.H, step.x.W, step.y.C, groups, step.y.H, step.y.W
         g.SH = g.SW = 1
-        if len(shape) != 4 or groups < 1 or g.O % groups or g.C % groups or shape[0] != g.C or shape[1] != g.O // groups:
+        if (len(shape) != 4 or groups < 1 or g.O % groups or g.C % groups or shape[0] != g.C
+                or shape[1] != g.O // groups):
             raise ValueError(f"dy {dy.shape}, dx {dx.shape}, w {shape} and groups {groups} do not go together")
         for axis in range(2):
             axis_taps, last, back = (columns if axis else rows)[:3]
@@ -170,12 +174,6 @@ cdef class TrainingProgram(Program):
         self.place(dx, &step.dx, "dx")
         step.y, step.x, step.add_dx = step.dy, step.dx, add_dx
         return 0
-
-    def copy(self, Map x, Map y, bint add=False):
-        """y = x, a map of one size; add: to what is there."""
-        if x is None or y is None or x.shape != y.shape:
-            raise ValueError(f"x and y must be maps of one size, got {x and x.shape} and {y and y.shape}")
-        self.channels(x, y, range(x.shape[0]), 0, add)
 
     def norm_forward(self, Map x, Map y, gamma, beta, running_mean, running_var, double momentum, double eps,
                      Map other=None, bint relu=False):

@@ -1,4 +1,4 @@
-"""The backward pass of a compiled training step: for each operation forward, one that makes the gradients of its inputs.
+"""The way back of a compiled training step: for each operation forward, one that makes its inputs' gradients.
 
 A value that several operations read collects its gradient: the first one writes it, the others add to it.
 """
@@ -149,7 +149,7 @@ class ConvolutionBackward(Backward):
         many = len(rows) * len(columns) > 1
         if many and not self.dx.add and (any(self.dx.value.halo) or not all(p.taps for p in (*rows, *columns))):
             program.clear(dx)
-        stride = (forward.x.shape[1:] if forward.linear else forward.stride)
+        stride = forward.x.shape[1:] if forward.linear else forward.stride
         for row in rows:
             for column in columns:
                 if row.taps and column.taps:
@@ -251,7 +251,8 @@ class ArithmeticBackward(Backward):
                     copied(program, maps(self.dy), target, maps)
             return
         a, b = self.targets
-        assert a is not None and b is not None
+        assert a is not None
+        assert b is not None
         known = maps(self.forward.x), maps(self.forward.other)
         program.mul_backward(*known, maps(self.dy), maps(a.value), maps(b.value), a.add, b.add)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-
 FOR_NORMS = ("statistics_frozen", "across")
 """What decides whose statistics normalise a batch."""
 PLAIN = (bool, int, float, str, tuple)

@@ -1,13 +1,12 @@
-"""Operations as a training step runs them: parameters are read anew each time, batches normalised by their own numbers."""
+"""Operations as a training step runs them: parameters are read anew, batches normalised by their own numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from minidl.compiled import lowering
-from minidl.compiled.lowering import Lowering, Unlowered, image
+from minidl.compiled.lowering import Lowering, Rule, Unlowered, image
 from minidl.compiled.operation import Arithmetic, Convolution, Operation
 from minidl.compiled.value import Value, View
 from minidl.layers import Add, BatchNorm1D, BatchNorm2D, Div, Dropout, Mul, Sub
@@ -79,7 +78,7 @@ class LearningLowering(Lowering):
 
     convolution = LearningConvolution
 
-    def rule(self, layer: Any) -> Callable[..., Any] | None:
+    def rule(self, layer: Any) -> Rule | None:
         """How a layer is lowered."""
         return RULES.get(type(layer))
 
@@ -119,7 +118,14 @@ def _product(lowering: Lowering, layer: Any, *views: View) -> View:
     return result
 
 
-RULES = {**lowering.RULES, BatchNorm1D: _norm, BatchNorm2D: _norm, Dropout: _dropout, Add: _sum, Mul: _product}
+RULES: dict[type, Rule] = {
+    **lowering.RULES,
+    BatchNorm1D: _norm,
+    BatchNorm2D: _norm,
+    Dropout: _dropout,
+    Add: _sum,
+    Mul: _product,
+}
 for _kind in (AffineLayer, Div, Sub):
     del RULES[_kind]
 """How each layer is lowered; those without a way back run between programs."""

@@ -47,6 +47,8 @@ from minidl.layers import (
 )
 from minidl.layers import Affine as AffineLayer
 
+Rule = Callable[..., Any]
+"""(lowering, layer, views) -> view, or list of views."""
 MOST_PACKED = 4 << 20
 """Bytes of a linear layer's weights: of more, reading them takes all the time, and a packed copy only memory."""
 
@@ -73,7 +75,7 @@ class Lowering:
     convolution: type[Convolution] = Convolution
     """What convolutions and linear layers become."""
 
-    def rule(self, layer: Any) -> Callable[..., Any] | None:
+    def rule(self, layer: Any) -> Rule | None:
         """How a layer is lowered."""
         return RULES.get(type(layer))
 
@@ -155,7 +157,8 @@ def _linear(lowering: Lowering, layer: Linear, view: View) -> View:
         raise Unlowered("a linear layer whose weights are better read where they stand")
     lowering.take(layer, "weight")
     kernel, shift = (layer.out_features, *x.shape), lowering.number(layer, "bias")
-    return lowering.add(lowering.convolution, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
+    kind = lowering.convolution
+    return lowering.add(kind, (layer.out_features,), x, layer=layer, kernel=kernel, shift=shift, linear=True)
 
 
 def _norm(lowering: Lowering, layer: Any, view: View) -> View:
@@ -258,7 +261,7 @@ def _shuffle(lowering: Lowering, layer: ChannelShuffle, view: View) -> View:
     return lowering.add(Channels, view.shape, image(view), parts=[(image(view), order)])
 
 
-RULES: dict[type, Callable[..., Any]] = {
+RULES: dict[type, Rule] = {
     Conv2D: _conv,
     Linear: _linear,
     BatchNorm1D: _norm,

@@ -47,16 +47,16 @@ def parts_of(
 
     for i, step in enumerate(plan.layers):
         label, reads = plan.places[id(step.node)], numbers(step.read)
+        open_one = here = open_one or segment()
         try:
-            open_one = open_one or segment()
             for value in reads:
                 if value < inputs:
-                    open_one.enter(value, tuple(map(int, known[value])), given[value], *scaling(value))
+                    here.enter(value, tuple(map(int, known[value])), given[value], *scaling(value))
                 else:
-                    open_one.enter(value, tuple(map(int, known[value])), open_one.dtype)
-            open_one.lower(label, step)
+                    here.enter(value, tuple(map(int, known[value])), here.dtype)
+            here.lower(label, step)
         except Unlowered:
-            if any(value < inputs and given[value] != open_one.dtype for value in reads):
+            if any(value < inputs and given[value] != here.dtype for value in reads):
                 raise
             close([value for value, end in last.items() if end >= i])
             found.append(foreign(step, label, plan.backend))

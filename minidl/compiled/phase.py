@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 
 class Phase(NamedTuple):
-    """Every stride-th pixel of an axis from `start` on, `count` of them.
+    """Every stride-th pixel of an axis from `start` on, so many `pixels`.
 
     taps: of the kernel, `last` and each `back` places before the one before, over the output's gradient with this
     padding and dilation. taps 0: no output saw these pixels.
     """
 
     start: int
-    count: int
+    pixels: int
     taps: int
     last: int
     back: int
@@ -31,7 +31,7 @@ class Phase(NamedTuple):
 
     def behind(self, outputs: int) -> int:
         """Zeros that are read behind so many values of the output's gradient."""
-        return self.count - 1 - self.padding + (self.taps - 1) * self.dilation + 1 - outputs
+        return self.pixels - 1 - self.padding + (self.taps - 1) * self.dilation + 1 - outputs
 
 
 def phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> list[Phase]:
@@ -42,12 +42,12 @@ def phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> l
     found = []
     for start in range(min(size, stride)):
         taps = [k for k in range(kernel) if (start + before - k * dilation) % stride == 0]
-        count = -(-(size - start) // stride)
+        pixels = -(-(size - start) // stride)
         if not taps:
-            found.append(Phase(start, count, 0, 0, 1, 0, 1))
+            found.append(Phase(start, pixels, 0, 0, 1, 0, 1))
             continue
         last = taps[-1]
         back = last - taps[-2] if len(taps) > 1 else 1
         padding = (last * dilation - start - before) // stride
-        found.append(Phase(start, count, len(taps), last, back, padding, max(back * dilation // stride, 1)))
+        found.append(Phase(start, pixels, len(taps), last, back, padding, max(back * dilation // stride, 1)))
     return found

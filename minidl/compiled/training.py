@@ -167,13 +167,13 @@ class LearningSegment(Segment):
         def placed(value: Value) -> Map:
             return maps.setdefault(id(value), made(value))
 
-        whole = [*self.operations, *self._way]
+        whole: list[Any] = [*self.operations, *self._way]
         program = TrainingProgram(self.dtype, arena.place(whole, lambda value: made(value).size))
         for each in self.operations:
             each.emit(program, placed)
         program.turn()
-        for each in self._way:
-            each.emit(program, placed)
+        for back in self._way:
+            back.emit(program, placed)
         self.nbytes = program.nbytes
         return program
 
@@ -212,8 +212,8 @@ class LearningForeign(Foreign):
         step.node.need_dx = True
         if self._asked:
             parts = [dx] if isinstance(step.read, int) else list(dx)
-            found = [(i, backend.leave(part)) for i, part in zip(self.reads, parts) if i in self._asked and part is not None]
-            collect(gradients, [i for i, _ in found], [part for _, part in found])
+            pairs = [pair for pair in zip(self.reads, parts) if pair[0] in self._asked]
+            collect(gradients, [i for i, _ in pairs], [backend.leave(part) for _, part in pairs])
 
     def release(self) -> None:
         """Forget what the last `forward` remembered."""

@@ -1,4 +1,4 @@
-"""The compiled training steps of a model: made when a shape is first seen, made anew when an array or a setting is another."""
+"""The compiled training steps of a model: made when a shape is first seen, made anew for other arrays or settings."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from minidl.version import __version__
 
 if TYPE_CHECKING:
     from minidl.data.augment.views import Views
+    from minidl.layers.plan import Plan
 
 UINT8 = np.dtype(np.uint8)
 File = str | os.PathLike[str] | BinaryIO

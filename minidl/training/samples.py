@@ -84,7 +84,6 @@ class Batch(NamedTuple):
         moves, colors = (None, None) if self.changes is None else self.changes
         return gather(data.images, self.rows, data.scale, data.shift, moves=moves, colors=colors)
 
-
     def plain(self) -> tuple[list[np.ndarray], list[Any], list[Any]]:
         """The images of each input as arrays, and scale and shift that are still to come, None where they have been.
 

@@ -285,20 +285,6 @@ def test_element_backward(rng, dtype, function):
                 )
 
 
-@dtypes
-@pytest.mark.parametrize("add", [False, True])
-def test_copy(rng, dtype, add):
-    for n, C, H, W in ((1, 1, 1, 1), (2, 13, 5, 3), (5, 16, 2, 4)):
-        x, start = rng.standard_normal((2, n, C, H, W)).astype(dtype)
-        steps = Steps(dtype, n)
-        y, whole = steps.result((C, H, W))
-        if add:
-            steps.enter(y, start)
-        steps.p.copy(steps.given(x), y, add)
-        steps.leave(whole, (C, H, W))
-        compare.check(steps.run()[0], x + start if add else x, exact=True)
-
-
 # ---- products --------------------------------------------------------------------------------------------------------
 
 
@@ -402,9 +388,6 @@ def test_what_is_refused():
             p.norm_backward(*changed)
     with pytest.raises(TypeError, match="y must be a Map"):
         p.norm_backward(1, y, None, dx, ones, ones)
-    for given in ((x, small), (x, None), (None, x)):
-        with pytest.raises(ValueError, match="x and y must be maps of one size"):
-            p.copy(*given)
     k = (2, 2), (2, 2), (0, 0)
     with pytest.raises(ValueError, match="y must have shape"):
         p.maxpool_backward(x, y, y, dx, *k)
