@@ -3,8 +3,11 @@
 MINIDL_SANITIZE=1 in the environment builds them with the address and undefined-behaviour sanitizers (`make sanitize`).
 """
 
+import gzip
 import os
 import sys
+import tarfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,20 +15,30 @@ from typing import Any
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.sdist import sdist
 
-MSVC = sys.platform == "win32" and "GCC" not in sys.version
 SANITIZE = os.environ.get("MINIDL_SANITIZE") == "1"
 
-# -g0: Python's own flags often ask for debugging information, which is several times larger than the code.
-GNU_FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math", "-pthread"]
-
-FLAGS = ["/O2"] if MSVC else GNU_FLAGS
-LINK = [] if MSVC else ["-pthread"]
+# -g0: Python's own flags often ask for debugging information, which is several times larger than the code. Nothing
+# unwinds the stack, and nobody looks functions up by their names.
+FLAGS = ["-O3", "-g0", "-std=gnu11", "-Wall", "-Wextra", "-fno-math-errno", "-fno-trapping-math"]
+FLAGS += ["-fno-asynchronous-unwind-tables", "-fvisibility=hidden"]
+FLAGS.append("-ffp-contract=fast")  # as GCC does by itself
+LINK = []
+if sys.platform != "win32":
+    FLAGS.append("-pthread")
+    LINK.append("-pthread")
 if sys.platform == "linux" and not SANITIZE:
-    LINK.append("-Wl,--strip-all")  # nobody looks the functions up by their names
+    LINK.append("-Wl,--strip-all")
 if SANITIZE:
     FLAGS += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     LINK += ["-fsanitize=address,undefined"]
+
+# -O3 makes code that only calls kernels larger, and no faster.
+BINDING_FLAGS = ["-O2" if flag == "-O3" else flag for flag in FLAGS]
+
+SHARED = "minidl._ext.shared"
+"""The module with the parts of Cython's own code that all others would else have a copy of."""
 
 FAMILIES = [
     "activation",
@@ -55,19 +68,23 @@ FAMILIES = [
 
 
 def extensions() -> list[Extension]:
-    """`im2col` needs any C compiler; the native backend's need one with vector extensions, and may fail to build."""
+    """`im2col` needs any C compiler; the native backend's need GCC or Clang, and may fail to build."""
     flags = {"extra_compile_args": FLAGS, "extra_link_args": LINK}
-    found = [Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags)]
-    if MSVC:
-        print("minidl: this compiler has no vector extensions; installing without the native backend", file=sys.stderr)
-        return found
+    found = [
+        Extension(SHARED, ["minidl/_ext/shared.c"], **flags | {"extra_compile_args": BINDING_FLAGS}),
+        Extension("minidl._ext.im2col", ["minidl/_ext/im2col.pyx"], **flags),
+    ]
     sources = Path("minidl/_ext")
     headers = {
         "include_dirs": [sources.as_posix()],
         "depends": sorted(path.as_posix() for path in sources.rglob("*.h")),
     }
     kernels = sorted(path.as_posix() for path in sources.glob("*/*.c"))
+    if SANITIZE and "avx512vl" not in Path("/proc/cpuinfo").read_text():  # nothing here could run it
+        kernels = [path for path in kernels if "avx512" not in path]
+        FLAGS.append("-DMINIDL_WITHOUT_AVX512")
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
+    flags["extra_compile_args"] = BINDING_FLAGS
     for family in FAMILIES:
         found.append(Extension(f"minidl._ext.{family}", [f"minidl/_ext/{family}.pyx"], **headers, **flags))
     return found
@@ -78,6 +95,14 @@ class BuildExtensions(build_ext):
 
     def build_extensions(self) -> None:
         """Compile extensions, and the long C files of one, side by side."""
+        if self.compiler.compiler_type == "msvc":  # has no vectors as a type
+            print("minidl: MSVC cannot compile the native backend; mingw-w64 and Clang can", file=sys.stderr)
+            self.extensions = [ext for ext in self.extensions if not ext.optional]
+            for ext in self.extensions:
+                ext.extra_compile_args, ext.extra_link_args = ["/O2"], []
+        elif sys.platform == "win32" and "clang" not in self.compiler.compiler_so[0]:
+            for ext in self.extensions:  # GCC takes the stack there for aligned to vectors, which it is not
+                ext.extra_compile_args = [*ext.extra_compile_args, "-Wa,-muse-unaligned-vector-move"]
         self.parallel = self.parallel or os.cpu_count()
         compile_files = self.compiler.compile
 
@@ -99,8 +124,31 @@ class BuildExtensions(build_ext):
             raise
 
 
-modules = cythonize(extensions(), build_dir="build/cython")
-for module in modules:
-    module.optional = not module.name.endswith(".im2col")  # set here, as cythonize forgets it
+class SourceDistribution(sdist):
+    """Packs the same files into the same bytes: in order, of nobody, from SOURCE_DATE_EPOCH if that is set."""
 
-setup(ext_modules=modules, cmdclass={"build_ext": BuildExtensions})
+    def make_archive(self, base_name: str, *args: Any, base_dir: str, **kwargs: Any) -> str:
+        """The archive of the folder base_dir, always a .tar.gz."""
+        path = f"{base_name}.tar.gz"
+        now = int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+        with (
+            open(path, "wb") as file,
+            gzip.GzipFile("", "wb", fileobj=file, mtime=now) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for member in sorted(Path(base_dir).rglob("*")):
+                if member.is_file():
+                    info = tarfile.TarInfo(member.as_posix())
+                    info.size, info.mtime = member.stat().st_size, now
+                    info.mode = 0o755 if os.access(member, os.X_OK) else 0o644
+                    with open(member, "rb") as content:
+                        archive.addfile(info, content)
+        return path
+
+
+os.umask(0o022)  # the rights of files in a wheel, too, depend on nobody's settings
+modules = cythonize(extensions(), build_dir="build/cython", shared_utility_qualified_name=SHARED)
+for module in modules:
+    module.optional = module.name not in (SHARED, "minidl._ext.im2col")  # set here, as cythonize forgets it
+
+setup(ext_modules=modules, cmdclass={"build_ext": BuildExtensions, "sdist": SourceDistribution})

@@ -275,6 +275,8 @@ __all__ = [
     "show_config",
 ]
 
+kernels.select.warn_without_native()
+
 
 def __dir__() -> list[str]:
     return __all__

@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from minidl import kernels
-from minidl.kernels import checks
+from minidl.kernels import checks, select
 from minidl.version import __version__
 
 
@@ -52,7 +52,9 @@ def show_config() -> None:
         "backends": f"{', '.join(kernels.available())} (in use: {kernels.current().name})",
     }
     if native is None:
-        rows["native"] = "not available in this installation"
+        lacks = select.what_native_lacks()
+        why = f": {select.COMPILERS} can compile what it lacks, {lacks}" if lacks else ""
+        rows["native"] = f"not available in this installation{why}"
     else:
         rows["threads"] = str(native.get_num_threads())
         rows.update(native.config())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -159,11 +160,11 @@ def _read_header(who: str, file: BinaryIO, size: int) -> dict[str, Any]:
         raise ValueError(f"{who}: the header must start with '{{', got {text[:20]!r}")
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if len(set(names)) != len(names):
-            twice = next(name for i, name in enumerate(names) if name in names[:i])
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
             raise ValueError(f"name {twice!r} stands twice")
-        return dict(pairs)
+        return found
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"{constant} is not JSON")

@@ -12,10 +12,21 @@ import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for "from kernels import cases", whatever pytest was started with
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
 
 from kernels import variants
 
 from minidl import kernels
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--every 3`: each third of the tests alone, spread over all of them."""
+    parser.addoption("--every", type=int, default=1, help="run each n-th test alone")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what `--every` does."""
+    items[:] = items[:: config.getoption("--every")]
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from minidl import (
     Linear,
     MaxPool2D,
     Model,
+    Muon,
     Relu,
     Residual,
     RMSProp,
@@ -71,7 +72,17 @@ def residual(dtype: Any) -> Model:
     )
 
 
-NETWORKS = {"seed": (seed_network, SGD, 0.05), "vgg": (vgg, Adam, 0.01), "residual": (residual, RMSProp, 0.001)}
+def muon(lr: float) -> Muon:
+    """For the `seed_network`: the second convolution and the first linear layer are its matrices."""
+    return Muon(SGD(lr), ["3.weight", "7.weight"], lr, steps=3, fixed_norm=True)
+
+
+NETWORKS: dict[str, tuple[Callable[[Any], Model], Callable[..., Any], float]] = {
+    "seed": (seed_network, SGD, 0.05),
+    "vgg": (vgg, Adam, 0.01),
+    "residual": (residual, RMSProp, 0.001),
+    "muon": (seed_network, muon, 0.02),
+}
 
 
 def train(name: str, dtype: Any = np.float32, seed: int = 0, epochs: int = 1) -> dict[str, np.ndarray]:

@@ -93,6 +93,21 @@ def test_gradients_of_the_wrong_shape_or_dtype_are_refused():
 # ---- construction ----------------------------------------------------------------------------------------------------
 
 
+def nested(depth):
+    """A number in so many lists."""
+    value = 0.5
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def endless():
+    """A list that stands in itself."""
+    value = []
+    value.append(value)
+    return value
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -108,6 +123,21 @@ def test_gradients_of_the_wrong_shape_or_dtype_are_refused():
         (lambda: network(mean=[[0.5]]), ValueError, "Model: mean must be a number, or one number a channel"),
         (lambda: network(std=[0.5, 0, 1]), ValueError, "Model: std must be .* positive and finite"),
         (lambda: network(mean=np.nan), ValueError, "Model: mean must be .* finite, got nan"),
+        (lambda: network(mean=10**400), ValueError, "Model: mean must be .* finite, got 1000"),
+        (lambda: network(std=[1, -(10**400)]), ValueError, r"Model: std must be .* positive and .* got \[1, -1000"),
+        (lambda: network(mean=nested(2000)), TypeError, "Model: mean must be a number.* got list that is too large"),
+        (lambda: network(mean=endless()), TypeError, r"Model: mean must be a number.* got \[\[\.\.\.\]\]"),
+        (lambda: minidl.SGD(10**400), ValueError, "SGD: lr must be at least 0, got 1000"),
+        (lambda: minidl.SGD(-(10**400)), ValueError, "SGD: lr must be at least 0, got -1000"),
+        (lambda: minidl.SGD(10**5000), ValueError, "SGD: lr must be at least 0, got int that is too large"),
+        (lambda: minidl.Adam(eps=10**400), ValueError, "Adam: eps must be .*, got 1000"),
+        (lambda: minidl.BatchNorm2D(3, eps=10**400), ValueError, "BatchNorm2D: eps must be .*, got 1000"),
+        (lambda: minidl.Dropout(10**400), ValueError, "Dropout: rate must be .*, got 1000"),
+        (lambda: minidl.EarlyStopping(min_delta=10**400), ValueError, "EarlyStopping: min_delta must be .*, got 1000"),
+        (lambda: minidl.gradcheck(minidl.Relu(), images(), eps=10**400), ValueError, "gradcheck: eps must be .* 1000"),
+        (lambda: minidl.Conv2D(10**400, 4, 3), ValueError, r"Conv2D: in_channels must be below 2\*\*31, got 1000"),
+        (lambda: minidl.Linear(3, 10**5000), ValueError, r"Linear: out_features must be below .*, got int that is"),
+        (lambda: minidl.Linear(3, -(10**5000)), ValueError, "Linear: out_features must be at least 1, got int that is"),
         (lambda: minidl.Trainer(minidl.Relu(), None, None), TypeError, r"model must be a minidl\.Model, got Relu\(\)"),
         (
             lambda: minidl.Trainer(network(), minidl.MSELoss, minidl.SGD()),

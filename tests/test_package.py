@@ -4,6 +4,7 @@ import importlib
 import importlib.metadata
 import inspect
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,61 @@ def test_without_compiled_modules_reference_remains():
         "print(json.dumps([minidl.kernels.available(), minidl.kernels.current().name, y.shape]))"
     )
     assert left == [["reference"], "reference", [1, 2, 2, 2]]
+
+
+WITHOUT_LANES = "import sys; sys.modules['minidl._ext.lanearray'] = None\n"
+
+
+def in_a_process(code, **env):
+    kept = {name: value for name, value in os.environ.items() if name not in ("MINIDL_BACKEND", "PYTHONWARNINGS")}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True, env=kept | env
+    )
+
+
+def test_an_import_without_native_warns_in_one_line_once():
+    twice = "import minidl\nimport minidl.optim, minidl.data\nassert minidl.kernels.current().name == 'im2col'"
+    (line,) = in_a_process(WITHOUT_LANES + twice).stderr.splitlines()
+    assert line.startswith("<string>:2: RuntimeWarning: minidl is installed without its native backend, which GCC 11,")
+    assert line.endswith("minidl.show_config() tells more, MINIDL_BACKEND=im2col says that this is all right")
+
+
+CHOOSES = "import os; os.environ['MINIDL_BACKEND'] = 'im2col'"
+
+
+@pytest.mark.parametrize("code", ["", WITHOUT_LANES + CHOOSES], ids=["native is there", "im2col is chosen"])
+def test_no_warning_where_native_is_there_or_another_backend_was_chosen(code):
+    if not code and "native" not in minidl.kernels.available():
+        pytest.skip("native is not installed")
+    assert in_a_process(f"{code}\nimport minidl").stderr == ""
+
+
+def test_show_config_tells_what_was_not_compiled():
+    code = "import sys; sys.modules['minidl._ext.norm'] = None\nimport minidl; minidl.show_config()"
+    rows = dict(line.split(maxsplit=1) for line in in_a_process(code).stdout.splitlines())
+    assert rows["native"].startswith("not available in this installation: GCC 11, Clang 14 or newer can compile")
+    assert "norm" in rows["native"]
+    assert "im2col, reference (in use: im2col)" in rows["backends"]
+
+
+def test_a_native_backend_that_does_not_load_warns_at_its_first_use():
+    code = """if True:
+        import sys
+        class Broken:
+            def find_spec(self, name, path=None, target=None):
+                if name == "minidl._ext.norm":
+                    from importlib.machinery import ModuleSpec
+                    return ModuleSpec(name, self)
+            def create_module(self, spec):
+                raise ImportError("undefined symbol: pool_run")
+            def exec_module(self, module):
+                pass
+        sys.meta_path.insert(0, Broken())
+        import minidl
+        assert minidl.kernels.current().name == "im2col"
+    """
+    (line,) = in_a_process(code).stderr.splitlines()
+    assert "RuntimeWarning: backend 'native' is not available in this installation: undefined symbol: pool_run" in line
 
 
 def test_a_missing_backend_says_why():

@@ -143,6 +143,35 @@ def test_broken_files_are_refused_by_name(tmp_path, content, message):
     assert str(path) in str(caught.value)
 
 
+def test_a_repeated_name_is_found_among_very_many(tmp_path):
+    """In one pass: to look for each name among all before it would take minutes."""
+    names = ", ".join(f'"{i}": 1' for i in range(100_000))
+    (tmp_path / "w").write_bytes(raw(f'{{{names}, "99999": 2}}'.encode()))
+    with pytest.raises(ValueError, match="name '99999' stands twice"):
+        safetensors.load(tmp_path / "w")
+
+
+def test_a_file_that_grows_while_it_is_read_is_what_it_was_one_that_shrinks_is_refused(tmp_path, monkeypatch):
+    path, array = tmp_path / "w", np.arange(100_000)
+    read = safetensors._read_header
+
+    def meanwhile(size):
+        def header(who, file, known):
+            found = read(who, file, known)
+            os.truncate(path, size)
+            return found
+
+        safetensors.save(path, {"x": array})
+        monkeypatch.setattr(safetensors, "_read_header", header)
+
+    meanwhile(2_000_000)
+    same(safetensors.load(path)[0]["x"], array)
+    monkeypatch.undo()
+    meanwhile(700_000)
+    with pytest.raises(ValueError, match="was cut off while it was read"):
+        safetensors.load(path)
+
+
 def test_header_size_has_a_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(safetensors, "MAX_HEADER", 64)
     (tmp_path / "w").write_bytes(raw(b"{" + b" " * 100 + b"}"))

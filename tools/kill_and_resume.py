@@ -4,9 +4,9 @@
 
 Every training runs in a process of its own on the embedded digits, with batch normalisation and dropout, one of the
 settings of `CASES`, and a checkpoint after each step. Half of the kills come at a random time, half within the writing
-of a random checkpoint: while its file is made, after half of a write, before the flush to the disk, before or after the
-rename. Each training is killed one to three times before it may end; processes take one or two threads in turn. What is
-compared: weights, running statistics, optimiser slots, averages, best weights, and the history without its seconds.
+of a random checkpoint: before or after a call to the system, or in the middle of a write (`breaking.py`). Each training
+is killed one to three times before it may end; processes take one or two threads in turn. What is compared: weights,
+running statistics, optimiser slots, averages, best weights, and the history without its seconds.
 With --ranks 2 each training runs on two ranks (extra `mpi`), one of which is killed.
 Ends with an error if one bit differs or a temporary file is left. The checkpoints are written to a temporary folder:
 TMPDIR=/dev/shm makes it quick where the disk is slow.
@@ -30,6 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import breaking
 import numpy as np
 
 import minidl
@@ -55,8 +56,8 @@ CASES: dict[str, tuple[Callable[[], Any], dict[str, Any], Callable[[], Any]]] = 
 
 IMAGES, BATCH, EPOCHS = 500, 48, 3
 STEPS = EPOCHS * -(-IMAGES // BATCH)
-CALLS = 8
-"""Places within the writing of a checkpoint where a process can be made to die."""
+MOMENTS = 150
+"""Of them there are so many within the writing of a checkpoint, about; a process can be made to die at each."""
 
 
 def network() -> minidl.Model:
@@ -70,67 +71,6 @@ def network() -> minidl.Model:
 
 
 # ---- the process that is killed --------------------------------------------------------------------------------------
-
-
-class Dying:
-    """Stands for `os` in `minidl.support.atomic`, and for the file there; the call number `at` is the last one."""
-
-    def __init__(self, at: int) -> None:
-        self.left = at
-        self.file: Any = None
-
-    def count(self) -> bool:
-        """Whether this call is the last."""
-        self.left -= 1
-        return self.left == 0
-
-    def die(self) -> None:
-        """SIGKILL, as from outside."""
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    def __getattr__(self, name: str) -> Any:
-        """The function of os, deadly before its work or, for the rename, perhaps after it."""
-        function = getattr(os, name)
-        if name not in ("open", "fsync", "replace"):
-            return function
-
-        def call(*arguments: Any) -> Any:
-            if self.count():
-                self.die()
-            result = function(*arguments)
-            if name == "replace" and self.count():
-                self.die()
-            return result
-
-        return call
-
-    def fdopen(self, descriptor: int, mode: str) -> Dying:
-        """The file, written through this object."""
-        self.file = os.fdopen(descriptor, mode)
-        return self
-
-    def __enter__(self) -> Dying:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.file.close()
-
-    def write(self, part: Any) -> None:
-        """All of it, or half of it and death."""
-        content = memoryview(part).cast("B")
-        if len(content) > 1000 and self.count():
-            self.file.write(content[: len(content) // 2])
-            self.file.flush()
-            self.die()
-        self.file.write(content)
-
-    def flush(self) -> None:
-        """As the file does."""
-        self.file.flush()
-
-    def fileno(self) -> int:
-        """As the file does."""
-        return self.file.fileno()
 
 
 def work(case: str, path: Path, die_at: int, ranks: int) -> None:
@@ -149,7 +89,7 @@ def work(case: str, path: Path, die_at: int, ranks: int) -> None:
     trainer = minidl.Trainer(network(), minidl.SoftmaxCrossEntropyLoss(), optimizer(), average(), parallel=parallel)
     best = minidl.KeepBest("val_loss")
     if die_at and first:
-        atomic.os = Dying(die_at)  # type: ignore[attr-defined]
+        breaking.watch(breaking.kill_at(die_at))
     if first:
         print("ready", *processes, flush=True)
     history = trainer.fit(
@@ -210,7 +150,7 @@ def disturb(case: str, path: Path, seconds: float, rng: random.Random, ranks: in
     timed = written = 0
     for turn in range(rng.randint(1, 3)):
         at_a_time = rng.random() < 0.5
-        die_at = 0 if at_a_time else rng.randint(1, CALLS * STEPS // 2)
+        die_at = 0 if at_a_time else rng.randint(1, MOMENTS * STEPS // 2)
         process, processes = start(case, path, 1 + turn % 2, ranks, die_at)
         if at_a_time:
             time.sleep(rng.uniform(0, seconds))

@@ -21,7 +21,7 @@ cdef int take_table(boxes_args *args, Buffers buffers, boxes) except -1:
     if boxes.ndim != 2 or not BOX_AXIS <= boxes.shape[1] <= BOX_AXIS + 3 * BOX_AXES or boxes.shape[1] % 3:
         raise ValueError(f"boxes must have shape (B, 3 + 3 A) with A at most {BOX_AXES} axes, got {boxes.shape}")
     args.boxes, args.axes = boxes.shape[0], boxes.shape[1] // 3 - 1
-    args.table = <const size *>buffers.pointer(boxes, "boxes", boxes.size, c'l', False)
+    args.table = buffers.places(boxes, "boxes", boxes.size)
     return 0
 
 

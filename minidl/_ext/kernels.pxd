@@ -1,12 +1,13 @@
 # cython: language_level=3
 """The C interface: core/kernels.h, core/pool.h, isa/detect.h."""
 
-from libc.stdint cimport int32_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cdef extern from "core/pool.h" nogil:
     void pool_set_threads(int threads)
     int pool_get_threads()
     void *pool_memory(size_t bytes)
+    void pool_free(void *memory)
 
 cdef extern from "core/kernels.h" nogil:
     ctypedef Py_ssize_t size
@@ -73,7 +74,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *beta
         void *running_mean
         void *running_var
-        void *norm_mean
+        void *mean
         void *inv_std
         void *y
         uint8_t *code
@@ -97,7 +98,7 @@ cdef extern from "core/kernels.h" nogil:
         const void *x
         const void *gamma
         const void *beta
-        void *norm_mean
+        void *mean
         void *inv_std
         void *y
         double eps
@@ -329,3 +330,7 @@ cdef extern from "core/kernels.h" nogil:
 cdef extern from "isa/detect.h" nogil:
     int isa_count()
     const kernel_table *isa_table(int index, int is_double)
+    ctypedef struct cpu_leaves:
+        uint32_t highest, ecx_of_1, ebx_of_7, ecx_of_80000001
+        uint64_t saved
+    int level_of_leaves "x86_level"(const cpu_leaves *leaves)

@@ -24,14 +24,17 @@ cdef class LaneArray:
 
 cdef class Buffers:
     cdef Py_buffer view[10]
-    cdef int used
+    cdef void *copy[2]
+    cdef int used, copies
     cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL
-    cdef const size *labels(self, labels, str name, size n, size K) except? NULL
+    cdef const size *places(self, object a, str name, size count) except NULL
+    cdef const size *labels(self, labels, str name, size n, size K) except NULL
 
 
 cdef int kind_of(dtype) except -1
 cdef char format_of(int kind) noexcept
 cdef void *new_memory(size count) except NULL
+cdef void free_memory(void *memory) noexcept
 cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, object dtype)
 cdef LaneArray new_beside(LaneArray x, tuple shape, object dtype)
 cdef LaneArray new_like(LaneArray x)

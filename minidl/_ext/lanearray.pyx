@@ -3,14 +3,16 @@
 
 cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from minidl._ext.kernels cimport (
+    cpu_leaves,
     gather_args,
     isa_count,
     isa_table,
     kernel_table,
+    level_of_leaves,
+    pool_free,
     pool_get_threads,
     pool_memory,
     pool_set_threads,
@@ -31,8 +33,18 @@ def isas():
     return tuple(isa_table(i, 0).isa.decode() for i in range(isa_count()))
 
 
+def x86_level(highest, ecx_of_1, ebx_of_7, ecx_of_80000001, saved):
+    """4 or 3 where an x86 processor that tells this runs all of x86-64-v4 or v3, else 1: see `cpu_leaves`."""
+    cdef cpu_leaves leaves = cpu_leaves(highest, ecx_of_1, ebx_of_7, ecx_of_80000001, saved)
+    return level_of_leaves(&leaves)
+
+
 def use_isa(name):
-    """Compute with the named instruction set from now on. Arrays in lanes from before can no longer be used."""
+    """Compute with the named instruction set from now on.
+
+    Arrays in lanes from before can no longer be used: a backward pass whose forward was before is a ValueError. What
+    numpy holds, weights, gradients and states, stays. Raises ValueError for a name that this machine does not have.
+    """
     cdef int i
     for i in range(isa_count()):
         if isa_table(i, 0).isa.decode() == name:
@@ -56,14 +68,18 @@ winograd_tile = 2
 
 
 def use_winograd(int tile):
-    """Rows of the largest output tile in Winograd's form of 3 x 3 convolutions, forward and backward: 2, or 4.
+    """Rows of the largest output tile in Winograd's form of 3 x 3 convolutions, forward and backward: 2, 4, or 0.
 
     With 2, the default, F(2x2,3x3) and F(2x4,3x3) run where they are faster than a direct sum, with errors below 5e-6
-    of the largest value. With 4 also F(4x4,3x3), which takes fewer products and loses about a digit.
+    of the largest value for images and kernels about 0, as normalisation leaves them. With 4 also F(4x4,3x3), which
+    takes fewer products and loses about a digit. With 0 every convolution is a direct sum.
+
+    A tile computes its outputs together: a NaN, an infinity or a huge pixel spoils all outputs of the tiles that read
+    it, not only those whose windows hold it. Where that matters, take 0.
     """
     global winograd_tile
-    if tile != 2 and tile != 4:
-        raise ValueError(f"Winograd's tile must be 2 or 4, got {tile}")
+    if tile not in (0, 2, 4):
+        raise ValueError(f"Winograd's tile must be 0, 2 or 4, got {tile}")
     winograd_tile = tile
 
 
@@ -99,11 +115,15 @@ cdef size SPARE_BYTES = 16 << 20
 
 
 cdef void *new_memory(size count) except NULL:
-    """Aligned memory, to be given back by free()."""
+    """Aligned memory, to be given back by free_memory."""
     cdef void *memory = pool_memory(<size_t>max(count, 64))
     if memory == NULL:
         raise MemoryError(f"no memory for an array of {count} bytes")
     return memory
+
+
+cdef void free_memory(void *memory) noexcept:
+    pool_free(memory)
 
 
 cdef void *take_buffer(size count) except NULL:
@@ -140,7 +160,7 @@ def release_memory():
     global waiting_bytes, most_live_bytes
     for spare in waiting.values():
         for address in spare:
-            free(<void *><size_t>address)
+            free_memory(<void *><size_t>address)
     waiting.clear()
     waiting_bytes = 0
     most_live_bytes = live_bytes
@@ -372,12 +392,14 @@ cdef class Buffers:
     """Buffers of the numpy arrays of one call; released with it."""
 
     def __cinit__(self):
-        self.used = 0
+        self.used = self.copies = 0
 
     def __dealloc__(self):
         cdef int i
         for i in range(self.used):
             PyBuffer_Release(&self.view[i])
+        for i in range(self.copies):
+            free_memory(self.copy[i])
 
     cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL:
         """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
@@ -396,9 +418,19 @@ cdef class Buffers:
             raise ValueError(f"{name} must have {count} elements, got {view.len // view.itemsize}")
         return view.buf
 
-    cdef const size *labels(self, labels, str name, size n, size K) except? NULL:
+    cdef const size *places(self, object a, str name, size count) except NULL:
+        """Pointer to a copy of `count` integers: what is checked is what the kernel reads, whoever writes into a."""
+        cdef const void *given = self.pointer(a, name, count, c'l', False)
+        cdef void *copy = new_memory(count * <size>sizeof(size))
+        self.copy[self.copies] = copy
+        self.copies += 1
+        if count:
+            memcpy(copy, given, <size_t>count * sizeof(size))
+        return <const size *>copy
+
+    cdef const size *labels(self, labels, str name, size n, size K) except NULL:
         """Pointer to n class numbers, each in [0, K)."""
-        cdef const size *label = <const size *>self.pointer(labels, name, n, c'l', False)
+        cdef const size *label = self.places(labels, name, n)
         cdef size i
         for i in range(n):
             if label[i] < 0 or label[i] >= K:

@@ -119,7 +119,7 @@ cdef int take_moves(gather_args *args, Buffers buffers, moves, tuple shape) exce
     if moves.shape != (args.n, MOVE_SHIFTED) and moves.shape != (args.n, MOVE_TURNED):
         raise ValueError(f"moves must have shape {args.n, MOVE_SHIFTED} or {args.n, MOVE_TURNED}, got {moves.shape}")
     args.H, args.W, args.columns = shape[2], shape[3], moves.shape[1]
-    args.moves = <const size *>buffers.pointer(moves, "moves", args.n * args.columns, c'l', False)
+    args.moves = buffers.places(moves, "moves", args.n * args.columns)
     for i in range(args.n):
         if not move_fits(args.moves + i * args.columns, args.columns, args.H, args.W):
             raise ValueError(f"moves must be flags 0 or 1, a box inside {shape[2:]} and a position within bounds")
@@ -173,7 +173,7 @@ def gather(images, index, scale, shift, infer=False, moves=None, colors=None):
     args.area = y.F // args.C
     cdef char code = c'B' if args.kind == 0 else format_of(args.kind - 1)
     args.images = buffers.pointer(images, "images", m * y.F, code, False)
-    args.index = at = <const size *>buffers.pointer(index, "index", n, c'l', False)
+    args.index = at = buffers.places(index, "index", n)
     args.scale = buffers.pointer(scale, "scale", args.C, format_of(kind), False)
     args.shift = buffers.pointer(shift, "shift", args.C, format_of(kind), False)
     args.y = y.data

@@ -35,6 +35,7 @@ from minidl._ext.lanearray cimport (
     Buffers,
     check_status,
     format_of,
+    free_memory,
     kind_of,
     new_memory,
     tables,
@@ -77,7 +78,7 @@ cdef class Memory:
         self.data = new_memory(count)
 
     def __dealloc__(self):
-        free(self.data)
+        free_memory(self.data)
 
 
 cdef class Map:
@@ -351,7 +352,7 @@ cdef class Program:
         cdef size least, cost, frequencies, i
         cdef size[3] rows = [2, 2, 4], columns = [2, 4, 4], coming = [64, 124, 228], going = [48, 84, 140]
         if (g.KH != 3 or g.KW != 3 or g.SH * g.SW * g.DH * g.DW != 1 or g.G != 1 or step.x.lanes != self.L
-                or g.OH * g.OW < 4):
+                or g.OH * g.OW < 4 or winograd_tile == 0):
             return
         least = 9 * read * blocks * (g.OH * g.OW + WEIGHT_READ)
         for i in range(3):

@@ -23,7 +23,7 @@ cdef size take_taps(Buffers buffers, taps, str name, size extent, int kind, cons
         raise ValueError(f"{name} must be index and weight of one shape (size, taps), got {where.shape} "
                          f"and {how_much.shape}")
     n, count[0] = where.shape
-    index[0] = <const size *>buffers.pointer(where, f"{name}[0]", n * count[0], c'l', False)
+    index[0] = buffers.places(where, f"{name}[0]", n * count[0])
     weight[0] = buffers.pointer(how_much, f"{name}[1]", n * count[0], format_of(kind), False)
     for i in range(n * count[0]):
         if not 0 <= index[0][i] < extent:

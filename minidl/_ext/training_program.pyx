@@ -25,6 +25,9 @@ from minidl._ext.lanearray cimport Buffers, format_of
 from minidl._ext.pooling cimport bins_geometry, pool_geometry
 from minidl._ext.program cimport Map, Memory, Program, algorithm
 
+cdef enum:
+    FAR = 1 << 30  # no sum or product of sizes below it overflows
+
 READS_Y = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
 """Elementwise functions whose slopes are told of their results."""
 
@@ -52,12 +55,18 @@ cdef class TrainingProgram(Program):
 
     def turn(self):
         """The steps that follow belong to the backward pass, as do the arrays that they enter and leave."""
+        if self.given is not None:
+            raise RuntimeError("a training program turns once")
         self.turned = self.count
         self.given, self.made = self.incoming, self.outgoing
         self.incoming, self.outgoing = [], []
 
+    def run(self, size n, *images):
+        """Refused: the arrays of both ways are numbered from 0 on."""
+        raise RuntimeError("a training program goes forward and backward, and does not run")
+
     def forward(self, size n, *images):
-        """As `run`, for the steps before `turn`."""
+        """As a Program's `run`, for the steps before `turn`."""
         if self.given is None:
             raise RuntimeError("a training program must turn before it goes forward")
         self.arena = self.arena_of(n, self.arena)
@@ -65,7 +74,7 @@ cdef class TrainingProgram(Program):
         return self.run_steps(0, self.turned, n, self.arena, self.given, self.made, images)
 
     def backward(self, *gradients):
-        """As `run`, for the steps behind `turn`, of the images of the last `forward`."""
+        """As a Program's `run`, for the steps behind `turn`, of the images of the last `forward`."""
         if not self.n:
             raise RuntimeError("a training program must go forward before it goes backward")
         return self.run_steps(self.turned, self.count, self.n, self.arena, self.incoming, self.outgoing, gradients)
@@ -124,14 +133,17 @@ cdef class TrainingProgram(Program):
             raise ValueError(f"dy {dy.shape}, dx {dx.shape}, w {shape} and groups {groups} do not go together")
         for axis in range(2):
             axis_taps, last, back = (columns if axis else rows)[:3]
-            if axis_taps < 1 or back < 1 or last >= shape[2 + axis] or last - (axis_taps - 1) * back < 0:
+            if axis_taps < 1 or back < 1 or not 0 <= last < shape[2 + axis] or axis_taps - 1 > last // back:
                 raise ValueError(f"a phase of {axis_taps} taps from {last} back by {back} does not fit into w {shape}")
         g.KH, last, back, g.PH, g.DH = rows
         step.order.at, step.order.row = last * shape[3], -back * shape[3]
         g.KW, last, back, g.PW, g.DW = columns
         step.order.at, step.order.column = step.order.at + last, -back
-        if g.DH < 1 or g.DW < 1:
-            raise ValueError(f"a phase must have a dilation of at least 1, got {(g.DH, g.DW)}")
+        if not (0 < g.DH < FAR and 0 < g.DW < FAR and -FAR < g.PH < FAR and -FAR < g.PW < FAR):
+            raise ValueError("a phase must have a dilation of at least 1, and that and its padding small numbers, got"
+                             f" {(g.DH, g.DW)} and {(g.PH, g.PW)}")
+        if linear and g.OH * g.OW != 1:
+            raise ValueError(f"dx must be one pixel for a linear layer, got {dx.shape}")
         taps = shape[2] * shape[3]
         per_out = g.O // groups
         step.order.out, step.order.inside = taps, per_out * taps

@@ -60,6 +60,7 @@ def gradcheck(
     Raises TypeError for anything but layers, losses and pairs of functions, and what `thing` raises for an x that it
     cannot take.
     """
+    eps = checks.real("gradcheck", "eps", eps, "positive", lambda v: v > 0)
     rng = np.random.default_rng(seed)
     if isinstance(thing, Loss):
         return _check_loss(thing, x, target, eps, tolerance, samples, rng)

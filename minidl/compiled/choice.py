@@ -1,4 +1,4 @@
-"""Which layout predicts faster: channels in lanes for few images, images in lanes for many.
+"""Which layout is faster: channels in lanes for few images, images in lanes for many.
 
 Both are judged by the vector operations that they take, never by threads: an image with channels in lanes fills up its
 channels to whole vectors, a batch with images in lanes its images.
@@ -14,6 +14,9 @@ from minidl.compiled.operation import Convolution, Operation, Pooling
 LAYOUTS = ("auto", "channels", "images")
 WINOGRAD = 2.0
 """How much faster images in lanes make 3 x 3 convolutions of stride 1 by Winograd's form, about."""
+TRAINING, TRAINING_MANY = 1.3, 0.8
+"""How much longer than these counts say, measured, images in lanes make a training step of up to two blocks of images,
+and of more, whose maps with channels in lanes leave the caches."""
 MOVED = 3.0
 """Vector operations that reading and writing a value takes as long as."""
 
@@ -21,7 +24,7 @@ _forced = "auto"
 
 
 def use_layout(name: str) -> None:
-    """Predict with "channels" or "images" in lanes wherever both can, from now on; "auto" for the faster one.
+    """Predict and train with "channels" or "images" in lanes wherever both can, from now on; "auto" for the faster one.
 
     Raises ValueError for another name.
     """
@@ -36,14 +39,22 @@ def forced() -> bool | None:
     return None if _forced == "auto" else _forced == "channels"
 
 
-def prefers_channels(operations: Sequence[Operation], n: int, lanes: int) -> bool:
-    """Whether n images are predicted with channels in lanes, `lanes` of them in a vector."""
+def prefers_channels(operations: Sequence[Operation], n: int, lanes: int, factor: float = 1.0) -> bool:
+    """Whether n images are predicted with channels in lanes, `lanes` of them in a vector.
+
+    factor: how much longer than counted the other layout takes.
+    """
     channels = images = 0.0
     for operation in operations:
         one, other = _vectors(operation, lanes)
         channels += one
         images += other
-    return n * channels <= -(-n // lanes) * images
+    return n * channels <= -(-n // lanes) * images * factor
+
+
+def trains_with_channels(operations: Sequence[Operation], n: int, lanes: int) -> bool:
+    """Whether n images are trained on with channels in lanes."""
+    return prefers_channels(operations, n, lanes, TRAINING if n <= 2 * lanes else TRAINING_MANY)
 
 
 def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
@@ -68,4 +79,4 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
 if os.environ.get("MINIDL_LAYOUT"):
     use_layout(os.environ["MINIDL_LAYOUT"])
 
-__all__ = ["forced", "prefers_channels", "use_layout"]
+__all__ = ["forced", "prefers_channels", "trains_with_channels", "use_layout"]

@@ -132,22 +132,27 @@ class ConvolutionBackward(Backward):
             self.dy.widen((0, 0, max(column.padding, 0), max(column.behind(ow), 0)))
 
     def steps(self, program: Any, maps: Any) -> None:
-        """Sum, weights, and a convolution for each phase."""
+        """Weights, a convolution for each phase, and the sum."""
         forward: LearningConvolution = self.forward
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
-        if len(self.targets) > 1 and self.targets[1]:
-            copied(program, dy, self.targets[1], maps)
         if forward.learns():
             bias = None if layer.bias is None else layer.bias.grad
             linear = forward.linear and forward.x.shape[1:] == (1, 1)
             program.conv_dw(maps(forward.x), dy, layer.weight.grad.reshape(forward.kernel), bias, *where, linear)
-        if self.dx is None:
-            return
-        dx, weight = maps(self.dx.value), layer.weight.data.reshape(forward.kernel)
+        if self.dx is not None:
+            self._input(program, maps, self.dx)
+        if len(self.targets) > 1 and self.targets[1]:  # last: may add to what was written as the input's
+            copied(program, dy, self.targets[1], maps)
+
+    def _input(self, program: Any, maps: Any, target: Target) -> None:
+        """A convolution for each phase."""
+        forward: LearningConvolution = self.forward
+        dy, dx = maps(self.dy), maps(target.value)
+        weight = forward.layer.weight.data.reshape(forward.kernel)
         rows, columns = self.axes()
-        many = len(rows) * len(columns) > 1
-        if many and not self.dx.add and (any(self.dx.value.halo) or not all(p.taps for p in (*rows, *columns))):
+        many, seen = len(rows) * len(columns) > 1, all(phase.taps for phase in (*rows, *columns))
+        if not target.add and (not seen or (many and any(target.value.halo))):
             program.clear(dx)
         stride = forward.x.shape[1:] if forward.linear else forward.stride
         for row in rows:
@@ -155,7 +160,7 @@ class ConvolutionBackward(Backward):
                 if row.taps and column.taps:
                     part = dx.phase(row.start, column.start, stride) if many else dx
                     self.algorithm = program.conv_dx(
-                        dy, part, weight, row.window, column.window, forward.groups, forward.linear, self.dx.add
+                        dy, part, weight, row.window, column.window, forward.groups, forward.linear, target.add
                     )
 
 
@@ -167,14 +172,17 @@ class NormalizationBackward(Backward):
         return [*super().keeps(), self.forward.x]
 
     def emit(self, program: Any, maps: Any) -> None:
-        """One step."""
+        """One step, and one more where the sum is of the input itself."""
         forward: Normalization = self.forward
         other = self.targets[1] if len(self.targets) > 1 else None
+        own = other if other and self.dx and other.value is self.dx.value else None  # the input was added, too
+        other = None if own else other
+        dy, y = maps(self.dy), maps(forward.y)
         gamma, beta = (None if p.frozen else p.grad for p in (forward.layer.gamma, forward.layer.beta))
         program.norm_backward(
             forward.handle,
-            maps(self.dy),
-            maps(forward.y),
+            dy,
+            y,
             maps(self.dx.value) if self.dx else None,
             gamma,
             beta,
@@ -182,6 +190,10 @@ class NormalizationBackward(Backward):
             bool(self.dx and self.dx.add),
             bool(other and other.add),
         )
+        if own and forward.relu:
+            program.element_backward("relu", 0.0, 0.0, dy, y, maps(own.value), own.add)
+        elif own:
+            copied(program, dy, own, maps)
 
 
 class PoolingBackward(Backward):

@@ -111,6 +111,8 @@ def _product(lowering: Lowering, layer: Any, *views: View) -> View:
     for other in views[1:]:
         large, small = sorted((image(result), image(other)), key=lambda value: -value.shape[1] * value.shape[2])
         one = (large.shape[0], 1, 1)
+        if large is small:
+            raise Unlowered("a square")
         if small.shape not in (large.shape, one) or len(result.shape) != len(other.shape):
             raise Unlowered("operands of different shapes")
         shape = result.shape if image(result) is large else other.shape

@@ -11,7 +11,7 @@ from minidl._ext.lanearray import lanes
 from minidl._ext.program import Map
 from minidl._ext.training_program import TrainingProgram
 from minidl.compiled import arena
-from minidl.compiled.choice import forced, prefers_channels
+from minidl.compiled.choice import forced, trains_with_channels
 from minidl.compiled.gradient import Backward, ConvolutionBackward, Gradients, backward
 from minidl.compiled.held import Held
 from minidl.compiled.learning import LearningLowering
@@ -69,7 +69,7 @@ class Training:
             return asked
         known = self._faster.get(n)
         if known is None:
-            known = self._faster[n] = prefers_channels(self._operations, n, self._lanes)
+            known = self._faster[n] = trains_with_channels(self._operations, n, self._lanes)
         return known
 
     def holds(self) -> bool:

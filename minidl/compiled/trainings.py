@@ -16,27 +16,25 @@ MOST = 4
 
 
 def training_of(
-    kept: dict[Any, Training | None],
-    plan: Plan,
-    images: Sequence[np.ndarray],
-    dtype: np.dtype,
-    scale: Sequence[Any],
-    shift: Sequence[Any],
+    kept: dict[Any, Training | None], plan: Plan, n: int, kinds: Sequence[Any], dtype: np.dtype
 ) -> Training | None:
-    """The one for these images, one array an input, if it is faster than the plan itself; None where it is not.
+    """The one for n images, if it is faster than the plan itself; None where it is not.
 
-    dtype: of the parameters and of the scores. scale, shift: numbers of each channel, or None, for each input.
+    kinds: shape (C, H, W), dtype, scale and shift of each input's images; the latter are numbers of each channel, or
+    None. dtype: of the parameters and of the scores.
     """
-    numbers = tuple(None if each is None else each.tobytes() for each in (*scale, *shift))
-    key = tuple((array.shape[1:], array.dtype) for array in images), dtype, numbers, isa(), winograd()
+    numbers = tuple(None if each is None else each.tobytes() for kind in kinds for each in (kind.scale, kind.shift))
+    key = tuple((kind.shape, kind.dtype) for kind in kinds), dtype, numbers, isa(), winograd()
     found = kept.get(key)
+    if found is not None and found.plan is plan and not found.is_faster(n):
+        return None
     if key not in kept or (found is not None and not (found.plan is plan and found.holds())):
-        found = _made(plan, images, dtype, scale, shift)
+        found = _made(plan, kinds, dtype)
         kept.pop(key, None)
         for old in list(kept)[: len(kept) + 1 - MOST]:
             del kept[old]
         kept[key] = found
-    if found is None or not found.is_faster(len(images[0])):
+    if found is None or not found.is_faster(n):
         return None
     try:
         found.prepare()
@@ -46,9 +44,10 @@ def training_of(
     return found
 
 
-def _made(plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scale: Any, shift: Any) -> Training | None:
+def _made(plan: Plan, kinds: Sequence[Any], dtype: np.dtype) -> Training | None:
     try:
-        kinds = [array.dtype for array in images]
-        return Training(plan, [array.shape[1:] for array in images], dtype, kinds, lambda i: (scale[i], shift[i]))
+        scaling = [(kind.scale, kind.shift) for kind in kinds]
+        shapes, given = [kind.shape for kind in kinds], [kind.dtype for kind in kinds]
+        return Training(plan, shapes, dtype, given, lambda i: scaling[i])
     except (Unlowered, TypeError, ValueError):  # a shape that no layer takes is refused in words by the plan
         return None

@@ -111,7 +111,11 @@ def _visible(folder: Path, home: Path) -> list[os.DirEntry[str]]:
         found = [entry for entry in entries if not entry.name.startswith(".") and entry.name != "__MACOSX"]
     for entry in found:
         if entry.is_symlink():
-            if entry.is_dir():
+            try:
+                leads_to_folder = entry.is_dir()
+            except OSError as error:  # a circle of links, or a target with a name that is too long
+                raise DataError(f"{entry.path}: is a link that cannot be followed ({error.strerror})") from None
+            if leads_to_folder:
                 raise DataError(f"{entry.path}: must not be a link to a folder")
             if not Path(os.path.realpath(entry.path)).is_relative_to(home):
                 raise DataError(f"{entry.path}: must not be a link out of {home}")

@@ -11,11 +11,10 @@ from minidl.kernels.checks import Padding, Pair, Sides, Size
 
 
 def conv_window(
-    who: str, w: Any, stride: Size, padding: Size | Sides | str, dilation: Size, groups: int
+    who: str, w: np.ndarray, stride: Size, padding: Size | Sides | str, dilation: Size, groups: int
 ) -> tuple[Pair, Padding, Pair, int]:
     """The settings of a convolution with the weights w."""
-    shape = np.shape(w)
-    kernel = (shape[2], shape[3]) if len(shape) == 4 else (1, 1)
+    kernel = (w.shape[2], w.shape[3]) if w.ndim == 4 else (1, 1)
     return checks.conv_window(who, stride, padding, dilation, groups, kernel)
 
 

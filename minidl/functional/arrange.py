@@ -80,7 +80,8 @@ def pad2d_forward(x: Any, padding: Any, mode: str = "constant", value: float = 0
     sides = arrange.padding_setting(who, padding)
     mode = checks.one_of(who, "mode", mode, arrange.PAD_MODES)
     x, shape = _one(who, x=x)
-    return _run([x], arrange.padded(who, shape, sides, mode), float(value))
+    fill = checks.real_or_infinite(who, "value", value)
+    return _run([x], arrange.padded(who, shape, sides, mode), fill)
 
 
 def pad2d_backward(dy: Any, x_shape: Any, padding: Any, mode: str = "constant") -> np.ndarray:

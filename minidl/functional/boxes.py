@@ -27,8 +27,8 @@ def boxes_forward(xs: Sequence[Any], shape: Sequence[int], boxes: Any, fill: flo
     checks.check_elements(who, (len(ready[0]), *sizes))
     values = math.prod(sizes)
     table = _table(who, boxes, values, {number: math.prod(x.shape[1:]) for number, x in enumerate(ready)})
-    backend = kernels.current()
-    return backend.leave(backend.boxes_forward(tuple(map(backend.enter, ready)), sizes, table, float(fill)))
+    backend, fill = kernels.current(), checks.real_or_infinite(who, "fill", fill)
+    return backend.leave(backend.boxes_forward(tuple(map(backend.enter, ready)), sizes, table, fill))
 
 
 def boxes_backward(dy: Any, x_shape: Sequence[int], boxes: Any, source: int = 0) -> np.ndarray:

@@ -29,6 +29,7 @@ def conv2d_forward(
     bottom - DH (KH - 1) - 1) // SH + 1. ValueError for shapes that do not go together, TypeError for dtypes.
     """
     who = "conv2d_forward"
+    w = np.asarray(w)
     window = _ready.conv_window(who, w, stride, padding, dilation, groups)
     (x, w, b), _ = _ready.conv(who, x, w, b, window)
     return call(who, x, w, b, *window)
@@ -45,6 +46,7 @@ def conv2d_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients of `conv2d_forward` for the output gradient dy (N, O, OH, OW) -> dx, dw, db, shaped like x, w, b."""
     who = "conv2d_backward"
+    w = np.asarray(w)
     window = _ready.conv_window(who, w, stride, padding, dilation, groups)
     dy, x, w = checks.floats(who, dy=dy, x=x, w=w)
     shape = checks.conv2d_output(who, x.shape, w.shape, *window)

@@ -103,6 +103,7 @@ def conv_batchnorm_relu_forward(
 ) -> tuple[np.ndarray, Cache]:
     """relu(batchnorm(conv2d(x, w, b))) -> y (N, O, OH, OW), cache. Arguments: `conv2d_forward`, `batchnorm_forward`."""
     who = "conv_batchnorm_relu_forward"
+    w = np.asarray(w)
     window = _ready.conv_window(who, w, stride, padding, dilation, groups)
     (x, w, b), (_, channels, _, _) = _ready.conv(who, x, w, b, window)
     momentum, eps = _ready.norm_settings(who, momentum, eps)
@@ -127,6 +128,7 @@ def conv_batchnorm_relu_backward(dy: Any, cache: Cache) -> tuple[np.ndarray, ...
 
 
 def _conv_block(who: str, x: Any, w: Any, b: Any, window: Any, pool: Any) -> tuple[np.ndarray, Cache]:
+    w = np.asarray(w)
     window = _ready.conv_window(who, w, *window)
     (x, w, b), shape = _ready.conv(who, x, w, b, window)
     if pool is not None:

@@ -30,22 +30,38 @@ def integer(who: str, name: str, value: Any, minimum: int) -> int:
             raise TypeError
         number = operator.index(value)
     except TypeError:
-        raise TypeError(f"{who}: {name} must be an int, got {value!r}") from None
+        raise TypeError(f"{who}: {name} must be an int, got {shown(value)}") from None
     if number < minimum:
-        raise ValueError(f"{who}: {name} must be at least {minimum}, got {number}")
+        raise ValueError(f"{who}: {name} must be at least {minimum}, got {shown(number)}")
     if number > 2**31 - 1:
-        raise ValueError(f"{who}: {name} must be below 2**31, got {number}")
+        raise ValueError(f"{who}: {name} must be below 2**31, got {shown(number)}")
     return number
 
 
 def real(who: str, name: str, value: Any, rule: str, holds: Callable[[float], bool]) -> float:
     """`value` as a finite float for which `holds` is true; `rule` says it in words, as in "must be {rule}"."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{who}: {name} must be a number, got {value!r}")
-    number = float(value)
+    number = real_or_infinite(who, name, value)
     if not (math.isfinite(number) and holds(number)):
-        raise ValueError(f"{who}: {name} must be {rule}, got {value!r}")
+        raise ValueError(f"{who}: {name} must be {rule}, got {shown(value)}")
     return number
+
+
+def real_or_infinite(who: str, name: str, value: Any) -> float:
+    """`value` as a float; an int beyond all floats is an infinite one."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{who}: {name} must be a number, got {shown(value)}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def shown(value: Any) -> str:
+    """`repr(value)` for a message, also of what Python does not write: ints of too many digits, lists too deep."""
+    try:
+        return repr(value)
+    except (RecursionError, ValueError):
+        return f"{type(value).__name__} that is too large to be shown"
 
 
 def one_of(who: str, name: str, value: Any, allowed: Sequence[str]) -> str:

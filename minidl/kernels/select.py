@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from minidl.kernels.assemble import IncompleteError
+from minidl.kernels.assemble import FAMILIES, IncompleteError
 
 NAMES = ("native", "im2col", "reference")
+COMPILERS = "GCC 11, Clang 14 or newer"
+"""That have vectors as a type, in which the native backend is written."""
 
 _loaded: dict[str, ModuleType] = {}
 _current: ModuleType | None = None
@@ -33,9 +37,28 @@ def _usable() -> Iterator[str]:
     for name in NAMES:
         try:
             _load(name)
-        except RuntimeError:
+        except RuntimeError as error:
+            if name == "native" and not what_native_lacks():  # else the import of minidl has said so
+                warnings.warn(str(error), RuntimeWarning, stacklevel=4)
             continue
         yield name
+
+
+def what_native_lacks() -> str:
+    """Names of the compiled modules that this installation does not have and its native backend needs; "" if none."""
+    modules = ("lanearray", *(family for family in FAMILIES if family != "matrix"))
+    return ", ".join(name for name in modules if find_spec(f"minidl._ext.{name}") is None)
+
+
+def warn_without_native() -> None:
+    """One line, a RuntimeWarning, where the native backend was not compiled and nobody chose another."""
+    if what_native_lacks() and not os.environ.get("MINIDL_BACKEND"):
+        warnings.warn(
+            f"minidl is installed without its native backend, which {COMPILERS} can compile, and computes much slower "
+            "without: minidl.show_config() tells more, MINIDL_BACKEND=im2col says that this is all right",
+            RuntimeWarning,
+            stacklevel=3,
+        )
 
 
 def available() -> tuple[str, ...]:

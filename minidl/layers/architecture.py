@@ -51,6 +51,8 @@ def describe(layer: Layer) -> dict[str, str]:
         return {"architecture": json.dumps(document, allow_nan=False, separators=(",", ":"))}
     except UntoldError as error:
         return {"no architecture": str(error)}
+    except RecursionError:
+        return {"no architecture": f"{layer.who}: a setting stands in itself, or too deep in others"}
 
 
 def _node(layer: Layer, depth: int) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class Loss(Settings):
         gradient = np.zeros_like(predictions)
         for n in np.flatnonzero(counted):
             gradient[n] = shares[n] * np.asarray(rows[n][1])[0]
-        return float(losses[counted] @ shares[counted]), gradient
+        return float(np.sum(losses[counted] * shares[counted])), gradient
 
     def _two_dimensions(self, name: str, shape: tuple[int, ...]) -> None:
         """Refuse predictions of another shape than (N, K)."""

@@ -114,7 +114,7 @@ class SoftmaxCrossEntropyLoss(Loss):
         self.mass = None
         if factors is not None and target.ndim == 1:
             each = factors[target].astype(np.float64)
-            self.mass = float(each.sum() if weight is None else each @ weight.astype(np.float64))
+            self.mass = float(np.sum(each if weight is None else each * weight.astype(np.float64)))
         return loss
 
     def _check_rows(self, rows: np.ndarray) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels import checks
 from minidl.support.ragged import first_difference
 
 FEW = 16
@@ -116,10 +117,13 @@ def statistics(who: str, mean: Any, std: Any) -> tuple[np.ndarray, np.ndarray]:
     for name, value in (("mean", mean), ("std", std)):
         try:
             array = np.array(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TypeError(f"{who}: {name} must be a number, or one number a channel, got {value!r}") from None
+        except OverflowError:  # an int beyond all floats
+            array = np.array(np.inf)
+        except (RecursionError, TypeError, ValueError):
+            given = checks.shown(value)
+            raise TypeError(f"{who}: {name} must be a number, or one number a channel, got {given}") from None
         if array.ndim > 1 or not array.size or not np.isfinite(array).all() or (name == "std" and (array <= 0).any()):
-            rule = "positive and finite" if name == "std" else "finite"
-            raise ValueError(f"{who}: {name} must be a number, or one number a channel, {rule}, got {value!r}")
+            rule, given = "positive and finite" if name == "std" else "finite", checks.shown(value)
+            raise ValueError(f"{who}: {name} must be a number, or one number a channel, {rule}, got {given}")
         checked.append(array)
     return checked[0], checked[1]

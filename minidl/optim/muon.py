@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minidl import kernels
 from minidl.kernels import checks
 from minidl.layers.parameter import Parameter, by_name
 from minidl.optim.base import Given, Grouped, Optimizer, Slots, as_seen
@@ -37,8 +38,8 @@ class Muon(Optimizer):
     in [0, 1). steps: iterations of `orthogonal`, an int of at least 1; three do for convolutions. fixed_norm: before
     each step p is scaled to the norm sqrt(rows), for layers that a normalisation follows, where only the direction of
     p matters (Jordan's speed run for CIFAR-10, airbench94_muon). lr, weight_decay, groups: see `Optimizer`.
-    The products are numpy's. Raises ValueError at the first step for a pattern that matches no parameter, or one of
-    fewer than two axes.
+    The products are the backend's, its linear layer's. Raises ValueError at the first step for a pattern that matches
+    no parameter, or one of fewer than two axes.
     """
 
     slot_names = ("velocity",)
@@ -124,7 +125,7 @@ class Muon(Optimizer):
         change = orthogonal(matrix.reshape(rows, columns), self.iterations).reshape(p.shape)
         keep = 1 - lr * weight_decay
         if self.fixed_norm:
-            norm = np.linalg.norm(p)
+            norm = math.sqrt(backend.sum_of_squares(p))
             keep *= math.sqrt(rows) / norm if norm else 1.0
         p *= keep
         p -= lr * math.sqrt(max(1, rows / columns)) * change
@@ -157,10 +158,17 @@ def orthogonal(matrix: np.ndarray, steps: int) -> np.ndarray:
     iteration with the coefficients of Jordan et al. 2024, which act on each singular value as `QUINTIC` says. They
     settle between 0.7 and 1.2, small ones later: exact ones train no better. A matrix of zeros stays as it is.
     """
+    backend = kernels.current()
     a, b, c = QUINTIC
-    x = matrix.T if len(matrix) > matrix.shape[1] else matrix
-    x = x / (np.linalg.norm(x) + 1e-7)
+    tall = len(matrix) > matrix.shape[1]
+    x = np.ascontiguousarray(matrix.T if tall else matrix)
+    x = x / (math.sqrt(backend.sum_of_squares(x)) + 1e-7)
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x.T if len(matrix) > matrix.shape[1] else x
+        gram = _product(backend, x, x)
+        x = a * x + _product(backend, b * gram + c * _product(backend, gram, gram), x.T)
+    return x.T if tall else x
+
+
+def _product(backend: Any, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """x w^T, as a linear layer computes it."""
+    return backend.leave(backend.linear_forward(backend.enter(x), np.ascontiguousarray(w), None))

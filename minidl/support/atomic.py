@@ -30,7 +30,8 @@ def replace(path: str | os.PathLike[str], parts: Sequence[Any]) -> None:
 
     path: a file or a link to one, which stays a link; "~" is the home folder. A new file gets the permissions of the
     umask, a replaced one keeps its own. parts: bytes, or contiguous arrays. Raises OSError that names the path if
-    anything fails, a full disk for instance; then an older file is as it was and no temporary file is left.
+    anything fails, a full disk for instance; then an older file is as it was and no temporary file is left. Where only
+    the last step fails, which puts the folder to the disk, the new file is there, and the error says so.
     """
     target = _target(path)
     try:
@@ -54,11 +55,15 @@ def replace(path: str | os.PathLike[str], parts: Sequence[Any]) -> None:
         text = f"{error.strerror or error} (writing a new file; what was there before is as it was)"
         raise OSError(error.errno or 0, text, os.fspath(path)) from error
     if os.name == "posix":  # the rename itself is on the disk once the folder is
-        folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            folder = os.open(target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            text = f"{error.strerror or error} (the new file is there, but a power cut may bring back what was before)"
+            raise OSError(error.errno or 0, text, os.fspath(path)) from error
 
 
 def check_folder(who: str, path: str | os.PathLike[str]) -> None:

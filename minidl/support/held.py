@@ -10,6 +10,8 @@ Keys = tuple[Any, ...]
 
 Thing = TypeVar("Thing")
 NESTS = (list, tuple, dict)
+Around = tuple[int, ...]
+"""The `id` of each nest around: one that stands in itself is looked through once."""
 
 
 def held(attributes: Mapping[str, Any], kind: type[Thing]) -> list[tuple[Keys, Thing]]:
@@ -29,14 +31,14 @@ def held(attributes: Mapping[str, Any], kind: type[Thing]) -> list[tuple[Keys, T
     return [(keys, thing) for keys, thing in found if owner.setdefault(id(thing), keys[0]) == keys[0]]
 
 
-def _inside(nest: Any, kind: type[Thing], keys: Keys) -> Iterator[tuple[Keys, Thing]]:
-    if _numbers(nest):
+def _inside(nest: Any, kind: type[Thing], keys: Keys, around: Around = ()) -> Iterator[tuple[Keys, Thing]]:
+    if _numbers(nest) or id(nest) in around:
         return
     for key, item in _items(nest):
         if isinstance(item, kind):
             yield (*keys, key), item
         elif isinstance(item, NESTS):
-            yield from _inside(item, kind, (*keys, key))
+            yield from _inside(item, kind, (*keys, key), (*around, id(nest)))
 
 
 def _items(nest: Any) -> Iterable[tuple[Any, Any]]:
@@ -48,13 +50,13 @@ def _numbers(nest: Any) -> bool:
     return isinstance(nest, list) and bool(nest) and all(isinstance(end, (int, float)) for end in (nest[0], nest[-1]))
 
 
-def swapped(value: Any, others: Mapping[int, Any]) -> Any:
+def swapped(value: Any, others: Mapping[int, Any], around: Around = ()) -> Any:
     """`value` with other things in place of those in `others`, by their `id`; the same object if it has none."""
     if id(value) in others:
         return others[id(value)]
-    if not isinstance(value, NESTS) or not value or _numbers(value):
+    if not isinstance(value, NESTS) or not value or _numbers(value) or id(value) in around:
         return value
-    made = {key: swapped(item, others) for key, item in _items(value)}
+    made = {key: swapped(item, others, (*around, id(value))) for key, item in _items(value)}
     if all(made[key] is item for key, item in _items(value)):
         return value
     return made if isinstance(value, dict) else _sequence(value, made.values())

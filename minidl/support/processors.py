@@ -20,11 +20,12 @@ def wanted_threads(environment: Mapping[str, str], root: str | os.PathLike[str] 
     """
     wanted = environment.get("MINIDL_NUM_THREADS", "")
     if wanted:
-        if not _is_positive(wanted):
+        threads = _count(wanted)
+        if not threads:
             raise ValueError(f"MINIDL_NUM_THREADS must be a positive integer, got {wanted!r}")
-        return min(int(wanted), MOST)
+        return threads
     openmp = environment.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(int(openmp), MOST) if _is_positive(openmp) else usable_processors(root)
+    return _count(openmp) or usable_processors(root)
 
 
 def usable_processors(root: str | os.PathLike[str] = "/") -> int:
@@ -41,8 +42,10 @@ def usable_processors(root: str | os.PathLike[str] = "/") -> int:
     return max(1, min([count, *(int(quota) for quota in _quotas(Path(root)))]))
 
 
-def _is_positive(text: str) -> bool:
-    return text.isdecimal() and int(text) > 0
+def _count(text: str) -> int:
+    """The number that a text says, at most `MOST`; 0 if it says none."""
+    digits = text.lstrip("0")[:20]  # of more digits Python makes no number
+    return min(int(digits), MOST) if text.isdecimal() and digits else 0
 
 
 def _quotas(root: Path) -> Iterator[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import reprlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -101,8 +102,9 @@ class Settings:
             texts.append(text if bare else f"{name}={text}")
         return ", ".join(texts)
 
+    @reprlib.recursive_repr()
     def __repr__(self) -> str:
-        """The call that makes such an object."""
+        """The call that makes such an object; "..." for one that stands in itself."""
         return f"{type(self).__name__}({self.describe()})"
 
 

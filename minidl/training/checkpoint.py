@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels import checks
 from minidl.losses import Loss
 from minidl.support import random
 from minidl.training.history import History
@@ -92,14 +93,14 @@ def unpack(training: Training, content: Content) -> None:
         layers = {str(path): random.from_state(value) for path, value in state["generators"]["layers"].items()}
         kind = {name: state["optimizer"][name] for name in ("kind", "slots")}
         inner = [name for name in rates(training.optimizer) if name in state["optimizer"]]  # 0.1.0 has none of those
-        saved = {name: float(state["optimizer"][name]) for name in {"lr", *inner}}
+        saved = {name: _rate(name, state["optimizer"][name]) for name in {"lr", *inner}}
         was = {str(name): str(text) for name, text in dict(state.get("settings", {})).items()}
         learnt = dict(state.get("loss", {}))
         states = [(str(entry["kind"]), dict(entry["values"])) for entry in state["callbacks"]]
         for name, array in parts["callback"].items():
             number, _, rest = name.partition(".")
             states[int(number)][1][rest] = array
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, OverflowError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"its state is damaged: {error}") from error
     mine = random_layers(training.model)
     if set(mine) != set(layers):
@@ -127,6 +128,10 @@ def unpack(training: Training, content: Content) -> None:
     random.generator().bit_generator.state = default.bit_generator.state
     for path, layer in mine.items():
         layer.rng.bit_generator.state = layers[path].bit_generator.state
+
+
+def _rate(name: str, value: Any) -> float:
+    return checks.real("optimizer", name, value, "at least 0", lambda rate: rate >= 0)
 
 
 def _split(tensors: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import time
 from collections.abc import Collection
@@ -213,12 +214,17 @@ class Position:
         values = {"mass": values["weight"], **values}
         counts = [values[name] for name in COUNTS]
         counts += [values[name] for name in ("seed", "draw", "batches") if values[name] is not None]
-        if not all(type(value) is int and value >= 0 for value in counts) or values["batch_size"] < 1:
+        if not all(type(value) is int and 0 <= value < 2**64 for value in counts) or values["batch_size"] < 1:
             raise ValueError(
-                f"{', '.join(COUNTS)}, seed and draw of a run must be integers of at least 0, got {counts}"
+                f"{', '.join(COUNTS)}, seed and draw of a run must be integers of at least 0 and below 2**64"
             )
         if not all(type(values[name]) is float for name in SUMS) or type(values["stopped"]) is not str:
             raise ValueError(f"{', '.join(SUMS)} of a run must be floats, and stopped a text")
+        for name in SUMS:
+            number, free = values[name], name == "total"
+            if not (math.isfinite(number) and (free or number >= 0)) and not (name == "right" and math.isnan(number)):
+                rule = "finite" if free else "finite and at least 0"
+                raise ValueError(f"{name} of a run must be {rule}, got {number}")
         if type(values["shuffled"]) is not bool:
             raise ValueError(f"shuffled of a run must be true or false, got {values['shuffled']!r}")
         if type(values["augment"]) is not str or (values["augment"] and values["draw"] is None):

@@ -26,6 +26,15 @@ Shapes = dict[tuple[int, ...], tuple[int, ...]]
 """Shape of the scores by that of an image, so that the batches of a stream need not ask the model again."""
 
 
+class Kind(NamedTuple):
+    """Images of one shape and dtype; x scale + shift, channel by channel, is what the model takes, None for x."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    scale: np.ndarray | None = None
+    shift: np.ndarray | None = None
+
+
 class Samples(NamedTuple):
     """Checked images and targets.
 
@@ -84,21 +93,22 @@ class Batch(NamedTuple):
         moves, colors = (None, None) if self.changes is None else self.changes
         return gather(data.images, self.rows, data.scale, data.shift, moves=moves, colors=colors)
 
-    def plain(self) -> tuple[list[np.ndarray], list[Any], list[Any]]:
-        """The images of each input as arrays, and scale and shift that are still to come, None where they have been.
+    def plain(self) -> list[np.ndarray]:
+        """The images of each input as arrays, not yet scaled by `Samples`, but for images that are changed."""
+        if self.changes is not None:
+            return [kernels.current().leave(self.enter())]
+        return [array[self.rows] for array in parts(self.samples.images)]
 
-        Images that are changed are scaled then, too.
-        """
+    def kinds(self, dtype: np.dtype) -> list[Kind]:
+        """What each array of `plain` is; changed images have the model's `dtype`."""
         data = self.samples
         if self.changes is not None:
-            entered = self.enter()
-            return [kernels.current().leave(entered)], [None], [None]
-        images = [array[self.rows] for array in parts(data.images)]
-        scaled = [array.dtype == np.uint8 for array in images]
-        scales, shifts = (
-            [value if due else None for value, due in zip(parts(each), scaled)] for each in (data.scale, data.shift)
-        )
-        return images, scales, shifts
+            return [Kind(data.images.shape[1:], dtype)]
+        inputs = zip(parts(data.images), parts(data.scale), parts(data.shift))
+        return [
+            Kind(array.shape[1:], array.dtype, *((scale, shift) if array.dtype == np.uint8 else ()))
+            for array, scale, shift in inputs
+        ]
 
 
 def training_batches(

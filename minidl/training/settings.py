@@ -50,7 +50,10 @@ def _told(owner: Any) -> Iterator[tuple[str, str]]:
         if name == "optimizer":
             yield from _told(value)
         elif name not in ("lr", "name"):
-            text = _words(getattr(value, "groups", value))
+            try:
+                text = _words(getattr(value, "groups", value))
+            except RecursionError:  # a list that stands in itself
+                continue
             if text:
                 yield name, text
 

@@ -120,22 +120,27 @@ class Step:
 
     def _compiled(self, batch: Batch) -> Any:
         """The scores by a compiled step; None where there is none, or none that is faster."""
-        before, self._running = self._running, None
+        found = self._training(batch)
+        before, self._running = self._running, found
+        if before is not None and before is not found:
+            before.release()
+        if found is None:
+            return None
+        if before is None:
+            self.model.release()  # what layers remember of another kind of step
+        backend = kernels.current()
+        scores = [backend.enter(array, False) for array in found.forward(batch.plain())]
+        return Several(scores) if self.model.outputs > 1 else scores[0]
+
+    def _training(self, batch: Batch) -> Any:
+        """The compiled step for this batch, or None."""
         plan = self.model.compiled_by()
         if plan is None:
             return None
         from minidl.compiled.trainings import training_of
 
-        images, scale, shift = batch.plain()
-        found = training_of(self._trainings, plan, images, self.model.dtype, scale, shift)
-        if found is None:
-            return None
-        if before is None:
-            self.model.release()  # what layers remember of another kind of step
-        self._running = found
-        backend = kernels.current()
-        scores = [backend.enter(array, False) for array in found.forward(images)]
-        return Several(scores) if self.model.outputs > 1 else scores[0]
+        dtype = self.model.dtype
+        return training_of(self._trainings, plan, len(batch.rows), batch.kinds(dtype), dtype)
 
     def _right(self, scores: Any, batch: Batch, weight: np.ndarray | None) -> float:
         """For a loss that does not count them."""

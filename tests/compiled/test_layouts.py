@@ -122,6 +122,30 @@ def test_convolution(case: tuple, dtype: str, isa: str) -> None:
     check(model, rng.integers(-2, 3, (2, c, h, w)).astype(dtype), exact=direct)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_without_winograd_all_sums_are_direct(dtype: str, isa: str) -> None:
+    """Whole numbers stay whole, and a NaN in its windows; the same bits with images in lanes."""
+    rng = np.random.default_rng(3)
+    layer = minidl.Conv2D(32, 32, 3, padding=1, rng=1)
+    layer.weight.data[...] = rng.integers(-2, 3, layer.weight.data.shape)
+    model = minidl.Model(layer, dtype=dtype)
+    x = rng.integers(-2, 3, (2, 32, 12, 10)).astype(dtype)
+    spoilt = x.copy()
+    spoilt[1, 4, 5, 6] = np.nan
+    assert "winograd" in (compiled_only(model, x), model.compile_info())[1]
+    native.use_winograd(0)
+    try:
+        check(model, x, exact=True)
+        windows = np.isnan(compiled_only(model, spoilt))
+        window = (1, 1), (1, 1), (1, 1), 1
+        y = native.leave(native.conv2d_forward(native.enter(x), layer.weight.data, layer.bias.data, *window))
+        np.testing.assert_array_equal(compiled_only(model, x), y)
+    finally:
+        native.use_winograd(2)
+    assert windows[1, :, 4:7, 5:8].all()
+    assert windows.sum() == 32 * 9
+
+
 def test_bias_may_be_absent() -> None:
     rng = np.random.default_rng(0)
     check(minidl.Model(minidl.Conv2D(5, 7, 3, bias=False, rng=1)), rng.normal(0, 1, (2, 5, 6, 6)).astype(np.float32))

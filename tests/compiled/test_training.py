@@ -68,6 +68,32 @@ def foreign() -> minidl.Model:
     return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
 
 
+def beside_itself() -> minidl.Model:
+    """Sums of what an operation makes and what it reads."""
+    x = minidl.Input((3, 9, 7))
+    a = conv(3, 70)(x)
+    b = minidl.Add()(conv(70, 70, 5)(a), a)
+    c = minidl.Relu()(minidl.Add()(b, conv(70, 70, groups=70)(b)))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(70, 5, rng=1)(minidl.GlobalAvgPool2D()(c))))
+
+
+def norm_beside_itself() -> minidl.Model:
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Tanh()(conv(3, 12)(x))
+    b = minidl.Add()(minidl.BatchNorm2D(12)(a), a)
+    c = minidl.Relu()(minidl.Add()(b, minidl.BatchNorm2D(12)(b)))
+    d = minidl.Mul()(c, c)
+    return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(d))))
+
+
+def wide() -> minidl.Model:
+    """Gradients of many channels that are added to others."""
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Relu()(conv(3, 70)(x))
+    b = minidl.Concat()(conv(70, 40, 5)(a), conv(70, 70, 1)(a), conv(70, 9)(a), conv(70, 9, padding=2, dilation=2)(a))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(128, 5, rng=1)(minidl.GlobalAvgPool2D()(b))))
+
+
 NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "conv": lambda: chain(conv(3, 20), conv(20, 9)),
     "relu": lambda: chain(conv(3, 20), minidl.Relu(), conv(20, 9), minidl.Relu()),
@@ -100,7 +126,19 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         conv(3, 9), minidl.Flatten(), minidl.Linear(567, 20, rng=1), minidl.Relu(), minidl.Linear(20, 5, rng=2)
     ),
     "residual": residual,
+    "sum with its own input": lambda: chain(
+        conv(3, 10), minidl.Residual(conv(10, 10)), minidl.Relu(), minidl.Residual(conv(10, 10, 5, bias=False))
+    ),
     "branches": branches,
+    "beside itself": beside_itself,
+    "norm beside itself": norm_beside_itself,
+    "wide": wide,
+    "padding alone is seen": lambda: chain(
+        conv(3, 12), minidl.AvgPool2D((9, 7)), conv(12, 10, 1, stride=2, padding=1), conv(10, 4, 1)
+    ),
+    "one row of padding": lambda: chain(
+        conv(3, 12), minidl.AvgPool2D((9, 1)), conv(12, 10, 1, stride=(2, 1), padding=(1, 0))
+    ),
     "foreign": foreign,
 }
 
@@ -140,6 +178,29 @@ def test_as_layers(name: str, dtype: str, n: int) -> None:
         results.append(found)
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(b, a, rtol=0, atol=tolerance * max(np.abs(a).max(), 1e-3))
+
+
+@pytest.mark.parametrize("kernel", [5, 6, 7])
+@pytest.mark.parametrize("stride", [2, (1, 2)])
+def test_winograd_of_every_second_pixel(kernel: int, stride: object) -> None:
+    """Phases with 3 x 3 weights, and so many channels and pixels that they are made by tiles."""
+    results = []
+    for layout in ("images", "channels"):
+        m = chain(conv(3, 32), conv(32, 64, kernel, stride=stride), shape=(3, 32, 35)).astype("float64")
+        results.append(stepped(m, data(1, "float64", (3, 32, 35)), layout)[0])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-11 * max(np.abs(a).max(), 1e-3))
+
+
+def test_another_kind_of_step_takes_no_memory_beside_the_last() -> None:
+    m = NETWORKS["norm"]()
+    _, step = stepped(m, data(2, "float32"), "channels")
+    training = step._running
+    choice.use_layout("images")
+    step.forward(prepare("training", data(2, "float32"), m, step.loss).all(), True)
+    assert not compiled(step)
+    with pytest.raises(RuntimeError, match="must go forward before"):
+        training.backward([np.zeros((2, 5), np.float32)])
 
 
 def test_pixels_are_scaled() -> None:

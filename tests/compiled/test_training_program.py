@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled.lanes_of_channels import Steps, training_program
+from compiled.lanes_of_channels import ELEMENTS, Steps, program, training_program
 from kernels import cases, compare
 
 import minidl
@@ -415,3 +415,41 @@ def test_what_is_refused():
         training_program.reads_x("nothing")
     with pytest.raises(TypeError, match="dx must be a Map"):
         p.element_backward("relu", 0, 0, x, y, None)
+
+
+def test_both_ways_are_run_one_by_one() -> None:
+    p = training_program.TrainingProgram(np.float32, 1024)
+    with pytest.raises(RuntimeError, match="must turn before"):
+        p.forward(1)
+    p.turn()
+    with pytest.raises(RuntimeError, match="turns once"):
+        p.turn()
+    with pytest.raises(RuntimeError, match="does not run"):
+        p.run(1)
+    with pytest.raises(RuntimeError, match="must go forward before"):
+        p.backward()
+
+
+def test_phases_that_do_not_fit() -> None:
+    p = training_program.TrainingProgram(np.float32, ELEMENTS)
+    dy = program.Map((4, 4, 4), p.L, (2, 2, 2, 2))
+    dx = program.Map((4, 4, 4), p.L, at=4096)
+    w, one = np.zeros((4, 4, 3, 3), np.float32), (1, 0, 1, 0, 1)
+    p.conv_dx(dy, dx, w, (3, 2, 1, 1, 1), one, 1)
+    for rows, words in (
+        ((0, 2, 1, 1, 1), "does not fit into w"),
+        ((4, 2, 1, 1, 1), "does not fit into w"),
+        ((1, 3, 1, 1, 1), "does not fit into w"),
+        ((1, -1, 1, 1, 1), "does not fit into w"),
+        ((2, 2, 3, 1, 1), "does not fit into w"),
+        ((2**32 + 1, 2, 2**32, 1, 1), "does not fit into w"),
+        ((3, 2, 1, 1, 0), "dilation of at least 1"),
+        ((3, 2, 1, 1, 2**62), "small numbers"),
+        ((3, 2, 1, -(2**62), 1), "small numbers"),
+        ((3, 2, 1, 3, 1), "halo of x must hold"),
+        ((3, 2, 1, -1, 1), "halo of x must hold"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            p.conv_dx(dy, dx, w, rows, one, 1)
+    with pytest.raises(ValueError, match="dx must be one pixel"):
+        p.conv_dx(dy, dx, w, (3, 2, 1, 1, 1), one, 1, True)

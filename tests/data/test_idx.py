@@ -1,6 +1,7 @@
 """The IDX reader: every type, and every way in which a file can be wrong."""
 
 import gzip
+import io
 import os
 import zlib
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from minidl.data import DataError, read_idx
 from minidl.data.files.bounded import Content
+from minidl.data.files.idx import read_content
 
 VALUES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
@@ -159,3 +161,31 @@ def test_gzip_with_every_header_field_is_read(tmp_path):
     trailer = zlib.crc32(GOOD).to_bytes(4, "little") + len(GOOD).to_bytes(4, "little")
     (tmp_path / "file").write_bytes(header + deflated + trailer)
     np.testing.assert_array_equal(read_idx(tmp_path / "file"), VALUES)
+
+
+class Endless(io.RawIOBase):
+    """A file that has grown by the time that it is read, again and again."""
+
+    def readable(self):
+        return True
+
+    def seek(self, place, whence=0):
+        return 0
+
+    def readinto(self, buffer):
+        buffer[:] = bytes(len(buffer))
+        return len(buffer)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused_and_never_ends_in_all_memory(tmp_path):
+    (tmp_path / "file").write_bytes(GOOD)
+    with Content(tmp_path / "file", 1000) as content:
+        with open(tmp_path / "file", "ab") as file:
+            file.write(b"more")
+        with pytest.raises(DataError, match="has more than the 40 bytes that it must have"):
+            read_content(content)
+    with (
+        Content(tmp_path / "file", 2**24, Endless()) as content,
+        pytest.raises(DataError, match="unpacks to more than the limit of 16777216 bytes"),
+    ):
+        content.all_bytes()

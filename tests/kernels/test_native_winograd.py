@@ -114,5 +114,75 @@ def test_pooled_block_is_the_small_tiles(native, rng, kind, relu, shape):
 
 
 def test_other_tiles_are_refused(native):
-    with pytest.raises(ValueError, match="must be 2 or 4, got 6"):
-        native.use_winograd(6)
+    for tile in (6, 1, -1, 3):
+        with pytest.raises(ValueError, match=f"must be 0, 2 or 4, got {tile}"):
+            native.use_winograd(tile)
+
+
+def both_ways(native, x, dy, w):
+    """y, dx and dw of a padded convolution."""
+    window = *UNIT, (1, 1), 1
+    dx, dw, _ = native.conv2d_backward(native.enter(dy), native.enter(x), w, *window)
+    return native.leave(native.conv2d_forward(native.enter(x), w, None, *window)), native.leave(dx), dw
+
+
+def direct(x, dy, w):
+    """The same by im2col."""
+    window = *UNIT, (1, 1), 1
+    with kernels.use("im2col") as plain:
+        dx, dw, _ = plain.conv2d_backward(dy, x, w, *window)
+        return plain.conv2d_forward(x, w, None, *window), dx, dw
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
+def test_a_bad_pixel_spoils_its_tiles_and_with_0_its_windows_alone(native, rng, bad):
+    """Channels enough for Winograd's form, of y, dx and dw."""
+    x, dy = (rng.standard_normal((3, 32, 12, 10)).astype(np.float32) for _ in range(2))
+    w = rng.standard_normal((32, 32, 3, 3)).astype(np.float32)
+    x[1, 4, 5, 6] = dy[1, 4, 5, 6] = bad
+    with np.errstate(invalid="ignore", over="ignore"):
+        wanted = direct(x, dy, w)
+        native.use_winograd(0)
+        exact = both_ways(native, x, dy, w)
+        native.use_winograd(2)
+        tiles = both_ways(native, x, dy, w)
+    windows, near = np.zeros((3, 12, 10), bool), np.zeros((3, 12, 10), bool)
+    windows[1, 4:7, 5:8] = True
+    near[1, 1:10, 1:10] = True  # no tile that reads the pixel is farther away
+    far = np.abs(x) < 1e30
+    for one, other, want in zip(exact[:2], tiles[:2], wanted[:2], strict=True):
+        good = np.isfinite(one) & (np.abs(one) < 1e30)
+        assert not good[1, :, 5, 6].any()
+        assert good.all(axis=1)[~windows].all()
+        close(one[good], want[good], 2e-6)
+        with np.errstate(invalid="ignore"):
+            spoilt = (~np.isfinite(other) | (np.abs(other - one) > 1)).any(axis=1)
+        assert spoilt.sum() > windows.sum()
+        assert not spoilt[~near].any()
+        close(other.transpose(0, 2, 3, 1)[~near], want.transpose(0, 2, 3, 1)[~near], 2e-6)
+    # A weight's gradient sums over all pixels: of the channel with the bad one, and into it, nothing is left.
+    kept = np.ones((32, 32), bool)
+    kept[4], kept[:, 4] = False, False
+    for one in (exact[2], tiles[2]):
+        close(one[kept], wanted[2][kept], 5e-6)
+    assert far.sum() == far.size - 1
+
+
+def test_the_error_for_images_that_are_not_centred(native, rng):
+    """Mean 100, kernels that sum to zero: what is left is small beside what is summed, for any sum in float32."""
+    x = (100 + rng.standard_normal((8, 64, 24, 24))).astype(np.float32)
+    w = rng.standard_normal((64, 64, 3, 3))
+    w = ((w - w.mean(axis=(1, 2, 3), keepdims=True)) / 24).astype(np.float32)
+    dy = rng.standard_normal(x.shape).astype(np.float32)
+    want = direct(*(array.astype(np.float64) for array in (x, dy, w)))[0]
+    single = direct(x, dy, w)[0]
+    found = {}
+    for tile in (0, 2):
+        native.use_winograd(tile)
+        found[tile] = both_ways(native, x, dy, w)[0]
+    inside = (slice(None), slice(None), slice(1, -1), slice(1, -1))  # the margin of zeros is an edge of height 100
+    errors = {key: np.abs(y[inside] - want[inside]).max() / np.abs(want[inside]).max() for key, y in found.items()}
+    errors["im2col"] = np.abs(single[inside] - want[inside]).max() / np.abs(want[inside]).max()
+    assert all(1e-6 < error < 1e-4 for error in errors.values()), errors
+    centred = [both_ways(native, *(x - 100, dy, w))[0]]
+    close(centred[0], direct(*((x - 100).astype(np.float64), dy.astype(np.float64), w.astype(np.float64)))[0], 5e-6)

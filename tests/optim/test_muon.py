@@ -64,6 +64,23 @@ def test_five_iterations_bring_singular_values_near_one() -> None:
     np.testing.assert_array_equal(orthogonal(np.zeros((2, 3)), 5), np.zeros((2, 3)))
 
 
+@pytest.mark.parametrize("shape", [(70, 300), (300, 70)])
+def test_the_products_are_the_backend_s(native: Any, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So any number of threads gives the same bits; numpy's products depend on those of its BLAS."""
+    calls, product = [], native.linear_forward
+    monkeypatch.setattr(native, "linear_forward", lambda *given: calls.append(1) or product(*given))
+    matrix = np.random.default_rng(3).standard_normal(shape).astype("f4")
+    before, found = native.get_num_threads(), set()
+    try:
+        for threads in (1, 2, 3):
+            native.set_num_threads(threads)
+            found.add(orthogonal(matrix, 4).tobytes())
+    finally:
+        native.set_num_threads(before)
+    assert len(found) == 1
+    assert len(calls) == 3 * 4 * 3
+
+
 @pytest.mark.usefixtures("any_backend")
 @pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("fixed_norm", [False, True])

@@ -129,6 +129,10 @@ def test_a_system_without_masks_and_groups_counts_its_processors(monkeypatch, tm
         ({"OMP_NUM_THREADS": " 4 , 2 "}, 4),
         ({"OMP_NUM_THREADS": "16"}, 16),
         ({"OMP_NUM_THREADS": "99999999999"}, 2**31 - 1),
+        ({"OMP_NUM_THREADS": "9" * 5000}, 2**31 - 1),
+        ({"MINIDL_NUM_THREADS": "99999999999"}, 2**31 - 1),
+        ({"MINIDL_NUM_THREADS": "9" * 5000}, 2**31 - 1),
+        ({"MINIDL_NUM_THREADS": "0" * 5000 + "12"}, 12),
         *(({"OMP_NUM_THREADS": bad}, 8) for bad in ("", "0", "-2", "many", "1.5", ",2")),
     ],
 )

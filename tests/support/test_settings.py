@@ -11,7 +11,7 @@ import minidl
 from minidl.optim import SGD, Adam, AdamW, Lookahead, Muon, RMSProp
 from minidl.optim.schedules import Constant, Cosine, Exponential, OneCycle, Step, WarmUp
 from minidl.optim.weight_average import WeightAverage
-from minidl.support.held import held, put
+from minidl.support.held import held, put, swapped
 from minidl.support.settings import Settings, arguments, make
 
 LAYERS = {
@@ -224,6 +224,27 @@ def test_own_classes_are_written_as_far_as_they_are_known() -> None:
             return "by hand"
 
     assert repr(Bare()) == "Bare(by hand)"
+
+
+def test_a_container_that_stands_in_itself_is_written_once() -> None:
+    loop = minidl.Sequential(minidl.Relu())
+    loop.layers.append(loop)
+    assert repr(loop) == "Sequential(Relu(), ...)"
+    inner = minidl.Sequential(minidl.Tanh())
+    outer = minidl.Residual(minidl.Sequential(inner))
+    inner.layers.append(outer)
+    assert repr(outer) == "Residual(Sequential(Sequential(Tanh(), ...)))"
+    assert repr(inner) == "Sequential(Tanh(), Residual(Sequential(...)))"
+
+
+def test_held_looks_once_into_a_list_that_stands_in_itself() -> None:
+    a, b = object.__new__(Own), object.__new__(Own)
+    log: list[Any] = [a]
+    log.append({"all": log, "other": (b, log)})
+    attributes = {"log": log}
+    assert held(attributes, Own) == [(("log", 0), a), (("log", 1, "other", 0), b)]
+    assert swapped(log, {id(a): b})[0] is b
+    assert swapped(log, {3: b}) is log
 
 
 def test_held_finds_things_in_lists_tuples_and_dicts() -> None:

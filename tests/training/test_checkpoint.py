@@ -410,6 +410,21 @@ def test_files_that_are_no_checkpoints_change_nothing(good, data):
         ({}, changed("optimizer", "kind", value="Adam"), "the optimizer must be Adam"),
         ({}, changed("optimizer", "lr", value="x"), "its state is damaged"),
         ({}, changed("callbacks", value=[3]), "its state is damaged"),
+        ({}, {**metadata, "state": "[" * 2000}, "its state is damaged"),
+        ({}, {**metadata, "mean": "[" * 2000}, "mean or std is not JSON"),
+        ({}, {**metadata, "std": "1" + 400 * "0"}, "std must be a number, .* positive and finite, got 1000"),
+        ({}, changed("run", "total", value=np.nan), "total of a run must be finite, got nan"),
+        ({}, changed("run", "total", value=np.inf), "total of a run must be finite, got inf"),
+        ({}, changed("run", "mass", value=-1.0), r"mass of a run must be finite and at least 0, got -1\.0"),
+        ({}, changed("run", "weight", value=np.nan), "weight of a run must be finite and at least 0, got nan"),
+        ({}, changed("run", "right", value=-np.inf), "right of a run must be finite and at least 0, got -inf"),
+        ({}, changed("run", "seconds", value=np.nan), "seconds of a run must be finite and at least 0, got nan"),
+        ({}, changed("run", "images", value=10**400), r"must be integers of at least 0 and below 2\*\*64"),
+        ({}, changed("optimizer", "lr", value=np.nan), "damaged: optimizer: lr must be at least 0, got nan"),
+        ({}, changed("optimizer", "lr", value=-1), "damaged: optimizer: lr must be at least 0, got -1"),
+        ({}, changed("optimizer", "lr", value=10**400), "damaged: optimizer: lr must be at least 0, got 1000"),
+        ({}, changed("optimizer", "lr", value=True), "damaged: optimizer: lr must be a number, got True"),
+        ({}, changed("optimizer", "lr", value="0.5"), "damaged: optimizer: lr must be a number, got '0.5'"),
     ]
     for change, text, message in cases:
         content = {name: array for name, array in {**tensors, **change}.items() if array is not None}
@@ -429,11 +444,12 @@ def test_a_state_of_a_callback_that_is_damaged_changes_nothing(good, data):
     tensors, metadata = safetensors.load(path)
     text = json.loads(metadata["state"])
     (kept,) = (entry for entry in text["callbacks"] if entry["kind"] == "KeepBest")
-    del kept["values"]["best_value"]
-    safetensors.save(path.with_name("bad"), tensors, {**metadata, "state": json.dumps(text)})
-    with pytest.raises(ValueError, match="KeepBest: the state to resume is damaged"):
-        fit(run, data, resume=path.with_name("bad"), callbacks=[minidl.KeepBest()])
-    assert everything(run) == before
+    for damaged in ({}, {"best_value": "0.5"}, {"best_value": [0.5]}):
+        kept["values"] = {key: value for key, value in kept["values"].items() if key != "best_value"} | damaged
+        safetensors.save(path.with_name("bad"), tensors, {**metadata, "state": json.dumps(text)})
+        with pytest.raises(ValueError, match="KeepBest: the state to resume is damaged"):
+            fit(run, data, resume=path.with_name("bad"), callbacks=[minidl.KeepBest()])
+        assert everything(run) == before
 
 
 def test_what_cannot_be_saved_is_refused_before_a_file_exists(data, tmp_path):

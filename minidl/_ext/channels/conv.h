@@ -111,12 +111,14 @@ static int rows_are_one(const program_step *step) {
            seamless(&step->y) && (!step->add || seamless(&step->other));
 }
 
-/* The walk over the blocks [first, end) of `depth`: what is added and the function come with the last ones. */
+/* The walk over the blocks [first, end) of `depth`: what is added, which may be y itself, comes with the first ones,
+   the function with the last. */
 static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end) {
     channel_walk walk = *whole;
     walk.blocks = end - first;
     walk.resume = first > 0;
-    if (end < depth) walk.last_run = walk.run, walk.add = walk.relu = 0;
+    if (first) walk.add = 0;
+    if (end < depth) walk.last_run = walk.run, walk.relu = 0;
     return walk;
 }
 
@@ -136,15 +138,16 @@ static int conv_task(void *context, ptrdiff_t task) {
         size block = group * M, count = smaller(M, blocks - block);
         const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
         for (size first = 0; first < step->depth; first += chunk) {
-            channel_walk part_walk = part_of_walk(&walk, step->depth, first, smaller(step->depth, first + chunk));
+            size end = smaller(step->depth, first + chunk);
+            channel_walk part_walk = part_of_walk(&walk, step->depth, first, end);
             for (size row = r0; row < r1; row += parts.rows) {
                 const T *x = map_at(&step->x, job->arena, part.image, step->first[group] + first,
                                     row * step->g.SH - step->g.PH, -step->g.PW);
                 T *y = map_at(&step->y, job->arena, part.image, block, row, 0);
                 const T *other = step->add ? map_at(&step->other, job->arena, part.image, block, row, 0) : y;
                 for (size p = 0; p < parts.parts; p++) {
-                    size start = p * columns / parts.parts, end = (p + 1) * columns / parts.parts;
-                    channel_tile_of(count, smaller(parts.rows, r1 - row), end - start, &part_walk, w,
+                    size start = p * columns / parts.parts, stop = (p + 1) * columns / parts.parts;
+                    channel_tile_of(count, smaller(parts.rows, r1 - row), stop - start, &part_walk, w,
                                     x + start * walk.x_step, b, other + start * walk.other_step,
                                     y + start * walk.y_step);
                 }

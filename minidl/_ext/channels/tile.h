@@ -25,6 +25,19 @@ typedef struct {
     int resume, add, relu; /* resume: from what stands in y, a sum over earlier blocks, in place of the bias */
 } channel_walk;
 
+/* One channel of one place of the kernel. */
+INLINE void channel_term(const int M, const int R, const int Q, const T *w, const T *x, size x_down, size x_step,
+                         V acc[4][PIXELS]) {
+    V weights[4];
+    UNROLL for (int m = 0; m < M; m++) weights[m] = load(w + m * L);
+    UNROLL for (int i = 0; i < R; i++) {
+        UNROLL for (int j = 0; j < Q; j++) {
+            T s = x[i * x_down + j * x_step];
+            UNROLL for (int m = 0; m < M; m++) acc[m][i * Q + j] += s * weights[m];
+        }
+    }
+}
+
 INLINE void channel_tile(const int M, const int R, const int Q, const channel_walk *walk, const T *w, const T *x,
                          const T *bias, const T *other, T *y) {
     V acc[4][PIXELS];
@@ -42,16 +55,13 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
         for (size row = 0; row < walk->rows; row++) {
             for (size column = 0; column < walk->columns; column++) {
                 const T *at = x + block * walk->x_block + row * walk->x_row + column * walk->x_column;
-                _Pragma("GCC unroll 4") for (size k = 0; k < run; k++, w += M * L, at++) {
-                    V weights[4];
-                    UNROLL for (int m = 0; m < M; m++) weights[m] = load(w + m * L);
-                    UNROLL for (int i = 0; i < R; i++) {
-                        UNROLL for (int j = 0; j < Q; j++) {
-                            T s = at[i * x_down + j * x_step];
-                            UNROLL for (int m = 0; m < M; m++) acc[m][i * Q + j] += s * weights[m];
-                        }
-                    }
+                if (M == 2) { /* two vectors are used most; unrolled, tiles are four times as large */
+                    UNROLL_BY(4) for (size k = 0; k < run; k++)
+                        channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
+                } else {
+                    for (size k = 0; k < run; k++) channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
                 }
+                w += run * M * L;
             }
         }
     }

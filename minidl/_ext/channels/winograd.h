@@ -88,10 +88,10 @@ INLINE void transform_products(const int mh, const int mw, const step_job *job, 
             UNROLL for (int j = 0; j < mw; j++) {
                 V v = y[i][j] + bias;
                 if (j >= wide) break;
-                if (other) v += load(other + j * L);
-                store(to + j * L, step->relu ? relu(v) : v);
+                if (other) v += load(other + j * step->other.step);
+                store(to + j * m->step, step->relu ? relu(v) : v);
             }
-            if (step->acts) act_on(step, to, to, wide, mask);
+            if (step->acts) act_on(step, to, to, wide, mask); /* of a whole map: no phase has a function */
         }
     }
 }

@@ -26,8 +26,8 @@ typedef struct {
 
 /* Forward: y = pool(relu(conv(x) + b)). Without `pool` y is (O, OH, OW); with it (O, OH/2, OW/2), and `code` takes one
    byte a pooled value: the bits of the four window places that were positive (average), or the place of a positive
-   maximum, else 255 (maximum). code may be NULL. winograd: rows of the largest output tile, 2 or 4, where Winograd's
-   form is used. */
+   maximum, else 255 (maximum). code may be NULL. winograd: rows of the largest output tile where Winograd's form is
+   used, 2 or 4; 0: it is not. */
 typedef struct {
     geometry g;
     const void *x, *w, *b;

@@ -15,6 +15,24 @@
 /* Terms that are summed in registers; a long sum in pieces loses less. */
 enum { MATMUL_PIECE = 256 };
 
+/* Writes a tile's sums, row by row, or adds them to what stands there; `count` elements of the last vector of a row. */
+ONE_COPY void matmul_store(int M, int P, V sums[][ACC_P], int add, size count, VI mask, T *y, size y_row) {
+    for (int i = 0; i < M; i++, y += y_row) {
+        for (int j = 0; j < P; j++) {
+            T *at = y + j * L;
+            V v = sums[i][j];
+            if (j < P - 1 || count == L) {
+                storeu(at, (V)((VI)(add ? v + loadu(at) : v) & mask));
+            } else {
+                V old = {0};
+                if (add) memcpy(&old, at, (size_t)count * sizeof(T));
+                v = (V)((VI)(add ? v + old : v) & mask);
+                memcpy(at, &v, (size_t)count * sizeof(T));
+            }
+        }
+    }
+}
+
 /* A tile of M rows and P vectors of the product, `count` elements in the last one of these. */
 INLINE void matmul_tile(const int M, const int P, const int lanes, const matmul_args *args, const T *a, const T *b,
                         T *y, size count, VI mask) {
@@ -36,16 +54,9 @@ INLINE void matmul_tile(const int M, const int P, const int lanes, const matmul_
                 UNROLL for (int j = 0; j < P; j++) acc[i][j] += av * bv[j];
             }
         }
-        UNROLL for (int i = 0; i < M; i++) {
-            UNROLL for (int j = 0; j < P; j++) {
-                T *at = y + i * y_row + j * L;
-                size bytes = (j < P - 1 ? L : count) * (size)sizeof(T);
-                V v = {0};
-                if (t) memcpy(&v, at, (size_t)bytes);
-                v = (V)((VI)(acc[i][j] + v) & mask);
-                memcpy(at, &v, (size_t)bytes);
-            }
-        }
+        V sums[ACC_M][ACC_P]; /* a copy: the sums themselves never leave the registers */
+        UNROLL for (int i = 0; i < M; i++) { UNROLL for (int j = 0; j < P; j++) sums[i][j] = acc[i][j]; }
+        matmul_store(M, P, sums, t > 0, count, mask, y, y_row);
     }
 }
 

@@ -10,12 +10,16 @@
 #define _GNU_SOURCE /* sched_getcpu, CPU_SET */
 #include "pool.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __linux__
+
+#include "threads.h"
+
+/* MINIDL_PLAIN_THREADS: nothing that other systems lack. */
+#if defined(__linux__) && !defined(MINIDL_PLAIN_THREADS)
+#define ON_LINUX
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -35,9 +39,9 @@ enum { SPINS = 3000 };
 #define JOINED (OPEN - 1)
 #define GENERATION ((uint64_t)1 << 32)
 
-static pthread_mutex_t use_lock = PTHREAD_MUTEX_INITIALIZER; /* held by the thread whose job runs */
-static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
+static thread_lock use_lock = LOCK_READY; /* held by the thread whose job runs */
+static thread_lock sleep_lock = LOCK_READY;
+static thread_signal wake = SIGNAL_READY;
 static _Atomic uint64_t state;
 static _Atomic int sleepers;
 static _Atomic int wanted = 1; /* threads, the caller included */
@@ -74,14 +78,14 @@ static void take_tasks(int thread) {
    from those that a sleeping worker may use, and the worker, once awake, takes it back. */
 typedef struct {
     int asleep, kept_off; /* kept_off: a processor + 1, or 0 */
-#ifdef __linux__
+#ifdef ON_LINUX
     pid_t thread;
 #endif
 } worker_place;
 
 static worker_place places[POOL_MAX]; /* by worker; guarded by sleep_lock */
 
-#ifdef __linux__
+#ifdef ON_LINUX
 /* Let a worker run anywhere but on processor `here`, if it has another; -1: anywhere again. */
 static void keep_off(worker_place *place, int here) {
     cpu_set_t allowed;
@@ -125,21 +129,21 @@ static uint64_t join_job(int index, uint64_t seen) {
             relax();
             continue;
         }
-        pthread_mutex_lock(&sleep_lock);
+        lock_take(&sleep_lock);
         fall_asleep(&places[index]);
         atomic_fetch_add(&sleepers, 1);
         for (now = atomic_load(&state); !(now & OPEN) || now / GENERATION == seen; now = atomic_load(&state)) {
-            pthread_cond_wait(&wake, &sleep_lock);
+            signal_wait(&wake, &sleep_lock);
             keep_off(&places[index], -1);
         }
         atomic_fetch_sub(&sleepers, 1);
         places[index].asleep = 0;
-        pthread_mutex_unlock(&sleep_lock);
+        lock_leave(&sleep_lock);
         spins = 0;
     }
 }
 
-static void *worker(void *argument) {
+static thread_end THREAD_CALL worker(void *argument) {
     int index = (int)(intptr_t)argument;
     uint64_t seen = 0;
     for (;;) {
@@ -147,9 +151,12 @@ static void *worker(void *argument) {
         if (index < job_threads) take_tasks(index);
         atomic_fetch_sub_explicit(&state, 1, memory_order_release);
     }
-    return NULL;
+    return 0;
 }
 
+#ifdef _WIN32 /* no process goes on as a copy */
+static void mind_forks(void) {}
+#else
 /* In a forked child no worker exists; locks are in the state that the fork found them in. */
 static void after_fork_in_child(void) {
     pthread_mutex_init(&use_lock, NULL);
@@ -161,18 +168,15 @@ static void after_fork_in_child(void) {
     started = 0;
 }
 
+static void mind_forks(void) {
+    static int minded;
+    if (!minded) minded = !pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+#endif
+
 static void start_workers(int count) {
-    static int registered;
-    if (!registered) registered = !pthread_atfork(NULL, NULL, after_fork_in_child);
-    pthread_attr_t attributes;
-    if (pthread_attr_init(&attributes)) return;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    while (started < count) {
-        pthread_t thread;
-        if (pthread_create(&thread, &attributes, worker, (void *)(intptr_t)(started + 1))) break;
-        started++;
-    }
-    pthread_attr_destroy(&attributes);
+    mind_forks();
+    while (started < count && thread_started(worker, (void *)(intptr_t)(started + 1))) started++;
 }
 
 static int run_alone(pool_task task, void *context, ptrdiff_t tasks) {
@@ -183,8 +187,7 @@ static int run_alone(pool_task task, void *context, ptrdiff_t tasks) {
 
 int pool_run(pool_task task, void *context, ptrdiff_t tasks, int parallel) {
     int threads = atomic_load_explicit(&wanted, memory_order_relaxed);
-    if (!parallel || threads < 2 || tasks < 2 || pthread_mutex_trylock(&use_lock))
-        return run_alone(task, context, tasks);
+    if (!parallel || threads < 2 || tasks < 2 || !lock_taken(&use_lock)) return run_alone(task, context, tasks);
     if (started < threads - 1) start_workers(threads - 1);
     job_task = task;
     job_context = context;
@@ -198,16 +201,16 @@ int pool_run(pool_task task, void *context, ptrdiff_t tasks, int parallel) {
     if (generation > UINT32_MAX) generation = 1;
     atomic_store(&state, generation * GENERATION + OPEN);
     if (atomic_load(&sleepers)) {
-        pthread_mutex_lock(&sleep_lock);
+        lock_take(&sleep_lock);
         keep_sleepers_off_this_processor();
-        pthread_cond_broadcast(&wake);
-        pthread_mutex_unlock(&sleep_lock);
+        signal_all(&wake);
+        lock_leave(&sleep_lock);
     }
     take_tasks(0);
     atomic_fetch_and_explicit(&state, ~OPEN, memory_order_acq_rel);
     while (atomic_load_explicit(&state, memory_order_acquire) & JOINED) relax();
     int failed = atomic_load_explicit(&job_failed, memory_order_relaxed);
-    pthread_mutex_unlock(&use_lock);
+    lock_leave(&use_lock);
     return failed ? -1 : 0;
 }
 
@@ -220,13 +223,14 @@ int pool_get_threads(void) { return atomic_load(&wanted); }
 enum { PAGE = 4096, LARGE_PAGE = 1 << 21 };
 
 void *pool_memory(size_t bytes) {
-    void *memory = NULL;
-    if (posix_memalign(&memory, bytes < 16 * PAGE ? 64 : PAGE, bytes)) return NULL;
-#ifdef MADV_HUGEPAGE
-    if (bytes >= LARGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: what it returns does not matter */
+    void *memory = memory_take(bytes, bytes < 16 * PAGE ? 64 : PAGE);
+#if defined(ON_LINUX) && defined(MADV_HUGEPAGE)
+    if (memory && bytes >= LARGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE); /* a wish: its result does not matter */
 #endif
     return memory;
 }
+
+void pool_free(void *memory) { memory_leave(memory); }
 
 /* ---- scratch ----------------------------------------------------------------------------------------------------- */
 
@@ -235,30 +239,31 @@ typedef struct {
     size_t bytes[2];
 } scratch_slots;
 
-static pthread_key_t scratch_key;
-static pthread_once_t scratch_once = PTHREAD_ONCE_INIT;
+static thread_key scratch_key;
+static thread_once scratch_once = ONCE_READY;
 
-static void scratch_free(void *argument) {
+static void THREAD_CALL scratch_free(void *argument) {
     scratch_slots *slots = argument;
-    free(slots->memory[0]);
-    free(slots->memory[1]);
+    if (!slots) return;
+    pool_free(slots->memory[0]);
+    pool_free(slots->memory[1]);
     free(slots);
 }
 
-static void scratch_make_key(void) { pthread_key_create(&scratch_key, scratch_free); }
+static void scratch_make_key(void) { key_make(&scratch_key, scratch_free); }
 
 void *pool_scratch(int slot, size_t bytes) {
-    pthread_once(&scratch_once, scratch_make_key);
-    scratch_slots *slots = pthread_getspecific(scratch_key);
+    once(&scratch_once, scratch_make_key);
+    scratch_slots *slots = key_get(scratch_key);
     if (!slots) {
         slots = calloc(1, sizeof *slots);
-        if (!slots || pthread_setspecific(scratch_key, slots)) {
+        if (!slots || !key_set(scratch_key, slots)) {
             free(slots);
             return NULL;
         }
     }
     if (slots->bytes[slot] < bytes) {
-        free(slots->memory[slot]);
+        pool_free(slots->memory[slot]);
         slots->memory[slot] = NULL;
         slots->bytes[slot] = 0;
         void *memory = pool_memory(bytes);

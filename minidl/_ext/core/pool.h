@@ -16,10 +16,11 @@ enum { POOL_MAX = 256 };
 void pool_set_threads(int threads);
 int pool_get_threads(void);
 
-/* Memory to be given back by free(), 64-byte aligned; NULL if there is none. Of large pieces the system is asked for
+/* Memory to be given back by pool_free, 64-byte aligned; NULL if there is none. Of large pieces the system is asked for
    large pages, where it leaves that to the program: a channel's rows lie in more small pages than the processor keeps
    track of. */
 void *pool_memory(size_t bytes);
+void pool_free(void *memory);
 
 /* Memory of this thread, 64-byte aligned, kept until the thread ends; NULL if there is none. The call's slot belongs to
    the code around pool_run, the task's slot to the code inside a task. */

@@ -8,17 +8,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef __AVX2__
-#include <immintrin.h>
-#endif
+#include "compiler.h"
 
 #ifndef T /* a header that an editor opens by itself */
 #define T float
 #define VBYTES 16
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
+#if defined(__x86_64__) && !defined(__clang__) && !defined(T_IS_DOUBLE) && VBYTES > 16
+#define WIDEN_IN_ONE_STEP
+#include <immintrin.h>
+#endif
 
 enum { L = VBYTES / sizeof(T), IS_FLOAT = sizeof(T) == 4 };
 
@@ -47,9 +47,9 @@ INLINE V relu(V x) { return (V)((VI)x & ~(x < 0)); }
 
 /* L bytes as integers, in steps of twice the width: in a single one GCC would take them apart byte by byte. */
 INLINE VI widen(VB bytes) {
-#if defined(__AVX512F__) && !defined(T_IS_DOUBLE)
+#if defined(WIDEN_IN_ONE_STEP) && VBYTES == 64
     return (VI)_mm512_cvtepu8_epi32((__m128i)bytes);
-#elif defined(__AVX2__) && !defined(T_IS_DOUBLE)
+#elif defined(WIDEN_IN_ONE_STEP)
     return (VI)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes));
 #else
     typedef uint16_t V16 __attribute__((vector_size(2 * L)));
@@ -67,23 +67,51 @@ INLINE VI iota(void) {
 /* All ones in the lanes below `lanes`. */
 INLINE VI lanes_below(ptrdiff_t lanes) { return iota() < (INT)lanes; }
 
-/* The indices of one butterfly stage of width m between vectors a and b: a's half, then b's. */
-INLINE VI butterfly(int m, int high) {
-    VI i = iota(), upper = (i & m) != 0;
-    return high ? ((upper & (i + L)) | (~upper & (i + m))) : ((upper & (i - m + L)) | (~upper & i));
-}
+/* SHUFFLE wants its numbers one by one: of(i, m, n) for the lanes i of a vector. */
+#define EACH_OF_2(of, m, n) of(0, m, n), of(1, m, n)
+#define EACH_OF_4(of, m, n) EACH_OF_2(of, m, n), of(2, m, n), of(3, m, n)
+#define EACH_OF_8(of, m, n) EACH_OF_4(of, m, n), of(4, m, n), of(5, m, n), of(6, m, n), of(7, m, n)
+#define EACH_OF_16(of, m, n) \
+    EACH_OF_8(of, m, n), of(8, m, n), of(9, m, n), of(10, m, n), of(11, m, n), of(12, m, n), of(13, m, n), \
+        of(14, m, n), of(15, m, n)
+#ifdef T_IS_DOUBLE
+#define LANES (VBYTES / 8)
+#else
+#define LANES (VBYTES / 4)
+#endif
+#if LANES == 16
+#define EACH_LANE EACH_OF_16
+#elif LANES == 8
+#define EACH_LANE EACH_OF_8
+#elif LANES == 4
+#define EACH_LANE EACH_OF_4
+#else
+#define EACH_LANE EACH_OF_2
+#endif
+
+/* The lanes of one butterfly stage of width m between vectors a and b of n lanes: a's half, then b's. For Clang every m
+   is a number in the source; stages that are too wide are compiled, but not run. */
+#ifdef __clang__
+#define STAGES_UP(STAGE, n) STAGE(1) STAGE(2) STAGE(4) STAGE(8)
+#define STAGES_DOWN(STAGE, n) STAGE(4) STAGE(2) STAGE(1)
+#else
+#define STAGES_UP(STAGE, n) UNROLL for (int m = 1; m < n; m *= 2) STAGE(m)
+#define STAGES_DOWN(STAGE, n) UNROLL for (int m = n / 2; m >= 1; m /= 2) STAGE(m)
+#endif
+#define LOW(i, m, n) ((i) & (m) ? (i) - (m) + (n) : (i))
+#define HIGH(i, m, n) (((i) & (m) ? (i) + (n) : (i) + (m)) & (2 * (n) - 1))
 
 /* Transpose an L x L square held in L vectors. */
 INLINE void transpose(V v[L]) {
-    UNROLL for (int m = 1; m < L; m *= 2) {
-        VI low = butterfly(m, 0), high = butterfly(m, 1);
-        UNROLL for (int i = 0; i < L; i++) {
-            if (i & m) continue;
-            V a = v[i], b = v[i + m];
-            v[i] = __builtin_shuffle(a, b, low);
-            v[i + m] = __builtin_shuffle(a, b, high);
-        }
+#define STAGE(m) \
+    UNROLL for (int i = 0; m < L && i < L; i++) { \
+        if (i & m) continue; \
+        V a = v[i], b = v[i + m]; \
+        v[i] = SHUFFLE(VI, a, b, EACH_LANE(LOW, m, L)); \
+        v[i + m] = SHUFFLE(VI, a, b, EACH_LANE(HIGH, m, L)); \
     }
+    STAGES_UP(STAGE, L)
+#undef STAGE
 }
 
 /* Sums over lanes are taken of half vectors, S lanes each, where a vector is wider than the narrowest: the two halves
@@ -105,18 +133,24 @@ typedef V VS;
 typedef VI VSI;
 INLINE VS add_halves(V v) { return v; }
 #endif
+#if LANES == 16
+#define EACH_SUM EACH_OF_8
+#elif LANES == 8 || (LANES == 4 && VBYTES == 16)
+#define EACH_SUM EACH_OF_4
+#else
+#define EACH_SUM EACH_OF_2
+#endif
 
 /* Lane i of the result is the sum over the lanes of v[i]. Pairs are added in a fixed order. */
 INLINE VS sum_lanes(VS v[S]) {
-    VSI i;
-    UNROLL for (int k = 0; k < S; k++) i[k] = k;
-    UNROLL for (int m = S / 2; m >= 1; m /= 2) {
-        VSI upper = (i & m) != 0;
-        VSI low = (upper & (i - m + S)) | (~upper & i), high = (upper & (i + S)) | (~upper & (i + m));
-        UNROLL for (int k = 0; k < S; k++) {
-            if (k < m) v[k] = __builtin_shuffle(v[k], v[k + m], low) + __builtin_shuffle(v[k], v[k + m], high);
-        }
+#define STAGE(m) \
+    UNROLL for (int k = 0; m < S && k < S; k++) { \
+        if (k < m) \
+            v[k] = SHUFFLE(VSI, v[k], v[k + m], EACH_SUM(LOW, m, S)) + \
+                   SHUFFLE(VSI, v[k], v[k + m], EACH_SUM(HIGH, m, S)); \
     }
+    STAGES_DOWN(STAGE, S)
+#undef STAGE
     return v[0];
 }
 

@@ -1,9 +1,11 @@
 #if defined(__x86_64__)
-#pragma GCC target("arch=x86-64-v3")
+#include "../core/compiler.h"
 #define T double
 #define T_IS_DOUBLE
 #define VBYTES 32
 #define NAME "avx2"
 #define TABLE minidl_avx2_f64
+TARGET_BEGIN("arch=x86-64-v3")
 #include "table.h"
+TARGET_END
 #endif

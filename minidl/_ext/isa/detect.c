@@ -1,6 +1,43 @@
-/* __builtin_cpu_supports asks CPUID and XGETBV, so an instruction set counts only if the operating system saves its
-   registers. */
 #include "detect.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+#define BIT(n) ((uint32_t)1 << (n))
+
+/* Every feature of a level counts, as the compiler may use it: a hypervisor can hide any of them. */
+enum { OSXSAVE = 27 };
+static const uint32_t V3_OF_1 = BIT(0) | BIT(9) | BIT(12) | BIT(13) |            /* sse3 ssse3 fma cx16 */
+                                BIT(19) | BIT(20) | BIT(22) | BIT(23) |          /* sse4.1 sse4.2 movbe popcnt */
+                                BIT(OSXSAVE) | BIT(28) | BIT(29);                /* avx f16c */
+static const uint32_t V3_OF_7 = BIT(3) | BIT(5) | BIT(8);                        /* bmi1 avx2 bmi2 */
+static const uint32_t V3_OF_80000001 = BIT(0) | BIT(5);                          /* lahf lzcnt */
+static const uint32_t V4_OF_7 = BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31); /* avx512 f dq cd bw vl */
+static const uint64_t V3_SAVED = 0x6, V4_SAVED = 0xe6; /* xmm and ymm; also masks, the upper zmm, zmm16 to 31 */
+
+int x86_level(const cpu_leaves *leaves) {
+    if ((leaves->ecx_of_1 & V3_OF_1) != V3_OF_1) return 1;
+    if (leaves->highest < 7 || (leaves->ebx_of_7 & V3_OF_7) != V3_OF_7) return 1;
+    if ((leaves->ecx_of_80000001 & V3_OF_80000001) != V3_OF_80000001) return 1;
+    if ((leaves->saved & V3_SAVED) != V3_SAVED) return 1;
+    return (leaves->ebx_of_7 & V4_OF_7) == V4_OF_7 && (leaves->saved & V4_SAVED) == V4_SAVED ? 4 : 3;
+}
+
+#if defined(__x86_64__)
+static cpu_leaves read_leaves(void) {
+    cpu_leaves leaves = {.highest = __get_cpuid_max(0, NULL)};
+    uint32_t a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &c, &d)) leaves.ecx_of_1 = c;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) leaves.ebx_of_7 = b;
+    if (__get_cpuid(0x80000001, &a, &b, &c, &d)) leaves.ecx_of_80000001 = c;
+    if (leaves.ecx_of_1 & BIT(OSXSAVE)) {
+        __asm__("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+        leaves.saved = (uint64_t)d << 32 | a;
+    }
+    return leaves;
+}
+#endif
 
 typedef struct {
     const kernel_table *f32, *f64;
@@ -9,15 +46,12 @@ typedef struct {
 static int find_isas(isa_row *row) {
     int count = 0;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    /* The levels x86-64-v3 and v4 by features that GCC 11 can ask for; no processor has these without the others. */
-    int v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-             __builtin_cpu_supports("bmi2");
-    int v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-             __builtin_cpu_supports("avx512vl");
-    if (v4) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
-    if (v3) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
+    cpu_leaves leaves = read_leaves();
+    int level = x86_level(&leaves);
+#ifndef MINIDL_WITHOUT_AVX512
+    if (level >= 4) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
+#endif
+    if (level >= 3) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
 #endif
     row[count++] = (isa_row){&minidl_baseline_f32, &minidl_baseline_f64};
     return count;

@@ -22,7 +22,7 @@ enum { VOTE_ROWS = 8 };
 INLINE void vote_tile(const int M, size D, int add, const T *w, const T *u, T *out) {
     V sum[VOTE_ROWS];
     UNROLL for (int m = 0; m < M; m++) sum[m] = add ? load(out + m * L) : (V){0};
-    UNROLL for (size d = 0; d < D; d++) {
+    UNROLL_BY(16) for (size d = 0; d < D; d++) {
         V value = load(u + d * L);
         UNROLL for (int m = 0; m < M; m++) sum[m] += w[m * D + d] * value;
     }

@@ -19,7 +19,12 @@ INLINE void store_until(T *y, V v, const T *end) {
 }
 
 /* The vectors p and p + L -> their even places, or their odd ones. */
-INLINE V every_other(const T *p, int odd) { return __builtin_shuffle(loadu(p), loadu(p + L), 2 * iota() + odd); }
+INLINE V every_other(const T *p, int odd) {
+#define PLACE(i, odd, n) (2 * (i) + (odd))
+    V a = loadu(p), b = loadu(p + L);
+    return odd ? SHUFFLE(VI, a, b, EACH_LANE(PLACE, 1, L)) : SHUFFLE(VI, a, b, EACH_LANE(PLACE, 0, L));
+#undef PLACE
+}
 
 /* Rows of values, `pitch` elements apart, through relu and 2 x 2 pooling to `rows` adjacent rows at y, of `columns`
    values; `end` is where the task's own part of y ends. Reads up to 2 L elements behind the last value. */

@@ -34,7 +34,9 @@ GREY = np.tile(LUMA, (3, 1))
 COLORED = np.eye(3) - GREY
 """The map that leaves what a colour has beside its brightness."""
 
-QUARTER = np.linalg.inv(np.vstack([LUMA, CHROMA])) @ np.vstack([np.zeros(3), CHROMA[1], -CHROMA[0]])
+QUARTER = (np.outer(np.cross(CHROMA[1], LUMA), CHROMA[1]) - np.outer(np.cross(LUMA, CHROMA[0]), CHROMA[0])) / np.sum(
+    LUMA * np.cross(CHROMA[0], CHROMA[1])
+)
 """The same, turned by a quarter of the circle of hues, in the direction from red to yellow."""
 
 
@@ -140,7 +142,7 @@ def together(first: Colors, then: Colors) -> Colors:
     maps = first.maps if then.maps is None else then.maps
     if first.maps is not None and then.maps is not None:
         outer, inner = _mixed(then.maps), _mixed(first.maps)
-        maps = outer[:, :, :3] @ inner
+        maps = np.sum(outer[:, :, :3, None] * inner[:, None], axis=2)
         maps[:, :, 3] += outer[:, :, 3]
     keys = first.keys if then.keys is None else then.keys
     fill = first.fill if then.fill is None else then.fill

@@ -60,10 +60,16 @@ def read_batch(
 def _scan(raw: bytes) -> None:
     """Refuse instructions that no batch needs, deep nesting (fills the stack) and memo gaps (fill the memory)."""
     containers = puts = 0
-    for instruction, argument, _ in pickletools.genops(raw):
-        name = instruction.name
-        if name not in _INSTRUCTIONS:
+    stream, name = io.BytesIO(raw), ""
+    while name != "STOP":
+        code = stream.read(1)
+        instruction = pickletools.code2op.get(code.decode("latin-1"))  # type: ignore[attr-defined]
+        name = repr(code) if instruction is None else instruction.name
+        if instruction is None or name not in _INSTRUCTIONS:  # before its argument is read, which may be anything
             raise pickle.UnpicklingError(f"holds the pickle instruction {name}, which no batch needs")
+        if name == "GLOBAL":  # two lines, whose names the machine checks
+            stream.readline(), stream.readline()
+        argument = instruction.arg.reader(stream) if instruction.arg is not None and name != "GLOBAL" else None
         if name == "PROTO" and argument != 2:
             raise pickle.UnpicklingError(f"pickle protocol {argument}, must be 2")
         if name == "LONG1" and (argument is None or argument.bit_length() > 63):

@@ -34,6 +34,10 @@ def read_zipped_idx(path: Path) -> np.ndarray:
             ]
             if len(members) != 1:
                 raise DataError(f"{archive}: has {len(members)} files {name}, must have one")
+            method = members[0].compress_type
+            if method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                # The others give errors of any kind on bad data, and LZMA takes the memory that the file asks for.
+                raise DataError(f"{archive}: is packed by method {method}, must be stored or deflated")
             if members[0].header_offset < 0:  # zipfile would seek there and give the system's error
                 raise DataError(f"{archive}: is not a zip archive, or is damaged (a file begins before it)")
             who = archive / members[0].filename

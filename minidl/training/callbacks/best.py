@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.kernels import checks
 from minidl.training.callbacks.base import Callback
 from minidl.training.history import History
 from minidl.training.monitor import Monitor
@@ -62,7 +63,9 @@ class KeepBest(Callback):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`. Raises ValueError if that watched something else."""
         self._watch.resume(str(state["monitor"]), state["best_epoch"] is not None)
-        self.best_epoch, self.best_value = state["best_epoch"], state["best_value"]
+        epoch = state["best_epoch"]
+        self.best_epoch = epoch if epoch is None else checks.integer(type(self).__name__, "best_epoch", epoch, 0)
+        self.best_value = checks.real_or_infinite(type(self).__name__, "best_value", state["best_value"])
         weights = {name: value for name, value in state.items() if name.startswith("weights.")}
         self._weights = {name.partition(".")[2]: array for name, array in weights.items()}
 
@@ -85,11 +88,9 @@ class EarlyStopping(KeepBest):
     ) -> None:
         super().__init__(monitor, mode)
         self.patience = operator.index(patience)
-        self.min_delta = float(min_delta)
+        self.min_delta = checks.real("EarlyStopping", "min_delta", min_delta, "at least 0", lambda v: v >= 0)
         if self.patience < 1:
             raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
-        if not self.min_delta >= 0:
-            raise ValueError(f"EarlyStopping: min_delta must be at least 0, got {min_delta}")
         self._waited = 0
         self._reference = float("nan")
 
@@ -116,7 +117,8 @@ class EarlyStopping(KeepBest):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`. Raises ValueError if that watched something else."""
         super().load_state(state)
-        self._waited, self._reference = state["waited"], state["reference"]
+        self._waited = checks.integer("EarlyStopping", "waited", state["waited"], 0)
+        self._reference = checks.real_or_infinite("EarlyStopping", "reference", state["reference"])
 
     def _reason(self) -> str:
         if self._waited < self.patience:

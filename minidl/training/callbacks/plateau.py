@@ -94,4 +94,7 @@ class ReduceLROnPlateau(Callback):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a `state`. Raises ValueError if that watched something else."""
         self._watch.resume(str(state["monitor"]), state["best"] == state["best"])
-        self._best, self._waited, self._cooling = state["best"], state["waited"], state["cooling"]
+        self._best = checks.real_or_infinite("ReduceLROnPlateau", "best", state["best"])
+        self._waited, self._cooling = (
+            checks.integer("ReduceLROnPlateau", name, state[name], 0) for name in ("waited", "cooling")
+        )

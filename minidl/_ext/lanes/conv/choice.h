@@ -14,7 +14,7 @@
 /* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
 enum { WINOGRAD_WIDE_CHANNELS = 256 };
 
-/* Of y or dx, sums over R channels for M: the tile, at most `rows` high; {0, 0}: the direct sum. */
+/* Of y or dx, sums over R channels for M: the tile, at most `rows` high, none for 0; {0, 0}: the direct sum. */
 static winograd_size choose_tile(const geometry *g, size R, size M, size H, size W, size rows) {
     static const winograd_size sizes[] = {{2, 2}, {2, 4}, {4, 4}};
     winograd_size best = {0, 0};
@@ -32,11 +32,11 @@ static winograd_size choose_tile(const geometry *g, size R, size M, size H, size
 
 typedef enum { DW_DIRECT, DW_ROWS, DW_BOTH_AXES } dw_method;
 
-/* Of dw: the method, and the rows of its tiles for both axes, at most `rows`. */
+/* Of dw: the method, and the rows of its tiles for both axes, at most `rows`; the direct sum for 0. */
 static dw_method choose_dw(const geometry *g, size rows, size *m) {
     size C = g->C / g->G, O = g->O / g->G;
     *m = rows == 4 && winograd_dw2d_cost(g, 4) < winograd_dw2d_cost(g, 2) ? 4 : 2;
-    if (!rows_of_three(g)) return DW_DIRECT;
+    if (!rows || !rows_of_three(g)) return DW_DIRECT;
     size direct = 3 * g->KH * g->OH * g->OW * O * C, along_rows = winograd_dw_cost(g);
     if (g->KH == 3 && winograd_dw2d_cost(g, *m) < smaller(direct, along_rows)) return DW_BOTH_AXES;
     return along_rows < direct ? DW_ROWS : DW_DIRECT;

@@ -1,43 +1,32 @@
-"""Search for files on which `minidl.onnx.load` crashes, hangs, or takes too much memory.
+"""The target "onnx": files on which `minidl.onnx.load` crashes, hangs, or takes too much memory.
 
-    python tools/fuzz_onnx.py [--seconds 600] [--out fuzz] [FILE ...]
+Files come from ONNX's own cases of one operator and from layers that minidl has saved. Each is changed mostly as a
+protobuf (fields set to odd values, parts left out, doubled, moved, nodes of another file put behind), else as bytes.
 
-Needs the packages atheris, onnx and pytest; `make fuzz` brings them. Files come from ONNX's own cases of one operator,
-from layers that minidl has saved, and from what the search itself keeps in the folder OUT/corpus. Each is changed:
-mostly as a protobuf (fields set to odd values, parts left out, doubled, moved, nodes of another file put behind), else
-bit by bit. What has found new lines of minidl's code is changed further. With FILEs given these alone are tried.
-
-A file is a failure where `load` warns, but to its user, or raises anything but ValueError; where it
-takes longer than ten seconds of the processor; where the memory that Python and numpy take at once is more than ten
-times the file, `ROOM`, and `EACH` for each operator, as layers are Python objects, however small their arrays; and
-where a network that was loaded, if its maps are small, does not compute. Ends with an error at the first failure, whose
-file is written to OUT.
+Beyond what is a failure of any target: memory that Python and numpy take at once of more than ten times the file,
+`ROOM`, and `EACH` for each operator, as layers are Python objects, however small their arrays; and a network that was
+loaded, if its maps are small, and does not compute.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import random
-import sys
-import time
 import tracemalloc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import atheris
 import numpy as np
-
-with atheris.instrument_imports(include=["minidl.onnx", "minidl.layers", "minidl.kernels.checks"]):
-    import minidl
-    from minidl import onnx
-
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
+import minidl
+from fuzzing.changes import DECIMAL, WHOLE, change_bytes
+from fuzzing.target import Target
+from minidl import onnx
 from minidl.onnx.computed import TABLE as CONSTANT
 from minidl.onnx.operators import TABLE
 from minidl.onnx.tensors import GROWTH
@@ -46,46 +35,34 @@ from minidl.support.several import Several
 ROOM = 2**17
 EACH = 2**13
 """Bytes."""
-LONGEST = 2**14
-"""Bytes that a file may have."""
 SMALL = 2**16
 """Numbers that a network's maps may have, for it to be run."""
-SECONDS = 10
-"""Of the processor; libFuzzer itself counts those of a clock, which pass on a busy machine, too."""
-WHOLE = (0, 1, 2, 3, 4, 5, 7, 16, 17, 127, 255, 1000, 2**20, 2**31 - 1, 2**31, 2**32, 2**62, 2**63 - 1, -1, -2, -7)
-DECIMAL = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 3e38, -3e38, math.inf, -math.inf, math.nan)
 
 
 # ---- one file --------------------------------------------------------------------------------------------------------
 
 
-def attempt(content: bytes) -> None:
-    """Load it; any failure is an exception."""
-    start = time.process_time()
-    model, most = loaded(content)
-    assert time.process_time() - start < SECONDS, "it takes too long"
+def read(content: bytes) -> None:
+    """Load it, and compute; any failure is an exception."""
+    found, most = loaded(content)
     if most > GROWTH * len(content) + ROOM:
         proto = parsed(content)
         nodes = len(proto.graph.node) if proto is not None else 0
-        model, most = loaded(content)  # modules that the first time has imported do not count
+        found, most = loaded(content)  # modules that the first time has imported do not count
         allowed = GROWTH * len(content) + ROOM + EACH * nodes
         assert most <= allowed, f"{most} bytes for a file of {len(content)}"
-    if model is not None:
-        compute(model)
+    if isinstance(found, ValueError):
+        raise found
+    compute(found)
 
 
-def loaded(content: bytes) -> tuple[minidl.Model | None, int]:
-    """The model, None if the file is refused, and the bytes that were taken at once."""
+def loaded(content: bytes) -> tuple[minidl.Model | ValueError, int]:
+    """The model or the refusal, and the bytes that were taken at once."""
     tracemalloc.start()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            warnings.simplefilter("ignore", UserWarning)  # what load and Model say to a user
-            return onnx.load(content), tracemalloc.get_traced_memory()[1]
+        return onnx.load(content), tracemalloc.get_traced_memory()[1]
     except ValueError as error:
-        if "ONNX bytes" not in str(error):
-            raise RuntimeError("the message does not name the file") from error
-        return None, tracemalloc.get_traced_memory()[1]
+        return error, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
@@ -154,7 +131,7 @@ def scalar(rng: random.Random, field: FieldDescriptor, value: Any, names: list[s
 UNSIGNED = (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64)
 
 
-def change(rng: random.Random, proto: Any) -> None:
+def change_field(rng: random.Random, proto: Any) -> None:
     """One field becomes something else."""
     there = list(fields(proto))
     if not there:
@@ -188,7 +165,7 @@ def change(rng: random.Random, proto: Any) -> None:
 def behind(rng: random.Random, proto: Any, other: Any) -> None:
     """The nodes of another file, the first of them reading a value of this one."""
     names = [name for node in proto.graph.node for name in node.output]
-    if not names or not other.graph.node or len(proto.graph.node) > 20:
+    if not names or other is None or not other.graph.node or len(proto.graph.node) > 20:
         return
     mark = f"{len(proto.graph.node)}."
     own = {port.name for port in other.graph.input} - {tensor.name for tensor in other.graph.initializer}
@@ -206,26 +183,20 @@ def behind(rng: random.Random, proto: Any, other: Any) -> None:
         proto.graph.output[0].name = next((name for name in proto.graph.node[-1].output if name), names[-1])
 
 
-def mutator(files: list[bytes]) -> Callable[[bytes, int, int], bytes]:
-    """What atheris calls for another file."""
-
-    def mutated(content: bytes, most: int, seed: int) -> bytes:
-        rng = random.Random(seed)
-        proto = parsed(content) if rng.random() < 0.9 else None
-        if proto is None or not proto.graph.node:
-            changed: bytes = atheris.Mutate(content, len(content) + 16)
-            return changed[:most]
-        try:
-            if rng.random() < 0.2:
-                behind(rng, proto, parsed(rng.choice(files)))
-            for _ in range(rng.choice((1, 1, 1, 2, 3, 5))):
-                change(rng, proto)
-        except UnicodeDecodeError:  # a name that no text can be, which protobuf reads but does not take
-            pass
-        found: bytes = proto.SerializeToString()
-        return found if len(found) <= most else content[:most]
-
-    return mutated
+def change(rng: random.Random, content: bytes, files: list[bytes]) -> bytes:
+    """Another file."""
+    proto = parsed(content) if rng.random() < 0.9 else None
+    if proto is None or not proto.graph.node:
+        return change_bytes(rng, content, files)
+    try:
+        if rng.random() < 0.2:
+            behind(rng, proto, parsed(rng.choice(files)))
+        for _ in range(rng.choice((1, 1, 1, 2, 3, 5))):
+            change_field(rng, proto)
+    except UnicodeDecodeError:  # a name that no text can be, which protobuf reads but does not take
+        pass
+    found: bytes = proto.SerializeToString()
+    return found
 
 
 # ---- files to begin with ---------------------------------------------------------------------------------------------
@@ -266,31 +237,6 @@ def saved(folder: Path) -> Iterator[bytes]:
     (folder / "part.onnx").unlink()
 
 
-def main() -> None:
-    """Search, or try the files that are named."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--seconds", type=int, default=600)
-    parser.add_argument("--out", type=Path, default=Path("fuzz"))
-    parser.add_argument("files", nargs="*", type=Path, metavar="FILE")
-    given = parser.parse_args()
-    for file in given.files:
-        attempt(file.read_bytes())
-    if given.files:
-        return
-    corpus = given.out / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
-    files = [content for content in [*cases(), *saved(given.out)] if len(content) <= LONGEST]
-    for i, content in enumerate(files):
-        (corpus / f"first {i}").write_bytes(content)
-    settings = {"max_total_time": given.seconds, "timeout": 30 * SECONDS, "max_len": LONGEST, "rss_limit_mb": 2048}
-    arguments = [f"-{key}={value}" for key, value in settings.items()]
-    atheris.Setup(
-        [sys.argv[0], *arguments, f"-artifact_prefix={given.out}/", str(corpus)],
-        attempt,
-        custom_mutator=mutator(files),
-    )
-    atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
+def target(folder: Path) -> Target:
+    """The target; `folder` is its own."""
+    return Target("onnx", lambda: [*cases(), *saved(folder)], read, (ValueError,), "ONNX bytes", change)
