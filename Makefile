@@ -22,6 +22,7 @@ EXTRA := from importlib.metadata import requires; \
 WHICH ?= witness and not heavy
 SANITIZED ?= not TestReference
 EVERY ?= 1
+VECTORS ?= 1
 SECONDS ?= 600
 BY_ITSELF := -Werror -fsyntax-only -x c
 
@@ -34,7 +35,7 @@ help:
 	@echo "make test-mpi     run the tests of several processes, with an MPI library in .venv-mpi"
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
-	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third of them)"
+	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third; VECTORS=baseline: narrow)"
 	@echo "make fuzz         search for files that do harm to readers, SECONDS=600 for each of TARGETS (default: all)"
 	@echo "make fuzz-short   the same, five seconds each, without atheris"
 	@echo "make differential compare the backends on drawn shapes, dtypes and settings, for SECONDS=600"
@@ -77,9 +78,9 @@ bench: .venv/stamp-plot
 # The reference backend compiles nothing, so its own tests stay out.
 sanitize: .venv/stamp-dev
 	@mkdir -p build/sanitize/lib && find build/sanitize/lib -name "*.py" -delete
-	@MINIDL_SANITIZE=1 $(BIN)/python setup.py -q build --build-base build/sanitize --build-lib build/sanitize/lib \
+	@MINIDL_SANITIZE=$(VECTORS) $(BIN)/python setup.py -q build --build-base build/sanitize --build-lib build/sanitize/lib \
 		>build/sanitize/log 2>&1 || { cat build/sanitize/log; exit 1; }
-	@MINIDL_SANITIZE=1 PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
+	@MINIDL_SANITIZE=$(VECTORS) PYTHONPATH=build/sanitize/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py --every $(EVERY) -k '$(SANITIZED)' \
 		tests/kernels tests/compiled

@@ -57,7 +57,7 @@ def test_the_matrix_form(backend, case, dtype, rng):
 
 
 class TestIm2col:
-    @pytest.mark.skipif(os.environ.get("MINIDL_SANITIZE") != "1", reason="only under make sanitize")
+    @pytest.mark.skipif(not os.environ.get("MINIDL_SANITIZE"), reason="only under make sanitize")
     def test_sanitized_build_is_the_one_tested(self):
         assert os.path.join("build", "sanitize") in windows.__file__
 

@@ -9,7 +9,7 @@ enum { SUM_CHUNK = 64 }; /* vectors summed in T before they go to a double: few,
 INLINE V norm_value(V x, V mean, V scale, V beta) { return (x - mean) * scale + beta; }
 
 /* A double for each lane, in as many vectors as that takes: wider ones would go through memory. */
-enum { WIDE = sizeof(double) / sizeof(T) };
+enum { WIDE = 8 / sizeof(T) };
 typedef double VW __attribute__((vector_size(VBYTES)));
 typedef int64_t VWI __attribute__((vector_size(VBYTES)));
 typedef T VP __attribute__((vector_size(VBYTES / WIDE)));

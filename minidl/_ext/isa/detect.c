@@ -4,6 +4,10 @@
 #include <cpuid.h>
 #endif
 
+#ifndef MINIDL_LEVEL
+#define MINIDL_LEVEL 4 /* of x86, the highest that is compiled */
+#endif
+
 #define BIT(n) ((uint32_t)1 << (n))
 
 /* Every feature of a level counts, as the compiler may use it: a hypervisor can hide any of them. */
@@ -48,10 +52,13 @@ static int find_isas(isa_row *row) {
 #if defined(__x86_64__)
     cpu_leaves leaves = read_leaves();
     int level = x86_level(&leaves);
-#ifndef MINIDL_WITHOUT_AVX512
+#if MINIDL_LEVEL >= 4
     if (level >= 4) row[count++] = (isa_row){&minidl_avx512_f32, &minidl_avx512_f64};
 #endif
+#if MINIDL_LEVEL >= 3
     if (level >= 3) row[count++] = (isa_row){&minidl_avx2_f32, &minidl_avx2_f64};
+#endif
+    (void)level;
 #endif
     row[count++] = (isa_row){&minidl_baseline_f32, &minidl_baseline_f64};
     return count;
