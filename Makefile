@@ -31,7 +31,7 @@ BY_ITSELF := -Werror -fsyntax-only -x c
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
 	@echo "make test         run the tests"
-	@echo "make test-witness run the tests that compare with PyTorch, OpenVINO, ncnn and files of packages (WHICH=witness: all)"
+	@echo "make test-witness run the tests that compare with PyTorch, OpenVINO, ncnn and files of packages (WHICH=witness: all, EVERY=2: half)"
 	@echo "make test-mpi     run the tests of several processes, with an MPI library in .venv-mpi"
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
@@ -56,7 +56,7 @@ test: .venv/stamp-test
 
 # The package is that of the source folder, which .venv has compiled: both have one Python.
 test-witness: .venv/stamp-build .venv-witness/stamp
-	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python -m pytest -n auto -p no:cacheprovider -m "$(WHICH)"
+	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python -m pytest -n auto -p no:cacheprovider --every $(EVERY) -m "$(WHICH)"
 
 # mpi4py and an MPI library stay beside .venv, whose packages are seen from there: nothing is compiled again.
 .PHONY: test-mpi
