@@ -39,22 +39,29 @@ def forced() -> bool | None:
     return None if _forced == "auto" else _forced == "channels"
 
 
-def prefers_channels(operations: Sequence[Operation], n: int, lanes: int, factor: float = 1.0) -> bool:
-    """Whether n images are predicted with channels in lanes, `lanes` of them in a vector.
+class Cost:
+    """Vector operations of both layouts for these operations, `lanes` channels or images in a vector.
 
-    factor: how much longer than counted the other layout takes.
+    training: whether they are those of a training step.
     """
-    channels = images = 0.0
-    for operation in operations:
-        one, other = _vectors(operation, lanes)
-        channels += one
-        images += other
-    return n * channels <= -(-n // lanes) * images * factor
 
+    def __init__(self, operations: Sequence[Operation], lanes: int, training: bool = False) -> None:
+        self._lanes, self._training = lanes, training
+        self._channels = self._images = 0.0
+        for operation in operations:
+            one, other = _vectors(operation, lanes)
+            self._channels += one
+            self._images += other
 
-def trains_with_channels(operations: Sequence[Operation], n: int, lanes: int) -> bool:
-    """Whether n images are trained on with channels in lanes."""
-    return prefers_channels(operations, n, lanes, TRAINING if n <= 2 * lanes else TRAINING_MANY)
+    def prefers_channels(self, n: int) -> bool:
+        """Whether n images are computed with channels in lanes: where that is asked for, or takes less."""
+        asked = forced()
+        if asked is not None:
+            return asked
+        factor = 1.0
+        if self._training:
+            factor = TRAINING if n <= 2 * self._lanes else TRAINING_MANY
+        return n * self._channels <= -(-n // self._lanes) * self._images * factor
 
 
 def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
@@ -79,4 +86,4 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
 if os.environ.get("MINIDL_LAYOUT"):
     use_layout(os.environ["MINIDL_LAYOUT"])
 
-__all__ = ["forced", "prefers_channels", "trains_with_channels", "use_layout"]
+__all__ = ["Cost", "forced", "use_layout"]

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl._ext.lanearray import lanes
 from minidl._ext.watch import Watch
-from minidl.compiled.choice import forced, prefers_channels
+from minidl.compiled.choice import Cost
 from minidl.compiled.lowering import Unlowered
 from minidl.compiled.operation import Convolution, Operation
 from minidl.compiled.parts import parts_of
@@ -52,7 +52,7 @@ class Prediction:
         operations = self.operations()
         if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
-        self._faster: dict[int, bool] = {}
+        self._cost = Cost(operations, self._lanes)
         self._slice = 0
         self._lock = threading.Lock()
 
@@ -65,15 +65,7 @@ class Prediction:
 
     def is_faster(self, n: int) -> bool:
         """Whether it predicts n images faster than the plan, one layer after the other."""
-        asked = forced()
-        if asked is not None:
-            return asked
-        known = self._faster.get(n)
-        if known is None:
-            if len(self._faster) > 1000:
-                self._faster.clear()
-            known = self._faster[n] = prefers_channels(self.operations(), n, self._lanes)
-        return known
+        return self._cost.prefers_channels(n)
 
     def holds(self) -> bool:
         """Whether parameters, statistics and settings are what they were."""

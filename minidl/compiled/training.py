@@ -9,7 +9,7 @@ import numpy as np
 
 from minidl._ext.lanearray import lanes
 from minidl._ext.training_program import TrainingProgram
-from minidl.compiled.choice import forced, trains_with_channels
+from minidl.compiled.choice import Cost
 from minidl.compiled.gradient import Backward, ConvolutionBackward, Gradients, backward
 from minidl.compiled.held import Held
 from minidl.compiled.learning import LearningLowering
@@ -51,9 +51,8 @@ class Training:
         operations = [operation for part in self._segments() for operation in part.operations]
         if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
-        self._operations = operations
         self._outputs = numbers(plan.output)
-        self._faster: dict[int, bool] = {}
+        self._cost = Cost(operations, self._lanes, training=True)
         self._prepared = False
 
     def _segment(self) -> LearningSegment:
@@ -64,13 +63,7 @@ class Training:
 
     def is_faster(self, n: int) -> bool:
         """Whether a step of n images is faster than with images in lanes."""
-        asked = forced()
-        if asked is not None:
-            return asked
-        known = self._faster.get(n)
-        if known is None:
-            known = self._faster[n] = trains_with_channels(self._operations, n, self._lanes)
-        return known
+        return self._cost.prefers_channels(n)
 
     def holds(self) -> bool:
         """Whether parameters and settings are what they were."""
