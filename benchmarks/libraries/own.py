@@ -13,6 +13,8 @@ from benchmarks.contenders import Contender
 from benchmarks.shapes import Arrays, Operation
 from benchmarks.tasks import Case, Unsupported
 from minidl import kernels
+from minidl.training.samples import Samples
+from minidl.training.step import Step
 
 Call = Callable[[], Any]
 
@@ -130,36 +132,38 @@ class Library:
 
     # ---- whole networks ----
 
-    def _step(self, network: networks.Network, batch: int) -> tuple[Any, Call, Call, Call]:
-        """-> model, forward, forward and backward, and the whole training step on one batch."""
-        model = build(network, self.dtype)
+    def _step(self, network: networks.Network, batch: int) -> tuple[Any, _Loss, Call, Call, Call]:
+        """-> model, loss, and on one batch, as `Trainer` runs it: forward, forward and backward, the whole step."""
+        model, loss = build(network, self.dtype), _Loss()
         images, labels = network.batch_of(batch)
-        images = images.astype(self.dtype)
-        loss, optimizer, parameters = minidl.SoftmaxCrossEntropyLoss(), _sgd(), model.parameters()
+        samples = Samples(images.astype(self.dtype), labels, None, None, None, labels)
+        whole, train = samples.all(), Step(model, loss, _sgd())
 
         def forward() -> Any:
-            model.release()
-            return model.run(self.backend.enter(images), True)
+            train.forward(whole, True)
 
         def gradients() -> None:
-            loss.run(forward(), labels)
-            model.run_backward(loss.dlogits)
+            forward()
+            train.backward()
 
         def step() -> None:
-            gradients()
-            optimizer.step(parameters)
+            train.train(whole)
 
-        return model, forward, gradients, step
+        return model, loss, forward, gradients, step
 
     def _training(self, task: tasks.Training) -> Case:
-        model, forward, gradients, step = self._step(task.network, task.batch)
+        model, loss, forward, gradients, step = self._step(task.network, task.batch)
+
+        def logits() -> np.ndarray:
+            forward()
+            return self.backend.leave(loss.logits)
 
         def outputs() -> Arrays:
-            found = {"logits": self.backend.leave(forward())}
+            found = {"logits": logits()}
             gradients()
             found |= {f"d{i}": p.grad.copy() for i, p in enumerate(model.parameters())}
             step()
-            return found | {tasks.LATER: self.backend.leave(forward())}
+            return found | {tasks.LATER: logits()}
 
         return Case({"forward": forward, "step": step}, outputs)
 
@@ -169,7 +173,7 @@ class Library:
         return Case({"epoch": lambda: trainer.fit(data, epochs=1, batch_size=task.batch, seed=0, verbose=False)})
 
     def _cohabitation(self, task: tasks.Cohabitation) -> Case:
-        step = self._step(task.network, task.batch)[3]
+        step = self._step(task.network, task.batch)[-1]
         a = np.random.default_rng(0).random((task.size, task.size), np.float32)
 
         def pair() -> None:
@@ -177,6 +181,17 @@ class Library:
             a @ a
 
         return Case({"step": step, "product": lambda: a @ a, "pair": pair})
+
+
+class _Loss(minidl.SoftmaxCrossEntropyLoss):
+    """Remembers the logits that it was given last."""
+
+    logits: Any = None
+
+    def run(self, logits: Any, *target: Any) -> float:
+        """The loss."""
+        self.logits = logits
+        return super().run(logits, *target)
 
 
 def build(network: networks.Network, dtype: np.dtype) -> minidl.Model:

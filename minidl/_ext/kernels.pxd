@@ -264,7 +264,8 @@ cdef extern from "core/program.h" nogil:
         double p, q, momentum, eps
     ctypedef struct program_args:
         const program_step *step
-        size steps, n
+        size steps, n, elements, at_once, threads
+        int apart
         void *arena
         const void *const *incoming "in"
         void *const *out

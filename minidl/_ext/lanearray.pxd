@@ -48,3 +48,4 @@ cdef int check_shape(LaneArray x, tuple shape, str name) except -1
 cdef int check_same_lanes(LaneArray x, LaneArray y, object dtype, str name) except -1
 cdef int check_pair(tuple out) except -1
 cdef int check_status(int status) except -1
+cpdef int get_num_threads() noexcept

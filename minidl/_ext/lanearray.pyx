@@ -99,7 +99,7 @@ def set_num_threads(int threads):
     pool_set_threads(threads)
 
 
-def get_num_threads():
+cpdef int get_num_threads() noexcept:
     """Number of threads that kernels may use."""
     return pool_get_threads()
 

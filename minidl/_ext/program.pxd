@@ -32,6 +32,7 @@ cdef class Program:
     cdef list outgoing   # shape of each that goes out
     cdef list arenas     # that no call uses
     cdef size packed     # bytes of weights
+    cdef public size at_once
     cdef program_step *new_step(self, step_kind kind) except NULL
     cdef int place(self, Map given, map *m, str name, bint narrow=*, bint phase=*) except -1
     cdef int pooling(self, program_step *step, Map x, Map y) except -1
@@ -52,4 +53,5 @@ cdef class Program:
     cdef size weight_count(self, program_step *step) noexcept
     cdef void choose_form(self, program_step *step) noexcept
     cdef Memory arena_of(self, size n, Memory arena)
-    cdef list run_steps(self, size first, size end, size n, Memory arena, list incoming, list outgoing, tuple images)
+    cdef list run_steps(self, size first, size end, size n, Memory arena, list incoming, list outgoing, tuple images,
+                        size threads, size at_once=*)

@@ -36,6 +36,7 @@ from minidl._ext.lanearray cimport (
     check_status,
     format_of,
     free_memory,
+    get_num_threads,
     kind_of,
     new_memory,
     tables,
@@ -126,9 +127,15 @@ cdef class Map:
 
 
 cdef class Program:
-    """Steps over an arena of so many elements an image, dtype float32 or float64; `run` is for any number of images."""
+    """Steps over an arena of so many elements an image, dtype float32 or float64; `run` is for any number of images.
 
-    def __cinit__(self, dtype, size elements):
+    at_once: images that a thread takes through all steps, before it takes the next ones. May be set.
+    """
+
+    def __cinit__(self, dtype, size elements, size at_once=1):
+        if at_once < 1:
+            raise ValueError(f"at_once must be at least 1, got {at_once}")
+        self.at_once = at_once
         self.kind = kind_of(np.dtype(dtype))
         self.table = tables[self.kind]
         self.L = self.table.layout.lanes
@@ -452,12 +459,13 @@ cdef class Program:
     def run(self, size n, *images):
         """The outputs for n images of each array that comes in, C-contiguous (n, C, H, W) or of as many elements."""
         cdef Memory arena
+        cdef size threads = get_num_threads(), at_once = max(1, min(self.at_once, n // threads))
         try:
             arena = self.arenas.pop()
         except IndexError:
             arena = None
-        arena = self.arena_of(n, arena)
-        outputs = self.run_steps(0, self.count, n, arena, self.incoming, self.outgoing, images)
+        arena = self.arena_of(n if n < threads else at_once * threads, arena)
+        outputs = self.run_steps(0, self.count, n, arena, self.incoming, self.outgoing, images, threads, at_once)
         self.arenas.append(arena)
         return outputs
 
@@ -468,8 +476,12 @@ cdef class Program:
             raise ValueError(f"a program must have images, and not too many, got {n}")
         return arena if arena is not None and arena.bytes >= n * bytes else Memory(n * bytes)
 
-    cdef list run_steps(self, size first, size end, size n, Memory arena, list incoming, list outgoing, tuple images):
-        """Run the steps [first, end), which read and write these ports."""
+    cdef list run_steps(self, size first, size end, size n, Memory arena, list incoming, list outgoing, tuple images,
+                        size threads, size at_once=0):
+        """Run the steps [first, end), which read and write these ports.
+
+        at_once: images that a thread takes through all steps; 0: a step takes all images before the next does.
+        """
         cdef program_args args
         cdef const void *coming[MOST_PORTS]
         cdef void *going[MOST_PORTS]
@@ -492,6 +504,7 @@ cdef class Program:
             held.append(buffers)
             going[i] = buffers.pointer(outputs[i], "scores", outputs[i].size, format_of(self.kind), True)
         args.step, args.steps, args.n, args.arena = self.steps + first, end - first, n, arena.data
+        args.elements, args.threads, args.apart, args.at_once = self.elements, threads, at_once > 0, at_once or n
         args.incoming, args.out = coming, going
         with nogil:
             status = self.table.program(&args)

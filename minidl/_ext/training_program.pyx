@@ -21,7 +21,7 @@ from minidl._ext.kernels cimport (
     program_step,
     size,
 )
-from minidl._ext.lanearray cimport Buffers, format_of
+from minidl._ext.lanearray cimport Buffers, format_of, get_num_threads
 from minidl._ext.pooling cimport bins_geometry, pool_geometry
 from minidl._ext.program cimport Map, Memory, Program, algorithm
 
@@ -71,13 +71,15 @@ cdef class TrainingProgram(Program):
             raise RuntimeError("a training program must turn before it goes forward")
         self.arena = self.arena_of(n, self.arena)
         self.n = n
-        return self.run_steps(0, self.turned, n, self.arena, self.given, self.made, images)
+        return self.run_steps(0, self.turned, n, self.arena, self.given, self.made, images,
+                              get_num_threads())
 
     def backward(self, *gradients):
         """As a Program's `run`, for the steps behind `turn`, of the images of the last `forward`."""
         if not self.n:
             raise RuntimeError("a training program must go forward before it goes backward")
-        return self.run_steps(self.turned, self.count, self.n, self.arena, self.incoming, self.outgoing, gradients)
+        return self.run_steps(self.turned, self.count, self.n, self.arena, self.incoming, self.outgoing, gradients,
+                              get_num_threads())
 
     def release(self):
         """Give back the arena, and with it what the last `forward` has kept."""

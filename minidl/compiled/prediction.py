@@ -18,9 +18,8 @@ from minidl.compiled.segment import Foreign, Scaling, Segment
 from minidl.layers.parameter import touched
 from minidl.layers.plan import Plan, numbers
 
-SLICE_BYTES = 2 << 20
-"""Images go through the whole network so many at a time that what they need stays in a cache of this size."""
 MOST_AT_ONCE = 16
+"""Images that go at once through layers that no program holds, and so stand in arrays between these."""
 
 __all__ = ["Prediction", "Unlowered"]
 
@@ -53,7 +52,7 @@ class Prediction:
         if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
         self._cost = Cost(operations, self._lanes)
-        self._slice = 0
+        self._ready = False
         self._lock = threading.Lock()
 
     def _segment(self) -> Segment:
@@ -74,19 +73,16 @@ class Prediction:
     def prepare(self) -> None:
         """Make the programs, once for all threads. Raises ValueError where one has too many inputs or outputs."""
         with self._lock:
-            if self._slice:
-                return
-            for part in self.parts:
-                if isinstance(part, Segment):
-                    part.prepare()
-            weights, one = self.nbytes()
-            # Weights that no cache holds are read once for all images of a slice.
-            self._slice = int(min(max(max(SLICE_BYTES, weights // 4) // max(one, 1), 1), MOST_AT_ONCE))
+            if not self._ready:
+                for part in self.parts:
+                    if isinstance(part, Segment):
+                        part.prepare()
+                self._ready = True
 
     def run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The scores of each output, for images of the dtypes that were given, one array an input."""
-        n, step = len(images[0]), self._slice
-        if n <= step:
+        n, step = len(images[0]), MOST_AT_ONCE
+        if n <= step or len(self.parts) == 1:  # a program deals its images itself
             return self._run(images)
         parts = [self._run([array[start : start + step] for array in images]) for start in range(0, n, step)]
         return [np.concatenate(output) for output in zip(*parts)]

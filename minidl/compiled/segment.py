@@ -17,6 +17,11 @@ from minidl.layers.plan import numbers
 from minidl.support.several import Several
 
 
+AT_ONCE_BYTES = 1 << 20
+"""A thread takes so many images through a program at once that what they need stays in its cache of this size."""
+MOST_AT_ONCE = 16
+
+
 class Segment:
     """Layers one after the other, lowered by `lower`; `close` names what is needed behind them, `prepare` makes it run.
 
@@ -80,7 +85,9 @@ class Segment:
         program = Program(self.dtype, size)
         for operation in self.operations:
             operation.emit(program, placed)
-        self.nbytes = program.nbytes
+        self.nbytes = weights, one = program.nbytes
+        # Weights that no cache holds are read once for all images that go at once.
+        program.at_once = min(max(AT_ONCE_BYTES, weights // 4) // one or 1, MOST_AT_ONCE)
         return program
 
     def _maps(self, operations: Sequence[Any]) -> tuple[int, Callable[[Value], Map]]:

@@ -158,8 +158,8 @@ class Affine(Layer):
         # Normalisation by a mean of 0 and a variance of 1.
         one, zero = self._constants(x)
         scale, shift = (
-            (one if self.scale is None else self.scale.data),
-            (zero if self.shift is None else self.shift.data),
+            (one if self.scale is None else self.scale.values),
+            (zero if self.shift is None else self.shift.values),
         )
         return self.kernels.batchnorm_forward(x, scale, shift, zero, one, 1.0, 0.0, False)[0]
 
@@ -171,7 +171,7 @@ class Affine(Layer):
         if self._x is None:
             raise self._unready()
         one, zero = self._constants(dy)
-        scale = one if self.scale is None else self.scale.data
+        scale = one if self.scale is None else self.scale.values
         out = tuple(np.empty_like(one) if part is None else part.grad for part in (self.scale, self.shift))
         return self.kernels.batchnorm_backward(dy, self._x, scale, zero, one, False, out)[0]
 
@@ -206,7 +206,7 @@ class PRelu(Layer):
         return x_shape
 
     def _slopes(self, x: Any) -> np.ndarray:
-        return self.slope.data.reshape(1, -1, *(1,) * (x.ndim - 2))
+        return self.slope.values.reshape(1, -1, *(1,) * (x.ndim - 2))
 
     def _infer(self, x: Any) -> Any:
         return self.kernels.arithmetic_forward(x, self._slopes(x), "prelu")

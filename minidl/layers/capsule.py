@@ -112,25 +112,25 @@ class Capsules(Layer):
         return x_shape[0], self.capsules, self.dim
 
     def _infer(self, x: Any) -> Any:
-        return self.kernels.capsules_forward(x, self.weight.data, self.routings)[0]
+        return self.kernels.capsules_forward(x, self.weight.values, self.routings)[0]
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._u = x
-        v, self._saved = self.kernels.capsules_forward(x, self.weight.data, self.routings)
+        v, self._saved = self.kernels.capsules_forward(x, self.weight.values, self.routings)
         return v
 
     def _backward(self, dy: Any) -> Any:
         if self._u is None:
             raise self._unready()
         du, _ = self.kernels.capsules_backward(
-            dy, self._saved, self._u, self.weight.data, self.routings, self.need_dx, self.weight.grad
+            dy, self._saved, self._u, self.weight.values, self.routings, self.need_dx, self.weight.grad
         )
         return du
 
     def multiply_adds(self, shape: Shape) -> int:
         """in_capsules * capsules * dim * in_dim for the votes, and capsules * dim twice a capsule below and pass."""
         self.output_shape(shape)
-        return self.weight.data.size + self.in_capsules * self.capsules * self.dim * (2 * self.routings - 1)
+        return self.weight.values.size + self.in_capsules * self.capsules * self.dim * (2 * self.routings - 1)
 
 
 class CapsuleLength(Layer):

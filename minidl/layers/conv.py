@@ -82,13 +82,13 @@ class Conv2D(Layer):
                 " images (N, H, W, C): x.transpose(0, 3, 1, 2)"
             )
         return checks.conv2d_output(
-            self.who, x_shape, self.weight.data.shape, self.stride, self.padding, self.dilation, self.groups
+            self.who, x_shape, self.weight.values.shape, self.stride, self.padding, self.dilation, self.groups
         )
 
     def _infer(self, x: Any) -> Any:
-        bias = None if self.bias is None else self.bias.data
+        bias = None if self.bias is None else self.bias.values
         return self.kernels.conv2d_forward(
-            x, self.weight.data, bias, self.stride, self.padding, self.dilation, self.groups
+            x, self.weight.values, bias, self.stride, self.padding, self.dilation, self.groups
         )
 
     def _forward(self, x: Any, train: bool) -> Any:
@@ -100,7 +100,7 @@ class Conv2D(Layer):
             raise self._unready()
         out = (self.weight.grad, None if self.bias is None else self.bias.grad)
         dx, _, _ = self.kernels.conv2d_backward(
-            dy, self._x, self.weight.data, self.stride, self.padding, self.dilation, self.groups, self.need_dx, out
+            dy, self._x, self.weight.values, self.stride, self.padding, self.dilation, self.groups, self.need_dx, out
         )
         return dx
 
@@ -111,4 +111,4 @@ class Conv2D(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         """out_channels * OH * OW * in_channels / groups * KH * KW, padding counted like the rest."""
         _, oh, ow = self.output_shape(shape)
-        return self.weight.data.size * oh * ow
+        return self.weight.values.size * oh * ow

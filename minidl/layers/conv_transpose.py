@@ -82,11 +82,11 @@ class ConvTranspose2D(Layer):
         return np.ascontiguousarray(drawn)
 
     def _check(self, x_shape: Shape) -> Shape:
-        return transposed.output(self.who, x_shape, self.weight.data.shape, *self._window)
+        return transposed.output(self.who, x_shape, self.weight.values.shape, *self._window)
 
     def _infer(self, x: Any) -> Any:
-        bias = None if self.bias is None else self.bias.data
-        return self.kernels.conv_transpose2d_forward(x, self.weight.data, bias, *self._window)
+        bias = None if self.bias is None else self.bias.values
+        return self.kernels.conv_transpose2d_forward(x, self.weight.values, bias, *self._window)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
@@ -97,7 +97,7 @@ class ConvTranspose2D(Layer):
             raise self._unready()
         out = (self.weight.grad, None if self.bias is None else self.bias.grad)
         dx, _, _ = self.kernels.conv_transpose2d_backward(
-            dy, self._x, self.weight.data, *self._window, self.need_dx, out
+            dy, self._x, self.weight.values, *self._window, self.need_dx, out
         )
         return dx
 
@@ -109,4 +109,4 @@ class ConvTranspose2D(Layer):
     def multiply_adds(self, shape: Shape) -> int:
         """H * W * in_channels * out_channels / groups * KH * KW, what is cut off counted like the rest."""
         self.output_shape(shape)
-        return self.weight.data.size * shape[1] * shape[2]
+        return self.weight.values.size * shape[1] * shape[2]

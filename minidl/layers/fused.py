@@ -67,9 +67,9 @@ class ConvBlock(Block):
 
     def _block(self, x: Any) -> tuple[Any, Any]:
         c = self._conv
-        bias = None if c.bias is None else c.bias.data
+        bias = None if c.bias is None else c.bias.values
         return self.kernels.conv_block_forward(
-            x, c.weight.data, bias, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
+            x, c.weight.values, bias, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
         )
 
     def _infer(self, x: Any) -> Any:
@@ -89,7 +89,7 @@ class ConvBlock(Block):
             dy,
             self._saved,
             self._x,
-            c.weight.data,
+            c.weight.values,
             c.stride,
             c.padding,
             c.dilation,
@@ -118,7 +118,7 @@ class NormBlock(Block):
     def _block(self, x: Any, train: bool) -> tuple[Any, Any]:
         n = self._norm
         statistics = n.running_mean, n.running_var, n.momentum, n.eps
-        return self.kernels.norm_block_forward(x, n.gamma.data, n.beta.data, *statistics, train, self._relu, self._pool)
+        return self.kernels.norm_block_forward(x, n.gamma.values, n.beta.values, *statistics, train, self._relu, self._pool)
 
     def _infer(self, x: Any) -> Any:
         return self._block(x, False)[0]
@@ -134,7 +134,7 @@ class NormBlock(Block):
         n = self._norm
         out = (n.gamma.grad, n.beta.grad)
         dx, _, _ = self.kernels.norm_block_backward(
-            dy, self._saved, self._x, n.gamma.data, self._train, self._relu, self._pool, out
+            dy, self._saved, self._x, n.gamma.values, self._train, self._relu, self._pool, out
         )
         return dx
 
@@ -158,7 +158,7 @@ class FoldedBlock(Block):
 
     def _infer(self, x: Any) -> Any:
         c, n = self._conv, self._norm
-        w = c.weight.data
+        w = c.weight.values
         shape, pays = self._known  # read once: another thread may write
         if shape != x.shape:
             _, _, oh, ow = c._check(x.shape)
@@ -167,8 +167,8 @@ class FoldedBlock(Block):
         if not pays:
             c.kernels = self._after.kernels = self.kernels
             return self._after._infer(c._infer(x))
-        scale = n.gamma.data / np.sqrt(n.running_var + n.eps)
-        shift = n.beta.data - (n.running_mean if c.bias is None else n.running_mean - c.bias.data) * scale
+        scale = n.gamma.values / np.sqrt(n.running_var + n.eps)
+        shift = n.beta.values - (n.running_mean if c.bias is None else n.running_mean - c.bias.values) * scale
         w = w * scale[:, None, None, None]
         return self.kernels.conv_block_forward(
             x, w, shift, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool
@@ -188,7 +188,7 @@ class LinearBlock(Block):
 
     def _infer(self, x: Any) -> Any:
         f = self._linear
-        return self.kernels.linear_block_forward(x, f.weight.data, None if f.bias is None else f.bias.data)
+        return self.kernels.linear_block_forward(x, f.weight.values, None if f.bias is None else f.bias.values)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
@@ -200,7 +200,7 @@ class LinearBlock(Block):
             raise self._unready()
         f = self._linear
         out = (f.weight.grad, None if f.bias is None else f.bias.grad)
-        dx, _, _ = self.kernels.linear_block_backward(dy, self._y, self._x, f.weight.data, self.need_dx, out)
+        dx, _, _ = self.kernels.linear_block_backward(dy, self._y, self._x, f.weight.values, self.need_dx, out)
         return dx
 
 

@@ -61,7 +61,7 @@ class Linear(Layer):
         return x_shape[0], self.out_features
 
     def _infer(self, x: Any) -> Any:
-        return self.kernels.linear_forward(x, self.weight.data, None if self.bias is None else self.bias.data)
+        return self.kernels.linear_forward(x, self.weight.values, None if self.bias is None else self.bias.values)
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
@@ -71,10 +71,10 @@ class Linear(Layer):
         if self._x is None:
             raise self._unready()
         out = (self.weight.grad, None if self.bias is None else self.bias.grad)
-        dx, _, _ = self.kernels.linear_backward(dy, self._x, self.weight.data, self.need_dx, out)
+        dx, _, _ = self.kernels.linear_backward(dy, self._x, self.weight.values, self.need_dx, out)
         return dx
 
     def multiply_adds(self, shape: Shape) -> int:
         """in_features * out_features."""
         self.output_shape(shape)
-        return self.weight.data.size
+        return self.weight.values.size

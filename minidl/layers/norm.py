@@ -67,7 +67,7 @@ class BatchNorm2D(Layer):
 
     def _norm(self, x: Any, train: bool) -> Any:
         statistics = self.running_mean, self.running_var, self.momentum, self.eps
-        return self.kernels.batchnorm_forward(x, self.gamma.data, self.beta.data, *statistics, train)
+        return self.kernels.batchnorm_forward(x, self.gamma.values, self.beta.values, *statistics, train)
 
     def _infer(self, x: Any) -> Any:
         return self._norm(x, False)[0]
@@ -88,7 +88,7 @@ class BatchNorm2D(Layer):
             return self.across.backward(self, dy, self._x, self._mean, self._inv_std)
         out = (self.gamma.grad, self.beta.grad)
         dx, _, _ = self.kernels.batchnorm_backward(
-            dy, self._x, self.gamma.data, self._mean, self._inv_std, self._train, out
+            dy, self._x, self.gamma.values, self._mean, self._inv_std, self._train, out
         )
         return dx
 

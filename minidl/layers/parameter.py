@@ -41,6 +41,11 @@ class Parameter:
         touched[0] += 1
         self._data = data
 
+    @property
+    def values(self) -> np.ndarray:
+        """The array, for who only reads it and does not keep it: what was compiled of it is not looked at again."""
+        return self._data
+
     def __repr__(self) -> str:
         """Name, shape and dtype."""
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"

@@ -62,12 +62,12 @@ class GroupNorm(Layer):
         return x_shape
 
     def _infer(self, x: Any) -> Any:
-        return self.kernels.groupnorm_forward(x, self.gamma.data, self.beta.data, self.groups, self.eps)[0]
+        return self.kernels.groupnorm_forward(x, self.gamma.values, self.beta.values, self.groups, self.eps)[0]
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
         y, self._mean, self._inv_std = self.kernels.groupnorm_forward(
-            x, self.gamma.data, self.beta.data, self.groups, self.eps
+            x, self.gamma.values, self.beta.values, self.groups, self.eps
         )
         return y
 
@@ -75,7 +75,7 @@ class GroupNorm(Layer):
         if self._x is None:
             raise self._unready()
         out = (self.gamma.grad, self.beta.grad)
-        return self.kernels.groupnorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
+        return self.kernels.groupnorm_backward(dy, self._x, self.gamma.values, self._mean, self._inv_std, out)[0]
 
 
 class InstanceNorm2D(Layer):
@@ -111,7 +111,7 @@ class InstanceNorm2D(Layer):
 
     def _scales(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         if self.affine:
-            return self.gamma.data, self.beta.data
+            return self.gamma.values, self.beta.values
         return np.ones(self.channels, x.dtype), np.zeros(self.channels, x.dtype)
 
     def _infer(self, x: Any) -> Any:
@@ -164,15 +164,15 @@ class LayerNorm(Layer):
         return x_shape
 
     def _infer(self, x: Any) -> Any:
-        return self.kernels.layernorm_forward(x, self.gamma.data, self.beta.data, self.eps)[0]
+        return self.kernels.layernorm_forward(x, self.gamma.values, self.beta.values, self.eps)[0]
 
     def _forward(self, x: Any, train: bool) -> Any:
         self._x = x
-        y, self._mean, self._inv_std = self.kernels.layernorm_forward(x, self.gamma.data, self.beta.data, self.eps)
+        y, self._mean, self._inv_std = self.kernels.layernorm_forward(x, self.gamma.values, self.beta.values, self.eps)
         return y
 
     def _backward(self, dy: Any) -> Any:
         if self._x is None:
             raise self._unready()
         out = (self.gamma.grad, self.beta.grad)
-        return self.kernels.layernorm_backward(dy, self._x, self.gamma.data, self._mean, self._inv_std, out)[0]
+        return self.kernels.layernorm_backward(dy, self._x, self.gamma.values, self._mean, self._inv_std, out)[0]

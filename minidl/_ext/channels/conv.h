@@ -163,7 +163,7 @@ static int conv_task(void *context, ptrdiff_t task) {
 static int conv_step(step_job *job) {
     const program_step *step = job->step;
     const geometry *g = &step->g;
-    size many = ceil_div(map_blocks(&step->y), step->M), threads = pool_get_threads();
+    size many = ceil_div(map_blocks(&step->y), step->M), threads = job->threads;
     size taps = g->KH * g->KW, bytes = step->depth * step->x.lanes * taps * map_blocks(&step->y) * VBYTES;
     size work = job->n * step->y.H * step->y.W * step->depth * step->x.lanes * taps * map_blocks(&step->y);
     if (step->by_images) job->n = 1;
@@ -171,7 +171,7 @@ static int conv_step(step_job *job) {
     job->groups = bytes > WEIGHTS_IN_CACHE ? many : 1;
     deal(job, larger(1, ceil_div(TASKS_A_THREAD * threads, job->n * job->groups)));
     if (job->n * job->bands < threads) job->groups = smaller(many, TASKS_A_THREAD * threads);
-    return pool_run(conv_task, job, job->n * job->groups * job->bands, work > PARALLEL_FROM);
+    return run_tasks(job, conv_task, job->n * job->groups * job->bands, work > PARALLEL_FROM);
 }
 
 #endif

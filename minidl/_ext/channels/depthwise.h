@@ -74,7 +74,7 @@ static int depthwise_step(step_job *job) {
     const geometry *g = &job->step->g;
     deal_blocks(job);
     size work = job->n * job->groups * job->step->y.H * job->step->y.W * g->KH * g->KW;
-    return pool_run(depthwise_task, job, job->n * job->groups * job->bands, work > PARALLEL_FROM);
+    return run_tasks(job, depthwise_task, job->n * job->groups * job->bands, work > PARALLEL_FROM);
 }
 
 #endif

@@ -16,7 +16,7 @@ typedef struct {
     T *arena;
     const void *in;
     void *out;
-    size images, n, groups, bands; /* n: images that are tasks of their own */
+    size images, n, groups, bands, threads; /* n: images that are tasks of their own */
     int by_rows;                   /* whether groups lie innermost, not bands */
 } step_job;
 
@@ -39,6 +39,10 @@ INLINE step_part part_of(const step_job *job, ptrdiff_t task) {
     return (step_part){image, group, band * H / job->bands, (band + 1) * H / job->bands};
 }
 
+INLINE int run_tasks(step_job *job, pool_task task, size tasks, int parallel) {
+    return pool_run(task, job, tasks, parallel && job->threads > 1);
+}
+
 /* Enough tasks that threads of unlike speed end together. */
 enum { TASKS_A_THREAD = 4 };
 
@@ -52,7 +56,7 @@ INLINE void deal(step_job *job, size bands) {
 INLINE void deal_blocks(step_job *job) {
     job->groups = map_blocks(&job->step->y);
     job->by_rows = 1;
-    deal(job, pool_get_threads() > 1 ? 2 * pool_get_threads() : 1);
+    deal(job, job->threads > 1 ? 2 * job->threads : 1);
 }
 
 INLINE void clear(T *from, size count) {

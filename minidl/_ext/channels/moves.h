@@ -98,12 +98,12 @@ static int clear_task(void *context, ptrdiff_t task) {
 static int moves_step(step_job *job, pool_task move) {
     deal_blocks(job);
     size work = job->n * job->groups * job->step->y.H * job->step->y.W;
-    return pool_run(move, job, job->n * job->groups * job->bands, work > PARALLEL_FROM / 4);
+    return run_tasks(job, move, job->n * job->groups * job->bands, work > PARALLEL_FROM / 4);
 }
 
 static int leave_step(step_job *job) {
     const map *m = &job->step->x;
-    return pool_run(leave_map_task, job, job->n * m->C, job->n * m->C * m->H * m->W > PARALLEL_FROM);
+    return run_tasks(job, leave_map_task, job->n * m->C, job->n * m->C * m->H * m->W > PARALLEL_FROM);
 }
 
 #endif

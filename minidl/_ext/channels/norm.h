@@ -261,7 +261,7 @@ static int norm_step(step_job *job, pool_task part, pool_task join, pool_task ap
     if (pool_run(part, &norm, norm.parts * norm.blocks, parallel)) return -1;
     if (pool_run(join, &norm, norm.blocks, norm.parts * norm.blocks > PARALLEL_FROM / 4)) return -1;
     deal_blocks(job);
-    return pool_run(apply, job, job->n * job->groups * job->bands, parallel);
+    return run_tasks(job, apply, job->n * job->groups * job->bands, parallel);
 }
 
 #endif

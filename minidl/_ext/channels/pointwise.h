@@ -145,14 +145,14 @@ static int mul_sum_back_task(void *context, ptrdiff_t task) {
 static int pointwise_step(step_job *job, pool_task each) {
     deal_blocks(job);
     size work = job->n * job->groups * job->step->y.H * job->step->y.W;
-    return pool_run(each, job, job->n * job->groups * job->bands, work > PARALLEL_FROM / 4);
+    return run_tasks(job, each, job->n * job->groups * job->bands, work > PARALLEL_FROM / 4);
 }
 
 static int mul_back_step(step_job *job) {
     const map *a = &job->step->x, *b = &job->step->other;
     if (b->H == a->H && b->W == a->W) return pointwise_step(job, mul_back_task);
     size tasks = job->n * map_blocks(a);
-    return pool_run(mul_sum_back_task, job, tasks, tasks * a->H * a->W > PARALLEL_FROM / 4);
+    return run_tasks(job, mul_sum_back_task, tasks, tasks * a->H * a->W > PARALLEL_FROM / 4);
 }
 
 #endif

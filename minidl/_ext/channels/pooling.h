@@ -194,7 +194,7 @@ static int pooling_step(step_job *job, pool_task pool) {
     const program_step *step = job->step;
     deal_blocks(job);
     size window = step->mean.bins ? step->x.H * step->x.W : step->y.H * step->y.W * step->g.KH * step->g.KW;
-    return pool_run(pool, job, job->n * job->groups * job->bands, job->n * job->groups * window > PARALLEL_FROM);
+    return run_tasks(job, pool, job->n * job->groups * job->bands, job->n * job->groups * window > PARALLEL_FROM);
 }
 
 static int maxpool_back_step(step_job *job) {

@@ -48,15 +48,41 @@ static int run_step(step_job *job) {
     return 0;
 }
 
-static int program_run(const program_args *a) {
+/* The steps for `n` images from `first` on, in the places of the arena from `place` on. */
+static int run_images(const program_args *a, size first, size n, size place, size threads) {
+    static const size bytes[3] = {1, sizeof(float), sizeof(double)};
     for (size i = 0; i < a->steps; i++) {
         const program_step *step = a->step + i;
-        step_job job = {.step = step, .arena = a->arena, .n = a->n, .images = a->n};
-        if (step->kind == STEP_ENTER) job.in = a->in[step->port];
-        if (step->kind == STEP_LEAVE) job.out = a->out[step->port];
+        const map *x = &step->x, *y = &step->y;
+        T *arena = (T *)a->arena + place * a->elements;
+        step_job job = {.step = step, .arena = arena, .n = n, .images = n, .threads = threads};
+        if (step->kind == STEP_ENTER)
+            job.in = (const char *)a->in[step->port] + first * y->C * y->H * y->W * bytes[step->number];
+        if (step->kind == STEP_LEAVE) job.out = (T *)a->out[step->port] + first * x->C * x->H * x->W;
         if (run_step(&job)) return -1;
     }
     return 0;
+}
+
+/* The images [first, end), `at_once` at a time. */
+static int run_in_turn(const program_args *a, size first, size end, size at_once, size place, size threads) {
+    for (; first < end; first += at_once)
+        if (run_images(a, first, smaller(at_once, end - first), place, threads)) return -1;
+    return 0;
+}
+
+static int apart_task(void *context, ptrdiff_t task) {
+    const program_args *a = context;
+    size each = a->n / a->threads;
+    return run_in_turn(a, task * each, (task + 1) * each, a->at_once, task * a->at_once, 1);
+}
+
+/* Where images may go apart each thread takes as many, through all steps: none waits for another, and what a thread
+   has made lies in its own cache. The images that are left, or all, are taken by all threads together. */
+static int program_run(const program_args *a) {
+    size apart = a->apart && a->threads > 1 ? a->n / a->threads * a->threads : 0;
+    if (apart && pool_run(apart_task, (void *)a, a->threads, 1)) return -1;
+    return run_in_turn(a, apart, a->n, a->at_once * a->threads, 0, a->threads);
 }
 
 #endif

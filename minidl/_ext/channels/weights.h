@@ -247,7 +247,7 @@ static int weights_task(void *context, ptrdiff_t task) {
 
 static int weights_step(step_job *job) {
     const program_step *step = job->step;
-    size threads = pool_get_threads(), blocks = map_blocks(&step->dy), most = 0;
+    size threads = job->threads, blocks = map_blocks(&step->dy), most = 0;
     job->groups = ceil_div(blocks, weight_vectors(step));
     job->bands = 1;
     for (size group = 0; group < job->groups; group++) most = larger(most, weight_part_of(job, group).taps);
@@ -255,7 +255,7 @@ static int weights_step(step_job *job) {
     /* No fewer than a tile's taps for a task. */
     job->bands = larger(ceil_div(most, TASK_TAPS), smaller(wanted, ceil_div(most, DEPTHWISE_TAPS)));
     size work = job->n * step->dy.H * step->dy.W * blocks * most;
-    return pool_run(weights_task, job, job->groups * job->bands, work > PARALLEL_FROM);
+    return run_tasks(job, weights_task, job->groups * job->bands, work > PARALLEL_FROM);
 }
 
 #endif

@@ -158,7 +158,7 @@ static int winograd_step_task(void *context, ptrdiff_t task) {
 
 static int winograd_step(step_job *job) {
     const program_step *step = job->step;
-    size many = ceil_div(map_blocks(&step->y), step->M), threads = pool_get_threads();
+    size many = ceil_div(map_blocks(&step->y), step->M), threads = job->threads;
     size tiles = job->images * ceil_div(step->y.H, step->rows) * ceil_div(step->y.W, step->columns);
     size bytes = (step->rows + 2) * (step->columns + 2) * step->x.C * map_blocks(&step->y) * VBYTES;
     /* Of weights that no cache holds a task takes a part, for all tiles; each part transforms the input anew. */
@@ -169,7 +169,7 @@ static int winograd_step(step_job *job) {
         job->bands = larger(1, smaller(ceil_div(TASKS_A_THREAD * threads, job->groups), tiles / FEW_TILES));
     }
     size work = tiles * step->x.C * map_blocks(&step->y) * 16;
-    return pool_run(winograd_step_task, job, job->groups * job->bands, work > PARALLEL_FROM);
+    return run_tasks(job, winograd_step_task, job->groups * job->bands, work > PARALLEL_FROM);
 }
 
 #endif

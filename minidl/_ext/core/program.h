@@ -77,9 +77,12 @@ typedef struct program_step {
     double p, q, momentum, eps;
 } program_step;
 
+/* elements: of the arena, an image; it has places for at_once images of each thread. apart: whether no step needs
+   several images. */
 typedef struct program_args {
     const program_step *step;
-    size steps, n;
+    size steps, n, elements, at_once, threads;
+    int apart;
     void *arena;
     const void *const *in;
     void *const *out;
