@@ -54,6 +54,7 @@ FAMILIES = [
     "linear",
     "local_response",
     "loss",
+    "map",
     "matmul",
     "norm",
     "pooling",

@@ -136,7 +136,8 @@ class Library:
         """-> model, loss, and on one batch, as `Trainer` runs it: forward, forward and backward, the whole step."""
         model, loss = build(network, self.dtype), _Loss()
         images, labels = network.batch_of(batch)
-        samples = Samples(images.astype(self.dtype), labels, None, None, None, labels)
+        images = images.astype(self.dtype)
+        samples = Samples(images, labels, None, *model.scaling(images), labels)
         whole, train = samples.all(), Step(model, loss, _sgd())
 
         def forward() -> Any:

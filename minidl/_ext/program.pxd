@@ -3,6 +3,7 @@
 
 from minidl._ext.kernels cimport kernel_table, map, program_step, size, step_kind
 from minidl._ext.lanearray cimport Buffers
+from minidl._ext.map cimport Map
 
 cdef enum:
     MOST_PORTS = 64
@@ -13,12 +14,6 @@ cdef str algorithm(const program_step *step)
 cdef class Memory:
     cdef void *data
     cdef size bytes
-
-
-cdef class Map:
-    cdef map m
-    cdef readonly tuple shape
-    cdef readonly size size, before
 
 
 cdef class Program:
@@ -43,6 +38,9 @@ cdef class Program:
     cdef void *channel_values(self, values, size count, str name) except NULL
     cdef program_step *new_conv(self, Map x, Map y, w, tuple stride, padding, tuple dilation, size groups,
                                 bint linear, bint fresh=*) except NULL
+    cdef program_step *new_phase(self, Map x, Map y, w, tuple rows, tuple columns, size groups, bint linear=*,
+                                 bint fresh=*) except NULL
+    cdef str pack(self, program_step *step, w, scale, shift)
     cdef int conv_sizes(self, program_step *step, map *y, str name, tuple shape, tuple stride, padding, tuple dilation,
                         size groups, bint linear) except -1
     cdef int check_halo(self, program_step *step) except -1

@@ -14,6 +14,7 @@ from minidl._ext.kernels cimport (
     STEP_ARITHMETIC,
     STEP_AVGPOOL,
     STEP_CHANNELS,
+    STEP_CLEAR,
     STEP_CONV,
     STEP_DEPTHWISE,
     STEP_ELEMENT,
@@ -42,6 +43,7 @@ from minidl._ext.lanearray cimport (
     tables,
     winograd_tile,
 )
+from minidl._ext.map cimport Map
 from minidl._ext.pooling cimport bins_geometry, pool_geometry, window
 
 import numpy as np
@@ -58,6 +60,9 @@ cdef dict ACTIVATIONS = {
     "gelu": ELEMENT_GELU,
     "softplus": ELEMENT_SOFTPLUS,
 }
+
+cdef enum:
+    FAR = 1 << 30  # no sum or product of sizes below it overflows
 
 cdef enum:  # vector operations that it takes as long as
     WEIGHT_READ = 4  # reading a vector of weights
@@ -80,50 +85,6 @@ cdef class Memory:
 
     def __dealloc__(self):
         free_memory(self.data)
-
-
-cdef class Map:
-    """Where a map stands: (n, blocks, rows, columns, lanes) from element `at` of the arena on, its halo around it.
-
-    shape: (C, H, W) of an image; lanes: channels side by side; halo: (top, bottom, left, right). `size` elements an
-    image, halo included; `before` elements stand before `at`.
-    """
-
-    def __init__(self, tuple shape, size lanes, tuple halo=(0, 0, 0, 0), size at=0):
-        cdef double elements
-        cdef map *m = &self.m
-        m.C, m.H, m.W = shape
-        m.top, m.bottom, m.left, m.right = halo
-        if min(m.C, m.H, m.W, lanes) < 1 or min(halo) < 0:
-            raise ValueError(f"a map must have positive sizes and lanes and a halo of at least 0, got {shape}, {lanes},"
-                             f" {halo}")
-        elements = (<double>m.C + lanes) * (<double>m.H + m.top + m.bottom) * (<double>m.W + m.left + m.right)
-        if elements > 2.0 ** 44:
-            raise ValueError(f"a map of {shape} with a halo of {halo} is too large")
-        m.lanes = m.step = lanes
-        m.pitch = (m.left + m.W + m.right) * lanes
-        m.plane = (m.top + m.H + m.bottom) * m.pitch
-        m.image = (m.C + lanes - 1) // lanes * m.plane
-        self.shape, self.size = shape, m.image
-        self.before = m.top * m.pitch + m.left * lanes
-        m.at = at + self.before
-
-    def phase(self, size row, size column, tuple stride):
-        """Its pixels in every stride-th row and column from (row, column) on, without a halo."""
-        cdef Map found = Map.__new__(Map)
-        cdef size down, across
-        down, across = stride
-        if not (0 <= row < self.m.H and 0 <= column < self.m.W) or down < 1 or across < 1:
-            raise ValueError(f"a phase of {self.shape} must start in it, got {(row, column)} and stride {stride}")
-        found.m = self.m
-        found.m.at += row * self.m.pitch + column * self.m.step
-        found.m.H, found.m.W = (self.m.H - row + down - 1) // down, (self.m.W - column + across - 1) // across
-        found.m.pitch *= down
-        found.m.step *= across
-        found.m.top = found.m.bottom = found.m.left = found.m.right = 0
-        found.shape = (self.m.C, found.m.H, found.m.W)
-        found.size, found.before = self.size, self.before + found.m.at - self.m.at
-        return found
 
 
 cdef class Program:
@@ -244,6 +205,16 @@ cdef class Program:
         """
         cdef program_step *step = self.new_conv(x, y, w, stride, padding, dilation, groups, linear)
         self.ending(step, other, relu, function)
+        return self.pack(step, w, scale, shift)
+
+    def conv_transposed(self, Map x, Map y, w, scale, shift, tuple rows, tuple columns, size groups, bint relu=False):
+        """One phase y of relu(transposed convolution(x; w scale[o]) + shift[o]), `new_phase` says how it is given."""
+        cdef program_step *step = self.new_phase(x, y, w, rows, columns, groups)
+        self.ending(step, None, relu, None)
+        return self.pack(step, w, scale, shift)
+
+    cdef str pack(self, program_step *step, w, scale, shift):
+        """Add a convolution, its weights times scale[o] packed; how it is computed, in words."""
         cdef Buffers buffers = Buffers()
         if scale is not None:
             step.scale = self.channel_values(scale, step.g.O, "scale")
@@ -270,6 +241,47 @@ cdef class Program:
         self.place(y, &step.y, "y")
         self.conv_sizes(step, &step.y, "y", w.shape, stride, padding, dilation, groups, linear)
         step.fresh = fresh
+        self.deal(step)
+        return step
+
+    cdef program_step *new_phase(self, Map x, Map y, w, tuple rows, tuple columns, size groups, bint linear=False,
+                                 bint fresh=False) except NULL:
+        """One phase y of what a convolution's gradient, or a transposed convolution, makes of x; as `new_conv`.
+
+        w: (channels of x, those of y / groups, KH, KW). rows, columns: for each axis (taps, last tap, from tap to tap
+        back, padding, dilation).
+        """
+        cdef size per_out, taps, axis_taps, last, back, axis
+        cdef tuple shape = w.shape
+        cdef bint depthwise = groups > 1 and groups == x.m.C and groups == y.m.C
+        cdef program_step *step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
+        cdef geometry *g = &step.g
+        self.place(x, &step.x, "x", not depthwise)
+        self.place(y, &step.y, "y", False, True)
+        g.C, g.H, g.W, g.O, g.G, g.OH, g.OW = step.x.C, step.x.H, step.x.W, step.y.C, groups, step.y.H, step.y.W
+        g.SH = g.SW = 1
+        if (len(shape) != 4 or groups < 1 or g.O % groups or g.C % groups or shape[0] != g.C
+                or shape[1] != g.O // groups):
+            raise ValueError(f"x {x.shape}, y {y.shape}, w {shape} and groups {groups} do not go together")
+        for axis in range(2):
+            axis_taps, last, back = (columns if axis else rows)[:3]
+            if axis_taps < 1 or back < 1 or not 0 <= last < shape[2 + axis] or axis_taps - 1 > last // back:
+                raise ValueError(f"a phase of {axis_taps} taps from {last} back by {back} does not fit into w {shape}")
+        g.KH, last, back, g.PH, g.DH = rows
+        step.order.at, step.order.row = last * shape[3], -back * shape[3]
+        g.KW, last, back, g.PW, g.DW = columns
+        step.order.at, step.order.column = step.order.at + last, -back
+        if not (0 < g.DH < FAR and 0 < g.DW < FAR and -FAR < g.PH < FAR and -FAR < g.PW < FAR):
+            raise ValueError("a phase must have a dilation of at least 1, and that and its padding small numbers, got"
+                             f" {(g.DH, g.DW)} and {(g.PH, g.PW)}")
+        if linear and g.OH * g.OW != 1:
+            raise ValueError(f"y must be one pixel for a linear layer, got {y.shape}")
+        taps = shape[2] * shape[3]
+        per_out = g.O // groups
+        step.order.out, step.order.inside = taps, per_out * taps
+        step.order.group = g.C // groups * per_out * taps
+        step.by_images, step.fresh = linear, fresh
+        self.check_halo(step)
         self.deal(step)
         return step
 
@@ -371,6 +383,12 @@ cdef class Program:
             cost += frequencies * read * blocks * (WEIGHT_READ + (WEIGHT_MADE if step.fresh else 0))
             if cost < least:
                 least, step.rows, step.columns, step.kind = cost, rows[i], columns[i], STEP_WINOGRAD
+
+    def clear(self, Map y):
+        """Zeros in y and its halo."""
+        cdef program_step *step = self.new_step(STEP_CLEAR)
+        self.place(y, &step.y, "y")
+        self.count += 1
 
     def affine(self, Map x, Map y, scale, shift, bint relu=False, function=None):
         """y = f(x scale[c] + shift[c])."""

@@ -7,26 +7,20 @@ Parameters are read, and their gradients written, where they stand: the arrays a
 from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
     STEP_AVGPOOL_BACKWARD,
-    STEP_CLEAR,
-    STEP_CONV,
     STEP_CONV_WEIGHTS,
-    STEP_DEPTHWISE,
     STEP_DEPTHWISE_WEIGHTS,
     STEP_ELEMENT_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_MUL_BACKWARD,
     STEP_NORM,
     STEP_NORM_BACKWARD,
-    geometry,
     program_step,
     size,
 )
 from minidl._ext.lanearray cimport Buffers, format_of, get_num_threads
+from minidl._ext.map cimport Map
 from minidl._ext.pooling cimport bins_geometry, pool_geometry
-from minidl._ext.program cimport Map, Memory, Program, algorithm
-
-cdef enum:
-    FAR = 1 << 30  # no sum or product of sizes below it overflows
+from minidl._ext.program cimport Memory, Program, algorithm
 
 READS_Y = ("relu", "sigmoid", "tanh", "leaky_relu", "elu", "softplus")
 """Elementwise functions whose slopes are told of their results."""
@@ -119,40 +113,7 @@ cdef class TrainingProgram(Program):
         w: (O, C / groups, KH, KW). rows, columns: for each axis (taps, last tap, from tap to tap back, padding,
         dilation). add: to what is there.
         """
-        cdef program_step *step
-        cdef geometry *g
-        cdef size per_out, taps, axis_taps, last, back, axis
-        cdef tuple shape = w.shape
-        cdef bint depthwise = groups > 1 and groups == dx.m.C and groups == dy.m.C
-        step = self.new_step(STEP_DEPTHWISE if depthwise else STEP_CONV)
-        g = &step.g
-        self.place(dy, &step.x, "dy")
-        self.place(dx, &step.y, "dx", False, True)
-        g.C, g.H, g.W, g.O, g.G, g.OH, g.OW = step.x.C, step.x.H, step.x.W, step.y.C, groups, step.y.H, step.y.W
-        g.SH = g.SW = 1
-        if (len(shape) != 4 or groups < 1 or g.O % groups or g.C % groups or shape[0] != g.C
-                or shape[1] != g.O // groups):
-            raise ValueError(f"dy {dy.shape}, dx {dx.shape}, w {shape} and groups {groups} do not go together")
-        for axis in range(2):
-            axis_taps, last, back = (columns if axis else rows)[:3]
-            if axis_taps < 1 or back < 1 or not 0 <= last < shape[2 + axis] or axis_taps - 1 > last // back:
-                raise ValueError(f"a phase of {axis_taps} taps from {last} back by {back} does not fit into w {shape}")
-        g.KH, last, back, g.PH, g.DH = rows
-        step.order.at, step.order.row = last * shape[3], -back * shape[3]
-        g.KW, last, back, g.PW, g.DW = columns
-        step.order.at, step.order.column = step.order.at + last, -back
-        if not (0 < g.DH < FAR and 0 < g.DW < FAR and -FAR < g.PH < FAR and -FAR < g.PW < FAR):
-            raise ValueError("a phase must have a dilation of at least 1, and that and its padding small numbers, got"
-                             f" {(g.DH, g.DW)} and {(g.PH, g.PW)}")
-        if linear and g.OH * g.OW != 1:
-            raise ValueError(f"dx must be one pixel for a linear layer, got {dx.shape}")
-        taps = shape[2] * shape[3]
-        per_out = g.O // groups
-        step.order.out, step.order.inside = taps, per_out * taps
-        step.order.group = g.C // groups * per_out * taps
-        step.by_images, step.fresh = linear, True
-        self.check_halo(step)
-        self.deal(step)
+        cdef program_step *step = self.new_phase(dy, dx, w, rows, columns, groups, linear, True)
         self.ending(step, dx if add else None, False, None)
         self.make_fresh(step, w, None)
         self.count += 1
@@ -174,12 +135,6 @@ cdef class TrainingProgram(Program):
         self.conv_sizes(step, &step.dy, "dy", dw.shape, stride, padding, dilation, groups, linear)
         step.dw = self.held(dw, "dw", dw.size, True)
         step.db = self.held(db, "db", step.g.O, True)
-        self.count += 1
-
-    def clear(self, Map y):
-        """Zeros in y and its halo."""
-        cdef program_step *step = self.new_step(STEP_CLEAR)
-        self.place(y, &step.y, "y")
         self.count += 1
 
     cdef int gradients(self, program_step *step, Map dy, Map dx, bint add_dx) except -1:

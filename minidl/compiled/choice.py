@@ -70,8 +70,7 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
     blocks, area = -(-c // lanes), h * w
     moved = MOVED * blocks * area, MOVED * c * area
     if isinstance(operation, Convolution):
-        taps = operation.kernel[2] * operation.kernel[3]
-        inside = operation.kernel[1]
+        taps, inside = operation.taps(), operation.inside()
         read = operation.x.shape[0]
         if operation.groups > 1:
             read = 1 if operation.groups == read else max(inside, lanes)

@@ -10,7 +10,7 @@ from typing import Any
 
 from minidl.compiled.learning import LearningConvolution, Normalization
 from minidl.compiled.operation import Arithmetic, Channels, Element, Operation, Pooling
-from minidl.compiled.phase import Phase, phases
+from minidl.compiled.phase import Phase, around, phases
 from minidl.compiled.value import Value
 
 
@@ -122,14 +122,8 @@ class ConvolutionBackward(Backward):
 
     def widen(self) -> None:
         """Give dy the halo that the phases read."""
-        if self.dx is None:
-            return
-        _, oh, ow = self.dy.shape
-        rows, columns = ([phase for phase in axis if phase.taps] for axis in self.axes())
-        for row in rows:
-            self.dy.widen((max(row.padding, 0), max(row.behind(oh), 0), 0, 0))
-        for column in columns:
-            self.dy.widen((0, 0, max(column.padding, 0), max(column.behind(ow), 0)))
+        if self.dx is not None:
+            self.dy.widen(around(self.dy, *self.axes()))
 
     def steps(self, program: Any, maps: Any) -> None:
         """Weights, a convolution for each phase, and the sum."""

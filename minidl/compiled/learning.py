@@ -9,7 +9,7 @@ from minidl.compiled import lowering
 from minidl.compiled.lowering import Lowering, Rule, Unlowered, image
 from minidl.compiled.operation import Arithmetic, Convolution, Operation
 from minidl.compiled.value import Value, View
-from minidl.layers import Add, BatchNorm1D, BatchNorm2D, Div, Dropout, Mul, Sub
+from minidl.layers import Add, BatchNorm1D, BatchNorm2D, ConvTranspose2D, Div, Dropout, Mul, Sub
 from minidl.layers import Affine as AffineLayer
 
 
@@ -128,6 +128,6 @@ RULES: dict[type, Rule] = {
     Add: _sum,
     Mul: _product,
 }
-for _kind in (AffineLayer, Div, Sub):
+for _kind in (AffineLayer, ConvTranspose2D, Div, Sub):
     del RULES[_kind]
 """How each layer is lowered; those without a way back run between programs."""

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from minidl.compiled.operation import Affine, Arithmetic, Channels, Convolution, Element, Operation, Pooling
+from minidl.compiled.operation import (
+    Affine,
+    Arithmetic,
+    Channels,
+    Convolution,
+    Element,
+    Operation,
+    Pooling,
+    TransposedConvolution,
+)
 from minidl.compiled.value import Value, View
 from minidl.layers import (
     AdaptiveAvgPool2D,
@@ -19,6 +28,7 @@ from minidl.layers import (
     Clip,
     Concat,
     Conv2D,
+    ConvTranspose2D,
     Div,
     Dropout,
     Elementwise,
@@ -149,6 +159,27 @@ def _conv(lowering: Lowering, layer: Conv2D, view: View) -> View:
     )
 
 
+def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> View:
+    x = image(view)
+    shape = layer._check((1, *view.shape))[1:]
+    found = lowering.add(
+        TransposedConvolution,
+        shape,
+        x,
+        layer=layer,
+        kernel=lowering.take(layer, "weight").shape,
+        shift=lowering.number(layer, "bias"),
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
+    rows, columns = lowering.operations[-1].axes()
+    if not all(phase.taps for phase in (*rows, *columns)):
+        raise Unlowered("a transposed convolution that leaves pixels out")
+    return found
+
+
 def _linear(lowering: Lowering, layer: Linear, view: View) -> View:
     x = view.value
     if len(view.shape) != 1:
@@ -263,6 +294,7 @@ def _shuffle(lowering: Lowering, layer: ChannelShuffle, view: View) -> View:
 
 RULES: dict[type, Rule] = {
     Conv2D: _conv,
+    ConvTranspose2D: _conv_transpose,
     Linear: _linear,
     BatchNorm1D: _norm,
     BatchNorm2D: _norm,

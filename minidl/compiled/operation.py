@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minidl.compiled.phase import Phase, around, phases
 from minidl.compiled.value import Halo, Value
 from minidl.kernels import checks
 
@@ -122,17 +123,76 @@ class Convolution(Operation):
         _, _, kh, kw = self.kernel
         return checks.margins(self.padding, self.x.shape[1:], (kh, kw), self.stride, self.dilation)
 
+    def taps(self) -> int:
+        """Places of the kernel that one element of the result sums."""
+        return self.kernel[2] * self.kernel[3]
+
+    def inside(self) -> int:
+        """Channels that it sums."""
+        return self.kernel[1]
+
+    def packed(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Weight, scale and shift as a program takes them."""
+        weight = self.layer.weight.data
+        scale, shift = (None if a is None else np.ascontiguousarray(a, weight.dtype) for a in (self.scale, self.shift))
+        return weight.reshape(self.kernel), scale, shift
+
     def emit(self, program: Any, maps: Any) -> None:
         """A convolution step, or one for depthwise kernels."""
-        weight = self.layer.weight.data
-        dtype = weight.dtype
-        scale, shift = (None if a is None else np.ascontiguousarray(a, dtype) for a in (self.scale, self.shift))
         other = None if self.other is None else maps(self.other)
         where = self.stride, self.padding, self.dilation, self.groups
         ending = other, self.relu, self.function, self.linear
-        self.algorithm = program.conv(
-            maps(self.x), maps(self.y), weight.reshape(self.kernel), scale, shift, *where, *ending
-        )
+        self.algorithm = program.conv(maps(self.x), maps(self.y), *self.packed(), *where, *ending)
+
+
+@dataclass(eq=False)
+class TransposedConvolution(Convolution):
+    """relu(transposed conv(x; w scale) + shift): a convolution of stride 1 for each phase of the result.
+
+    kernel: (channels of x, those of y / groups, KH, KW).
+    """
+
+    def takes_functions(self) -> bool:
+        """A relu alone: phases do not stand side by side."""
+        return False
+
+    def takes_sums(self) -> bool:
+        """None."""
+        return False
+
+    def taps(self) -> int:
+        """Of the phase that has most."""
+        (kh, kw), (sh, sw) = self.kernel[2:], self.stride
+        return -(-kh // sh) * -(-kw // sw)
+
+    def inside(self) -> int:
+        """Channels that it sums."""
+        return self.kernel[0] // self.groups
+
+    def axes(self) -> tuple[list[Phase], list[Phase]]:
+        """The phases of rows and of columns."""
+        _, h, w = self.y.shape
+        (top, _), (left, _) = self.margins()
+        axes = zip((h, w), self.kernel[2:], self.stride, (top, left), self.dilation)
+        rows, columns = (phases(*axis) for axis in axes)
+        return rows, columns
+
+    def halo(self) -> Halo:
+        """The zeros that the phases read around x."""
+        return around(self.x, *self.axes())
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A step for each phase."""
+        x, y = maps(self.x), maps(self.y)
+        rows, columns = self.axes()
+        one = len(rows) * len(columns) == 1
+        if not one and any(self.y.halo):
+            program.clear(y)
+        for row in rows:
+            for column in columns:
+                part = y if one else y.phase(row.start, column.start, self.stride)
+                windows = row.window, column.window
+                self.algorithm = program.conv_transposed(x, part, *self.packed(), *windows, self.groups, self.relu)
 
 
 @dataclass(eq=False)

@@ -6,7 +6,10 @@ kernel, each with a neighbour of the gradient that the last one met: their gradi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from minidl.compiled.value import Halo, Value
 
 
 class Phase(NamedTuple):
@@ -51,3 +54,12 @@ def phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> l
         padding = (last * dilation - start - before) // stride
         found.append(Phase(start, pixels, len(taps), last, back, padding, max(back * dilation // stride, 1)))
     return found
+
+
+def around(value: Value, rows: Sequence[Phase], columns: Sequence[Phase]) -> Halo:
+    """The halo of `value` that phases which sum it read."""
+    _, h, w = value.shape
+    down, across = ([phase for phase in axis if phase.taps] for axis in (rows, columns))
+    top, bottom = max((p.padding for p in down), default=0), max((p.behind(h) for p in down), default=0)
+    left, right = max((p.padding for p in across), default=0), max((p.behind(w) for p in across), default=0)
+    return max(top, 0), max(bottom, 0), max(left, 0), max(right, 0)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from minidl._ext.program import Map, Program
+from minidl._ext.map import Map
+from minidl._ext.program import Program
 from minidl.compiled import arena
 from minidl.compiled.fusing import fused
 from minidl.compiled.lowering import Lowering

@@ -118,7 +118,9 @@ class NormBlock(Block):
     def _block(self, x: Any, train: bool) -> tuple[Any, Any]:
         n = self._norm
         statistics = n.running_mean, n.running_var, n.momentum, n.eps
-        return self.kernels.norm_block_forward(x, n.gamma.values, n.beta.values, *statistics, train, self._relu, self._pool)
+        return self.kernels.norm_block_forward(
+            x, n.gamma.values, n.beta.values, *statistics, train, self._relu, self._pool
+        )
 
     def _infer(self, x: Any) -> Any:
         return self._block(x, False)[0]

@@ -13,6 +13,7 @@ from typing import Any
 
 from minidl.layers.base import Layer
 from minidl.layers.conv import Conv2D
+from minidl.layers.conv_transpose import ConvTranspose2D
 from minidl.layers.fused import Block, folded, merged
 from minidl.layers.parameter import Parameter
 from minidl.support.several import Several
@@ -80,7 +81,9 @@ class Plan:
         self._ran: list[Layer] = []  # node of each step in the last `forward`
         self._number = 0  # of the last `forward`
         # Without a convolution a prediction is never compiled, and is not to look for it each time.
-        self.compiles = getattr(backend, "compiles", False) and any(type(step.node) is Conv2D for step in self.layers)
+        self.compiles = getattr(backend, "compiles", False) and any(
+            type(step.node) in (Conv2D, ConvTranspose2D) for step in self.layers
+        )
         self.compiled: dict[Any, Any] = {}  # what predictions have made of it
 
     # ---- how it is made ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 training_program = pytest.importorskip("minidl._ext.training_program")
 program = pytest.importorskip("minidl._ext.program")
+maps = pytest.importorskip("minidl._ext.map")
 
 HALO = 1, 2, 0, 3
 ELEMENTS = 1 << 19
@@ -28,7 +29,7 @@ class Steps:
         """A map, and the same memory as one without a halo or missing channels."""
         (C, H, W), (top, bottom, left, right) = shape, HALO
         full = -(-C // self.L) * self.L, H + top + bottom, W + left + right
-        m, whole = program.Map((C, H, W), self.L, HALO, self.end), program.Map(full, self.L, (0, 0, 0, 0), self.end)
+        m, whole = maps.Map((C, H, W), self.L, HALO, self.end), maps.Map(full, self.L, (0, 0, 0, 0), self.end)
         self.end += -(-m.size // 64) * 64
         return m, whole
 

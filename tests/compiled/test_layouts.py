@@ -122,6 +122,68 @@ def test_convolution(case: tuple, dtype: str, isa: str) -> None:
     check(model, rng.integers(-2, 3, (2, c, h, w)).astype(dtype), exact=direct)
 
 
+TRANSPOSED = [
+    # C, O, H, W, kernel, stride, padding, output_padding, dilation, groups
+    (1, 1, 1, 1, 1, 1, 0, 0, 1, 1),
+    (16, 8, 5, 7, 2, 2, 0, 0, 1, 1),
+    (33, 20, 4, 3, 3, 2, 1, 1, 1, 1),
+    (8, 17, 6, 5, 4, 2, 1, 0, 1, 1),
+    (16, 11, 2, 6, (1, 2), (1, 2), (0, 1), 0, (2, 1), 1),
+    (16, 16, 5, 6, 2, 2, 1, 0, 1, 1),
+    (5, 6, 4, 4, 5, 3, ((1, 0), (2, 1)), (2, 0), 1, 1),
+    (12, 24, 5, 4, 3, 2, 1, 0, 3, 4),
+    (20, 20, 4, 5, 3, 2, 1, 1, 1, 20),
+    (64, 16, 3, 3, 3, 1, 1, 0, 1, 2),
+    (32, 32, 9, 9, 3, 1, 1, 0, 1, 1),
+]
+
+
+@pytest.mark.parametrize("case", TRANSPOSED, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_transposed_convolution(case: tuple, dtype: str, isa: str) -> None:
+    """With normalisation and relu in it, before another convolution that wants zeros around."""
+    c, o, h, w, kernel, *settings = case
+    rng = np.random.default_rng(0)
+    layer = minidl.ConvTranspose2D(c, o, kernel, *settings, rng=1)
+    behind = minidl.BatchNorm2D(o), minidl.Relu(), minidl.Conv2D(o, 3, 3, padding=1, rng=2)
+    for model in (minidl.Model(layer, dtype=dtype), minidl.Model(layer, *behind, dtype=dtype)):
+        scattered(model, rng)
+        for n in (1, 3):
+            check(model, rng.normal(0, 1, (n, c, h, w)).astype(dtype))
+        assert "by itself" not in model.compile_info()
+    alone = minidl.Model(layer, dtype=dtype)
+    layer.weight.data[...] = rng.integers(-2, 3, layer.weight.data.shape)
+    layer.bias.data[...] = rng.integers(-2, 3, o)
+    direct = layer.kernel_size != (3, 3) or layer.stride != (1, 1)
+    check(alone, rng.integers(-2, 3, (2, c, h, w)).astype(dtype), exact=direct)
+
+
+def test_a_transposed_convolution_that_leaves_pixels_out_runs_as_a_layer() -> None:
+    model = minidl.Model(minidl.Conv2D(3, 8, 3, rng=0), minidl.ConvTranspose2D(8, 4, 2, stride=3, rng=1))
+    x = np.random.default_rng(0).normal(0, 1, (2, 3, 6, 6)).astype(np.float32)
+    check(model, x)
+    assert "by itself" in model.compile_info()
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 16, 37])
+def test_images_of_a_batch_are_those_alone(n: int) -> None:
+    """However they are dealt to threads, and how many go at once."""
+    body = minidl.Conv2D(8, 8, 3, padding=1, rng=1), minidl.BatchNorm2D(8), minidl.Relu()
+    layers = minidl.Conv2D(3, 8, 3, padding=1, rng=0), minidl.Residual(minidl.Sequential(*body)), minidl.MaxPool2D(2)
+    model = scattered(
+        minidl.Model(*layers, minidl.Flatten(), minidl.Linear(8 * 36, 5, rng=2)), np.random.default_rng(1)
+    )
+    x = np.random.default_rng(2).normal(0, 1, (n, 3, 12, 12)).astype(np.float32)
+    alone = np.concatenate([model.predict(image[None]) for image in x])
+    before = minidl.get_num_threads()
+    try:
+        for threads in (1, 2, 3, 4):
+            minidl.set_num_threads(threads)
+            np.testing.assert_array_equal(compiled_only(model, x), alone)
+    finally:
+        minidl.set_num_threads(before)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_without_winograd_all_sums_are_direct(dtype: str, isa: str) -> None:
     """Whole numbers stay whole, and a NaN in its windows; the same bits with images in lanes."""

@@ -293,7 +293,7 @@ def test_threads_at_once() -> None:
 
 def test_several_inputs_and_outputs_and_layers_between() -> None:
     a, b = minidl.Input((3, 8, 8)), minidl.Input((2, 4, 4))
-    up = minidl.ConvTranspose2D(2, 6, 2, 2, rng=2)(b)  # no program has it
+    up = minidl.Upsample(2)(minidl.Conv2D(2, 6, 1, rng=2)(b))  # no program has it
     both = minidl.Concat()(minidl.Conv2D(3, 5, 3, padding=1, rng=3)(a), up)
     y = minidl.Relu()(minidl.Conv2D(11, 7, 3, padding=1, rng=4)(both))
     m = minidl.Model(minidl.Graph([a, b], [y, up, minidl.Linear(7, 2, rng=5)(minidl.GlobalAvgPool2D()(y))]))
@@ -319,9 +319,9 @@ def test_a_layer_without_an_operation_before_one_that_runs_between() -> None:
     """Dropout and Flatten only pass a value on, which the next layer must find."""
     m = minidl.Model(
         minidl.Dropout(0.5),
-        minidl.ConvTranspose2D(3, 4, 2, rng=0),
+        minidl.Upsample(2),
         minidl.Dropout(0.5),
-        minidl.ConvTranspose2D(4, 3, 2, rng=1),
+        minidl.Upsample((1, 2)),
         minidl.Conv2D(3, 2, 3, rng=2),
         minidl.Flatten(),
     )

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 program = pytest.importorskip("minidl._ext.program")
-Map, Program = program.Map, program.Program
+maps = pytest.importorskip("minidl._ext.map")
+Map, Program = maps.Map, program.Program
 
 F = np.float32
 

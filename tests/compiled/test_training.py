@@ -192,6 +192,18 @@ def test_winograd_of_every_second_pixel(kernel: int, stride: object) -> None:
         np.testing.assert_allclose(b, a, rtol=0, atol=1e-11 * max(np.abs(a).max(), 1e-3))
 
 
+@pytest.mark.parametrize(("kernel", "padding", "size"), [(2, 1, 10), ((1, 2), (0, 1), 10), ((2, 1), (1, 0), 7)])
+def test_phases_of_fewer_pixels_than_the_gradient_has(kernel: object, padding: object, size: int) -> None:
+    """Stride 2 with padding: rows of a phase are shorter than those of dy, although nothing lies between them."""
+    results = []
+    for layout in ("images", "channels"):
+        halving = minidl.Conv2D(16, 24, kernel, stride=2, padding=padding, rng=1)
+        m = chain(conv(3, 16, 1), halving, shape=(3, size, size))
+        results.append(stepped(m.astype("float64"), data(2, "float64", (3, size, size)), layout)[0])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-11 * max(np.abs(a).max(), 1e-3))
+
+
 def test_another_kind_of_step_takes_no_memory_beside_the_last() -> None:
     m = NETWORKS["norm"]()
     _, step = stepped(m, data(2, "float32"), "channels")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled.lanes_of_channels import ELEMENTS, Steps, program, training_program
+from compiled.lanes_of_channels import ELEMENTS, Steps, maps, program, training_program
 from kernels import cases, compare
 
 import minidl
@@ -432,8 +432,8 @@ def test_both_ways_are_run_one_by_one() -> None:
 
 def test_phases_that_do_not_fit() -> None:
     p = training_program.TrainingProgram(np.float32, ELEMENTS)
-    dy = program.Map((4, 4, 4), p.L, (2, 2, 2, 2))
-    dx = program.Map((4, 4, 4), p.L, at=4096)
+    dy = maps.Map((4, 4, 4), p.L, (2, 2, 2, 2))
+    dx = maps.Map((4, 4, 4), p.L, at=4096)
     w, one = np.zeros((4, 4, 3, 3), np.float32), (1, 0, 1, 0, 1)
     p.conv_dx(dy, dx, w, (3, 2, 1, 1, 1), one, 1)
     for rows, words in (
@@ -451,5 +451,5 @@ def test_phases_that_do_not_fit() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             p.conv_dx(dy, dx, w, rows, one, 1)
-    with pytest.raises(ValueError, match="dx must be one pixel"):
+    with pytest.raises(ValueError, match="y must be one pixel"):
         p.conv_dx(dy, dx, w, (3, 2, 1, 1, 1), one, 1, True)

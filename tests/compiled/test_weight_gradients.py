@@ -15,7 +15,8 @@ from minidl.kernels.checks import Padding, Pair, margins
 native = pytest.importorskip("minidl.kernels.native")
 training_program = pytest.importorskip("minidl._ext.training_program")
 program = pytest.importorskip("minidl._ext.program")
-Map, TrainingProgram = program.Map, training_program.TrainingProgram
+maps = pytest.importorskip("minidl._ext.map")
+Map, TrainingProgram = maps.Map, training_program.TrainingProgram
 
 CLOSE = {"float32": 5e-6, "float64": 1e-13}
 

@@ -107,8 +107,8 @@ INLINE int seamless(const map *m) { return m->pitch == m->W * m->step; }
 /* Whether rows may be taken together: each pixel is made of one, and nothing lies between two rows. */
 static int rows_are_one(const program_step *step) {
     const geometry *g = &step->g;
-    return g->KH * g->KW * g->SH * g->SW == 1 && !step->by_images && !g->PH && !g->PW && seamless(&step->x) &&
-           seamless(&step->y) && (!step->add || seamless(&step->other));
+    return g->KH * g->KW * g->SH * g->SW == 1 && !step->by_images && !g->PH && !g->PW && step->x.W == step->y.W &&
+           seamless(&step->x) && seamless(&step->y) && (!step->add || seamless(&step->other));
 }
 
 /* The walk over the blocks [first, end) of `depth`: what is added, which may be y itself, comes with the first ones,
