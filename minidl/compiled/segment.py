@@ -17,7 +17,6 @@ from minidl.compiled.value import Value, View
 from minidl.layers.plan import numbers
 from minidl.support.several import Several
 
-
 AT_ONCE_BYTES = 1 << 20
 """A thread takes so many images through a program at once that what they need stays in its cache of this size."""
 MOST_AT_ONCE = 16

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled.lanes_of_channels import ELEMENTS, Steps, maps, program, training_program
+from compiled.lanes_of_channels import ELEMENTS, Steps, maps, training_program
 from kernels import cases, compare
 
 import minidl
