@@ -13,10 +13,10 @@ from minidl.compiled.operation import Convolution, Operation, Pooling
 
 LAYOUTS = ("auto", "channels", "images")
 WINOGRAD = 2.0
-"""How much faster images in lanes make 3 x 3 convolutions of stride 1 by Winograd's form, about."""
-TRAINING, TRAINING_MANY = 1.3, 0.8
-"""How much longer than these counts say, measured, images in lanes make a training step of up to two blocks of images,
-and of more, whose maps with channels in lanes leave the caches."""
+"""How much faster Winograd's form makes 3 x 3 convolutions of stride 1, about."""
+PREDICTING, TRAINING = 1.1, 0.9
+"""How much longer than these counts say images in lanes take, measured with whole blocks of images: a prediction with
+channels in lanes takes an image through all layers in a cache, a training step packs all weights anew."""
 MOVED = 3.0
 """Vector operations that reading and writing a value takes as long as."""
 
@@ -58,9 +58,7 @@ class Cost:
         asked = forced()
         if asked is not None:
             return asked
-        factor = 1.0
-        if self._training:
-            factor = TRAINING if n <= 2 * self._lanes else TRAINING_MANY
+        factor = TRAINING if self._training else PREDICTING
         return n * self._channels <= -(-n // self._lanes) * self._images * factor
 
 
@@ -74,8 +72,9 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
         read = operation.x.shape[0]
         if operation.groups > 1:
             read = 1 if operation.groups == read else max(inside, lanes)
-        gain = WINOGRAD if taps == 9 and operation.stride == (1, 1) and operation.groups == 1 and read > 3 else 1.0
-        return blocks * area * taps * read + moved[0], c * area * taps * inside / gain + moved[1]
+        square = taps == 9 and operation.stride == (1, 1) and operation.groups == 1
+        few, many = (WINOGRAD if square and read >= least else 1.0 for least in (lanes, 4))
+        return blocks * area * taps * read / few + moved[0], c * area * taps * inside / many + moved[1]
     if isinstance(operation, Pooling):
         read = operation.x.shape[1] * operation.x.shape[2]
         return moved[0] + blocks * read, moved[1] + c * read
