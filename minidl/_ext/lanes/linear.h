@@ -12,6 +12,7 @@
 #include "../core/pool.h"
 #include "../core/sizes.h"
 #include "../core/vector.h"
+#include "linear_few.h"
 #include "source.h"
 #include "sweep.h"
 
@@ -41,6 +42,7 @@ static int product(const sweep_plan *plan, const T *in, T *out, int parallel) {
 static int linear_forward(const linear_forward_args *a) {
     size blocks = blocks_of(a->n), zero = 0;
     if (!blocks || !a->O) return 0;
+    if (is_few(a->n, a->F, a->O)) return few_forward(a);
     sweep_plan plan = {
         .walk = {&zero, 1, a->F, a->F, L, 1, a->F, 0},
         .rows = 1,
@@ -215,6 +217,7 @@ static int linear_backward(const linear_backward_args *a) {
             ((T *)a->db)[o] = sum_vector(sum);
         }
     }
+    if (is_few(a->n, F, O)) return few_backward(a, dy, masked + O * L);
     if (a->dx && F && linear_dx(a, dy)) return -1;
     if (!a->dw || !F) return 0;
     T *transposed = masked + blocks * O * L;
