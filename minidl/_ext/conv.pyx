@@ -19,8 +19,10 @@ from minidl._ext.lanearray cimport (
     check_shape,
     check_status,
     format_of,
+    kind_of,
     new_beside,
     new_like,
+    tables,
     winograd_tile,
 )
 from minidl._ext.pooling cimport pool_after, pool_before, pool_code, window
@@ -28,20 +30,29 @@ from minidl._ext.pooling cimport pool_after, pool_before, pool_code, window
 import numpy as np
 
 
-cdef int conv_geometry(geometry *g, LaneArray x, object w, tuple stride, padding, tuple dilation,
+cdef int conv_geometry(geometry *g, tuple x_shape, tuple w_shape, tuple stride, padding, tuple dilation,
                        size groups) except -1:
-    cdef tuple w_shape = w.shape
     cdef size per_group
-    g.n, g.C, g.H, g.W = x.shape
+    g.n, g.C, g.H, g.W = x_shape
     if len(w_shape) != 4:
         raise ValueError(f"w must have 4 dimensions, got shape {w_shape}")
     g.O = w_shape[0]
     per_group = w_shape[1]
     g.G = groups
     if groups < 1 or g.C < 1 or g.O < 1 or g.C != per_group * groups or g.O % groups:
-        raise ValueError(f"x {x.shape}, w {w_shape} and groups {groups} do not go together")
+        raise ValueError(f"x {x_shape}, w {w_shape} and groups {groups} do not go together")
     window(g, w_shape[2:], stride, padding, dilation, False, NULL, NULL)
     return 0
+
+
+def conv_form(dtype, tuple x_shape, tuple w_shape, tuple stride, padding, tuple dilation, size groups):
+    """How a convolution with images in lanes is summed, in words: "direct" or "winograd 2 x 4"."""
+    cdef geometry g
+    cdef size rows, columns
+    memset(&g, 0, sizeof(g))
+    conv_geometry(&g, x_shape, w_shape, stride, padding, dilation, groups)
+    tables[kind_of(np.dtype(dtype))].conv_tile(&g, winograd_tile, &rows, &columns)
+    return f"winograd {rows} x {columns}" if rows else "direct"
 
 
 cdef tuple conv_run(LaneArray x, w, b, tuple stride, padding, tuple dilation, size groups, bint relu, int pool):
@@ -52,7 +63,7 @@ cdef tuple conv_run(LaneArray x, w, b, tuple stride, padding, tuple dilation, si
     cdef char c
     memset(&args, 0, sizeof(args))
     check_array(x, "x", -1, 4)
-    conv_geometry(&args.g, x, w, stride, padding, dilation, groups)
+    conv_geometry(&args.g, x.shape, w.shape, stride, padding, dilation, groups)
     c = format_of(x.kind)
     args.x = x.data
     args.w = buffers.pointer(w, "w", args.g.O * (args.g.C // groups) * args.g.KH * args.g.KW, c, False)
@@ -87,7 +98,7 @@ cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, L
     cdef tuple shape
     memset(&args, 0, sizeof(args))
     check_for_training(x, "x", -1, 4)
-    conv_geometry(&args.g, x, w, stride, padding, dilation, groups)
+    conv_geometry(&args.g, x.shape, w.shape, stride, padding, dilation, groups)
     check_for_training(dy, "dy", x.kind, 4)
     shape = (x.n, args.g.O, args.g.OH, args.g.OW)
     if pool:

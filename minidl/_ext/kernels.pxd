@@ -281,6 +281,7 @@ cdef extern from "core/kernels.h" nogil:
         int enter_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil
         int leave_index(size n, size F, const int32_t *x, int32_t *y) noexcept nogil
         int add(int then_relu, size count, const void *a, const void *b, void *y) noexcept nogil
+        void conv_tile(const geometry *, size most, size *rows, size *columns) noexcept nogil
         int conv_forward(const conv_forward_args *) noexcept nogil
         int conv_backward(const conv_backward_args *) noexcept nogil
         int linear_forward(const linear_forward_args *) noexcept nogil

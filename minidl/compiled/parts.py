@@ -35,7 +35,7 @@ def parts_of(
     for i, step in enumerate(plan.layers):
         last.update(dict.fromkeys(numbers(step.read), i))
     last.update(dict.fromkeys(outputs, len(plan.layers)))
-    known: dict[int, Any] = dict(enumerate(shapes))
+    known = shapes_of(plan, shapes)
     found: list[Segment | Foreign] = []
     open_one: Segment | None = None
 
@@ -61,9 +61,16 @@ def parts_of(
             close([value for value, end in last.items() if end >= i])
             found.append(foreign(step, label, plan.backend))
             open_one = None
-        outside = [(1, *known[value]) for value in reads]
+    close(outputs)
+    return found
+
+
+def shapes_of(plan: Plan, shapes: Sequence[tuple[int, ...]]) -> dict[int, tuple[int, ...]]:
+    """The shape of an image of every value of a plan, by its number. Raises ValueError, as the layers' checks."""
+    known: dict[int, tuple[int, ...]] = dict(enumerate(shapes))
+    for step in plan.layers:
+        outside = [(1, *known[value]) for value in numbers(step.read)]
         made = step.node._check(joined(outside) if step.node.merges else outside[0])
         several = parted(made) if step.node.outputs > 1 else [made]
         known.update((value, tuple(shape[1:])) for value, shape in zip(numbers(step.write), several))
-    close(outputs)
-    return found
+    return known

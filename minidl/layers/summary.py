@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from minidl.layers.base import Layer
@@ -12,7 +13,7 @@ from minidl.support.several import Several, Shape, side_by_side
 from minidl.support.table import table
 
 HEAD = ("", "layer", "output", "sees", "parameters", "multiply-adds", "runs as")
-LEFT = (0, 1, 6)
+LEFT = (0, 1, 6, 7)
 Pair = tuple[float, float]
 
 
@@ -26,10 +27,14 @@ class Seen(NamedTuple):
     step: Pair = (1, 1)
 
 
-def summary(model: Layer, shape: Any) -> str:
-    """The table for one image's input shape; None leaves shapes and multiply-adds out. Raises as `input_shapes`."""
+def summary(model: Layer, shape: Any, remarks: tuple[str, Mapping[str, str]] = ("", MappingProxyType({}))) -> str:
+    """The table for one image's input shape; None leaves shapes and multiply-adds out. Raises as `input_shapes`.
+
+    remarks: the head of a last column, and what it says of layers, by their places.
+    """
     rows: list[tuple[str, ...]] = []
     merged = _merged(model)
+    title, said = remarks
 
     def follow(layer: Layer, seen: Any, place: str) -> Any:
         def call(name: str, part: Layer, *inputs: Seen) -> Any:
@@ -40,7 +45,7 @@ def summary(model: Layer, shape: Any) -> str:
             given = side_by_side(layer.merges, [each.shape for each in inputs])
             shapes = [after] if layer.outputs == 1 else after or [None] * layer.outputs
             found = [_seen(layer, inputs, each) for each in shapes]
-            rows.append(_row(layer, place, given, after, found[0], merged.get(place, "")))
+            rows.append(_row(layer, place, given, after, found[0], merged.get(place, ""), said.get(place, "")))
             return found[0] if layer.outputs == 1 else Several(found)
 
         return layer.flow(call, *(seen if layer.merges else [seen]))
@@ -51,10 +56,10 @@ def summary(model: Layer, shape: Any) -> str:
     out = None if shape is None else Several(each.shape for each in last) if isinstance(last, Several) else last.shape
     total = sum(parameter.data.size for parameter in model.named_parameters().values())
     work = "" if shape is None else f"{model.multiply_adds(shape):,}"
-    foot = ("", "total", _sizes(out), "", f"{total:,}", work, "")
+    foot = ("", "total", _sizes(out), "", f"{total:,}", work, "", "")
     if shape is not None:
-        rows.insert(0, ("", "input", _sizes(shape), "", "", "", ""))
-    return table(HEAD, [*rows, foot], LEFT, foot=1)
+        rows.insert(0, ("", "input", _sizes(shape), "", "", "", "", ""))
+    return table((*HEAD, title), [*rows, foot], LEFT, foot=1)
 
 
 def _seen(layer: Layer, inputs: Sequence[Seen], after: Shape | None) -> Seen:
@@ -71,7 +76,7 @@ def _widest(pairs: Sequence[Pair]) -> Pair:
 
 
 def _row(
-    layer: Layer, place: str, shape: Shape | None, after: Shape | None, seen: Seen, merged: str
+    layer: Layer, place: str, shape: Shape | None, after: Shape | None, seen: Seen, *remarks: str
 ) -> tuple[str, ...]:
     if layer.joins:  # what is inside has rows of its own
         parameters, work, text = [], 0, f"{layer.name}: {layer.joins}"
@@ -84,7 +89,7 @@ def _row(
     images = seen.shape is not None and len(seen.shape) == 3
     sees = f"{_pair(seen.field)} / {_pair(seen.step)}" if images else ""
     numbers = (f"{sum(parameter.data.size for parameter in parameters):,}", "" if shape is None else f"{work:,}")
-    return place, text, _sizes(after), sees, *numbers, merged
+    return place, text, _sizes(after), sees, *numbers, *remarks
 
 
 def _pair(pair: Pair) -> str:

@@ -392,16 +392,27 @@ class Model(Sequential):
         trace(self.twin(), entered, train, visit)
         return found
 
-    def summary(self, input_shape: Shape | None = None) -> str:
+    def summary(self, input_shape: Shape | None = None, images: int | None = None, train: bool = False) -> str:
         """A table of the layers: an image's output shape, parameters, multiply-adds an image, what the backend merges.
 
         "sees 7 / 2": an element sees 7 x 7 pixels of the input, its neighbour those 2 pixels further (receptive field).
 
         input_shape: of one image, (C, H, W) or (F,); None for that of the last input, or else a table without shapes.
+        images: with a shape, a column tells how each layer is computed for so many images at once, channels or images
+        in lanes and the form of convolutions; in a training step if `train`, else in a prediction. Only backends with
+        a choice have that column.
         """
         from minidl.layers.summary import summary
 
-        return summary(self, self._shape if input_shape is None else input_shape)
+        shape = self._shape if input_shape is None else input_shape
+        if images is None or shape is None or not getattr(kernels.current(), "compiles", False):
+            return summary(self, shape)
+        from minidl.compiled.report import ways
+        from minidl.layers.input_shapes import input_shapes
+
+        images = checks.integer(self.who, "images", images, 1)
+        found = ways(self._plan(), input_shapes("summary", self, shape), self._dtype, images, train)
+        return summary(self, shape, (f"{images} image{'s' * (images > 1)}", found))
 
     def compile_info(self) -> str:
         """What the compiled predictions of this model hold, one for each shape of images that `predict` has seen.

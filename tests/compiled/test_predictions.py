@@ -6,6 +6,7 @@ import copy
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -355,3 +356,31 @@ def test_info_tells_operations_and_memory() -> None:
     assert "0, 1, 2" in text
     assert "direct + relu" in text
     assert "MB of packed weights" in text
+
+
+def test_summary_tells_layout_and_algorithm() -> None:
+    body = minidl.Sequential(minidl.Conv2D(16, 16, 3, padding=1, rng=0), minidl.BatchNorm2D(16))
+    layers = minidl.Conv2D(3, 16, 3, padding=1, rng=0), minidl.Relu(), minidl.Residual(body), minidl.Upsample(2)
+    m = minidl.Model(*layers, minidl.GlobalAvgPool2D(), minidl.Linear(16, 10, rng=0))
+
+    def column(**settings: Any) -> dict[str, str]:
+        lines = m.summary((3, 32, 32), **settings).splitlines()
+        start = lines[0].index(f"{settings['images']} image")
+        return {line.split()[0]: line[start:] for line in lines[3:-2]}
+
+    few = {"0": "channels, direct", "2.body.0": "channels, winograd 2 x 4", "3": "images", "5": "channels, direct"}
+    assert {place: column(images=1)[place] for place in few} == few
+    assert column(images=1)["2.body.1"] == "channels, winograd 2 x 4"  # folded
+    assert column(images=2, train=True)["2.body.1"] == "channels, normalization"
+    choice.use_layout("images")
+    found = column(images=1)
+    assert found["0"].startswith("images, ")
+    assert found["2.body.0"] == "images, winograd 2 x 4"
+    assert found["4"] == "images"
+    native.use_winograd(0)
+    try:
+        assert column(images=1)["2.body.0"] == "images, direct"
+    finally:
+        native.use_winograd(2)
+    with kernels.use("reference"):
+        assert m.summary((3, 32, 32), images=1) == m.summary((3, 32, 32))

@@ -17,7 +17,7 @@ typedef struct {
     const void *in;
     void *out;
     size images, n, groups, bands, threads; /* n: images that are tasks of their own */
-    int by_rows;                   /* whether groups lie innermost, not bands */
+    int by_rows;                            /* whether groups lie innermost, not bands */
 } step_job;
 
 typedef struct {

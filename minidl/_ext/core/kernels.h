@@ -340,6 +340,7 @@ typedef struct kernel_table {
     int (*enter_index)(size n, size F, const int32_t *x, int32_t *y); /* (n, F) -> lanes */
     int (*leave_index)(size n, size F, const int32_t *x, int32_t *y);
     int (*add)(int then_relu, size count, const void *a, const void *b, void *y);
+    void (*conv_tile)(const geometry *, size most, size *rows, size *columns); /* of Winograd's form; 0: direct sums */
     int (*conv_forward)(const conv_forward_args *);
     int (*conv_backward)(const conv_backward_args *);
     int (*linear_forward)(const linear_forward_args *);

@@ -77,6 +77,7 @@ const kernel_table TABLE = {
     .enter_index = enter_index,
     .leave_index = leave_index,
     .add = add,
+    .conv_tile = conv_tile,
     .conv_forward = conv_forward,
     .conv_backward = conv_backward,
     .linear_forward = linear_forward,

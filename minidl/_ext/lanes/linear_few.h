@@ -1,7 +1,7 @@
 /* A layer of few images whose weights no cache holds: its time is that of reading w, or writing dw, once.
 
-   Rows of w pass as they stand, L features in a vector; images stand in rows, too. With images in lanes most lanes would
-   be empty. */
+   Rows of w pass as they stand, L features in a vector; images stand in rows, too. With images in lanes most lanes
+   would be empty. */
 #ifndef MINIDL_LANES_LINEAR_FEW_H
 #define MINIDL_LANES_LINEAR_FEW_H
 
@@ -18,7 +18,7 @@ INLINE int is_few(size n, size F, size O) {
 }
 
 typedef struct {
-    const T *w, *b, *dy; /* dy: (O, L) */
+    const T *w, *b, *dy;   /* dy: (O, L) */
     T *rows, *y, *dx, *dw; /* rows: x as (n, F); y, dx with images in lanes */
     size n, F, O;
     int relu;

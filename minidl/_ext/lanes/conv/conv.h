@@ -13,11 +13,20 @@
 #include "winograd_dw.h"
 #include "winograd_dw2d.h"
 
+static winograd_size forward_tile(const geometry *g, size rows) {
+    return choose_tile(g, g->C / g->G, g->O / g->G, g->OH, g->OW, rows);
+}
+
+static void conv_tile(const geometry *g, size most, size *rows, size *columns) {
+    winograd_size tile = forward_tile(g, most);
+    *rows = tile.rows, *columns = tile.columns;
+}
+
 static int conv_forward(const conv_forward_args *a) {
     const geometry g = a->g;
     size half = a->pool ? 2 : 1;
     if (!g.n || !g.O || g.OH < half || g.OW < half) return 0;
-    winograd_size tile = choose_tile(&g, g.C / g.G, g.O / g.G, g.OH, g.OW, a->winograd);
+    winograd_size tile = forward_tile(&g, a->winograd);
     return tile.rows ? winograd_forward(a, tile) : direct_forward(a);
 }
 
