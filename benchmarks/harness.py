@@ -154,7 +154,7 @@ class Session:
         if referee is None:
             raise RuntimeError("nothing can be validated: the judge does not start")
         referee.prepare(task)
-        expected = referee.outputs()
+        moved, expected = referee.moved(), referee.outputs()
         referee.release()
         right: dict[str, float | None] = {}
         for name, (worker, _) in ready.items():
@@ -163,7 +163,7 @@ class Session:
             except RuntimeError as failure:
                 self.note(f"{name} fails at {case}: {last_line(failure)}")
                 continue
-            error, fault = verdict(found, expected, isinstance(task, Operation), name in COARSE)
+            error, fault = verdict(found, expected, isinstance(task, Operation), name in COARSE, moved)
             if fault is None:
                 right[name] = error
             else:

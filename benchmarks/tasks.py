@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -70,15 +70,24 @@ class Case:
     """A task made ready by one library.
 
     runs: one callable a measure; every call does the whole work anew. outputs: arrays to validate, by name; called
-    before any run, at most once: gradients are named "d...", results "y" or "logits...".
+    before any run, at most once: gradients are named "d...", results "y" or "logits...". moved: the same, where each
+    number that comes in is off by half a unit of float32: how well conditioned the task is.
     """
 
     runs: dict[str, Callable[[], object]]
     outputs: Callable[[], dict[str, np.ndarray]] = field(default=dict)
+    moved: Callable[[], dict[str, np.ndarray]] = field(default=dict)
 
 
 class Unsupported(Exception):
     """The library does not do this task; the message says why."""
+
+
+def nudge(arrays: Iterable[np.ndarray]) -> None:
+    """Move every number by half a unit of float32, to one side or the other, in place."""
+    rng = np.random.default_rng(1)
+    for array in arrays:
+        array *= 1 + 2.0**-24 * rng.choice([-1, 1], array.shape)
 
 
 def centred(logits: np.ndarray) -> np.ndarray:

@@ -59,6 +59,10 @@ class Worker:
         """The prepared task's arrays for validation."""
         return self._ask("outputs")
 
+    def moved(self) -> dict[str, np.ndarray]:
+        """The prepared task's arrays for images and parameters that are a little off; before `outputs`."""
+        return self._ask("moved")
+
     def sampler(self, measure: str) -> Callable[[int, bool], float]:
         """A function of (calls, warm): seconds a call, the mean of `calls` in a row, after one untimed call if
         `warm`.
@@ -112,6 +116,9 @@ class _Answers:
 
     def outputs(self) -> dict[str, np.ndarray]:
         return self.case.outputs()
+
+    def moved(self) -> dict[str, np.ndarray]:
+        return self.case.moved()
 
     def sample(self, measure: str, calls: int, warm: bool) -> float:
         run = self.case.runs[measure]

@@ -77,8 +77,22 @@ def test_verdict_of_networks():
 
 def test_verdict_of_gradients_that_are_zero_by_mathematics():
     expected = {"logits": np.eye(3), "d0": np.ones(20), "d1": np.full(20, 1e-17)}
-    assert verdict(expected | {"d1": np.full(20, 1e-9)}, expected, False)[1] is None
-    assert "d1" in str(verdict(expected | {"d1": np.full(20, 1e-7)}, expected, False)[1])
+    assert verdict(expected | {"d1": np.full(20, 5e-6)}, expected, False)[1] is None
+    assert "should be 0" in str(verdict(expected | {"d1": np.full(20, 2e-5)}, expected, False)[1])
+    small = expected | {"d1": np.full(20, 1e-9)}  # not zero, but less than rounding of the largest
+    assert verdict(small | {"d1": np.full(20, 1e-8)}, small, False)[1] is None
+    assert "d1" in str(verdict(small | {"d1": np.full(20, 1e-7)}, small, False)[1])
+
+
+def test_verdict_of_badly_conditioned_networks():
+    """What inputs that are a little off move further may be off further."""
+    expected = {"logits": np.eye(3), "d0": np.ones(20), tasks.LATER: np.eye(3)}
+    off = expected | {"d0": np.tile([1.03, 0.97], 10), tasks.LATER: 1.004 * np.eye(3)}
+    moved = expected | {"d0": np.tile([1.004, 0.996], 10), tasks.LATER: 1.0006 * np.eye(3)}
+    assert "d0" in str(verdict(off, expected, False)[1])
+    assert verdict(off, expected, False, moved=moved)[1] is None
+    assert "d0" in str(verdict(off | {"d0": np.tile([1.05, 0.95], 10)}, expected, False, moved=moved)[1])
+    assert tasks.LATER in str(verdict(off | {tasks.LATER: 1.01 * np.eye(3)}, expected, False, moved=moved)[1])
 
 
 def test_verdict_of_an_update_goes_by_what_it_changes():

@@ -132,11 +132,16 @@ class Library:
 
     # ---- whole networks ----
 
-    def _step(self, network: networks.Network, batch: int) -> tuple[Any, _Loss, Call, Call, Call]:
-        """-> model, loss, and on one batch, as `Trainer` runs it: forward, forward and backward, the whole step."""
+    def _step(self, network: networks.Network, batch: int, off: bool = False) -> tuple[Any, _Loss, Call, Call, Call]:
+        """-> model, loss, and on one batch, as `Trainer` runs it: forward, forward and backward, the whole step.
+
+        off: whether pixels and parameters are a little off.
+        """
         model, loss = build(network, self.dtype), _Loss()
         images, labels = network.batch_of(batch)
         images = images.astype(self.dtype)
+        if off:
+            tasks.nudge([images, *(parameter.data for parameter in model.parameters())])
         samples = Samples(images, labels, None, *model.scaling(images), labels)
         whole, train = samples.all(), Step(model, loss, _sgd())
 
@@ -153,20 +158,22 @@ class Library:
         return model, loss, forward, gradients, step
 
     def _training(self, task: tasks.Training) -> Case:
-        model, loss, forward, gradients, step = self._step(task.network, task.batch)
+        own = self._step(task.network, task.batch)
+        _, _, forward, _, step = own
 
-        def logits() -> np.ndarray:
+        def outputs(model: Any, loss: _Loss, forward: Call, gradients: Call, step: Call) -> Arrays:
             forward()
-            return self.backend.leave(loss.logits)
-
-        def outputs() -> Arrays:
-            found = {"logits": logits()}
+            found = {"logits": self.backend.leave(loss.logits)}
             gradients()
             found |= {f"d{i}": p.grad.copy() for i, p in enumerate(model.parameters())}
             step()
-            return found | {tasks.LATER: logits()}
+            forward()
+            return found | {tasks.LATER: self.backend.leave(loss.logits)}
 
-        return Case({"forward": forward, "step": step}, outputs)
+        def moved() -> Arrays:
+            return outputs(*self._step(task.network, task.batch, off=True))
+
+        return Case({"forward": forward, "step": step}, lambda: outputs(*own), moved)
 
     def _epoch(self, task: tasks.Epoch) -> Case:
         trainer = minidl.Trainer(build(task.network, self.dtype), minidl.SoftmaxCrossEntropyLoss(), _sgd())

@@ -114,12 +114,17 @@ class Library:
             return narrow
         return model
 
-    def _step(self, network: networks.Network, batch: int) -> tuple[nn.Module, Call, Call, Call]:
-        """-> model, forward, forward and backward, and the whole training step on one batch."""
+    def _step(self, network: networks.Network, batch: int, off: bool = False) -> tuple[nn.Module, Call, Call, Call]:
+        """-> model, forward, forward and backward, and the whole training step on one batch.
+
+        off: whether pixels and parameters are a little off.
+        """
         model, loss = self._build(network), nn.CrossEntropyLoss()
         optimizer, call = _sgd(model), self._call(model)
         images, labels = network.batch_of(batch)
         x, target = self._tensor(images), torch.from_numpy(labels)
+        if off:
+            tasks.nudge([x.numpy(), *(parameter.detach().numpy() for parameter in model.parameters())])
 
         def forward() -> torch.Tensor:
             return call(x)
@@ -135,9 +140,10 @@ class Library:
         return model, forward, gradients, step
 
     def _training(self, task: tasks.Training) -> Case:
-        model, forward, gradients, step = self._step(task.network, task.batch)
+        own = self._step(task.network, task.batch)
+        _, forward, _, step = own
 
-        def outputs() -> Arrays:
+        def outputs(model: nn.Module, forward: Call, gradients: Call, step: Call) -> Arrays:
             found = {"logits": forward().detach().numpy()}
             gradients()
             if self.variant != "bfloat16":  # too coarse to be judged one by one
@@ -145,7 +151,10 @@ class Library:
             step()
             return found | {tasks.LATER: forward().detach().numpy()}
 
-        return Case({"forward": forward, "step": step}, outputs)
+        def moved() -> Arrays:
+            return outputs(*self._step(task.network, task.batch, off=True))
+
+        return Case({"forward": forward, "step": step}, lambda: outputs(*own), moved)
 
     def _epoch(self, task: tasks.Epoch) -> Case:
         model, loss = self._build(task.network), nn.CrossEntropyLoss()
