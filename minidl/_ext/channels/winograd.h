@@ -18,6 +18,29 @@ typedef struct {
     size image, h, w;
 } map_tile;
 
+/* Nine neighbouring weights of each of L outputs, of which `there` exist, `out` elements apart; `end`: of all weights.
+ */
+INLINE void nine_weights(const T *from, size out, size there, const T *end, V k[9]) {
+    UNROLL for (int first = 0; first < 9; first += L) {
+        V square[L];
+        UNROLL for (int lane = 0; lane < L; lane++) {
+            const T *row = from + lane * out + first;
+            T some[L] = {0};
+            if (lane < there && row + L > end) memcpy(some, row, (size_t)smaller(L, 9 - first) * sizeof(T));
+            square[lane] = lane < there && row + L <= end ? loadu(row) : loadu(some);
+        }
+        transpose(square);
+        UNROLL for (int i = 0; i < L; i++) {
+            if (first + i < 9) k[first + i] = square[i];
+        }
+    }
+}
+
+/* Those of an output, one after the other, in order or in reverse. */
+INLINE int stand_together(const weight_order *order) {
+    return order->row == 3 * order->column && (order->column == 1 || order->column == -1);
+}
+
 INLINE void pack_winograd(const int mh, const int mw, const program_step *step, ptrdiff_t block) {
     const geometry *g = &step->g;
     const weight_order *order = &step->order;
@@ -27,14 +50,22 @@ INLINE void pack_winograd(const int mh, const int mw, const program_step *step, 
     V scale = splat(1);
     for (size lane = 0; step->scale && lane < there; lane++) scale[lane] = ((const T *)step->scale)[block * L + lane];
     T *to = (T *)step->w + first * L * g->C + (block - first) * L;
+    const T *end = (const T *)step->weights + g->O * g->C * 9;
+    const int together = stand_together(order), reverse = order->column < 0;
     V k[9] = {{0}};
     for (size c = 0; c < g->C; c++, to += M * L, w += order->in) {
         V u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
-        UNROLL for (int i = 0; i < 9; i++) {
-            const T *from = w + i / 3 * order->row + i % 3 * order->column;
-            T lanes[L] = {0};
-            for (size lane = 0; lane < there; lane++) lanes[lane] = from[lane * order->out];
-            k[i] = loadu(lanes) * scale;
+        if (together) {
+            V found[9];
+            nine_weights(reverse ? w - 8 : w, order->out, there, end, found);
+            UNROLL for (int i = 0; i < 9; i++) k[i] = (reverse ? found[8 - i] : found[i]) * scale;
+        } else {
+            UNROLL for (int i = 0; i < 9; i++) {
+                const T *from = w + i / 3 * order->row + i % 3 * order->column;
+                T lanes[L] = {0};
+                for (size lane = 0; lane < there; lane++) lanes[lane] = from[lane * order->out];
+                k[i] = loadu(lanes) * scale;
+            }
         }
         UNROLL for (int i = 0; i < 3; i++) weight_vectors_of(mh, k[i], k[3 + i], k[6 + i], u[i]);
         UNROLL for (int i = 0; i < mh + 2; i++) {
