@@ -174,7 +174,9 @@ def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> V
         dilation=layer.dilation,
         groups=layer.groups,
     )
-    rows, columns = lowering.operations[-1].axes()
+    made = lowering.operations[-1]
+    assert isinstance(made, TransposedConvolution)
+    rows, columns = made.axes()
     if not all(phase.taps for phase in (*rows, *columns)):
         raise Unlowered("a transposed convolution that leaves pixels out")
     return found
