@@ -1,0 +1,190 @@
+"""What may be chosen on the page: data, networks as lists of layers, optimisers, changes of the images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minidl import data, optim
+
+JUDGED = 2000
+"""So many images of the test set are the validation data: they are looked at after every epoch."""
+FOLDER_SIDE = 32
+"""Pictures of a folder become squares of so many pixels."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """A data set: x uint8 (N, C, H, W), y int64 (N,), and the names of the classes."""
+
+    title: str
+    x: np.ndarray
+    y: np.ndarray
+    x_val: np.ndarray
+    y_val: np.ndarray
+    names: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return self.x.shape[1:]
+
+
+DATA = {
+    "digits": "5,000 digits (inside minidl)",
+    "mnist": "MNIST",
+    "fashion": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "folder": "your folder of pictures",
+}
+DIGITS = tuple("0123456789")
+
+
+def read_data(name: str, path: str | None, folder: str | None) -> Images:
+    """The data set of this name. path: where its files are; None for the usual places. folder: that of "folder".
+
+    Nothing is downloaded. Raises ValueError, OSError or DataError (a ValueError) in one line where there are none.
+    """
+    if name not in DATA:
+        raise ValueError(f"there are no data {name!r:.40}; there are {', '.join(DATA)}")
+    if name == "folder":
+        if folder is None:
+            raise ValueError("no folder is there: start with python -m minidl.live --folder FOLDER, a sub-folder a class")
+        found = data.load_folder(folder, FOLDER_SIDE)
+        (x, y), (x_val, y_val) = data.split(found.x, found.y, 0.2, seed=0)
+        return Images(DATA[name], x, y, x_val[:JUDGED], y_val[:JUDGED], tuple(found.names))
+    loaders: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+        "digits": (lambda path: data.load_digits_mini(), DIGITS),
+        "mnist": (data.load_mnist, DIGITS),
+        "fashion": (data.load_fashion_mnist, data.FASHION_MNIST_CLASSES),
+        "cifar10": (data.load_cifar10, data.CIFAR10_CLASSES),
+    }
+    load, names = loaders[name]
+    before = os.environ.get("MINIDL_OFFLINE")
+    os.environ["MINIDL_OFFLINE"] = "1"
+    try:
+        (x, y), (x_val, y_val) = load(path)
+    finally:
+        if before is None:
+            del os.environ["MINIDL_OFFLINE"]
+        else:
+            os.environ["MINIDL_OFFLINE"] = before
+    return Images(DATA[name], x, y, x_val[:JUDGED], y_val[:JUDGED], names)
+
+
+# ---- networks --------------------------------------------------------------------------------------------------------
+
+NETWORKS = {
+    "seed": "two convolutions (the README's)",
+    "lenet": "LeNet",
+    "three-layer": "three layers (CS231n)",
+    "residual": "small residual",
+    "mlp": "perceptron, no convolution",
+}
+
+
+def network_lines(name: str, shape: tuple[int, ...], classes: int) -> list[str]:
+    """The list of layers of this name, for images (C, H, W). Raises ValueError for an unknown one."""
+    C, H, W = shape
+    half, quarter = (H // 2) * (W // 2), (H // 4) * (W // 4)
+    if name == "seed":
+        lines = f"Conv2D({C}, 8, 3, padding=1)|Relu()|AvgPool2D(2)|Conv2D(8, 16, 3, padding=1)|Relu()|AvgPool2D(2)"
+        lines += f"|Flatten()|Linear({16 * quarter}, 256)|Relu()|Linear(256, {classes})"
+    elif name == "lenet":
+        side = ((H // 2) - 4) // 2 * (((W // 2) - 4) // 2)
+        lines = f"Conv2D({C}, 6, 5, padding=2)|Relu()|MaxPool2D(2)|Conv2D(6, 16, 5)|Relu()|MaxPool2D(2)"
+        lines += f"|Flatten()|Linear({16 * side}, 120)|Relu()|Linear(120, 84)|Relu()|Linear(84, {classes})"
+    elif name == "three-layer":
+        lines = f"Conv2D({C}, 16, 7, padding=3)|Relu()|MaxPool2D(2)"
+        lines += f"|Flatten()|Linear({16 * half}, 100)|Relu()|Linear(100, {classes})"
+    elif name == "residual":
+        body = ", ".join(["Conv2D(16, 16, 3, padding=1, bias=False)", "BatchNorm2D(16)"])
+        lines = f"Conv2D({C}, 16, 3, padding=1, bias=False)|BatchNorm2D(16)|Relu()|MaxPool2D(2)"
+        lines += f"|Residual(Sequential({body}, Relu(), {body}))|Relu()|MaxPool2D(2)"
+        lines += f"|Conv2D(16, 32, 3, padding=1, bias=False)|BatchNorm2D(32)|Relu()|GlobalAvgPool2D()|Linear(32, {classes})"
+    elif name == "mlp":
+        lines = f"Flatten()|Linear({C * H * W}, 100)|Relu()|Linear(100, {classes})"
+    else:
+        raise ValueError(f"there is no network {name!r:.40}; there are {', '.join(NETWORKS)}")
+    return lines.split("|")
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+OPTIMISERS: dict[str, tuple[str, float, Callable[[float, float], Any]]] = {
+    "sgd": ("SGD with momentum 0.9", 0.01, lambda lr, decay: optim.SGD(lr, momentum=0.9, weight_decay=decay)),
+    "plain": ("SGD without momentum", 0.1, lambda lr, decay: optim.SGD(lr, weight_decay=decay)),
+    "adam": ("Adam", 0.001, lambda lr, decay: optim.Adam(lr, weight_decay=decay)),
+    "adamw": ("AdamW", 0.001, lambda lr, decay: optim.AdamW(lr, weight_decay=decay)),
+    "rmsprop": ("RMSProp", 0.001, lambda lr, decay: optim.RMSProp(lr, weight_decay=decay)),
+}
+"""Title, usual rate, and what makes one."""
+
+CHANGES: dict[str, tuple[str, tuple[Any, ...]]] = {
+    "none": ("as they are", ()),
+    "shift": ("shifted by up to 2 pixels", (data.Shift(2),)),
+    "turn": ("turned, scaled, shifted", (data.Affine(rotation=10, scale=0.1, shift=2),)),
+    "flip": ("mirrored and shifted (no digits)", (data.Flip(), data.Shift(2))),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training begins with; `of` reads them from a request."""
+
+    data: str = "digits"
+    network: str = "seed"
+    layers: tuple[str, ...] = ()
+    optimiser: str = "sgd"
+    lr: float = 0.01
+    weight_decay: float = 1e-4
+    batch: int = 100
+    epochs: int = 100
+    change: str = "none"
+    seed: int = 0
+
+    @classmethod
+    def of(cls, told: Any) -> Settings:
+        """Settings of a JSON object, those that it lacks having their defaults. Raises ValueError in one line."""
+        if not isinstance(told, dict):
+            raise ValueError("settings must be an object")
+        lines = told.get("layers", ())
+        if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines):
+            raise ValueError("layers must be a list of texts")
+        return cls(
+            data=one_of("data", told.get("data", cls.data), DATA),
+            network=one_of("network", told.get("network", cls.network), NETWORKS),
+            layers=tuple(lines),
+            optimiser=one_of("optimiser", told.get("optimiser", cls.optimiser), OPTIMISERS),
+            lr=number("learning rate", told.get("lr", cls.lr), 0, 100),
+            weight_decay=number("weight decay", told.get("weight_decay", cls.weight_decay), 0, 10),
+            batch=whole("batch", told.get("batch", cls.batch), 1, 10_000),
+            epochs=whole("epochs", told.get("epochs", cls.epochs), 1, 1_000_000),
+            change=one_of("change of the images", told.get("change", cls.change), CHANGES),
+            seed=whole("seed", told.get("seed", cls.seed), 0, 2**31),
+        )
+
+
+def one_of(what: str, value: Any, names: Any) -> str:
+    """A name; ValueError for one that is not there."""
+    if not isinstance(value, str) or value not in names:
+        raise ValueError(f"{what} must be one of {', '.join(names)}, got {value!r:.40}")
+    return value
+
+
+def number(what: str, value: Any, least: float, most: float) -> float:
+    """A float in [least, most]; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {value!r:.40}")
+    return float(value)
+
+
+def whole(what: str, value: Any, least: int, most: int) -> int:
+    """An int in [least, most]; ValueError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{what} must be a whole number from {least:,} to {most:,}, got {value!r:.40}")
+    return value

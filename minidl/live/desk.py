@@ -1,0 +1,87 @@
+"""What all tabs of the page have in common: the data, the training, the models that were opened."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from minidl.live.choices import Images, Settings, network_lines, read_data
+from minidl.live.opened import Opened
+from minidl.live.run import Run
+from minidl.live.slow import SlowStep
+
+OPENED = 4
+"""So many models stay open; the oldest one goes first."""
+
+
+class Desk:
+    """path: a folder with the files of data sets, None for the usual places. folder: of pictures, a sub-folder a class.
+
+    current: the training that all tabs see, None before the first; `run` makes that. lock: for whoever replaces what stands on the desk.
+    """
+
+    def __init__(self, path: str | None = None, folder: str | None = None) -> None:
+        self.path, self.folder = path, folder
+        self.lock = threading.RLock()
+        self.drawn: np.ndarray | None = None
+        self.slow: SlowStep | None = None
+        self.opened: dict[int, Opened] = {}
+        self.watching: set[Any] = set()
+        self._data: dict[str, Images] = {}
+        self.current: Run | None = None
+        self._number = 0
+
+    @property
+    def run(self) -> Run:
+        """The training; the first one is the README's network on the digits."""
+        with self.lock:
+            if self.current is None:
+                self.reset(Settings())
+            assert self.current is not None
+            return self.current
+
+    def data(self, name: str) -> Images:
+        """A data set, read once; one of them is kept beside the digits."""
+        with self.lock:
+            if name not in self._data:
+                found = read_data(name, self.path, self.folder)
+                self._data = {key: value for key, value in self._data.items() if key == "digits"}
+                self._data[name] = found
+            return self._data[name]
+
+    def reset(self, settings: Settings) -> None:
+        """Put a new training in the place of the last one, whose thread ends. Raises as `Run`; the last one then stays."""
+        with self.lock:
+            images = self.data(settings.data)
+            if not settings.layers:
+                settings = replace(settings, layers=tuple(network_lines(settings.network, images.shape, len(images.names))))
+            run = Run(settings, images)
+            if self.current is not None:
+                self.current.close()
+            self.current, self.slow = run, None
+            run.watchers = len(self.watching)
+
+    def watched(self, page: Any, looks_on: bool) -> None:
+        """Count a page that looks on, or goes; it never waits."""
+        (self.watching.add if looks_on else self.watching.discard)(page)
+        run = self.current
+        if run is not None:
+            run.watchers = len(self.watching)
+
+    def open(self, model: Opened) -> int:
+        """Put an opened model on the desk; returns its number."""
+        with self.lock:
+            self._number += 1
+            self.opened[self._number] = model
+            while len(self.opened) > OPENED:
+                del self.opened[next(iter(self.opened))]
+            return self._number
+
+    def close(self) -> None:
+        """End the training."""
+        with self.lock:
+            if self.current is not None:
+                self.current.close()

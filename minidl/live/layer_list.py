@@ -1,0 +1,134 @@
+"""A network as a list of lines, "Conv2D(1, 8, 3, padding=1)": to layers and back, with the shape behind each.
+
+The lines are read as Python's syntax and never run: names of minidl's layers, numbers, texts, tuples and layers inside
+of layers are all that may stand there.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from minidl import layers
+from minidl.layers import initializers
+from minidl.layers.base import Layer
+from minidl.model import Model
+
+LINES, LENGTH = 200, 1000
+"""Of a list, and of a line."""
+WEIGHTS = 20_000_000
+"""Numbers that all layers may have together."""
+VALUES = 4_000_000
+"""Numbers that one image may become behind a layer."""
+Row = dict[str, Any]
+
+
+def read_layer(line: str) -> Layer:
+    """The layer that a line makes. Raises ValueError or TypeError in one line: the library's own where a layer refuses
+    its arguments."""
+    if len(line) > LENGTH:
+        raise ValueError(f"a line may have {LENGTH} characters, got {len(line)}")
+    try:
+        tree = ast.parse(line.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"this is no layer such as Relu() or Linear(784, 10): {_short(error)}") from None
+    found = _value(tree)
+    if not isinstance(found, Layer):
+        raise ValueError(f"a line must be a layer such as Relu() or Linear(784, 10), got {line.strip()!r:.60}")
+    return found
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, type(None))):
+        return node.value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
+        number = node.operand.value
+        if isinstance(number, (int, float)):
+            return -number
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return tuple(_value(item) for item in node.elts)
+    if isinstance(node, ast.Call):
+        kind = _kind(node.func)
+        named = {word.arg: _value(word.value) for word in node.keywords if word.arg is not None}
+        if len(named) < len(node.keywords):
+            raise ValueError("arguments with ** are not read here")
+        return kind(*map(_value, node.args), **named)
+    if isinstance(node, ast.Name):
+        _kind(node)
+        raise ValueError(f"write the parentheses: {node.id}()")
+    raise ValueError(f"numbers, texts, tuples and layers may stand here, not {ast.unparse(node)!r:.60}")
+
+
+def _kind(node: ast.expr) -> type[Layer]:
+    name = node.id if isinstance(node, ast.Name) else ast.unparse(node).removeprefix("minidl.")
+    kind = getattr(layers, name, None) if name.isidentifier() and not name.startswith("_") else None
+    if not (isinstance(kind, type) and issubclass(kind, Layer)) or kind is Layer:
+        known = [each for each in layers.__all__ if each[0] == name[:1].upper()]
+        hint = f"; minidl has {', '.join(known[:8])}" if known else ""
+        raise ValueError(f"minidl has no layer {name!r:.40}{hint}")
+    return kind
+
+
+def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[list[Row], Model | None]:
+    """One row a line, {"text", "shape", "weights", "error"}, and the model if there is no error.
+
+    shape: of an image. classes: how many scores must come out. Behind a line with an error no shapes are known. Empty
+    lines have neither shape nor error. Raises ValueError for what is no list of lines.
+    """
+    if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines) or len(lines) > LINES:
+        raise ValueError(f"layers must be a list of at most {LINES} texts")
+    rows: list[Row] = [{"text": line, "shape": None, "weights": None, "error": None} for line in lines]
+    made: list[Layer] = []
+    now: tuple[int, ...] | None = tuple(shape)
+    last = None
+    with initializers.limit(WEIGHTS), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for number, row in enumerate(rows):
+            if not row["text"].strip():
+                continue
+            last = row
+            try:
+                layer = read_layer(row["text"])
+                layer._path = str(len(made))
+                if now is not None:
+                    now = _behind(layer, now)
+                    row["shape"] = list(now)
+                row["weights"] = sum(parameter.data.size for parameter in layer._each_parameter())
+                made.append(layer)
+            except Exception as error:  # whatever a constructor makes of arguments that nobody has checked
+                row["error"], now = _short(error), None
+    if last is None:
+        raise ValueError("a network must have at least one layer")
+    if now is not None and now != (classes,):
+        last["error"] = f"the last layer must give {classes} scores, one a class, and gives {_sizes(now)}"
+    if any(row["error"] for row in rows):
+        return rows, None
+    try:
+        return rows, Model(*made)
+    except (TypeError, ValueError) as error:
+        last["error"] = _short(error)
+        return rows, None
+
+
+def _behind(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape behind a layer, after a look at its size."""
+    if layer.merges or layer.outputs > 1:
+        raise ValueError(f"{layer.name}: a layer of several inputs or outputs stands in a Graph, not in a list")
+    layer._ranked([(1, *shape)])
+    after = layer.output_shape(shape)
+    if math.prod(after) > VALUES:
+        raise ValueError(f"{layer.name}: one image becomes {math.prod(after):,} numbers, this page takes {VALUES:,}")
+    return tuple(after)
+
+
+def _sizes(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _short(error: BaseException) -> str:
+    """The message in one line."""
+    said = error.msg if isinstance(error, SyntaxError) else str(error).replace("larger than the file's tensors", "too large")
+    return " ".join(said.split())[:400] or type(error).__name__

@@ -1,0 +1,143 @@
+"""A model out of a file that somebody has opened on the page: its layers, shapes, receptive fields, times."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from typing import Any
+
+import numpy as np
+
+from minidl.checks.layer_times import layer_times
+from minidl.layers import Conv2D, Linear
+from minidl.layers.input_shapes import input_shapes, known_shape
+from minidl.layers.walk import places
+from minidl.live.layer_list import VALUES
+from minidl.live.looks import pictured
+from minidl.live.packed import images, numbers
+from minidl.model import Model
+from minidl.networks.load import load_model
+from minidl.plots.boxes import network_boxes
+from minidl.plots.layered import Layered
+
+SIDES = (28, 32, 64, 224, 96, 128)
+"""Sides of images that are tried where a file does not tell the shape of its input."""
+GAP = 0.3
+"""Inches between the boxes of the graph."""
+BEST = 5
+"""So many classes of a picture are told."""
+
+
+class Opened:
+    """The network in a file's bytes, of minidl or ONNX. name: of the file, whose ending says which.
+
+    Raises ValueError in one line for what is no such file, ImportError where ONNX files need the package onnx.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        self.name = name[-100:]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if name.lower().endswith(".onnx"):
+                from minidl import onnx
+
+                found: Any = onnx.load(content)
+            else:
+                found = load_model(io.BytesIO(content))
+        if found.merges or found.outputs > 1:
+            raise ValueError("this page takes networks with one input and one output")
+        self.model: Model = found
+        self.shape: tuple[int, ...] = self._guess()
+
+    def _guess(self) -> tuple[int, ...]:
+        """The shape of an image: what the model knows, or the first that goes through."""
+        known = known_shape(self.model)
+        if known is not None:
+            return tuple(known)
+        layers = list(places(self.model).values())
+        channels = next((layer.in_channels for layer in layers if isinstance(layer, Conv2D)), 1)
+        tried: list[tuple[int, ...]] = [(channels, side, side) for side in SIDES]
+        tried += [(layer.weight.data.shape[1],) for layer in layers if isinstance(layer, Linear)][:1]
+        tried += [(size // (side * side), side, side) for (size,) in tried[-1:] if len(tried[-1]) == 1 for side in (28, 32)
+                  if size % (side * side) == 0]  # fmt: skip
+        for shape in sorted(tried, key=len, reverse=True):
+            try:
+                self.model.output_shape(shape)
+                return shape
+            except (ValueError, TypeError, IndexError):
+                continue
+        return tried[0]
+
+    def told(self, shape: Any) -> dict[str, Any]:
+        """The graph, and a row for each step of a prediction with its time on this machine.
+
+        shape: of one image, a list of sizes; None for the one that is known or guessed. Raises ValueError that names
+        the layer where the network cannot take it.
+        """
+        if shape is not None:
+            if not isinstance(shape, list) or not all(type(size) is int and 0 < size <= 4096 for size in shape):
+                raise ValueError("shape must be a list of sizes, such as [3, 224, 224]")
+            self.shape = tuple(shape)
+        if int(np.prod(self.shape)) > VALUES:
+            raise ValueError(f"an image may have {VALUES:,} numbers here")
+        input_shapes("Your model", self.model, self.shape)
+        model = self.model
+        rows = [line.rstrip() for line in model.summary(self.shape).splitlines()]
+        times = layer_times(model, np.zeros((1, *self.shape), np.uint8))
+        count = sum(parameter.data.size for parameter in model.named_parameters().values())
+        return {
+            "name": self.name,
+            "shape": list(self.shape),
+            "weights": count,
+            "work": model.multiply_adds(self.shape),
+            "summary": rows,
+            "times": [
+                {"places": list(t.places), "kinds": list(t.kinds), "shape": list(t.shape[1:]), "us": numbers(1e6 * t.seconds)}
+                for t in times
+            ],
+            "graph": self._graph(),
+            "classes": None if model.class_names is None else list(model.class_names),
+        }
+
+    def _graph(self) -> dict[str, Any]:
+        """Boxes with their places in inches, and the ways between them."""
+        boxes = network_boxes(self.model, self.shape)
+        plan = Layered([box.width for box in boxes], [(a, b) for b, box in enumerate(boxes) for a in box.reads], GAP)
+        heights = [max([boxes[item].height for item in row if item < plan.boxes] or [0.0]) for row in plan.rows]
+        tops = np.concatenate([[0.0], np.cumsum([height + GAP for height in heights])])
+        y = [float(tops[row] + heights[row] / 2) for row in plan.row]
+        left = min(float(x) - width / 2 for x, width in zip(plan.x, plan.widths))
+        told = [
+            {
+                "kind": box.kind,
+                "lines": [f"{place} {text}".strip() for place, text in box.lines],
+                "shape": box.shape,
+                "x": numbers(float(plan.x[i]) - left),
+                "y": numbers(y[i]),
+                "w": numbers(box.width),
+                "h": numbers(box.height),
+            }
+            for i, box in enumerate(boxes)
+        ]
+        ways = [[[numbers(float(plan.x[item]) - left), numbers(y[item])] for item in way] for way in plan.ways]
+        return {"boxes": told, "ways": ways}
+
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a picture for it; ValueError where it takes none."""
+        if len(self.shape) != 3 or self.shape[0] not in (1, 3):
+            raise ValueError(f"a picture has 1 or 3 channels, this network takes the shape {self.shape}")
+        return self.shape[0], self.shape[1], self.shape[2]
+
+    def run(self, image: np.ndarray) -> dict[str, Any]:
+        """What the network says of an image (C, H, W), and its maps in every layer."""
+        model = self.model
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = model.predict_proba(image[None])[0]
+            layers = pictured(model, image)
+        told: dict[str, Any] = {"pixels": images(image), "layers": layers}
+        if scores.ndim == 1:
+            best = np.argsort(-scores, kind="stable")[:BEST]
+            names = model.class_names
+            told["best"] = [[str(i) if names is None else names[i], numbers(float(scores[i]))] for i in best.tolist()]
+        return told
