@@ -11,6 +11,7 @@ import numpy as np
 from minidl.checks.layer_times import layer_times
 from minidl.layers import Conv2D, Linear
 from minidl.layers.input_shapes import input_shapes, known_shape
+from minidl.layers.summary import summary
 from minidl.layers.walk import places
 from minidl.live.layer_list import VALUES
 from minidl.live.looks import pictured
@@ -82,7 +83,7 @@ class Opened:
             raise ValueError(f"an image may have {VALUES:,} numbers here")
         input_shapes("Your model", self.model, self.shape)
         model = self.model
-        rows = [line.rstrip() for line in model.summary(self.shape).splitlines()]
+        table: Any = summary(model, self.shape)
         times = layer_times(model, np.zeros((1, *self.shape), np.uint8))
         count = sum(parameter.data.size for parameter in model.named_parameters().values())
         return {
@@ -90,7 +91,8 @@ class Opened:
             "shape": list(self.shape),
             "weights": count,
             "work": model.multiply_adds(self.shape),
-            "summary": rows,
+            "head": list(table.head),
+            "layers": [list(row) for row in table.rows],
             "times": [
                 {"places": list(t.places), "kinds": list(t.kinds), "shape": list(t.shape[1:]), "us": numbers(1e6 * t.seconds)}
                 for t in times

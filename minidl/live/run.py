@@ -23,8 +23,10 @@ from minidl.training.trainer import Trainer
 
 EVERY = 0.1
 """Seconds between two reports, at least."""
-SHARE = 40
-"""A look at the network that took t seconds is followed by the next one after 40 t at the earliest: 2.5 % of the time."""
+SHARE = 60
+"""A look at the network that took t seconds is followed by the next one after 60 t at the earliest, a 60th of the time."""
+JUDGED = 100
+"""The same for predictions of all validation images."""
 POINTS = 1200
 """So many points of a curve are kept; of more, each two neighbours become one."""
 
@@ -58,6 +60,7 @@ class Run:
         self.points: list[tuple[int, float, float]] = []
         self.judgements: list[tuple[int, float, float]] = []
         self.judged: dict[str, Any] | None = None
+        self.dead: list[dict[str, Any]] = []
         self.guesses: np.ndarray | None = None
         self._turn = threading.Condition()
         self._paused = self._closed = False
@@ -237,17 +240,18 @@ class Run:
         self.judgements.append((self.steps, history["val_loss"][-1], history["val_accuracy"][-1]))
         self.judgements[:] = thinned(self.judgements)
         now = time.perf_counter()
-        if self.watchers and now - self._epoch_looked >= SHARE * self._judge_cost + 0.5:
+        if self.watchers and now - self._epoch_looked >= JUDGED * self._judge_cost:
             self.judge(now)
 
     # ---- looks -------------------------------------------------------------------------------------------------------
 
     def judge(self, now: float) -> None:
-        """Predict the validation images: confusion, mistakes."""
+        """Predict the validation images: confusion, mistakes, and the Relus that are dead."""
         began = time.perf_counter()
         scores = self.model.predict(self.images.x_val)
         self.guesses = scores.argmax(axis=1)
         self.judged = looks.judged(scores, self.images.y_val, len(self.images.names))
+        self.dead = looks.dead(self.model, self.images.x_val[: looks.PROBED])
         self._epoch_looked, self._judge_cost = now, time.perf_counter() - began
 
     def take_look(self) -> None:
@@ -262,7 +266,7 @@ class Run:
             told["truth"] = int(images.y_val[self.image])
             told["filters"] = looks.filters(model, images.shape)
             told["gradients"] = looks.gradients(model)
-            told["dead"] = looks.dead(model, images.x_val[: looks.PROBED])
+            told["dead"] = self.dead
         except (ValueError, FloatingPointError) as error:
             told["error"] = str(error)
         self.look = json.dumps(told)

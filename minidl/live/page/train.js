@@ -1,0 +1,292 @@
+// Train: settings, the list of layers, curves, what the network sees and mistakes.
+import { ask, latest } from "./api.js";
+import { drawCurve, thin } from "./curves.js";
+import { brief, byId, drawImage, make, percent, showLayers, sizes, thumbs } from "./pictures.js";
+
+let about = null, run = null, look = null, points = [], judgements = [], rows = [], dirty = false, settled = "";
+const visible = () => !byId("train").hidden;
+
+export const current = () => ({ about, run, look });
+
+function say(text, bad = false) {
+  byId("said").textContent = text;
+  byId("said").classList.toggle("bad", bad);
+}
+
+/** Call the server, and show its line where it refuses. */
+async function asking(name, body) {
+  try { return await ask(name, body); } catch (error) { say(error.message, true); throw error; }
+}
+
+// ---- settings -------------------------------------------------------------------------------------------------------
+
+const fill = (id, titles) => byId(id).replaceChildren(...Object.entries(titles).map(([value, title]) => make("option", { value }, title.title ?? title)));
+
+export async function begin() {
+  about = await asking("about");
+  fill("data", about.data);
+  fill("network", about.networks);
+  fill("optimiser", about.optimisers);
+  fill("change", about.changes);
+  settings();
+}
+
+/** Show the settings that the training has. */
+function settings() {
+  const s = about.settings;
+  for (const id of ["data", "network", "optimiser", "change", "batch", "epochs", "seed"]) byId(id).value = s[id];
+  byId("image").max = about.set.validation - 1;
+  byId("input-shape").textContent = `input: ${sizes(about.set.shape)}`;
+  showRows(about.rows);
+  slider("lr", s.lr);
+  slider("decay", s.weight_decay);
+  changed(false);
+}
+
+function wanted() {
+  const number = (id) => Number(byId(id).value);
+  return {
+    data: byId("data").value, network: byId("network").value, layers: lines(), optimiser: byId("optimiser").value, change: byId("change").value,
+    lr: slid("lr"), weight_decay: slid("decay"), batch: number("batch"), epochs: number("epochs"), seed: number("seed"),
+  };
+}
+
+function changed(is) {
+  dirty = is;
+  byId("changed").textContent = is ? "Reset begins anew with these settings." : "";
+}
+
+const slid = (id) => (id === "decay" && Number(byId(id).value) <= -6 ? 0 : Number((10 ** Number(byId(id).value)).toPrecision(3)));
+function slider(id, value) {
+  byId(id).value = value > 0 ? Math.log10(value) : -6.1;
+  byId(`${id}-out`).textContent = brief(value, 3);
+}
+const steer = latest((body) => asking("steer", body).catch(() => {}));
+for (const [id, name] of [["lr", "lr"], ["decay", "weight_decay"]])
+  byId(id).oninput = () => {
+    byId(`${id}-out`).textContent = brief(slid(id), 3);
+    byId(id).setAttribute("aria-valuetext", brief(slid(id), 3));
+    steer({ [name]: slid(id) });
+  };
+byId("speed").onchange = () => steer({ speed: Number(byId("speed").value) });
+for (const id of ["change", "batch", "epochs", "seed"]) byId(id).onchange = () => changed(true);
+byId("optimiser").onchange = () => {
+  slider("lr", about.optimisers[byId("optimiser").value].lr);
+  changed(true);
+};
+for (const id of ["data", "network"])
+  byId(id).onchange = async () => {
+    changed(true);
+    const found = await asking("layers", { data: byId("data").value, network: byId("network").value });
+    byId("input-shape").textContent = `input: ${sizes(found.input)}`;
+    showRows(found.rows);
+    say("");
+  };
+
+// ---- the list of layers -----------------------------------------------------------------------------------------------
+
+const lines = () => [...byId("layers").querySelectorAll("input")].map((input) => input.value);
+
+function showRows(found) {
+  rows = found;
+  const list = byId("layers");
+  while (list.children.length > found.length) list.lastChild.remove();
+  while (list.children.length < found.length) list.append(line());
+  found.forEach((row, i) => {
+    const [input, shape] = [list.children[i].querySelector("input"), list.children[i].querySelector("p")];
+    if (input.value !== row.text) input.value = row.text;
+    input.setAttribute("aria-label", `Layer ${i}`);
+    input.setAttribute("aria-invalid", Boolean(row.error));
+    input.setAttribute("aria-describedby", (shape.id = `shape-${i}`));
+    shape.classList.toggle("bad", Boolean(row.error));
+    shape.textContent = row.error ?? (row.shape ? `→ ${sizes(row.shape)}${row.weights ? `, ${row.weights.toLocaleString("en")} weights` : ""}` : row.text.trim() ? "→ not known" : "");
+  });
+}
+
+function line() {
+  const input = make("input", { type: "text", spellcheck: "false", autocapitalize: "off", autocomplete: "off", maxlength: 1000, input: edited, keydown: keyed });
+  const remove = make("button", { type: "button", "aria-label": "Remove this layer", click: (event) => { event.target.closest("li").remove(); edited(); } }, "×");
+  return make("li", {}, make("div", { class: "line" }, input, remove), make("p", { class: "shape" }));
+}
+
+function keyed(event) {
+  const item = event.target.closest("li");
+  if (event.key === "Enter") {
+    const fresh = line();
+    item.after(fresh);
+    fresh.querySelector("input").focus();
+    edited();
+  } else if (event.key === "Backspace" && !event.target.value && byId("layers").children.length > 1) {
+    event.preventDefault();
+    (item.previousElementSibling ?? item.nextElementSibling).querySelector("input").focus();
+    item.remove();
+    edited();
+  } else if (event.key === "ArrowDown") item.nextElementSibling?.querySelector("input").focus();
+  else if (event.key === "ArrowUp") item.previousElementSibling?.querySelector("input").focus();
+}
+
+const edited = latest(async () => {
+  changed(true);
+  try {
+    const asked = lines(), found = await ask("layers", { data: byId("data").value, layers: asked });
+    if (asked.join("\n") === lines().join("\n")) showRows(found.rows);
+  } catch (error) { say(error.message, true); }
+});
+
+// ---- buttons --------------------------------------------------------------------------------------------------------
+
+async function fresh() {
+  say("");
+  const broken = rows.find((row) => row.error);
+  if (broken) { say(`A layer does not fit: ${broken.error}`, true); throw new Error(broken.error); }
+  about = await asking("reset", wanted());
+  settings();
+  say("A new training, not begun yet.");
+}
+
+byId("go").onclick = async () => {
+  if (run?.status === "running") return asking("pause");
+  if (dirty && (run?.status === "ready" || run?.status === "failed")) await fresh();
+  say("");
+  return asking("start");
+};
+byId("one").onclick = async () => {
+  if (dirty && run?.status === "ready") await fresh();
+  await asking("start", { steps: 1 });
+};
+byId("reset").onclick = () => fresh().catch(() => {});
+byId("image").onchange = () => asking("watch", { image: Number(byId("image").value) });
+
+// ---- news -----------------------------------------------------------------------------------------------------------
+
+const TITLES = { ready: "ready", running: "training", paused: "paused", done: "done", failed: "failed", ended: "ended" };
+
+export function news(told) {
+  const before = run;
+  run = told;
+  if (told.fresh) {
+    [points, judgements] = [[], []];
+    if (before && about) begin().catch(() => {}); // another tab may have begun anew
+  }
+  points = thin([...points, ...told.points]);
+  judgements = thin([...judgements, ...told.judgements]);
+  const different = told.look && (told.fresh || told.look.step !== look?.step || told.image !== before?.image);
+  look = told.look ?? look;
+  byId("go").textContent = { running: "Pause", ready: "Start" }[told.status] ?? "Go on";
+  byId("go").disabled = told.status === "failed" && !dirty;
+  byId("one").disabled = ["running", "failed"].includes(told.status);
+  if (!byId("lr").matches(":active")) slider("lr", told.lr);
+  if (!byId("decay").matches(":active")) slider("decay", told.weight_decay);
+  byId("speed").value = told.speed;
+  if (told.status !== before?.status && told.status === "failed") say(told.message, true);
+  if (visible()) paint(different);
+  speak();
+}
+
+export function repaint() { if (run && visible()) { settled = ""; paint(true); } }
+export const shown = repaint;
+
+function speak() {
+  // A screen reader hears how it goes when the training stops, and is else left in peace.
+  const last = judgements.at(-1);
+  if (run.status !== settled && ["paused", "done"].includes(run.status) && !byId("said").classList.contains("bad"))
+    say(`It is ${TITLES[run.status]} after ${run.step} steps${last ? `, ${percent(last[2])} of the validation images right` : ""}.`);
+  settled = run.status;
+}
+
+function paint(different) {
+  const [last, judged] = [points.at(-1), judgements.at(-1)];
+  const told = {
+    state: TITLES[run.status], step: run.step.toLocaleString("en"), epoch: run.epoch, "images / s": Math.round(run.rate).toLocaleString("en"),
+    loss: last ? brief(last[1], 3) : "–", "right, training": last ? percent(last[2]) : "–", "right, validation": judged ? percent(judged[2]) : "–",
+  };
+  const list = byId("numbers");
+  if (!list.children.length) list.append(...Object.keys(told).map((name) => make("div", {}, make("dt", {}, name), make("dd"))));
+  Object.values(told).forEach((value, i) => { list.children[i].lastChild.textContent = value; });
+  drawCurve(byId("loss"), points, judgements, 1, false);
+  drawCurve(byId("accuracy"), points, judgements, 2, true);
+  if (different && look) paintLook();
+}
+
+let imageOf = "";
+async function paintLook() {
+  if (!about) return;
+  const names = about.set.names;
+  if (look.error) say(look.error, true);
+  if (document.activeElement !== byId("image")) byId("image").value = run.image;
+  const key = `${about.settings.data} ${run.image}`;
+  if (imageOf !== key) {
+    imageOf = key;
+    const answer = await ask("pictures", { images: [run.image] }).catch(() => null);
+    if (answer) drawImage(byId("watched"), answer.pixels);
+  }
+  if (look.scores) {
+    const best = look.scores.indexOf(Math.max(...look.scores));
+    byId("verdict").textContent = `It is ${names[look.truth]}; the network says ${names[best]} (${percent(look.scores[best])}).`;
+    showLayers(byId("maps"), look.layers);
+  }
+  if (byId("filters-box").open && look.filters) showLayers(byId("filters"), look.filters, { tile: 32 });
+  if (look.gradients) gradients();
+  if (look.judged) confusion(look.judged, names);
+}
+
+function gradients() {
+  const table = byId("gradients");
+  if (table.rows.length !== look.gradients.length + 1) {
+    table.querySelectorAll("thead, tbody").forEach((part) => part.remove());
+    const head = ["parameter", "its length", "gradient's"].map((text) => make("th", { scope: "col" }, text));
+    const body = look.gradients.map((row) => make("tr", {}, make("th", { scope: "row" }, row.name), make("td"), make("td")));
+    table.append(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...body));
+  }
+  look.gradients.forEach((row, i) => {
+    const cells = table.rows[i + 1].cells;
+    [cells[0].textContent, cells[1].textContent, cells[2].textContent] = [row.name, brief(row.data), brief(row.grad)];
+  });
+  const texts = look.dead.map((row) => `${row.place}: ${row.dead} of ${row.of}`);
+  byId("dead").textContent = texts.length ? `Relus that are 0 for all of 64 images: layer ${texts.join(", layer ")}.` : "There are no Relus.";
+}
+
+let confusionOf = "";
+function confusion(judged, names) {
+  const key = JSON.stringify(judged);
+  if (confusionOf === key) return;
+  confusionOf = key;
+  const table = byId("confusion"), K = names.length;
+  if (table.dataset.names !== names.join("|")) {
+    table.dataset.names = names.join("|");
+    table.querySelectorAll("thead, tbody").forEach((part) => part.remove());
+    const head = make("tr", {}, make("td"), ...names.map((name) => make("th", { scope: "col", title: name }, name)));
+    const body = names.map((name, t) => make("tr", {}, make("th", { scope: "row", title: name }, name),
+      ...names.map((_, g) => make("td", {}, make("button", { type: "button", click: () => showCell(t, g) })))));
+    table.append(make("thead", {}, head), make("tbody", {}, ...body));
+  }
+  judged.counts.forEach((counts, t) => {
+    const total = Math.max(1, counts.reduce((a, b) => a + b));
+    for (let g = 0; g < K; g++) {
+      const cell = table.rows[t + 1].cells[g + 1], count = counts[g];
+      cell.className = t === g ? "right" : count ? "wrong" : "";
+      cell.style.setProperty("--share", Math.min(100, 25 + (300 * count) / total));
+      cell.firstChild.textContent = count || "";
+      cell.firstChild.setAttribute("aria-label", `${names[t]} taken for ${names[g]}: ${count}`);
+    }
+  });
+  worst(judged.worst, names);
+}
+
+async function showCell(truth, guess) {
+  const names = about.set.names, answer = await asking("pictures", { truth, guess });
+  const box = make("div", { class: "thumbs" });
+  thumbs(box, answer, names, watchImage);
+  const count = answer.images.length < answer.of ? `${answer.images.length} of ${answer.of}` : answer.of;
+  byId("cell").replaceChildren(make("h3", {}, `${names[truth]}, taken for ${names[guess]}: ${count}`), box);
+}
+
+const watchImage = (number) => { byId("image").value = number; asking("watch", { image: number }); };
+
+const worst = latest(async (mistakes, names) => {
+  if (!mistakes.length) { byId("worst").replaceChildren("There are none."); return; }
+  const answer = await ask("pictures", { images: mistakes.map((each) => each.image) }).catch(() => null);
+  if (!answer) return;
+  answer.guess = mistakes.map((each) => each.guess);
+  thumbs(byId("worst"), answer, names, watchImage);
+});
