@@ -18,7 +18,7 @@ def windows(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
     and "words" says it in everyday ones.
     """
     rows = np.arange(size)
-    image = ((rows[:, None] * 3 + rows[None, :] * 5) % 10).astype(np.float32)
+    image = np.where(rows[None, :] + rows[:, None] // 3 > size // 2, 9, 1).astype(np.float32)
     told: dict[str, Any] = {"image": numbers(image.astype(int)), "output": None, "error": None}
     reach = dilation * (kernel - 1) + 1
     room = size + 2 * padding

@@ -97,14 +97,16 @@ class SlowStep:
 
     def check(self) -> dict[str, Any]:
         """The gradients of the model and of the loss against central differences, in float64: a row a tensor."""
-        scores = self.model.predict(self.pixels)
+        scores = self.model.predict(self.pixels).astype(np.float64)
+        # Behind a network that is sure of itself the differences of the loss are all rounding: scores of size 1 are not.
+        scores = (scores - scores.mean()) / (scores.std() or 1.0)
         reports = [
             gradcheck(self.model, self.x, samples=SAMPLES),
             gradcheck(self.loss, scores, self.y, samples=10 * SAMPLES),
         ]
         rows = [
             {
-                "name": row.name if report is reports[0] else f"loss, {row.name}",
+                "name": row.name if report is reports[0] else "loss, at scores of size 1",
                 "shape": list(row.shape),
                 "checked": row.checked,
                 "kinks": row.kinks,

@@ -15,7 +15,7 @@ function clear() {
   byId("bars").replaceChildren();
   byId("draw-maps").replaceChildren();
   delete byId("draw-maps").dataset.key;
-  byId("small").getContext("2d").clearRect(0, 0, 280, 280);
+  byId("small").getContext("2d", { willReadFrequently: true }).clearRect(0, 0, 280, 280);
 }
 
 function stroke(from, to) {

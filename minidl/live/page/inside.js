@@ -86,6 +86,7 @@ function outlines(rows, columns) {
 }
 
 function paint() {
+  [...byId("in-maps").children].forEach((each, i) => each.classList.toggle("on", layers[i].place === byId("in-layer").value));
   const here = layer(), m = unpack(here.maps), [map, row, column] = [number("in-map"), number("in-row"), number("in-column")];
   const every = m.every, spot = m.row ? [Math.floor(column / m.w), column % m.w] : [Math.floor(row / every), Math.floor(column / every)];
   byId("in-output-title").textContent = told.place === "softmax" ? "Scores" : `Output: layer ${told.layer}, map ${map} of ${sizes(here.maps.all)}`;

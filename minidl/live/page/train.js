@@ -22,6 +22,8 @@ async function asking(name, body) {
 
 const fill = (id, titles) => byId(id).replaceChildren(...Object.entries(titles).map(([value, title]) => make("option", { value }, title.title ?? title)));
 
+byId("settings").open = innerWidth > 760;
+
 export async function begin() {
   about = await asking("about");
   fill("data", about.data);
@@ -29,6 +31,7 @@ export async function begin() {
   fill("optimiser", about.optimisers);
   fill("change", about.changes);
   settings();
+  repaint(); // a report may have come before
 }
 
 /** Show the settings that the training has. */
