@@ -102,7 +102,7 @@ def test_the_floors_on_the_page_are_those_of_the_code():
 
 
 def test_every_room_has_its_line():
-    files = [path.relative_to(PACKAGE) for ending in ("py", "c", "h", "gz") for path in PACKAGE.rglob(f"*.{ending}")]
+    files = [path.relative_to(PACKAGE) for ending in ("py", "c", "h", "gz", "js") for path in PACKAGE.rglob(f"*.{ending}")]
     rooms = {f"{file.parent.as_posix()}/" for file in files if file.parent != Path()}
     rooms |= {file.name for file in files if file.parent == Path() and file.name != "__init__.py"}
     assert sorted(words[0] for words in blocks()[0]) == sorted(rooms)
@@ -115,7 +115,7 @@ def test_the_extras_of_the_readme_are_those_that_the_package_uses():
     extras = {name: re.findall(r'"([\w-]+)', packages) for name, packages in re.findall(r"(?m)^(\w+) = (\[.*\])", part)}
     assert extras.pop("test")
     table = dict(re.findall(r"(?m)^\| `(\w+)` \| ([^|]+) \|", readme))
-    assert {"plot", "image", "onnx", "mpi", "progress", "sklearn"} == set(extras)
+    assert {"plot", "image", "onnx", "mpi", "progress", "sklearn", "live"} == set(extras)
     source = "".join(path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
     for name, packages in extras.items():
         for package in packages:

@@ -25,6 +25,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("networks", "onnx", "plots"),
     ("training",),
     ("checks", "mpi", "sklearn"),
+    ("live",),
     ("__init__",),
 )
 """From the ground up: a room may import from the floors below its own, and from itself."""

@@ -40,8 +40,12 @@ def show(address: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the server until Ctrl-C; the exit code: 1 where it cannot run, with one line that says why."""
-    parser = argparse.ArgumentParser(prog="python -m minidl.live", description="A page on which one sees a network learn.")
-    parser.add_argument("--port", type=int, default=PORT, help="of this machine, 0 for any free one (default %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m minidl.live", description="A page on which one sees a network learn."
+    )
+    parser.add_argument(
+        "--port", type=int, default=PORT, help="of this machine, 0 for any free one (default %(default)s)"
+    )
     parser.add_argument("--data", metavar="FOLDER", help="with the files of MNIST, Fashion-MNIST or CIFAR-10")
     parser.add_argument("--folder", metavar="FOLDER", help="with pictures of your own, a sub-folder a class")
     parser.add_argument("--no-browser", action="store_true", help="only print the address")

@@ -53,7 +53,9 @@ def read_data(name: str, path: str | None, folder: str | None) -> Images:
         raise ValueError(f"there are no data {name!r:.40}; there are {', '.join(DATA)}")
     if name == "folder":
         if folder is None:
-            raise ValueError("no folder is there: start with python -m minidl.live --folder FOLDER, a sub-folder a class")
+            raise ValueError(
+                "no folder is there: start with python -m minidl.live --folder FOLDER, a sub-folder a class"
+            )
         found = data.load_folder(folder, FOLDER_SIDE)
         (x, y), (x_val, y_val) = data.split(found.x, found.y, 0.2, seed=0)
         return Images(DATA[name], x, y, x_val[:JUDGED], y_val[:JUDGED], tuple(found.names))
@@ -105,7 +107,9 @@ def network_lines(name: str, shape: tuple[int, ...], classes: int) -> list[str]:
         body = ", ".join(["Conv2D(16, 16, 3, padding=1, bias=False)", "BatchNorm2D(16)"])
         lines = f"Conv2D({C}, 16, 3, padding=1, bias=False)|BatchNorm2D(16)|Relu()|MaxPool2D(2)"
         lines += f"|Residual(Sequential({body}, Relu(), {body}))|Relu()|MaxPool2D(2)"
-        lines += f"|Conv2D(16, 32, 3, padding=1, bias=False)|BatchNorm2D(32)|Relu()|GlobalAvgPool2D()|Linear(32, {classes})"
+        lines += (
+            f"|Conv2D(16, 32, 3, padding=1, bias=False)|BatchNorm2D(32)|Relu()|GlobalAvgPool2D()|Linear(32, {classes})"
+        )
     elif name == "mlp":
         lines = f"Flatten()|Linear({C * H * W}, 100)|Relu()|Linear(100, {classes})"
     else:

@@ -20,7 +20,8 @@ OPENED = 4
 class Desk:
     """path: a folder with the files of data sets, None for the usual places. folder: of pictures, a sub-folder a class.
 
-    current: the training that all tabs see, None before the first; `run` makes that. lock: for whoever replaces what stands on the desk.
+    current: the training that all tabs see, None before the first; `run` makes that. lock: for whoever
+    replaces what stands on the desk.
     """
 
     def __init__(self, path: str | None = None, folder: str | None = None) -> None:
@@ -53,11 +54,13 @@ class Desk:
             return self._data[name]
 
     def reset(self, settings: Settings) -> None:
-        """Put a new training in the place of the last one, whose thread ends. Raises as `Run`; the last one then stays."""
+        """Put a new training in the place of the last one, whose thread ends; raises as `Run`, and the last stays."""
         with self.lock:
             images = self.data(settings.data)
             if not settings.layers:
-                settings = replace(settings, layers=tuple(network_lines(settings.network, images.shape, len(images.names))))
+                settings = replace(
+                    settings, layers=tuple(network_lines(settings.network, images.shape, len(images.names)))
+                )
             run = Run(settings, images)
             if self.current is not None:
                 self.current.close()

@@ -63,12 +63,17 @@ def explain(model: Model, image: np.ndarray, place: Any, channel: int, row: int,
         raise ValueError(f"the output of layer {place} has the shape {stage.output.shape[1:]}, nothing is at {where}")
     told: Told = {"words": "", "window": None, "grids": [], "sums": [], "code": None}
     told |= FAMILIES.get(type(stage.layer), _other)(stage, where)
-    value = float(stage.output[(0, *where)])
+    value = float(stage.output[_first(where)])
     told |= {"place": place, "layer": repr(stage.layer), "where": list(where), "value": numbers(value)}
     after = found[at + 1] if at + 1 < len(found) else None
     if after is not None and type(after.layer) is Relu and after.sources == [place]:
         told["sums"].append([f"the Relu behind it gives max(0, {value:.5g})", numbers(max(0.0, value))])
     return told
+
+
+def _first(where: Place) -> Place:
+    """The place in the only image of a batch."""
+    return (0, *where)
 
 
 def _window(stage: Stage, channels: list[int], rows: Any, columns: Any) -> Told:
@@ -178,7 +183,7 @@ def _norm(stage: Stage, where: Place) -> Told:
     layer, x = stage.layer, stage.inputs[0]
     assert isinstance(layer, BatchNorm2D)
     c = where[0]
-    value, mean, var = float(x[(0, *where)]), float(layer.running_mean[c]), float(layer.running_var[c])
+    value, mean, var = float(x[_first(where)]), float(layer.running_mean[c]), float(layer.running_var[c])
     gamma, beta = float(layer.gamma.data[c]), float(layer.beta.data[c])
     normal = (value - mean) / np.sqrt(var + layer.eps)
     statistics = {"running_mean": layer.running_mean.copy(), "running_var": layer.running_var.copy()}
@@ -205,7 +210,9 @@ def _linear(stage: Stage, where: Place) -> Told:
     w, b = layer.weight.data, None if layer.bias is None else layer.bias.data
     products = x[0] * w[o]
     order = np.argsort(-np.abs(products), kind="stable")[:TERMS]
-    lines = [[f"x[{i}] {x[0, i]:.4g} times w[{o}, {i}] {w[o, i]:.4g}", numbers(float(products[i]))] for i in order.tolist()]
+    lines = [
+        [f"x[{i}] {x[0, i]:.4g} times w[{o}, {i}] {w[o, i]:.4g}", numbers(float(products[i]))] for i in order.tolist()
+    ]
     others = len(products) - len(order)
     if others:
         rest = float(products.sum() - products[order].sum())
@@ -215,15 +222,15 @@ def _linear(stage: Stage, where: Place) -> Told:
         lines.append([f"bias b[{o}]", numbers(float(b[o]))])
         total += float(b[o])
     return {
-        "words": f"Each of the {x.shape[1]} numbers has a weight; the products are added{'' if b is None else ', and the bias'}."
-        f" The largest {len(order)}:",
+        "words": f"Each of the {x.shape[1]} numbers has a weight; the products are added"
+        f"{'' if b is None else ', and the bias'}. The largest {len(order)}:",
         "sums": [*lines, ["together: y", numbers(total)]],
         "code": narrate(linear.linear_forward, {"x": x, "w": w, "b": b}, {"n": 0, "o": o}),
     }
 
 
 def _relu(stage: Stage, where: Place) -> Told:
-    value = float(stage.inputs[0][(0, *where)])
+    value = float(stage.inputs[0][_first(where)])
     fires = "It is positive and stays." if value > 0 else "It is not positive: 0, and no gradient on the way back."
     channels, rest = ([where[0]], where[1:]) if len(where) == 3 else ([0], (0, where[0]))
     return {
@@ -239,7 +246,8 @@ def _flatten(stage: Stage, where: Place) -> Told:
     place = [int(k) for k in np.unravel_index(where[0], shape)]
     channel, rows, columns = ([place[0]], place[1:2], place[2:3]) if len(shape) == 3 else ([0], [0], place)
     return {
-        "words": f"Nothing is computed: the maps are laid out as one row. Number {where[0]} was at {place} of the input.",
+        "words": f"Nothing is computed: the maps are laid out as one row."
+        f" Number {where[0]} was at {place} of the input.",
         "window": _window(stage, channel, rows, columns),
     }
 
@@ -257,8 +265,8 @@ def _softmax(scores: np.ndarray, column: int) -> Told:
     exps = np.exp(shifted)
     value = numbers(float(exps[column] / exps.sum()))
     return {
-        "words": "Scores become probabilities: powers of e, divided by their sum. The largest score is subtracted first,"
-        " so that no power is too large; the quotients stay the same.",
+        "words": "Scores become probabilities: powers of e, divided by their sum. The largest score is subtracted"
+        " first, so that no power is too large; the quotients stay the same.",
         "window": None,
         "grids": [
             {"title": "scores", "cells": [numbers(row)], "marked": [0, column]},

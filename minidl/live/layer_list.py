@@ -65,11 +65,16 @@ def _value(node: ast.expr) -> Any:
 def _kind(node: ast.expr) -> type[Layer]:
     name = node.id if isinstance(node, ast.Name) else ast.unparse(node).removeprefix("minidl.")
     kind = getattr(layers, name, None) if name.isidentifier() and not name.startswith("_") else None
-    if not (isinstance(kind, type) and issubclass(kind, Layer)) or kind is Layer:
-        known = [each for each in layers.__all__ if each[0] == name[:1].upper()]
+    if kind is None or not _is_layer(kind):
+        known = [each for each in getattr(layers, "__all__", ()) if each[0] == name[:1].upper()]
         hint = f"; minidl has {', '.join(known[:8])}" if known else ""
         raise ValueError(f"minidl has no layer {name!r:.40}{hint}")
-    return kind
+    found: type[Layer] = kind
+    return found
+
+
+def _is_layer(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Layer) and kind is not Layer
 
 
 def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[list[Row], Model | None]:
@@ -86,7 +91,7 @@ def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[l
     last = None
     with initializers.limit(WEIGHTS), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for number, row in enumerate(rows):
+        for row in rows:
             if not row["text"].strip():
                 continue
             last = row
@@ -130,5 +135,9 @@ def _sizes(shape: tuple[int, ...]) -> str:
 
 def _short(error: BaseException) -> str:
     """The message in one line."""
-    said = error.msg if isinstance(error, SyntaxError) else str(error).replace("larger than the file's tensors", "too large")
+    said = (
+        error.msg
+        if isinstance(error, SyntaxError)
+        else str(error).replace("larger than the file's tensors", "too large")
+    )
     return " ".join(said.split())[:400] or type(error).__name__

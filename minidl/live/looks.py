@@ -37,29 +37,30 @@ def stages(model: Model, images: np.ndarray) -> list[Stage]:
 
     It runs on a twin: a training in another thread goes on unharmed. Of several outputs the first is shown.
     """
-    found: list[Stage] = []
-    leave, twin = kernels.current().leave, model.twin()
     model.output_shape(images.shape[1:])
     entered = model._enter(images)
-    made: dict[int, tuple[str, Any]] = {id(entered): ("", entered)}  # by whom; the array stays, so that its id does
-
-    def follow(layer: Layer, x: Any, place: str) -> Any:
-        def call(name: str, part: Layer, *inputs: Any) -> Any:
-            if part is not layer:
-                return follow(part, side_by_side(part.merges, inputs), below(place, name))
-            y = layer.join(False, *inputs)
-            shown = y[0] if isinstance(y, Several) else y
-            given = [np.asarray(leave(each)) for each in inputs]
-            sources = [made[id(each)][0] if id(each) in made else "" for each in inputs]
-            found.append(Stage(place, layer, given, np.asarray(leave(shown)), sources))
-            for each in y if isinstance(y, Several) else (y,):
-                made[id(each)] = place, each
-            return y
-
-        return layer.flow(call, *(x if isinstance(x, Several) else [x]))
-
-    follow(twin, entered, "")
+    found: list[Stage] = []
+    _follow(model.twin(), entered, "", found, {id(entered): ("", entered)})
     return found
+
+
+def _follow(layer: Layer, x: Any, place: str, found: list[Stage], made: dict[int, tuple[str, Any]]) -> Any:
+    """The output of a layer for the backend's arrays; made: by whom each array is, and it, so that its id stays."""
+    leave = kernels.current().leave
+
+    def call(name: str, part: Layer, *inputs: Any) -> Any:
+        if part is not layer:
+            return _follow(part, side_by_side(part.merges, inputs), below(place, name), found, made)
+        y = layer.join(False, *inputs)
+        shown = y[0] if isinstance(y, Several) else y
+        sources = [made[id(each)][0] if id(each) in made else "" for each in inputs]
+        given = [np.asarray(leave(each)) for each in inputs]
+        found.append(Stage(place, layer, given, np.asarray(leave(shown)), sources))
+        for each in y if isinstance(y, Several) else (y,):
+            made[id(each)] = place, each
+        return y
+
+    return layer.flow(call, *(x if isinstance(x, Several) else [x]))
 
 
 def pictured(model: Model, image: np.ndarray) -> list[dict[str, Any]]:
@@ -103,8 +104,8 @@ def dead(model: Model, images: np.ndarray) -> list[dict[str, Any]]:
     for stage in stages(model, images):
         if isinstance(stage.layer, Relu):
             axes = (0, *range(2, stage.output.ndim))
-            alive = (stage.output > 0).any(axis=axes)
-            found.append({"place": stage.place, "dead": int((~alive).sum()), "of": len(alive)})
+            alive = np.any(stage.output > 0, axis=axes)
+            found.append({"place": stage.place, "dead": int((~alive).sum()), "of": alive.size})
     return found
 
 
@@ -114,7 +115,13 @@ def judged(scores: np.ndarray, y: np.ndarray, classes: int) -> dict[str, Any]:
     counts = np.zeros((classes, classes), np.int64)
     np.add.at(counts, (y, guess), 1)
     worst = [
-        {"image": m.place, "truth": m.truth, "guess": m.guess, "p_truth": numbers(m.p_truth), "p_guess": numbers(m.p_guess)}
+        {
+            "image": m.place,
+            "truth": m.truth,
+            "guess": m.guess,
+            "p_truth": numbers(m.p_truth),
+            "p_guess": numbers(m.p_guess),
+        }
         for m in worst_mistakes(scores, y, 12)
     ]
     return {"counts": counts.tolist(), "worst": worst, "right": int(np.trace(counts)), "of": len(y)}

@@ -44,7 +44,7 @@ def narrate(function: Callable[..., Any], arguments: Mapping[str, Any], pins: Ma
     last: list[int] = []
 
     def trace(frame: types.FrameType, event: str, argument: Any) -> Any:
-        if frame.f_code is not function.__code__:  # type: ignore[attr-defined]
+        if frame.f_code is not function.__code__:
             return None
         if event in ("line", "return"):
             if last and targets.get(last[0]):
@@ -70,7 +70,7 @@ def narrate(function: Callable[..., Any], arguments: Mapping[str, Any], pins: Ma
 
 
 def _target(text: str) -> list[str]:
-    """What a line sets, as expressions: ["oh"] of a loop, ["y[n, o, oh, ow]"] of an assignment, ["a", "b"] of a pair."""
+    """What a line sets, as expressions: ["oh"] of a loop, ["y[n, o]"] of an assignment, ["a", "b"] of a pair."""
     text = text.strip()
     if text.startswith("for "):
         text += " pass"
@@ -86,7 +86,9 @@ def _target(text: str) -> list[str]:
         found = [node.target]
     else:
         return []
-    return [ast.unparse(each) for target in found for each in (target.elts if isinstance(target, ast.Tuple) else [target])]
+    return [
+        ast.unparse(each) for target in found for each in (target.elts if isinstance(target, ast.Tuple) else [target])
+    ]
 
 
 def _told(targets: list[str], frame: types.FrameType) -> str:

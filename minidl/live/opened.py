@@ -59,8 +59,8 @@ class Opened:
         channels = next((layer.in_channels for layer in layers if isinstance(layer, Conv2D)), 1)
         tried: list[tuple[int, ...]] = [(channels, side, side) for side in SIDES]
         tried += [(layer.weight.data.shape[1],) for layer in layers if isinstance(layer, Linear)][:1]
-        tried += [(size // (side * side), side, side) for (size,) in tried[-1:] if len(tried[-1]) == 1 for side in (28, 32)
-                  if size % (side * side) == 0]  # fmt: skip
+        rows = [shape[0] for shape in tried if len(shape) == 1]
+        tried += [(row // side**2, side, side) for row in rows for side in SIDES[:2] if row % side**2 == 0]
         for shape in sorted(tried, key=len, reverse=True):
             try:
                 self.model.output_shape(shape)
@@ -94,7 +94,12 @@ class Opened:
             "head": list(table.head),
             "layers": [list(row) for row in table.rows],
             "times": [
-                {"places": list(t.places), "kinds": list(t.kinds), "shape": list(t.shape[1:]), "us": numbers(1e6 * t.seconds)}
+                {
+                    "places": list(t.places),
+                    "kinds": list(t.kinds),
+                    "shape": list(t.shape[1:]),
+                    "us": numbers(1e6 * t.seconds),
+                }
                 for t in times
             ],
             "graph": self._graph(),

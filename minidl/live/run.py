@@ -24,7 +24,7 @@ from minidl.training.trainer import Trainer
 EVERY = 0.1
 """Seconds between two reports, at least."""
 SHARE = 60
-"""A look at the network that took t seconds is followed by the next one after 60 t at the earliest, a 60th of the time."""
+"""A look at the network that took t seconds is followed by the next one after 60 t at the earliest."""
 JUDGED = 100
 """The same for predictions of all validation images."""
 POINTS = 1200
@@ -51,7 +51,9 @@ class Run:
             number, row = next((i, row) for i, row in enumerate(self.rows, 1) if row["error"])
             raise ValueError(f"layer line {number}: {row['error']}")
         self.model = model
-        self.trainer = Trainer(model, SoftmaxCrossEntropyLoss(), OPTIMISERS[settings.optimiser][2](settings.lr, settings.weight_decay))
+        self.trainer = Trainer(
+            model, SoftmaxCrossEntropyLoss(), OPTIMISERS[settings.optimiser][2](settings.lr, settings.weight_decay)
+        )
         self.places = places(model)
         self.status, self.message = "ready", ""
         self.version = self.steps = self.watchers = self.image = 0
@@ -63,7 +65,7 @@ class Run:
         self.dead: list[dict[str, Any]] = []
         self.guesses: np.ndarray | None = None
         self._turn = threading.Condition()
-        self._paused = self._closed = False
+        self._paused = self._closed = self._training = False
         self._allowed = 0  # steps before the next pause
         self._speed = 0.0
         self._thread: threading.Thread | None = None
@@ -81,14 +83,13 @@ class Run:
         with self._turn:
             self._paused, self._allowed = steps > 0, steps
             self._turn.notify_all()
-            alive = self._thread is not None and self._thread.is_alive()
-            if alive or self._closed or self.status == "failed":
-                if alive:
-                    self.status = "running"
-                self.version += 1
+            self.version += 1
+            if self._closed or self.status == "failed":
                 return
             self.status = "running"
-            self.version += 1
+            if self._training:
+                return
+            self._training = True
             self._reported, self._looked = time.perf_counter(), 0.0
             self._thread = threading.Thread(target=self._train, name="minidl.live training", daemon=True)
             self._thread.start()
@@ -98,9 +99,10 @@ class Run:
         with self._turn:
             self._paused, self._allowed = True, 0
             self.version += 1
+            self._turn.notify_all()
 
     def steer(self, lr: float | None = None, weight_decay: float | None = None, speed: float | None = None) -> None:
-        """Change the rate, the decay, or how many steps a second are made (0: as many as can be), from the next step on."""
+        """Change the rate, the decay, or how many steps a second are made (0: no limit), from the next step on."""
         with self._turn:
             if lr is not None:
                 self.trainer.optimizer.lr = lr
@@ -170,14 +172,16 @@ class Run:
                 resume=done > 0,
                 augment=CHANGES[settings.change][1],
             )
-            self.status = "done"
+            status, message = "done", ""
             self.judge(0.0)
         except Ended:
-            self.status = "ended"
+            status, message = "ended", ""
         except Exception as error:  # a diverging loss, memory that is not there: the page is to say it
-            self.status, self.message = "failed", " ".join(str(error).split())[:400] or type(error).__name__
+            status, message = "failed", " ".join(str(error).split())[:400] or type(error).__name__
         self.take_look()
-        self.version += 1
+        with self._turn:
+            self.status, self.message, self._training = status, message, False
+            self.version += 1
 
     def after_step(self, trainer: Training, history: History) -> None:
         """Keep the numbers of a step; report, wait or end as the page has asked."""
@@ -217,7 +221,7 @@ class Run:
             while not self._closed:
                 left = self._due - time.perf_counter() if self._speed else 0.0
                 if self._paused and not self._allowed:
-                    if not stopped:
+                    if self.status != "paused":
                         stopped, self.status = True, "paused"
                         if self.watchers:
                             self.judge(time.perf_counter())

@@ -44,7 +44,9 @@ def windows(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
     if left:
         told["words"] += f" The last {left} row{'s' * (left > 1)} and column{'s' * (left > 1)} are in no window."
     if stride > reach:
-        told["words"] += f" The stride is larger than the window: {stride - reach} pixels between windows are never seen."
+        told["words"] += (
+            f" The stride is larger than the window: {stride - reach} pixels between windows are never seen."
+        )
     return told
 
 
@@ -55,7 +57,7 @@ def _why(size: int, kernel: int, stride: int, padding: int, dilation: int, reach
     if reach > room:
         gaps = f" (with the gaps of dilation {dilation})" if dilation > 1 else ""
         return (
-            f"The window covers {reach} pixels{gaps}, but the picture with its zeros has only {room}: it does not fit in"
-            " even once. Take a smaller kernel or dilation, or more padding."
+            f"The window covers {reach} pixels{gaps}, but the picture with its zeros has only {room}: it does not fit"
+            " in even once. Take a smaller kernel or dilation, or more padding."
         )
     return "The library refuses this combination."

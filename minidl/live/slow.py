@@ -98,7 +98,7 @@ class SlowStep:
     def check(self) -> dict[str, Any]:
         """The gradients of the model and of the loss against central differences, in float64: a row a tensor."""
         scores = self.model.predict(self.pixels).astype(np.float64)
-        # Behind a network that is sure of itself the differences of the loss are all rounding: scores of size 1 are not.
+        # Behind a network that is sure of itself the loss hardly changes: the differences are rounding.
         scores = (scores - scores.mean()) / (scores.std() or 1.0)
         reports = [
             gradcheck(self.model, self.x, samples=SAMPLES),
