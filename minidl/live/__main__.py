@@ -58,9 +58,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from minidl.live.app import make_app
     except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("uvicorn", "starlette", "websockets", "anyio"):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("uvicorn", "starlette", "websockets", "anyio"):
             raise
-        print(f"minidl.live needs {error.name}: pip install 'minidl[live]'", file=sys.stderr)
+        print(f"minidl.live needs {missing}: pip install 'minidl[live]'", file=sys.stderr)
         return 1
     try:
         listening = listen(args.port)

@@ -82,15 +82,15 @@ def make_app(desk: Desk, token: str, port: int) -> Guard:
 async def send_news(desk: Desk, socket: WebSocket) -> None:
     """Tell a page what is new, at most every `TURN` seconds, and never more than it takes."""
     run: Any = None
-    version, seen = -1, -1
+    version, seen = -1, (-1, -1)
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
         while True:
             now = desk.current or await run_in_threadpool(lambda: desk.run)
             if now is not run:
-                run, version, seen = now, -1, -1
+                run, version, seen = now, -1, (-1, -1)
             if run.version != version:
                 version = run.version
-                text = run.report(seen)
-                seen = run.steps
+                last = run.seen()  # before the report, which may have one more: the page takes none twice
+                text, seen = run.report(seen), last
                 await socket.send_text(text)
             await asyncio.sleep(TURN)

@@ -95,7 +95,8 @@ def gradients(model: Model) -> list[dict[str, Any]]:
 def norm(array: np.ndarray) -> Any:
     """The square root of the sum of squares, as JSON holds it."""
     flat = array.ravel()
-    return numbers(float(np.sqrt(np.dot(flat, flat))))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return numbers(float(np.sqrt(np.dot(flat, flat))))
 
 
 def dead(model: Model, images: np.ndarray) -> list[dict[str, Any]]:

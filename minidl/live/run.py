@@ -135,8 +135,13 @@ class Run:
         """Whether steps are being made now."""
         return self.status == "running"
 
-    def report(self, seen: int = -1) -> str:
-        """What the page is to know, as JSON, with the points of the curves behind step `seen`."""
+    def seen(self) -> tuple[int, int]:
+        """The steps of the last points of both curves."""
+        points, judgements = self.points, self.judgements
+        return points[-1][0] if points else 0, judgements[-1][0] if judgements else 0
+
+    def report(self, seen: tuple[int, int] = (-1, -1)) -> str:
+        """What the page is to know, as JSON, with the points of the curves that are new to one who has `seen` these."""
         optimiser, history = self.trainer.optimizer, self.trainer.history
         told = {
             "kind": "run",
@@ -149,9 +154,9 @@ class Run:
             "weight_decay": optimiser.weight_decay,
             "speed": self._speed,
             "image": self.image,
-            "points": [numbers(point) for point in list(self.points) if point[0] > seen],
-            "judgements": [numbers(point) for point in list(self.judgements) if point[0] > seen],
-            "fresh": seen < 0,
+            "points": [numbers(point) for point in list(self.points) if point[0] > seen[0]],
+            "judgements": [numbers(point) for point in list(self.judgements) if point[0] > seen[1]],
+            "fresh": seen[0] < 0,
         }
         return f'{json.dumps(told)[:-1]},"look":{self.look}}}'
 
@@ -266,7 +271,8 @@ class Run:
         try:
             image = images.x_val[self.image]
             told["layers"] = looks.pictured(model, image)
-            told["scores"] = numbers(model.predict_proba(image[None])[0])
+            with np.errstate(over="ignore", invalid="ignore"):  # of a training that has failed
+                told["scores"] = numbers(model.predict_proba(image[None])[0])
             told["truth"] = int(images.y_val[self.image])
             told["filters"] = looks.filters(model, images.shape)
             told["gradients"] = looks.gradients(model)

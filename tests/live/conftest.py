@@ -23,8 +23,8 @@ TOKEN = "token-of-the-tests"
 class Page:
     """What a browser would do: requests with the right host and origin, unless a test asks for others."""
 
-    def __init__(self, port, desk):
-        self.port, self.desk = port, desk
+    def __init__(self, port, desk, stop):
+        self.port, self.desk, self.stop = port, desk, stop
         self.host = f"127.0.0.1:{port}"
         self.origin = f"http://{self.host}"
         self.address = f"{self.origin}/{TOKEN}/"
@@ -88,8 +88,12 @@ def page():
     while not server.started:
         assert time.monotonic() < end
         time.sleep(0.01)
-    yield Page(port, desk)
-    server.should_exit = True
-    thread.join(100)
-    assert not thread.is_alive()
+
+    def stop():
+        server.should_exit = True
+        thread.join(100)
+        assert not thread.is_alive()
+
+    yield Page(port, desk, stop)
+    stop()
     assert not any(each.name == "minidl.live training" for each in threading.enumerate())

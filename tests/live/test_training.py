@@ -138,7 +138,9 @@ def test_a_look_has_what_the_page_draws(page):
     assert look["truth"] == run.images.y_val[17]
     assert sum(look["scores"]) == pytest.approx(1, abs=1e-4)
     assert [row["name"] for row in look["gradients"]] == list(run.model.named_parameters())
-    assert look["gradients"][0]["grad"] == pytest.approx(float(np.linalg.norm(run.model.parameters()[0].grad)), rel=1e-4)
+    assert look["gradients"][0]["grad"] == pytest.approx(
+        float(np.linalg.norm(run.model.parameters()[0].grad)), rel=1e-4
+    )
 
 
 def test_dead_relus_are_counted(page):
@@ -195,7 +197,11 @@ WRONG = [
     ("pictures", {"truth": 10, "guess": 0}, "truth must be a whole number from 0 to 9, got 10"),
     ("explain", {"image": 0, "place": "99"}, "the network has no layer at '99'"),
     ("explain", {"image": "drawn", "place": "0"}, "nothing is drawn yet: draw a digit in the panel Draw"),
-    ("explain", {"image": 0, "place": "0", "row": 28}, "the output of layer 0 has the shape (8, 28, 28), nothing is at"),
+    (
+        "explain",
+        {"image": 0, "place": "0", "row": 28},
+        "the output of layer 0 has the shape (8, 28, 28), nothing is at",
+    ),
     ("differences", {}, "there is no step to check yet"),
     ("measure", {"model": 5}, "this model is no longer open: open its file again"),
     ("reset", {"data": "folder"}, "no folder is there: start with python -m minidl.live --folder FOLDER"),

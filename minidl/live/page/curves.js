@@ -45,8 +45,9 @@ export function drawCurve(canvas, points, judgements, at, share) {
   g.setLineDash([]);
 }
 
-/** Lists of at most 1200 points: of more, each two neighbours become one. */
-export function thin(points) {
+/** A list of points and those that have come since: at most 1200, of more each two neighbours become one. */
+export function longer(before, more) {
+  const last = before.at(-1)?.[0] ?? -1, points = [...before, ...more.filter((point) => point[0] > last)];
   if (points.length <= 1200) return points;
   const found = [];
   for (let i = 0; i + 1 < points.length; i += 2)

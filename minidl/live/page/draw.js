@@ -24,7 +24,7 @@ function stroke(from, to) {
   ink.lineCap = ink.lineJoin = "round";
   ink.beginPath();
   ink.moveTo(...from);
-  ink.lineTo(...to);
+  ink.lineTo(to[0] + 0.01, to[1]); // a line without length would leave no dot
   ink.stroke();
   tell();
 }

@@ -62,7 +62,7 @@ watch((news) => {
 }, (there) => {
   byId("link").hidden = there;
   byId("link").textContent = there ? "" : "The server has ended, or cannot be reached. Start python -m minidl.live again, and open the address that it prints.";
-  if (there && known) train.begin().catch(() => {});
+  if (there && known) train.begin();
   known = true;
 });
 

@@ -1,6 +1,6 @@
 // Train: settings, the list of layers, curves, what the network sees and mistakes.
 import { ask, latest } from "./api.js";
-import { drawCurve, thin } from "./curves.js";
+import { drawCurve, longer } from "./curves.js";
 import { brief, byId, drawImage, make, percent, showLayers, sizes, thumbs } from "./pictures.js";
 
 let about = null, run = null, look = null, points = [], judgements = [], rows = [], dirty = false, settled = "";
@@ -13,9 +13,9 @@ function say(text, bad = false) {
   byId("said").classList.toggle("bad", bad);
 }
 
-/** Call the server, and show its line where it refuses. */
+/** Call the server; where it refuses, show its line and give null. */
 async function asking(name, body) {
-  try { return await ask(name, body); } catch (error) { say(error.message, true); throw error; }
+  try { return await ask(name, body); } catch (error) { say(error.message, true); return null; }
 }
 
 // ---- settings -------------------------------------------------------------------------------------------------------
@@ -25,7 +25,9 @@ const fill = (id, titles) => byId(id).replaceChildren(...Object.entries(titles).
 byId("settings").open = innerWidth > 760;
 
 export async function begin() {
-  about = await asking("about");
+  const told = await asking("about");
+  if (!told) return;
+  about = told;
   fill("data", about.data);
   fill("network", about.networks);
   fill("optimiser", about.optimisers);
@@ -64,11 +66,14 @@ function slider(id, value) {
   byId(id).value = value > 0 ? Math.log10(value) : -6.1;
   byId(`${id}-out`).textContent = brief(value, 3);
 }
-const steer = latest((body) => asking("steer", body).catch(() => {}));
+const steer = latest((body) => asking("steer", body));
+const moved = { lr: -1e9, decay: -1e9 }; // when a slider was moved here: reports of before must not move it back
+const still = (id) => performance.now() - moved[id] > 1500;
 for (const [id, name] of [["lr", "lr"], ["decay", "weight_decay"]])
   byId(id).oninput = () => {
     byId(`${id}-out`).textContent = brief(slid(id), 3);
     byId(id).setAttribute("aria-valuetext", brief(slid(id), 3));
+    moved[id] = performance.now();
     steer({ [name]: slid(id) });
   };
 byId("speed").onchange = () => steer({ speed: Number(byId("speed").value) });
@@ -81,6 +86,7 @@ for (const id of ["data", "network"])
   byId(id).onchange = async () => {
     changed(true);
     const found = await asking("layers", { data: byId("data").value, network: byId("network").value });
+    if (!found) return;
     byId("input-shape").textContent = `input: ${sizes(found.input)}`;
     showRows(found.rows);
     say("");
@@ -138,26 +144,30 @@ const edited = latest(async () => {
 
 // ---- buttons --------------------------------------------------------------------------------------------------------
 
+/** Begin anew with these settings; whether the server has. */
 async function fresh() {
   say("");
   const broken = rows.find((row) => row.error);
-  if (broken) { say(`A layer does not fit: ${broken.error}`, true); throw new Error(broken.error); }
-  about = await asking("reset", wanted());
+  if (broken) { say(`A layer does not fit: ${broken.error}`, true); return false; }
+  const told = await asking("reset", wanted());
+  if (!told) return false;
+  about = told;
   settings();
   say("A new training, not begun yet.");
+  return true;
 }
 
 byId("go").onclick = async () => {
   if (run?.status === "running") return asking("pause");
-  if (dirty && (run?.status === "ready" || run?.status === "failed")) await fresh();
+  if (dirty && ["ready", "failed"].includes(run?.status) && !(await fresh())) return null;
   say("");
   return asking("start");
 };
 byId("one").onclick = async () => {
-  if (dirty && run?.status === "ready") await fresh();
+  if (dirty && run?.status === "ready" && !(await fresh())) return;
   await asking("start", { steps: 1 });
 };
-byId("reset").onclick = () => fresh().catch(() => {});
+byId("reset").onclick = fresh;
 byId("image").onchange = () => asking("watch", { image: Number(byId("image").value) });
 
 // ---- news -----------------------------------------------------------------------------------------------------------
@@ -169,17 +179,17 @@ export function news(told) {
   run = told;
   if (told.fresh) {
     [points, judgements] = [[], []];
-    if (before && about) begin().catch(() => {}); // another tab may have begun anew
+    if (before && about) begin(); // another tab may have begun anew
   }
-  points = thin([...points, ...told.points]);
-  judgements = thin([...judgements, ...told.judgements]);
+  points = longer(points, told.points);
+  judgements = longer(judgements, told.judgements);
   const different = told.look && (told.fresh || told.look.step !== look?.step || told.image !== before?.image);
   look = told.look ?? look;
   byId("go").textContent = { running: "Pause", ready: "Start" }[told.status] ?? "Go on";
   byId("go").disabled = told.status === "failed" && !dirty;
   byId("one").disabled = ["running", "failed"].includes(told.status);
-  if (!byId("lr").matches(":active")) slider("lr", told.lr);
-  if (!byId("decay").matches(":active")) slider("decay", told.weight_decay);
+  if (still("lr")) slider("lr", told.lr);
+  if (still("decay")) slider("decay", told.weight_decay);
   byId("speed").value = told.speed;
   if (told.status !== before?.status && told.status === "failed") say(told.message, true);
   if (visible()) paint(different);
@@ -278,6 +288,7 @@ function confusion(judged, names) {
 
 async function showCell(truth, guess) {
   const names = about.set.names, answer = await asking("pictures", { truth, guess });
+  if (!answer) return;
   const box = make("div", { class: "thumbs" });
   thumbs(box, answer, names, watchImage);
   const count = answer.images.length < answer.of ? `${answer.images.length} of ${answer.of}` : answer.of;

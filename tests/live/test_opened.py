@@ -1,0 +1,117 @@
+"""Models that are opened on the page: what is told of them, and what is run on a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette")
+
+import minidl
+from minidl.live.opened import Opened
+
+
+def content(model):
+    file = io.BytesIO()
+    model.save(file)
+    return file.getvalue()
+
+
+@pytest.fixture
+def model():
+    minidl.seed(2)
+    body = minidl.Sequential(minidl.Conv2D(4, 4, 3, padding=1), minidl.Relu())
+    head = (minidl.GlobalAvgPool2D(), minidl.Linear(4, 3))
+    return minidl.Model(
+        minidl.Conv2D(3, 4, 3, padding=1), minidl.Residual(body), *head, class_names=["cat", "dog", "cow"]
+    )
+
+
+def test_shapes_fields_times_and_the_graph(model):
+    told = Opened(content(model), "pets.safetensors").told(None)
+    assert told["shape"] == [3, 28, 28]
+    assert told["classes"] == ["cat", "dog", "cow"]
+    assert told["weights"] == sum(parameter.data.size for parameter in model.parameters())
+    assert told["work"] == model.multiply_adds((3, 28, 28))
+    rows = {row[0]: dict(zip(told["head"], row)) for row in told["layers"] if row[0]}
+    assert rows["1.body.0"]["sees"] == "5 / 1"
+    assert rows["1.body.0"]["output"] == "4 x 28 x 28"
+    assert {place for time in told["times"] for place in time["places"]} == {"0", "1.body.0", "1.body.1", "1", "2", "3"}
+    assert all(time["us"] > 0 for time in told["times"])
+    boxes = told["graph"]["boxes"]
+    assert boxes[0]["lines"] == ["input"]
+    assert len(told["graph"]["ways"]) == len(boxes)  # a chain has one way less, the shortcut is one more
+    assert all(box["x"] >= box["w"] / 2 - 1e-6 for box in boxes)
+
+
+def test_another_shape_is_measured_and_a_wrong_one_named(model):
+    opened = Opened(content(model), "pets.safetensors")
+    assert opened.told([3, 10, 12])["times"][0]["shape"] == [4, 10, 12]
+    with pytest.raises(ValueError, match="must have 3 channels"):
+        opened.told([1, 10, 12])
+    for wrong in ("3,10,12", [3, 10.5, 1], [True, 3, 3], [0, 3, 3], [3, 5000, 1], {}):
+        with pytest.raises(ValueError, match="shape must be a list of sizes"):
+            opened.told(wrong)
+    with pytest.raises(ValueError, match="at most|may have"):
+        opened.told([3, 4000, 4000])
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape"),
+    [
+        ([minidl.Flatten(), minidl.Linear(784, 3)], (1, 28, 28)),
+        ([minidl.Linear(12, 3)], (12,)),
+        ([minidl.Flatten(), minidl.Linear(3072, 3)], (3, 32, 32)),
+        ([minidl.Conv2D(1, 2, 3), minidl.Flatten(), minidl.Linear(2 * 62 * 62, 3)], (1, 64, 64)),
+    ],
+    ids=str,
+)
+def test_the_shape_of_an_image_is_found(layers, shape):
+    assert Opened(content(minidl.Model(*layers)), "a").shape == shape
+
+
+def test_a_picture_is_run(page, model):
+    Image = pytest.importorskip("PIL.Image")
+    status, _, body = page.request("POST", "/api/open?name=pets.safetensors", content(model))
+    assert status == 200
+    number = json.loads(body)["model"]
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28, 3), np.uint8)).save(file, "PNG")
+    status, _, body = page.request("POST", f"/api/picture?model={number}", file.getvalue())
+    assert status == 200, body
+    told = json.loads(body)
+    image = np.asarray(Image.open(file)).transpose(2, 0, 1)
+    expected = model.predict_proba(image[None])[0]
+    assert {name: share for name, share in told["best"]} == {
+        name: pytest.approx(float(share), rel=1e-5) for name, share in zip(["cat", "dog", "cow"], expected)
+    }
+    assert told["best"][0][1] == max(share for _, share in told["best"])
+    assert told["pixels"]["shape"] == [3, 28, 28]
+    assert [layer["place"] for layer in told["layers"]] == ["0", "1.body.0", "1.body.1", "1", "2", "3"]
+
+
+def test_few_models_stay_open(page, model):
+    numbers = []
+    for _ in range(6):
+        _, _, body = page.request("POST", "/api/open?name=m", content(model))
+        numbers.append(json.loads(body)["model"])
+    assert list(page.desk.opened) == numbers[-4:]
+    assert page.refused("measure", {"model": numbers[0]}) == "this model is no longer open: open its file again"
+
+
+def test_an_onnx_file_is_opened(model):
+    pytest.importorskip("onnx")
+    file = io.BytesIO()
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pets.onnx"
+        minidl.onnx.save(model, path, (3, 20, 24))
+        file.write(path.read_bytes())
+    told = Opened(file.getvalue(), "pets.ONNX").told(None)
+    assert told["shape"] == [3, 20, 24]
+    assert told["classes"] == ["cat", "dog", "cow"]
