@@ -33,6 +33,7 @@ help:
 	@echo "make test         run the tests"
 	@echo "make test-witness run the tests that compare with PyTorch, OpenVINO, ncnn and files of packages (WHICH=witness: all, EVERY=2: half)"
 	@echo "make test-mpi     run the tests of several processes, with an MPI library in .venv-mpi"
+	@echo "make test-live    run the tests of the page (minidl.live) in a browser, where there is a Chromium"
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third; VECTORS=baseline: narrow)"
@@ -62,6 +63,11 @@ test-witness: .venv/stamp-build .venv-witness/stamp
 .PHONY: test-mpi
 test-mpi: .venv/stamp-test .venv-mpi/stamp
 	@.venv-mpi/bin/python -m pytest tests/mpi
+
+# Playwright brings no browser of its own here: Debian's chromium, or the one that CHROMIUM names.
+.PHONY: test-live
+test-live: .venv/stamp-test .venv/playwright
+	@$(BIN)/pytest -p no:cacheprovider -rs tests/live
 
 lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
@@ -125,6 +131,11 @@ PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
 	@echo "import site; site.addsitedir('$$($(BIN)/python -c '$(PURELIB)')')" \
 		>"$$(.venv-mpi/bin/python -c '$(PURELIB)')/minidl.pth"
 	@$(PIP:$(BIN)/%=.venv-mpi/bin/%) 'minidl[mpi]'
+	@touch $@
+
+.venv/playwright: | .venv/stamp-test
+	@echo "Installing Playwright"
+	@$(PIP) playwright
 	@touch $@
 
 # minidl itself is there by now, so that pip only adds what the extra names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import threading
@@ -10,8 +11,10 @@ import time
 import pytest
 
 pytest.importorskip("starlette")
-uvicorn = pytest.importorskip("uvicorn")
+pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
+
+import uvicorn
 
 from minidl.live.__main__ import listen
 from minidl.live.app import make_app
@@ -42,10 +45,8 @@ class Page:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders()
             if body is not None:
-                try:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all of it was there
                     connection.send(body)
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # refused before all of it was there
             answer = connection.getresponse()
             try:
                 content = answer.read()

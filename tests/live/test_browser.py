@@ -12,7 +12,9 @@ import time
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="make test-live installs Playwright")
+pytest.importorskip("playwright.sync_api", reason="make test-live installs Playwright")
+
+from playwright.sync_api import sync_playwright
 
 import minidl
 
@@ -32,7 +34,7 @@ SMALL = ["Conv2D(1, 4, 3)", "Relu()", "MaxPool2D(2)", "Flatten()", "Linear(676, 
 
 @pytest.fixture(scope="module")
 def browser():
-    with playwright.sync_playwright() as running:
+    with sync_playwright() as running:
         found = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield found
         found.close()

@@ -236,6 +236,6 @@ def test_its_gradients_are_checked(model, image):
     slow.step(0.01)
     told = slow.check()
     assert told["passed"] is True
-    assert [row["name"] for row in told["rows"]][0] == "input"
+    assert told["rows"][0]["name"] == "input"
     assert told["rows"][-1]["name"] == "loss, at scores of size 1"
     assert all(row["error"] <= told["tolerance"] for row in told["rows"])

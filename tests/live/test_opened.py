@@ -55,7 +55,7 @@ def test_another_shape_is_measured_and_a_wrong_one_named(model):
     for wrong in ("3,10,12", [3, 10.5, 1], [True, 3, 3], [0, 3, 3], [3, 5000, 1], {}):
         with pytest.raises(ValueError, match="shape must be a list of sizes"):
             opened.told(wrong)
-    with pytest.raises(ValueError, match="at most|may have"):
+    with pytest.raises(ValueError, match="an image may have 4,000,000 numbers here"):
         opened.told([3, 4000, 4000])
 
 
@@ -85,7 +85,7 @@ def test_a_picture_is_run(page, model):
     told = json.loads(body)
     image = np.asarray(Image.open(file)).transpose(2, 0, 1)
     expected = model.predict_proba(image[None])[0]
-    assert {name: share for name, share in told["best"]} == {
+    assert dict(told["best"]) == {
         name: pytest.approx(float(share), rel=1e-5) for name, share in zip(["cat", "dog", "cow"], expected)
     }
     assert told["best"][0][1] == max(share for _, share in told["best"])

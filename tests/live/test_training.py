@@ -1,4 +1,4 @@
-"""A training under the page's buttons: begun, paused, stepped, steered, reset; what it tells, and that it is the same."""
+"""A training under the page's buttons: begun, paused, stepped, steered, reset; and that it is that of a script."""
 
 from __future__ import annotations
 
@@ -243,7 +243,7 @@ def test_a_folder_of_pictures_is_learnt(page, tmp_path):
     assert page.until(lambda run: run.status == "done").steps == 4
 
 
-# ---- what may be chosen ------------------------------------------------------------------------------------------------
+# ---- what may be chosen ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32)], ids=str)
