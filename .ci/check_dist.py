@@ -39,6 +39,9 @@ IN_SDIST = (
 IN_WHEEL = (
     "minidl/__init__.py",
     "minidl/py.typed",
+    "minidl/live/page/index.html",
+    "minidl/live/page/main.js",
+    "minidl/live/page/style.css",
     "minidl/_ext/activation.",
     "minidl/_ext/arithmetic.",
     "minidl/_ext/boxes.",

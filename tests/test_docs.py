@@ -102,7 +102,8 @@ def test_the_floors_on_the_page_are_those_of_the_code():
 
 
 def test_every_room_has_its_line():
-    files = [path.relative_to(PACKAGE) for ending in ("py", "c", "h", "gz", "js") for path in PACKAGE.rglob(f"*.{ending}")]
+    endings = ("py", "c", "h", "gz", "js")
+    files = [path.relative_to(PACKAGE) for ending in endings for path in PACKAGE.rglob(f"*.{ending}")]
     rooms = {f"{file.parent.as_posix()}/" for file in files if file.parent != Path()}
     rooms |= {file.name for file in files if file.parent == Path() and file.name != "__init__.py"}
     assert sorted(words[0] for words in blocks()[0]) == sorted(rooms)

@@ -27,7 +27,7 @@ FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-backgro
 PANELS = ("train", "draw", "inside", "step", "model")
 WIDTH = 1000
 """Pixels of a picture in the docs."""
-COLOURS = 96
+COLOURS = 256
 """Of a picture: pages have few, and files with a palette are a third as large."""
 THREE = [(90, 70), (140, 50), (190, 75), (180, 120), (130, 140), (185, 160), (195, 205), (140, 235), (85, 215)]
 HEIGHTS = {"train": 900, "draw": 860, "inside": 860, "step": 900, "model": 900}

@@ -22,8 +22,8 @@ from minidl.live.desk import Desk
 from minidl.live.guard import Guard
 
 PAGE = Path(__file__).parent / "page"
-TURN = 0.1
-"""Seconds between two messages to one page."""
+TURN = 0.2
+"""Seconds between two messages to one page, whose drawing takes time of the processor, too."""
 PAGES = 16
 """So many tabs may look on."""
 

@@ -21,10 +21,10 @@ from minidl.training.history import History
 from minidl.training.state import Training
 from minidl.training.trainer import Trainer
 
-EVERY = 0.1
-"""Seconds between two reports, at least."""
+EVERY, LOOK = 0.1, 0.3
+"""Seconds between two points of a curve, and between two looks at the network, at least."""
 SHARE = 60
-"""A look at the network that took t seconds is followed by the next one after 60 t at the earliest."""
+"""A look that took t seconds is followed by the next one after 60 t at the earliest."""
 JUDGED = 100
 """The same for predictions of all validation images."""
 POINTS = 1200
@@ -215,7 +215,7 @@ class Run:
             self._sums, self._steps_summed = [0.0, 0.0, 0.0], 0
             self._reported = now
             self.version += 1
-        if self.watchers and now - self._looked >= max(EVERY, SHARE * self._look_cost):
+        if self.watchers and now - self._looked >= max(LOOK, SHARE * self._look_cost):
             self.take_look()
 
     def _wait(self) -> None:
