@@ -84,6 +84,7 @@ class Opened:
         input_shapes("Your model", self.model, self.shape)
         model = self.model
         table: Any = summary(model, self.shape)
+        columns = [i for i in range(len(table.head)) if any(row[i] for row in table.rows)]
         times = layer_times(model, np.zeros((1, *self.shape), np.uint8))
         count = sum(parameter.data.size for parameter in model.named_parameters().values())
         return {
@@ -91,8 +92,8 @@ class Opened:
             "shape": list(self.shape),
             "weights": count,
             "work": model.multiply_adds(self.shape),
-            "head": list(table.head),
-            "layers": [list(row) for row in table.rows],
+            "head": [table.head[i] for i in columns],
+            "layers": [[row[i] for i in columns] for row in table.rows],
             "times": [
                 {
                     "places": list(t.places),
