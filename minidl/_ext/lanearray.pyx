@@ -388,6 +388,24 @@ cdef int check_shape(LaneArray x, tuple shape, str name) except -1:
     return 0
 
 
+cdef bint is_format(char given, size itemsize, char code) noexcept:
+    """Whether elements of this format are what `code` asks for: C's int, long and long long differ in their names alone.
+
+    Where long has 4 bytes, as on Windows, numpy's int32 is `l` and its int64 `q`; elsewhere they are `i` and `l`.
+    """
+    if code == c'i':
+        return (given == c'i' or given == c'l') and itemsize == 4
+    if code == c'n':
+        return (given == c'i' or given == c'l' or given == c'q') and itemsize == <size>sizeof(size)
+    if code == c'Q':
+        return (given == c'L' or given == c'Q') and itemsize == 8
+    return given == code
+
+
+NAME_OF = {c'f': "float32", c'd': "float64", c'B': "uint8", c'i': "int32", c'n': str(np.dtype(np.intp)), c'Q': "uint64"}
+"""Of the codes that `Buffers.pointer` takes."""
+
+
 cdef class Buffers:
     """Buffers of the numpy arrays of one call; released with it."""
 
@@ -402,7 +420,7 @@ cdef class Buffers:
             free_memory(self.copy[i])
 
     cdef void *pointer(self, object a, str name, size count, char code, bint writable) except? NULL:
-        """Pointer to the `count` contiguous elements of array a; code is its format: f, d, l, B, i."""
+        """Pointer to the `count` contiguous elements of array a; code tells their type: one of NAME_OF."""
         cdef Py_buffer *view = &self.view[self.used]
         try:
             PyObject_GetBuffer(a, view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0))
@@ -412,15 +430,17 @@ cdef class Buffers:
             kind = "writable C-contiguous" if writable else "C-contiguous"
             raise ValueError(f"{name} must be a {kind} array: {error}") from error
         self.used += 1
-        if view.format == NULL or view.format[0] != code or view.format[1] != 0:
-            raise TypeError(f"{name} must be an array of format {chr(code)!r}, got {view.format.decode()!r}")
+        if view.format == NULL or view.format[0] == 0 or view.format[1] != 0 or not is_format(
+            view.format[0], view.itemsize, code
+        ):
+            raise TypeError(f"{name} must be an array of {NAME_OF[code]}, got {getattr(a, 'dtype', 'another format')}")
         if view.len != count * view.itemsize:
             raise ValueError(f"{name} must have {count} elements, got {view.len // view.itemsize}")
         return view.buf
 
     cdef const size *places(self, object a, str name, size count) except NULL:
         """Pointer to a copy of `count` integers: what is checked is what the kernel reads, whoever writes into a."""
-        cdef const void *given = self.pointer(a, name, count, c'l', False)
+        cdef const void *given = self.pointer(a, name, count, c'n', False)
         cdef void *copy = new_memory(count * <size>sizeof(size))
         self.copy[self.copies] = copy
         self.copies += 1

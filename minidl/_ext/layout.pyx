@@ -141,7 +141,7 @@ cdef int take_colors(gather_args *args, Buffers buffers, colors) except -1:
             colors.maps, "colors.maps", args.n * args.mixed * (args.mixed + 1), c'd', False
         )
     if colors.keys is not None:
-        args.keys = <const uint64_t *>buffers.pointer(colors.keys, "colors.keys", args.n, c'L', False)
+        args.keys = <const uint64_t *>buffers.pointer(colors.keys, "colors.keys", args.n, c'Q', False)
         args.deviation = colors.deviation
     if colors.fill is not None:
         if colors.fill.shape != (args.n, args.C):

@@ -329,7 +329,7 @@ cdef class Program:
             step.M = 2 if per_out % (2 * L) == 0 else 1
         many = ((g.O + L - 1) // L + step.M - 1) // step.M
         step.depth = (g.C + B - 1) // B
-        firsts = np.zeros(many, np.int64)
+        firsts = np.zeros(many, np.intp)
         if g.G > 1:
             depth = 0
             spans = []
@@ -464,7 +464,7 @@ cdef class Program:
         """Channel to + i of y is channel origin[i] of x; add: is added to what is there."""
         cdef program_step *step = self.new_step(STEP_CHANNELS)
         self.pooling(step, x, y)
-        origin = np.array(origin, np.int64)
+        origin = np.array(origin, np.intp)
         step.to, step.count, step.add = to, len(origin), add
         if step.x.H != step.y.H or step.x.W != step.y.W:
             raise ValueError(f"y must be {x.shape[1:]} pixels, got {y.shape}")

@@ -152,7 +152,7 @@ def _measure(
     average = 0.0
     for number, rate in enumerate(rates, 1):
         if not len(order):
-            order = rng.permutation(len(train.images))
+            order = rng.permutation(np.arange(len(train.images), dtype=np.intp))
         index, order = order[:batch_size], order[batch_size:]
         trainer.optimizer.lr = float(rate)
         try:

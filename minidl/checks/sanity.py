@@ -122,7 +122,7 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     if isinstance(loss, SoftmaxCrossEntropyLoss) and loss.factors is not None:
         loss = SoftmaxCrossEntropyLoss(loss.label_smoothing, loss.factors)  # a few images may lack classes
     reseed(copied, seed)
-    some = Batch(samples, rng.permutation(len(samples.images))[:BATCH])
+    some = Batch(samples, rng.permutation(np.arange(len(samples.images), dtype=np.intp))[:BATCH])
 
     first, dead = _forward(copied, loss, some)
     classes = model.output_shape(samples.images.shape[1:])[0] if isinstance(loss, SoftmaxCrossEntropyLoss) else 0
@@ -130,7 +130,7 @@ def sanity_check(model: Model, loss: Loss, data: tuple[Any, Any], *, epochs: int
     costs = {decay: first + decay / 2 * squares for decay in (0.0, 1e-4, 1e-2)}
     gradients = _gradients(copied, loss, some)
     frozen = {p.name for p in copied.parameters() if p.frozen}
-    few = rng.permutation(len(samples.images))[:SUBSET]
+    few = rng.permutation(np.arange(len(samples.images), dtype=np.intp))[:SUBSET]
     overfit, finding = _overfit(copied, loss, (samples.images[few], samples.y[few]), epochs, seed)
     findings = [_input(model, some), _first_loss(first, classes), _decay(list(costs.values())), finding]
     findings += [_dead(name, share) for name, share in dead.items()]

@@ -160,7 +160,7 @@ class Model(Sequential):
             images = checks.float_array(self.who, "input", images, self._dtype)
             if moves is None:
                 return backend.enter(images, infer)
-        return backend.gather(images, np.arange(len(images)), *self.scaling(images), infer, moves)
+        return backend.gather(images, np.arange(len(images), dtype=np.intp), *self.scaling(images), infer, moves)
 
     def _accept(self, x: Any) -> None:
         self._place()  # messages name the layers by their place in the model that runs

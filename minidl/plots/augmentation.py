@@ -25,7 +25,7 @@ def augmented_images(images: np.ndarray, augment: Sequence[Transform], epochs: i
     planned = plan(augment, images.shape[1:], seed)
     if planned is not None:
         planned.check_range(images)
-    backend, index = kernels.current(), np.arange(len(images))
+    backend, index = kernels.current(), np.arange(len(images), dtype=np.intp)
     one, none = np.ones(images.shape[1], np.float32), np.zeros(images.shape[1], np.float32)
     seen = np.empty((epochs, *images.shape), np.float32)
     for epoch in range(epochs):

@@ -102,9 +102,9 @@ class Position:
         """The running epoch's order of the images: drawn when it begins, the same again when it is resumed."""
         self.start()
         if self._drawn_from is not None:
-            return random.from_state(self._drawn_from).permutation(self.images)
+            return random.from_state(self._drawn_from).permutation(np.arange(self.images, dtype=np.intp))
         self._drawn_from = random.state(self._rng)
-        return self._rng.permutation(self.images)
+        return self._rng.permutation(np.arange(self.images, dtype=np.intp))
 
     def start(self) -> None:
         """The clock runs."""

@@ -54,7 +54,7 @@ class Samples(NamedTuple):
 
     def all(self) -> Batch:
         """All of them as one batch."""
-        return Batch(self, np.arange(len(self.images)))
+        return Batch(self, np.arange(len(self.images), dtype=np.intp))
 
 
 class Batch(NamedTuple):
@@ -144,13 +144,13 @@ def _in_order(
             changed = samples._replace(
                 images=images, target=batch.target(), labels=labels, y=samples.y[rows], weight=batch.weight()
             )
-            batch = Batch(changed, np.arange(len(rows)), batch.changes)
+            batch = Batch(changed, np.arange(len(rows), dtype=np.intp), batch.changes)
         yield batch
 
 
 def batches(samples: Samples, batch_size: int) -> Iterator[Batch]:
     """All samples as they stand, `batch_size` at a time."""
-    order = np.arange(len(samples.images))
+    order = np.arange(len(samples.images), dtype=np.intp)
     for start in range(0, len(order), batch_size):
         yield Batch(samples, order[start : start + batch_size])
 

@@ -367,7 +367,7 @@ def test_what_is_refused():
         ((x, y, None, ones, ones, ones), TypeError, "gamma must be an array, got None"),
         ((x, y, ones, np.ones(4, F), ones, ones), ValueError, "beta must have 3 elements"),
         ((x, y, ones, ones, constants, ones), ValueError, "running_mean must be a writable"),
-        ((x, y, ones, ones, ones, np.ones(C)), TypeError, "running_var must be an array of format"),
+        ((x, y, ones, ones, ones, np.ones(C)), TypeError, "running_var must be an array of float32"),
         ((x, y, ones, ones, ones, ones, 0.9, 1e-5, small), ValueError, "other must have shape"),
     ):
         with pytest.raises(error, match=words):

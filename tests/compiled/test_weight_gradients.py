@@ -269,7 +269,7 @@ def test_what_is_refused() -> None:
         step(dw=dw[..., ::-1])
     with pytest.raises(ValueError, match="db must have 5 elements, got 4"):
         step(db=db[:4])
-    with pytest.raises(TypeError, match="dw must be an array of format 'f'"):
+    with pytest.raises(TypeError, match="dw must be an array of float32"):
         step(dw=dw.astype(np.float64))
     with pytest.raises(ValueError, match="must lie in the arena"):
         step(dy=Map((5, 4, 4), lanes, at=1 << 20))
