@@ -138,7 +138,7 @@ BAD = {
     "relu of code": (lambda: native.relu_forward(code()), TypeError, "x must be of float32 or float64, got uint8"),
     "leave None": (lambda: native.leave(None), TypeError, "expected minidl._ext.lanearray.LaneArray, got NoneType"),
     "leave ndarray": (lambda: native.leave(ones(2, 3)), TypeError, "ndarray"),
-    "leave code": (lambda: native.leave(code()), TypeError, "format"),
+    "leave code": (lambda: native.leave(code()), TypeError, "array of float32, got uint8"),
     "add None": (lambda: native.add(lanes(2, 3), None), TypeError, "b must be a LaneArray, got None"),
     "add two dtypes": (lambda: native.add(lanes(2, 3), lanes(2, 3, dtype=D)), TypeError, "b must have the dtype"),
     "add two shapes": (lambda: native.add(lanes(2, 3), lanes(2, 4)), ValueError, r"b must have shape \(2, 3\)"),

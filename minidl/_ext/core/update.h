@@ -158,8 +158,10 @@ static int blend(size count, void *a, const void *b, double share) {
     return update_run(blend_task, &job, count);
 }
 
-typedef double D8 __attribute__((vector_size(8 * sizeof(double))));
-typedef T T8 __attribute__((vector_size(8 * sizeof(T)), aligned(sizeof(T)), may_alias)); /* at any address of a T */
+/* Squares are summed in double, in vectors of the width that the instruction set has: GCC takes wider ones apart. */
+enum { SQUARES = VBYTES / 8, SUMS = 16 / SQUARES };
+typedef double VD __attribute__((vector_size(VBYTES)));
+typedef double VDS __attribute__((vector_size(L * sizeof(double))));
 
 typedef struct {
     size count;
@@ -171,17 +173,20 @@ static int square_task(void *context, ptrdiff_t task) {
     const square_job *j = context;
     const T *a = j->a;
     size i = task * UPDATE_CHUNK, to = smaller(j->count, i + UPDATE_CHUNK);
-    D8 even = {0}, odd = {0};
+    VD sums[SUMS] = {{0}}; /* of every 16th square each, whatever the width */
     for (; i + 16 <= to; i += 16) {
-        D8 low = __builtin_convertvector(*(const T8 *)(a + i), D8);
-        D8 high = __builtin_convertvector(*(const T8 *)(a + i + 8), D8);
-        even += low * low;
-        odd += high * high;
+        UNROLL for (int k = 0; k < 16 / L; k++) {
+            union {
+                VDS all;
+                VD part[L / SQUARES];
+            } v = {__builtin_convertvector(loadu(a + i + k * L), VDS)};
+            UNROLL for (int m = 0; m < L / SQUARES; m++) sums[k * (L / SQUARES) + m] += v.part[m] * v.part[m];
+        }
     }
-    even += odd;
+    UNROLL for (int k = 0; k < SUMS / 2; k++) sums[k] += sums[k + SUMS / 2];
     double sum = 0;
     for (; i < to; i++) sum += (double)a[i] * (double)a[i];
-    for (int k = 0; k < 8; k++) sum += even[k];
+    for (int k = 0; k < 8; k++) sum += sums[k / SQUARES][k % SQUARES];
     j->part[task] = sum;
     return 0;
 }

@@ -15,7 +15,7 @@
 #define VBYTES 16
 #endif
 
-#if defined(__x86_64__) && !defined(__clang__) && !defined(T_IS_DOUBLE) && VBYTES > 16
+#if defined(__x86_64__) && !defined(__clang__) && VBYTES > 16
 #define WIDEN_IN_ONE_STEP
 #include <immintrin.h>
 #endif
@@ -47,14 +47,27 @@ INLINE V relu(V x) { return (V)((VI)x & ~(x < 0)); }
 
 /* L bytes as integers, in steps of twice the width: in a single one GCC would take them apart byte by byte. */
 INLINE VI widen(VB bytes) {
-#if defined(WIDEN_IN_ONE_STEP) && VBYTES == 64
+#if defined(WIDEN_IN_ONE_STEP) && !defined(T_IS_DOUBLE) && VBYTES == 64
     return (VI)_mm512_cvtepu8_epi32((__m128i)bytes);
-#elif defined(WIDEN_IN_ONE_STEP)
+#elif defined(WIDEN_IN_ONE_STEP) && !defined(T_IS_DOUBLE)
     return (VI)_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes));
 #else
     typedef uint16_t V16 __attribute__((vector_size(2 * L)));
     typedef uint32_t V32 __attribute__((vector_size(4 * L)));
     return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(bytes, V16), V32), VI);
+#endif
+}
+
+/* L bytes as T: doubles from 32 bits, as few processors know 64-bit integers as doubles. */
+INLINE V from_bytes(VB bytes) {
+#ifndef T_IS_DOUBLE
+    return __builtin_convertvector(widen(bytes), V);
+#elif defined(WIDEN_IN_ONE_STEP) && VBYTES == 64
+    return (V)_mm512_cvtepi32_pd(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes)));
+#elif defined(WIDEN_IN_ONE_STEP)
+    return (V)_mm256_cvtepi32_pd(_mm_cvtepu8_epi32(_mm_cvtsi32_si128((int32_t)bytes)));
+#else
+    return __builtin_convertvector(__builtin_convertvector(bytes, VX), V);
 #endif
 }
 

@@ -19,7 +19,7 @@ INLINE V load_values(const void *images, int kind, size at, size count) {
         VBU bytes = {0};
         if (count == L) bytes = *(const VBU *)p;
         else memcpy(&bytes, p, (size_t)count);
-        return __builtin_convertvector(widen(bytes), V);
+        return from_bytes(bytes);
     }
     if (kind == (IS_FLOAT ? 1 : 2) && count == L) return loadu((const T *)images + at);
     V value = {0};
@@ -28,7 +28,7 @@ INLINE V load_values(const void *images, int kind, size at, size count) {
     return value;
 }
 
-/* A square of L images by `count` values; the compiler makes one copy for whole squares of bytes. */
+/* A square of L images by `count` values. */
 INLINE void load_square(const gather_args *a, int kind, size n0, size lanes, size F, size f, size count, V square[L]) {
     for (size l = 0; l < L; l++) {
         size image = a->index && l < lanes ? a->index[n0 + l] : n0 + l;
@@ -36,25 +36,72 @@ INLINE void load_square(const gather_args *a, int kind, size n0, size lanes, siz
     }
 }
 
+/* What a whole square of `lanes` images of a kind is of: 1 bytes, 2 T, 0 fewer images than L or another type. */
+INLINE int whole_of(int kind, size lanes) {
+    if (lanes < L) return 0;
+    return kind == 0 ? 1 : kind == (IS_FLOAT ? 1 : 2) ? 2 : 0;
+}
+
+/* A whole square of bytes or of T, from element f of the images at `row` on. */
+INLINE void load_rows(const uint8_t *const *row, const int bytes, size f, V square[L]) {
+    UNROLL for (int l = 0; l < L; l++) {
+        if (bytes) square[l] = from_bytes(*(const VBU *)(row[l] + f));
+        else square[l] = loadu((const T *)row[l] + f);
+    }
+}
+
+/* A square of anything, transposed: of fewer images or values than L, or of another type. */
+ONE_COPY void odd_square(const gather_args *a, size block, size f, V square[L]) {
+    size F = a->C * a->area;
+    load_square(a, a->kind, block * L, smaller(L, a->n - block * L), F, f, smaller(L, F - f), square);
+    transpose(square);
+}
+
 enum { GATHER_VALUES = 16 * L }; /* values of each image a task */
+
+/* Values [from, to) of the images of a block; whole: see `whole_of`. */
+INLINE void gather_squares(const gather_args *a, const int whole, size block, size from, size to) {
+    size F = a->C * a->area, channel = from / a->area, left = a->area - from % a->area;
+    const T *scale = a->scale, *shift = a->shift;
+    T *y = (T *)a->y + block * F * L;
+    const uint8_t *row[L];
+    for (size l = 0; whole && l < L; l++) {
+        size image = a->index ? a->index[block * L + l] : block * L + l;
+        row[l] = (const uint8_t *)a->images + image * F * (whole == 1 ? 1 : (size)sizeof(T));
+    }
+    for (size f = from; f < to; f += L) {
+        size count = smaller(L, F - f);
+        if (whole && count == L && left >= L) { /* of one channel, as most are: it stays in registers */
+            V square[L];
+            load_rows(row, whole == 1, f, square);
+            transpose(square);
+            if (scale) {
+                const T factor = scale[channel], term = shift[channel];
+                UNROLL for (int i = 0; i < L; i++) square[i] = square[i] * factor + term;
+            }
+            UNROLL for (int i = 0; i < L; i++) store(y + (f + i) * L, square[i]);
+            if ((left -= L) == 0) channel++, left = a->area;
+            continue;
+        }
+        V square[L];
+        if (whole && count == L) load_rows(row, whole == 1, f, square), transpose(square);
+        else odd_square(a, block, f, square);
+        for (size i = 0; i < count; i++) {
+            store(y + (f + i) * L, scale ? square[i] * scale[channel] + shift[channel] : square[i]);
+            if (--left == 0) channel++, left = a->area;
+        }
+    }
+}
 
 static int gather_task(void *context, ptrdiff_t task) {
     const gather_args *a = context;
     size F = a->C * a->area, pieces = ceil_div(F, GATHER_VALUES), block = task / pieces,
          from = task % pieces * GATHER_VALUES;
-    size to = smaller(F, from + GATHER_VALUES), lanes = smaller(L, a->n - block * L);
-    const T *scale = a->scale, *shift = a->shift;
-    T *y = (T *)a->y + block * F * L;
-    for (size f = from; f < to; f += L) {
-        V square[L];
-        size count = smaller(L, F - f);
-        if (a->kind == 0 && count == L && lanes == L) load_square(a, 0, block * L, L, F, f, L, square);
-        else load_square(a, a->kind, block * L, lanes, F, f, count, square);
-        transpose(square);
-        for (size i = 0, channel = f / a->area, left = a->area - f % a->area; i < count; i++) {
-            store(y + (f + i) * L, scale ? square[i] * scale[channel] + shift[channel] : square[i]);
-            if (--left == 0) channel++, left = a->area;
-        }
+    size to = smaller(F, from + GATHER_VALUES);
+    switch (whole_of(a->kind, smaller(L, a->n - block * L))) {
+    case 1: gather_squares(a, 1, block, from, to); break;
+    case 2: gather_squares(a, 2, block, from, to); break;
+    default: gather_squares(a, 0, block, from, to);
     }
     return 0;
 }
@@ -73,11 +120,21 @@ static int moved_task(void *context, ptrdiff_t task) {
     for (size l = 0; l < lanes; l++) moved_values(a, block * L + l, c, h0, h1, values + l * pitch * kind_bytes(kind));
     const T scale = ((const T *)a->scale)[c], shift = ((const T *)a->shift)[c];
     T *y = (T *)a->y + (plane * a->area + h0 * a->W) * L;
+    const int whole = whole_of(kind, lanes);
+    const uint8_t *row[L];
+    for (size l = 0; l < L; l++) row[l] = values + l * pitch * kind_bytes(kind);
     for (size f = 0; f < count; f += L) {
-        V square[L];
         size some = smaller(L, count - f);
-        if (kind == 0 && some == L && lanes == L) load_square(&moved, 0, 0, L, pitch, f, L, square);
-        else load_square(&moved, kind, 0, lanes, pitch, f, some, square);
+        if (whole && some == L) {
+            V square[L];
+            if (whole == 1) load_rows(row, 1, f, square);
+            else load_rows(row, 0, f, square);
+            transpose(square);
+            UNROLL for (int i = 0; i < L; i++) store(y + (f + i) * L, square[i] * scale + shift);
+            continue;
+        }
+        V square[L];
+        load_square(&moved, kind, 0, lanes, pitch, f, some, square);
         transpose(square);
         for (size i = 0; i < some; i++) store(y + (f + i) * L, square[i] * scale + shift);
     }
