@@ -12,7 +12,14 @@
 #include "vector.h"
 #include "window.h"
 
-enum { TILE_M = 6, TILE_P = VBYTES == 64 ? 4 : 2, TILE_POOL_M = VBYTES == 64 ? 6 : 3 };
+/* Sums that fill the registers: 32 of AVX-512 and of arm64, whose scalars wait in vectors too, 16 of others. */
+#if VBYTES == 64
+enum { TILE_M = 6, TILE_P = 4, TILE_POOL_M = 6 };
+#elif defined(__aarch64__)
+enum { TILE_M = 5, TILE_P = 4, TILE_POOL_M = 5 };
+#else
+enum { TILE_M = 6, TILE_P = 2, TILE_POOL_M = 3 };
+#endif
 
 /* The output channels are dealt to tiles of nearly equal size. */
 INLINE size tile_count(size M, size most) { return (M + most - 1) / most; }
@@ -84,12 +91,17 @@ INLINE void tile_plain(const int M, const int P, const tile_walk *walk, const T 
 }
 
 /* DO(M, P) for every size of a tile: a switch over them gets one copy for each from the compiler. */
-#if VBYTES == 64
+#if VBYTES == 64 || defined(__aarch64__)
 #define TILE_ROW(DO, m) DO(m, 1) DO(m, 2) DO(m, 3) DO(m, 4)
 #else
 #define TILE_ROW(DO, m) DO(m, 1) DO(m, 2)
 #endif
-#define TILE_SIZES(DO) TILE_ROW(DO, 1) TILE_ROW(DO, 2) TILE_ROW(DO, 3) TILE_ROW(DO, 4) TILE_ROW(DO, 5) TILE_ROW(DO, 6)
+#define TO_5_ROWS(DO) TILE_ROW(DO, 1) TILE_ROW(DO, 2) TILE_ROW(DO, 3) TILE_ROW(DO, 4) TILE_ROW(DO, 5)
+#ifdef __aarch64__
+#define TILE_SIZES TO_5_ROWS
+#else
+#define TILE_SIZES(DO) TO_5_ROWS(DO) TILE_ROW(DO, 6)
+#endif
 
 /* One tile of any size up to TILE_M x TILE_P. */
 static void tile(int M, int P, const tile_walk *walk, const T *a, const T *const *x, const tile_store *to,
@@ -141,6 +153,8 @@ INLINE void tile_pooled(const int M, const tile_walk *walk, const T *a, const T 
 
 #if VBYTES == 64
 #define TILE_POOL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6)
+#elif defined(__aarch64__)
+#define TILE_POOL_SIZES(DO) DO(1) DO(2) DO(3) DO(4) DO(5)
 #else
 #define TILE_POOL_SIZES(DO) DO(1) DO(2) DO(3)
 #endif

@@ -10,7 +10,13 @@
 
 /* A weight-gradient tile: acc[i][j] = sum over pixels of dy_i * x_j, both vectors; sums over the lanes go to sums[i*P +
    j]. */
-enum { GRAD_M = VBYTES == 64 ? 4 : 3, GRAD_P = VBYTES == 64 ? 6 : 4 };
+#if VBYTES == 64
+enum { GRAD_M = 4, GRAD_P = 6 };
+#elif defined(__aarch64__)
+enum { GRAD_M = 4, GRAD_P = 5 };
+#else
+enum { GRAD_M = 3, GRAD_P = 4 };
+#endif
 
 /* A row of `length` pixels: dy of the first channel of the tile, and the place in x from which the offsets count. */
 typedef struct {
@@ -56,6 +62,9 @@ static void grad_tile(int M, int P, size rows, const grad_row *row, size length,
     case m * 8 + p: grad_sum(m, p, rows, row, length, dy_channel, dy_first, x_step, offset, sums); break;
 #if VBYTES == 64
 #define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4) CASE(m, 5) CASE(m, 6)
+    switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) }
+#elif defined(__aarch64__)
+#define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4) CASE(m, 5)
     switch (M * 8 + P) { ROW(1) ROW(2) ROW(3) ROW(4) }
 #else
 #define ROW(m) CASE(m, 1) CASE(m, 2) CASE(m, 3) CASE(m, 4)
