@@ -25,15 +25,17 @@ typedef struct {
     int resume, add, relu; /* resume: from what stands in y, a sum over earlier blocks, in place of the bias */
 } channel_walk;
 
-/* One channel of one place of the kernel. */
+/* One channel of one place of the kernel. The loops have constant ends, and leave out what a tile has not: Clang 14
+   looks at them before it knows the sizes, and would keep sums in memory. */
 INLINE void channel_term(const int M, const int R, const int Q, const T *w, const T *x, size x_down, size x_step,
                          V acc[4][PIXELS]) {
     V weights[4];
     UNROLL for (int m = 0; m < M; m++) weights[m] = load(w + m * L);
-    UNROLL for (int i = 0; i < R; i++) {
-        UNROLL for (int j = 0; j < Q; j++) {
-            T s = x[i * x_down + j * x_step];
-            UNROLL for (int m = 0; m < M; m++) acc[m][i * Q + j] += s * weights[m];
+    UNROLL for (int p = 0; p < PIXELS; p++) {
+        if (p >= R * Q) continue;
+        T s = x[p / Q * x_down + p % Q * x_step];
+        UNROLL for (int m = 0; m < 4; m++) {
+            if (m < M) acc[m][p] += s * weights[m];
         }
     }
 }
@@ -95,10 +97,19 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
 #endif
 #define CHANNEL_TILES(DO) FEW_VECTORS(DO, 1) FEW_VECTORS(DO, 2) MANY_VECTORS(DO, 3) MANY_VECTORS(DO, 4)
 
+/* Each size is a function of its own: in one Clang would join their ends, and keep sums in memory there. */
+#define DEFINE(m, r, q) \
+    ONE_COPY void channel_tile_##m##_##r##_##q(const channel_walk *walk, const T *w, const T *x, const T *bias, \
+                                               const T *other, T *y) { \
+        channel_tile(m, r, q, walk, w, x, bias, other, y); \
+    }
+CHANNEL_TILES(DEFINE)
+#undef DEFINE
+
 static void channel_tile_of(size M, size R, size Q, const channel_walk *walk, const T *w, const T *x, const T *bias,
                             const T *other, T *y) {
 #define CASE(m, r, q) \
-    case (m * 4 + r) * 16 + q: channel_tile(m, r, q, walk, w, x, bias, other, y); break;
+    case (m * 4 + r) * 16 + q: channel_tile_##m##_##r##_##q(walk, w, x, bias, other, y); break;
     switch ((M * 4 + R) * 16 + Q) { CHANNEL_TILES(CASE) }
 #undef CASE
 }
