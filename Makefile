@@ -26,7 +26,7 @@ VECTORS ?= 1
 SECONDS ?= 600
 BY_ITSELF := -Werror -fsyntax-only -x c
 
-.PHONY: help mnist test test-witness lint bench sanitize fuzz fuzz-short differential kills soak sdist-check clean
+.PHONY: help mnist test test-witness lint bench sanitize fuzz fuzz-short differential kills soak sdist-check wheels-check clang clean
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
@@ -43,6 +43,8 @@ help:
 	@echo "make kills        kill the writing of a file at each of its calls, fill the disk, and go on"
 	@echo "make soak         train for SECONDS=600: memory, files and threads must stay; then 200 imports, 8 at a time"
 	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
+	@echo "make wheels-check build and test a wheel for each of PYTHONS, with the newest numpy and 1.26 (EVERY=10: a tenth of the tests)"
+	@echo "make clang        compile with CLANG=clang, warnings are errors, and run the kernel tests (EVERY=3: a third)"
 	@echo "make clean        remove what these targets made, except .venv"
 
 mnist: .venv/stamp-plot
@@ -109,6 +111,18 @@ soak: .venv/stamp-test
 
 sdist-check: .venv/stamp-dev
 	@$(BIN)/python .ci/check_dist.py
+
+PYTHONS ?= $(BIN)/python
+wheels-check: .venv/stamp-dev
+	@$(BIN)/python tools/check_wheels.py --pythons $(foreach python,$(PYTHONS),$(shell command -v $(python))) --every $(EVERY)
+
+# Beside the build in place, which stays that of the other compiler.
+CLANG ?= clang
+clang: .venv/stamp-test
+	@mkdir -p build/clang/lib && find build/clang/lib -name "*.py" -delete
+	@CC=$(CLANG) CFLAGS="-Werror -Wno-error=unused-command-line-argument" LDSHARED="$(CLANG) -shared" $(BIN)/python setup.py -q build \
+		--build-base build/clang --build-lib build/clang/lib >build/clang/log 2>&1 || { cat build/clang/log; exit 1; }
+	@PYTHONPATH=build/clang/lib $(BIN)/pytest -n auto -p no:cacheprovider --every $(EVERY) tests/kernels tests/compiled
 
 clean:
 	@rm -rf build dist out *.egg-info .venv/stamp-* .venv-mpi .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,6 +1,7 @@
 """Build a wheel for each given Python, give it the lowest manylinux tag that holds, and test it where nothing else is.
 
-    python tools/check_wheels.py [--pythons python3.10 python3.13 ...] [--numpy newest 1.26.*] [--every 10] [--out FOLDER]
+    python tools/check_wheels.py [--pythons python3.10 python3.13 ...] [--numpy newest 1.26.*] [--every 10]
+                                  [--out FOLDER]
 
 The wheels come from the sdist of this folder, as an index would build them; `auditwheel` (with `patchelf`) reads which
 glibc each needs. Each is then installed with each numpy into an environment of its own, and the tests run that need the
@@ -81,8 +82,8 @@ def has_numpy(python: Path, version: str) -> bool:
 
 def check(wheel: Path, python: Path, tests: Path, every: int) -> list[str]:
     """Run the tests of an installed wheel; versions and counts, as the table has them."""
-    says = "import platform, numpy, minidl; print(platform.python_version(), numpy.__version__, minidl.kernels.current().name)"
-    versions = run(python, "-c", says, cwd=tests.parent).split()
+    says = "print(platform.python_version(), numpy.__version__, minidl.kernels.current().name)"
+    versions = run(python, "-c", f"import platform, numpy, minidl; {says}", cwd=tests.parent).split()
     if versions[2] != "native":
         sys.exit(f"{wheel.name} uses the backend {versions[2]}")
     told = run(python, "-m", "pytest", "-p", "no:cacheprovider", "--every", every, *TESTS, cwd=tests)
