@@ -6,7 +6,7 @@
 The wheels come from the sdist of this folder, as an index would build them; `auditwheel` (with `patchelf`) reads which
 glibc each needs. Each is then installed with each numpy into an environment of its own, and the tests run that need the
 compiled modules most, from the unpacked sdist, where no sources of minidl are left. A numpy that has no wheel for a
-Python is left out, by name. Ends with a table; the first failure ends the program.
+Python is left out, by name. Prints a line for each; the first failure ends the program.
 """
 
 from __future__ import annotations
@@ -92,6 +92,11 @@ def check(wheel: Path, python: Path, tests: Path, every: int) -> list[str]:
     return [*versions[:2], tag, f"{wheel.stat().st_size / 2**20:.2f} MB", ", ".join(counts)]
 
 
+def show(row: list[str]) -> None:
+    """A line of the table."""
+    print("| " + " | ".join(row) + " |", flush=True)
+
+
 def main() -> None:
     """Everything, in a folder that goes away again."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -100,7 +105,6 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=10, help="an n-th of the tests (10)")
     parser.add_argument("--out", type=Path, help="a folder for the wheels")
     args = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         sdist, tests = build_sdist(work)
@@ -111,17 +115,15 @@ def main() -> None:
             wheel = repair(work, wheel, work / f"wheel{i}")
             for j, numpy in enumerate(args.numpy):
                 if numpy != NEWEST and not has_numpy(builder, numpy):
-                    rows.append([python, numpy, "no wheel of this numpy"])
+                    show([python, numpy, "no wheel of this numpy"])
                     continue
                 wanted = "numpy" if numpy == NEWEST else f"numpy=={numpy}"
                 fresh = environment(python, work / f"fresh{i}.{j}", wanted, str(wheel), "pytest", "hypothesis")
-                rows.append(check(wheel, fresh, tests, args.every))
+                show(check(wheel, fresh, tests, args.every))
                 shutil.rmtree(work / f"fresh{i}.{j}")
             if args.out:
                 args.out.mkdir(parents=True, exist_ok=True)
                 shutil.copy(wheel, args.out)
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":
