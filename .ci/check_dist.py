@@ -56,6 +56,7 @@ IN_WHEEL = (
     "minidl/_ext/linear.",
     "minidl/_ext/local_response.",
     "minidl/_ext/loss.",
+    "minidl/_ext/map.",
     "minidl/_ext/matmul.",
     "minidl/_ext/norm.",
     "minidl/_ext/pooling.",
