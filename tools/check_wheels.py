@@ -48,7 +48,8 @@ def environment(python: object, folder: Path, *packages: str) -> Path:
     """The Python of a new environment with these packages."""
     run(python, "-m", "venv", folder)
     made = folder / "bin" / "python"
-    run(made, "-m", "pip", "install", "-q", *packages)
+    if packages:
+        run(made, "-m", "pip", "install", "-q", *packages)
     return made
 
 
