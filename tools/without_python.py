@@ -3,6 +3,10 @@
     python tools/without_python.py                                      # this compiler, this system
     python tools/without_python.py --cc clang-19
     python tools/without_python.py --plain                              # as on a system without Linux's affinity masks
+    python tools/without_python.py --level 1                            # the narrowest vectors of x86 alone
+    python tools/without_python.py --cc "gcc -fsanitize=thread"         # as `make sanitize-threads` does
+    python tools/without_python.py --cc "gcc -g -include tools/atomics_for_helgrind.h" --level 1 \\
+        --run "valgrind --tool=helgrind --error-exitcode=1"             # or --tool=drd
     python tools/without_python.py --cc x86_64-w64-mingw32-gcc --run wine
     python tools/without_python.py --cc "clang-19 --target=x86_64-w64-mingw32" --run wine
 
@@ -40,14 +44,20 @@ def main() -> None:
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"), help="the compiler, with options of its own")
     parser.add_argument("--run", default="", help="what starts the program on this system, as wine")
     parser.add_argument("--plain", action="store_true", help="threads as POSIX has them, nothing of Linux")
+    parser.add_argument("--level", type=int, choices=(1, 3, 4), default=4, help="of x86, the widest vectors compiled")
     wanted = parser.parse_args()
     compiler = shlex.split(wanted.cc)
     macros = output(*compiler, "-dM", "-E", "-x", "c", os.devnull)
     windows, clang = "#define _WIN32 " in macros, "#define __clang__ " in macros
     flags = [*FLAGS, *(["-DMINIDL_PLAIN_THREADS"] if wanted.plain else [])]
+    if not clang:  # with -O1, and more so for sanitizers, GCC does not see that a loop sets every lane of a vector
+        flags.append("-Wno-maybe-uninitialized")
     if windows and not clang:
         flags.append("-Wa,-muse-unaligned-vector-move")  # as setup.py says
-    sources = [ROOT / "tests/kernels/without_python.c", *sorted((ROOT / "minidl/_ext").glob("*/*.c"))]
+    flags.append(f"-DMINIDL_LEVEL={wanted.level}")
+    left_out = {4: (), 3: ("avx512_",), 1: ("avx512_", "avx2_")}[wanted.level]
+    kernels = [path for path in sorted((ROOT / "minidl/_ext").glob("*/*.c")) if not path.name.startswith(left_out)]
+    sources = [ROOT / "tests/kernels/without_python.c", *kernels]
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = [f"{folder}/{source.stem}.o" for source in sources]
         commands = [

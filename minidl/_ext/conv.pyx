@@ -69,7 +69,7 @@ cdef tuple conv_run(LaneArray x, w, b, tuple stride, padding, tuple dilation, si
     args.w = buffers.pointer(w, "w", args.g.O * (args.g.C // groups) * args.g.KH * args.g.KW, c, False)
     if b is not None:
         args.b = buffers.pointer(b, "b", args.g.O, c, False)
-    args.relu, args.pool, args.winograd = relu, pool, winograd_tile
+    args.relu, args.pool, args.winograd = relu, pool, winograd_tile()
     if pool:
         y = new_beside(x, (x.n, args.g.O, args.g.OH // 2, args.g.OW // 2), x.dtype)
         if not x.infer:
@@ -111,7 +111,7 @@ cdef tuple conv_back(LaneArray dy, LaneArray relu_y, LaneArray code, int pool, L
         check_for_training(relu_y, "saved", x.kind)
         check_shape(relu_y, shape, "saved")
         args.relu_y = relu_y.data
-    args.pool, args.winograd = pool, winograd_tile
+    args.pool, args.winograd = pool, winograd_tile()
     c = format_of(x.kind)
     if out is None:
         out = np.empty(w.shape, x.dtype), np.empty(args.g.O, x.dtype)

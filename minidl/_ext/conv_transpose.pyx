@@ -93,7 +93,7 @@ def conv_transpose2d_forward(LaneArray x, w, b, stride, padding, output_padding,
     if b is not None:
         args.dx_start = buffers.pointer(b, "b", args.g.C, c, False)
     y = new_beside(x, (x.n, args.g.C, args.g.H, args.g.W), x.dtype)
-    args.dy, args.dx, args.pool, args.winograd = x.data, y.data, POOL_NONE, winograd_tile
+    args.dy, args.dx, args.pool, args.winograd = x.data, y.data, POOL_NONE, winograd_tile()
     with nogil:
         status = x.table.conv_backward(&args)
     check_status(status)
@@ -120,11 +120,11 @@ def conv_transpose2d_backward(LaneArray dy, LaneArray x, w, stride, padding, out
     cdef size weights = args.g.O * (args.g.C // args.g.G) * args.g.KH * args.g.KW
     args.w = buffers.pointer(w, "w", weights, c, False)
     args.dw = buffers.pointer(out[0], "dw", weights, c, True)
-    args.dy, args.x, args.winograd = x.data, dy.data, winograd_tile
+    args.dy, args.x, args.winograd = x.data, dy.data, winograd_tile()
     if need_dx:
         memset(&forward, 0, sizeof(forward))
         dx = new_like(x)
-        forward.g, forward.x, forward.w, forward.y, forward.winograd = args.g, dy.data, args.w, dx.data, winograd_tile
+        forward.g, forward.x, forward.w, forward.y, forward.winograd = args.g, dy.data, args.w, dx.data, winograd_tile()
         with nogil:
             status = x.table.conv_forward(&forward)
         check_status(status)
@@ -143,7 +143,7 @@ def conv_transpose2d_backward(LaneArray dy, LaneArray x, w, stride, padding, out
         sums.dw = buffers.pointer(unused, "dw", args.g.C, c, True)
         sums.db = buffers.pointer(out[1], "db", args.g.C, c, True)
         sums.dy = sums.x = dy.data
-        sums.w, sums.winograd = sums.dw, winograd_tile
+        sums.w, sums.winograd = sums.dw, winograd_tile()
         with nogil:
             status = x.table.conv_backward(&sums)
         check_status(status)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""The C interface: core/kernels.h, core/pool.h, isa/detect.h."""
+"""The C interface: core/kernels.h, core/pool.h, core/buffers.h, isa/detect.h."""
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
@@ -8,6 +8,14 @@ cdef extern from "core/pool.h" nogil:
     int pool_get_threads()
     void *pool_memory(size_t bytes)
     void pool_free(void *memory)
+
+cdef extern from "core/buffers.h" nogil:
+    ctypedef struct buffer_bytes:
+        size_t live, waiting
+    void *buffers_take(size_t bytes)
+    void buffers_return(void *memory, size_t bytes)
+    void buffers_release()
+    buffer_bytes buffers_now()
 
 cdef extern from "core/kernels.h" nogil:
     ctypedef Py_ssize_t size

@@ -3,8 +3,26 @@
 
 from minidl._ext.kernels cimport kernel_table, size
 
+cdef extern from "core/setting.h" nogil:
+    const kernel_table *table_setting "setting_read"(const kernel_table **word)
+    int number_setting "setting_read"(int *word)
+    void set_table "setting_write"(const kernel_table **word, const kernel_table *value)
+    void set_number "setting_write"(int *word, int value)
+
 cdef const kernel_table *tables[2]  # of the instruction set in use: float32, float64
-cdef int winograd_tile
+cdef int winograd_setting
+
+
+cdef inline const kernel_table *table_in_use(int kind) noexcept nogil:
+    """Of the instruction set in use; kind: 0 float32, 1 float64."""
+    return table_setting(&tables[kind])
+
+
+cdef inline int winograd_tile() noexcept nogil:
+    """What `use_winograd` has last set."""
+    return number_setting(&winograd_setting)
+
+
 cdef object F32, F64, INT32, UINT8
 
 

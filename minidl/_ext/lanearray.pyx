@@ -6,6 +6,11 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, Py
 from libc.string cimport memcpy, memset
 
 from minidl._ext.kernels cimport (
+    buffer_bytes,
+    buffers_now,
+    buffers_release,
+    buffers_return,
+    buffers_take,
     cpu_leaves,
     gather_args,
     isa_count,
@@ -24,8 +29,8 @@ import numpy as np
 
 # ---- instruction sets and threads ----------------------------------------------------------------------------------
 
-tables[0] = isa_table(0, 0)
-tables[1] = isa_table(0, 1)
+set_table(&tables[0], isa_table(0, 0))
+set_table(&tables[1], isa_table(0, 1))
 
 
 def isas():
@@ -48,23 +53,23 @@ def use_isa(name):
     cdef int i
     for i in range(isa_count()):
         if isa_table(i, 0).isa.decode() == name:
-            tables[0] = isa_table(i, 0)
-            tables[1] = isa_table(i, 1)
+            set_table(&tables[0], isa_table(i, 0))
+            set_table(&tables[1], isa_table(i, 1))
             return
     raise ValueError(f"instruction set must be one of {', '.join(isas())} on this machine, got {name!r}")
 
 
 def isa():
     """Name of the instruction set in use."""
-    return tables[0].isa.decode()
+    return table_in_use(0).isa.decode()
 
 
 def lanes(dtype):
     """Images side by side in one vector of this dtype."""
-    return tables[kind_of(np.dtype(dtype))].layout.lanes
+    return table_in_use(kind_of(np.dtype(dtype))).layout.lanes
 
 
-winograd_tile = 2
+set_number(&winograd_setting, 2)
 
 
 def use_winograd(int tile):
@@ -77,15 +82,14 @@ def use_winograd(int tile):
     A tile computes its outputs together: a NaN, an infinity or a huge pixel spoils all outputs of the tiles that read
     it, not only those whose windows hold it. Where that matters, take 0.
     """
-    global winograd_tile
     if tile not in (0, 2, 4):
         raise ValueError(f"Winograd's tile must be 0, 2 or 4, got {tile}")
-    winograd_tile = tile
+    set_number(&winograd_setting, tile)
 
 
 def winograd():
     """What `use_winograd` has last set."""
-    return winograd_tile
+    return winograd_tile()
 
 
 def config():
@@ -106,19 +110,15 @@ cpdef int get_num_threads() noexcept:
 
 # ---- memory --------------------------------------------------------------------------------------------------------
 
-# Freed buffers wait here by size for the next array: a training loop allocates nothing after its first step.
-cdef dict waiting = {}
-cdef size waiting_bytes = 0
-cdef size live_bytes = 0
-cdef size most_live_bytes = 0
-cdef size SPARE_BYTES = 16 << 20
+cdef no_memory(size count):
+    return MemoryError(f"no memory for an array of {count} bytes")
 
 
 cdef void *new_memory(size count) except NULL:
     """Aligned memory, to be given back by free_memory."""
     cdef void *memory = pool_memory(<size_t>max(count, 64))
     if memory == NULL:
-        raise MemoryError(f"no memory for an array of {count} bytes")
+        raise no_memory(count)
     return memory
 
 
@@ -126,53 +126,19 @@ cdef void free_memory(void *memory) noexcept:
     pool_free(memory)
 
 
-cdef void *take_buffer(size count) except NULL:
-    global waiting_bytes, live_bytes, most_live_bytes
-    cdef void *memory = NULL
-    cdef list spare = waiting.get(count)
-    if spare:
-        memory = <void *><size_t>spare.pop()
-        waiting_bytes -= count
-    else:
-        memory = new_memory(count)
-    live_bytes += count
-    most_live_bytes = max(most_live_bytes, live_bytes)
-    return memory
-
-
-cdef void return_buffer(void *memory, size count):
-    global waiting_bytes, live_bytes
-    cdef list spare
-    live_bytes -= count
-    # All together never exceed the most that was in use by much: sizes of an earlier batch are let go. A step whose
-    # buffers are of many sizes needs some more than the most, or it would free and allocate them anew each time.
-    if live_bytes + waiting_bytes + count > most_live_bytes + most_live_bytes // 4 + SPARE_BYTES:
-        release_memory()
-    spare = waiting.get(count)
-    if spare is None:
-        spare = waiting[count] = []
-    spare.append(<size_t>memory)
-    waiting_bytes += count
-
-
 def release_memory():
     """Give back the buffers that wait for reuse to the operating system."""
-    global waiting_bytes, most_live_bytes
-    for spare in waiting.values():
-        for address in spare:
-            free_memory(<void *><size_t>address)
-    waiting.clear()
-    waiting_bytes = 0
-    most_live_bytes = live_bytes
+    buffers_release()
 
 
 def memory_in_use():
     """(bytes of live lane arrays, bytes of buffers that wait for reuse)"""
-    return live_bytes, waiting_bytes
+    cdef buffer_bytes now = buffers_now()
+    return now.live, now.waiting
 
 
 def batches(size n, size most, dtype):
-    cdef const kernel_table *table = tables[kind_of(np.dtype(dtype))]
+    cdef const kernel_table *table = table_in_use(kind_of(np.dtype(dtype)))
     cdef size lanes = table.layout.lanes, step, rest
     step = most // lanes * lanes if most > lanes else most
     rest = n % step
@@ -220,7 +186,7 @@ cdef class LaneArray:
 
     def __dealloc__(self):
         if self.data != NULL and self.owner is None:
-            return_buffer(self.data, self.nbytes)
+            buffers_return(self.data, <size_t>self.nbytes)
 
     def __init__(self):
         if self.data == NULL:
@@ -304,7 +270,9 @@ cdef LaneArray new_array(const kernel_table *table, int kind, tuple shape, objec
     a.count = (a.n + lanes - 1) // lanes * lanes * a.F
     a.nbytes = (max(a.count, lanes) + table.layout.slack) * itemsize
     a.nbytes = (a.nbytes + 4095) // 4096 * 4096
-    a.data = take_buffer(a.nbytes)
+    a.data = buffers_take(<size_t>a.nbytes)
+    if a.data == NULL:
+        raise no_memory(a.nbytes)
     return a
 
 
@@ -321,7 +289,7 @@ cdef LaneArray new_like(LaneArray x):
 
 cdef LaneArray new_entering(int kind, tuple shape, bint infer):
     """An array of floats for a batch that comes in: for inference in the layout that is fastest, else in lanes."""
-    cdef const kernel_table *table = tables[kind]
+    cdef const kernel_table *table = table_in_use(kind)
     if infer and shape[0] <= table.pixels.layout.most:
         table = table.pixels
     cdef LaneArray y = new_array(table, kind, shape, F64 if kind else F32)
@@ -345,7 +313,7 @@ cdef LaneArray in_lanes(LaneArray x):
 
 
 cdef bint of_current_isa(LaneArray x) noexcept:
-    return x.table != NULL and x.table.complete == tables[x.kind]
+    return x.table != NULL and x.table.complete == table_in_use(x.kind)
 
 
 cdef int check_for_training(LaneArray x, str name, int kind=-1, int ndim=0) except -1:

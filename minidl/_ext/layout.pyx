@@ -37,7 +37,7 @@ from minidl._ext.lanearray cimport (
     new_like,
     of_current_isa,
     reshaped,
-    tables,
+    table_in_use,
 )
 
 import math
@@ -68,7 +68,7 @@ def enter(x, infer=False):
 cdef LaneArray enter_index(x):
     # Indices stand in the lanes of float32 unless the caller moves them: see maxpool2d_backward.
     cdef Buffers buffers = Buffers()
-    cdef LaneArray y = new_array(tables[0], 0, x.shape, INT32)
+    cdef LaneArray y = new_array(table_in_use(0), 0, x.shape, INT32)
     y.table.enter_index(y.n, y.F, <int32_t *>buffers.pointer(x, "x", y.n * y.F, c'i', False), <int32_t *>y.data)
     return y
 

@@ -40,7 +40,7 @@ from minidl._ext.lanearray cimport (
     get_num_threads,
     kind_of,
     new_memory,
-    tables,
+    table_in_use,
     winograd_tile,
 )
 from minidl._ext.map cimport Map
@@ -98,7 +98,7 @@ cdef class Program:
             raise ValueError(f"at_once must be at least 1, got {at_once}")
         self.at_once = at_once
         self.kind = kind_of(np.dtype(dtype))
-        self.table = tables[self.kind]
+        self.table = table_in_use(self.kind)
         self.L = self.table.layout.lanes
         if elements < 1 or elements > 1 << 40:
             raise ValueError(f"a program must have an arena of some elements, got {elements}")
@@ -371,11 +371,11 @@ cdef class Program:
         cdef size least, cost, frequencies, i
         cdef size[3] rows = [2, 2, 4], columns = [2, 4, 4], coming = [64, 124, 228], going = [48, 84, 140]
         if (g.KH != 3 or g.KW != 3 or g.SH * g.SW * g.DH * g.DW != 1 or g.G != 1 or step.x.lanes != self.L
-                or g.OH * g.OW < 4 or winograd_tile == 0):
+                or g.OH * g.OW < 4 or winograd_tile() == 0):
             return
         least = 9 * read * blocks * (g.OH * g.OW + WEIGHT_READ)
         for i in range(3):
-            if (i == 2 and winograd_tile < 4) or (i == 1 and g.C > 256):  # the longer sums of F(2x4) lose digits
+            if (i == 2 and winograd_tile() < 4) or (i == 1 and g.C > 256):  # the longer sums of F(2x4) lose digits
                 continue
             frequencies = (rows[i] + 2) * (columns[i] + 2)
             cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])

@@ -6,6 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifndef _WIN32
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
+
+#include "core/buffers.h"
 #include "core/kernels.h"
 #include "core/pool.h"
 #include "core/threads.h"
@@ -72,6 +78,11 @@ static thread_end THREAD_CALL caller(void *argument) {
     return 0;
 }
 
+static void start_callers(thread_end(THREAD_CALL *run)(void *), int number) {
+    callers_left = number;
+    for (int i = 0; i < number; i++) CHECK(thread_started(run, NULL), "thread %d", i);
+}
+
 static void test_pool(void) {
     for (int threads = 1; threads <= 5; threads++) {
         pool_set_threads(threads);
@@ -88,10 +99,12 @@ static void test_pool(void) {
     pool_set_threads(1 << 30);
     CHECK(pool_get_threads() == POOL_MAX, "%d", pool_get_threads());
     pool_set_threads(3);
-    callers_left = 4;
-    for (int i = 0; i < 4; i++) CHECK(thread_started(caller, NULL), "thread %d", i);
-    while (atomic_load(&callers_left)) wait_a_moment();
-    printf("pool: 1 to 5 threads, sleepers, 4 callers at once\n");
+    start_callers(caller, 4);
+    for (int i = 0; atomic_load(&callers_left); i++) {
+        wait_a_moment();
+        pool_set_threads(1 + i % 5);
+    }
+    printf("pool: 1 to 5 threads, sleepers, 4 callers at once, their number of threads changed meanwhile\n");
 }
 
 static void test_memory(void) {
@@ -107,6 +120,102 @@ static void test_memory(void) {
     CHECK(!pool_memory(SIZE_MAX / 2), "half of all addresses");
     printf("memory: aligned, kept\n");
 }
+
+/* ---- buffers of arrays ------------------------------------------------------------------------------------------- */
+
+enum { HELD = 20, BUFFER = 4096 };
+
+/* Take and return buffers of some sizes, each filled with marks of its own. */
+static void take_and_return(unsigned seed) {
+    unsigned char *held[HELD] = {0}, mark[HELD] = {0};
+    size_t bytes[HELD] = {0};
+    for (int i = 0; i < 2000; i++) {
+        seed = seed * 1664525 + 1013904223;
+        int at = (int)(seed >> 16) % HELD;
+        if (held[at]) {
+            for (size_t k = 0; k < bytes[at]; k += 500) CHECK(held[at][k] == mark[at], "another thread's buffer");
+            buffers_return(held[at], bytes[at]);
+            held[at] = NULL;
+            continue;
+        }
+        bytes[at] = BUFFER * (1 + (seed >> 24) % 9);
+        mark[at] = (unsigned char)(seed >> 8);
+        held[at] = buffers_take(bytes[at]);
+        CHECK(held[at] && (uintptr_t)held[at] % 64 == 0, "%p", (void *)held[at]);
+        memset(held[at], mark[at], bytes[at]);
+        buffer_bytes now = buffers_now();
+        CHECK(now.live >= bytes[at], "%d bytes live", (int)now.live);
+        if (i % 500 == 499) buffers_release();
+    }
+    for (int i = 0; i < HELD; i++)
+        if (held[i]) buffers_return(held[i], bytes[i]);
+}
+
+static thread_end THREAD_CALL taker(void *argument) {
+    (void)argument;
+    take_and_return((unsigned)atomic_load(&callers_left));
+    atomic_fetch_sub(&callers_left, 1);
+    return 0;
+}
+
+static void test_buffers(void) {
+    char *first = buffers_take(BUFFER), *other = buffers_take(2 * BUFFER);
+    CHECK(first && other && buffers_now().live == 3 * BUFFER && !buffers_now().waiting, "two buffers");
+    buffers_return(first, BUFFER);
+    CHECK(buffers_now().live == 2 * BUFFER && buffers_now().waiting == BUFFER, "one of them waits");
+    CHECK(buffers_take(BUFFER) == first, "the one that waited");
+    buffers_return(other, 2 * BUFFER), buffers_return(first, BUFFER);
+    CHECK(!buffers_now().live && buffers_now().waiting == 3 * BUFFER, "both wait");
+    buffers_release();
+    CHECK(!buffers_now().live && !buffers_now().waiting, "none is left");
+    CHECK(!buffers_take(SIZE_MAX / 2) && !buffers_now().live, "half of all addresses");
+    for (size_t i = 1; i <= 1000; i++) buffers_return(buffers_take(i * BUFFER), i * BUFFER); /* sizes of the past go */
+    CHECK(buffers_now().waiting <= 1000 * BUFFER * 5 / 4 + (16 << 20), "%d wait", (int)buffers_now().waiting);
+    start_callers(taker, 4);
+    while (atomic_load(&callers_left)) wait_a_moment();
+    CHECK(!buffers_now().live, "%d bytes live", (int)buffers_now().live);
+    buffers_release();
+    printf("buffers: by size, 4 threads at once\n");
+}
+
+/* ---- forks ------------------------------------------------------------------------------------------------------- */
+
+#ifdef _WIN32
+static void test_forks(void) {}
+#else
+static _Atomic int forks_left;
+
+static thread_end beside_forks(void *argument) {
+    (void)argument;
+    while (atomic_load(&forks_left)) {
+        run_and_count(50, -1, 1);
+        take_and_return((unsigned)atomic_load(&forks_left));
+    }
+    atomic_fetch_sub(&callers_left, 1);
+    return 0;
+}
+
+/* Children of a process whose other threads have the pool and the buffers: each has both for itself. */
+static void test_forks(void) {
+    pool_set_threads(3);
+    forks_left = 20;
+    start_callers(beside_forks, 2);
+    while (atomic_load(&forks_left)) {
+        pid_t child = fork();
+        CHECK(child >= 0, "a fork");
+        if (!child) {
+            for (int i = 0; i < 20; i++) run_and_count(100, -1, 1);
+            take_and_return(1);
+            _exit(0);
+        }
+        int status;
+        CHECK(waitpid(child, &status, 0) == child && !status, "a child ended with %d", status);
+        atomic_fetch_sub(&forks_left, 1);
+    }
+    while (atomic_load(&callers_left)) wait_a_moment();
+    printf("forks: 20 children, 2 threads beside\n");
+}
+#endif
 
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
@@ -213,6 +322,8 @@ int main(void) {
     setvbuf(stdout, NULL, _IONBF, 0);
     test_memory();
     test_pool();
+    test_buffers();
+    test_forks();
     for (int isa = 0; isa < isa_count(); isa++)
         for (is_double = 0; is_double < 2; is_double++) {
             const kernel_table *table = isa_table(isa, is_double);
