@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Whether arrays are still what they were when something was made of them."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport uint64_t
 
@@ -17,19 +18,21 @@ cdef extern from "Python.h":
 cdef class Watch:
     """Arrays and settings in the attributes of layers.
 
-    touched: a list with the number of times that any parameter's array was handed out. Where that number stands still,
-    and nobody outside holds a parameter's array or a view of it, nor did when it was last read, it cannot have been
+    touched: a list with one object, another one after any parameter's array was handed out. Where it is the same, and
+    nobody outside holds a parameter's array or a view of it, nor did when it was last read, it cannot have been
     written; all others are read and compared with a digest.
+
+    `take` is for one thread, `holds` for any number at once.
     """
 
-    cdef list layers, names, held, digests, alone, settings, touched
+    cdef list layers, names, held, digests, settings, touched
     cdef set seen
-    cdef object last
+    cdef tuple last  # what `touched` held before the arrays were read, and which of them nobody else held then
 
     def __init__(self, list touched):
-        self.layers, self.names, self.held, self.digests, self.alone, self.settings = [], [], [], [], [], []
+        self.layers, self.names, self.held, self.digests, self.settings = [], [], [], [], []
         self.touched, self.seen = touched, set()
-        self.last = None
+        self.last = None, []
 
     def take(self, layer, str name):
         """Watch the array of this parameter or buffer. To be called before it is read: a later change must count."""
@@ -41,7 +44,6 @@ cdef class Watch:
         self.layers.append(vars(layer))
         self.names.append(name)
         self.held.append(held)
-        self.alone.append(False)
 
     def take_settings(self, layer, names):
         """Watch attributes that hold numbers, words, tuples of these or None."""
@@ -50,9 +52,16 @@ cdef class Watch:
     def holds(self):
         """Whether every layer has the same settings, and the same arrays with the same values."""
         cdef Py_ssize_t i
-        cdef bint alone
+        cdef bint alone, still
+        cdef tuple known
+        cdef list were_alone, are_alone
         last = self.touched[0]
-        cdef bint still = last == self.last
+        with cython.critical_section(self):
+            known = self.last
+        # Both come from one look, whichever thread's it was: what was alone then, and untouched since, is as it was.
+        were_alone = known[1]
+        still = last is known[0] and len(were_alone) == len(self.held)
+        are_alone = were_alone if still else [False] * len(self.held)
         for attributes, name, value in self.settings:
             now = (<dict>attributes).get(name)
             if now is not value and (type(now) is not type(value) or now != value):
@@ -69,12 +78,17 @@ cdef class Watch:
                 alone = Py_REFCNT(array) <= 2 and (
                     base is None or (type(base) is ndarray and base.base is None and Py_REFCNT(base) <= 2)
                 )
-                if still and alone and self.alone[i]:
+                if still and alone and were_alone[i]:
                     continue
             if digest_of(array) != self.digests[i]:
                 return False
-            self.alone[i] = alone  # who holds it now may write it later, and let it go
-        self.last = last
+            if alone != are_alone[i]:
+                if are_alone is were_alone:
+                    are_alone = list(were_alone)
+                are_alone[i] = alone  # who holds it now may write it later, and let it go
+        if not still or are_alone is not were_alone:
+            with cython.critical_section(self):
+                self.last = last, are_alone
         return True
 
 

@@ -60,7 +60,7 @@ class Container(Layer):
         if plan is None or not plan.holds():
             made = Plan(self, backend, self._inputs())
             self._inferred = (), None  # other layers may refuse what the last ones took
-            if self._plans.get(backend) is plan:
+            if plan is not None and self._plans.get(backend) is plan:
                 self._plans.pop(backend, None)
             # The first of two threads has made it: a step must not be given other blocks than it began with.
             plan = self._plans.setdefault(backend, made)

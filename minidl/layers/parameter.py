@@ -9,8 +9,9 @@ import numpy as np
 __all__ = ["Parameter"]
 
 
-touched = [0]
-"""How many times an array of a parameter was handed out: whoever has made something of them looks here for changes."""
+touched = [object()]
+"""Another object after each time that an array of a parameter was handed out: whoever has made something of them looks
+here for changes. (Of a number, two threads could add the same one.)"""
 
 
 class Parameter:
@@ -33,13 +34,14 @@ class Parameter:
     @property
     def data(self) -> np.ndarray:
         """The array."""
-        touched[0] += 1
-        return self._data
+        data = self._data  # held before that is told: who looks in between sees that it is held
+        touched[0] = object()
+        return data
 
     @data.setter
     def data(self, data: np.ndarray) -> None:
-        touched[0] += 1
         self._data = data
+        touched[0] = object()
 
     @property
     def values(self) -> np.ndarray:
