@@ -26,7 +26,7 @@ VECTORS ?= 1
 SECONDS ?= 600
 BY_ITSELF := -Werror -fsyntax-only -x c
 
-.PHONY: help mnist test test-witness lint bench sanitize fuzz fuzz-short differential kills soak sdist-check wheels-check clang clean
+.PHONY: help mnist test test-witness lint bench sanitize sanitize-threads sanitize-pool fuzz fuzz-short differential kills soak sdist-check wheels-check clang clean
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
@@ -37,6 +37,7 @@ help:
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third; VECTORS=baseline: narrow)"
+	@echo "make sanitize-threads  look for races: the pool and kernels, then tests of several Python threads (sanitize-pool: the former alone)"
 	@echo "make fuzz         search for files that do harm to readers, SECONDS=600 for each of TARGETS (default: all)"
 	@echo "make fuzz-short   the same, five seconds each, without atheris"
 	@echo "make differential compare the backends on drawn shapes, dtypes and settings, for SECONDS=600"
@@ -92,6 +93,24 @@ sanitize: .venv/stamp-dev
 		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 		$(BIN)/pytest -n auto -p no:cacheprovider --ignore=tests/kernels/test_gradients.py --every $(EVERY) -k '$(SANITIZED)' \
 		tests/kernels tests/compiled
+
+# Of vectors the narrowest: races do not depend on their width.
+RACES := die_after_fork=0 second_deadlock_stack=1 allocator_may_return_null=1
+sanitize-pool: .venv/stamp-build
+	@TSAN_OPTIONS="$(RACES)" $(BIN)/python tools/without_python.py --cc "gcc -g -fsanitize=thread" --level 1
+
+# Forks are the former's: a child of Python's would have to start under the sanitizer again. The second run has
+# suppressions, which say what minidl promises although it is a race; the first has none.
+IN_THREADS = PYTHONPATH=build/threads/lib PYTHONMALLOC=malloc LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" TSAN_OPTIONS
+BESIDE := tests/model/test_predict_while_training.py
+sanitize-threads: sanitize-pool .venv/stamp-test
+	@mkdir -p build/threads/lib && find build/threads/lib -name "*.py" -delete
+	@MINIDL_SANITIZE=threads $(BIN)/python setup.py -q build --build-base build/threads --build-lib build/threads/lib \
+		>build/threads/log 2>&1 || { cat build/threads/log; exit 1; }
+	@$(IN_THREADS)="$(RACES) history_size=4" $(BIN)/pytest -s -p no:cacheprovider -k "not forked_child" \
+		tests/test_races.py tests/test_threads.py
+	@$(IN_THREADS)="$(RACES) history_size=7 suppressions=$(CURDIR)/tools/races.txt" \
+		$(BIN)/pytest -s -p no:cacheprovider -k "not im2col" $(BESIDE)
 
 fuzz: .venv/stamp-build .venv-witness/stamp
 	@$(WITNESS_PIP) atheris

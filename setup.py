@@ -1,7 +1,8 @@
 """Extensions of minidl; everything else about the package stands in pyproject.toml.
 
 MINIDL_SANITIZE=1 in the environment builds them with the address and undefined-behaviour sanitizers (`make sanitize`),
-MINIDL_SANITIZE=baseline those of the narrowest vectors alone.
+MINIDL_SANITIZE=baseline those of the narrowest vectors alone, MINIDL_SANITIZE=threads these with the one that finds
+races (`make sanitize-threads`).
 """
 
 import gzip
@@ -18,7 +19,8 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
-SANITIZE = os.environ.get("MINIDL_SANITIZE") in ("1", "baseline")
+SANITIZERS = {"1": "address,undefined", "baseline": "address,undefined", "threads": "thread"}
+SANITIZE = SANITIZERS.get(os.environ.get("MINIDL_SANITIZE", ""))
 
 # -g0: Python's own flags often ask for debugging information, which is several times larger than the code. Nothing
 # unwinds the stack, and nobody looks functions up by their names.
@@ -32,8 +34,10 @@ if sys.platform != "win32":
 if sys.platform == "linux" and not SANITIZE:
     LINK.append("-Wl,--strip-all")
 if SANITIZE:
-    FLAGS += ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-    LINK += ["-fsanitize=address,undefined"]
+    FLAGS += ["-g1", "-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+    LINK.append(f"-fsanitize={SANITIZE}")
+    if SANITIZE != "thread":
+        FLAGS.append("-fno-sanitize-recover=all")
 
 # -O3 makes code that only calls kernels larger, and no faster. -Os takes a third off it, for a call that takes 15 to 30
 # ns longer: enough for what is called once a network, or does much in a call.
@@ -102,7 +106,7 @@ def extensions() -> list[Extension]:
     kernels = sorted(path.as_posix() for path in sources.glob("*/*.c"))
     if SANITIZE:
         level = 4 if "avx512vl" in Path("/proc/cpuinfo").read_text() else 3  # what nothing here could run is left out
-        level = 1 if os.environ["MINIDL_SANITIZE"] == "baseline" else level
+        level = level if os.environ["MINIDL_SANITIZE"] == "1" else 1
         left_out = {4: (), 3: ("avx512_",), 1: ("avx512_", "avx2_")}[level]
         kernels = [path for path in kernels if not Path(path).name.startswith(left_out)]
         FLAGS.append(f"-DMINIDL_LEVEL={level}")
@@ -170,7 +174,13 @@ class SourceDistribution(sdist):
 
 
 os.umask(0o022)  # the rights of files in a wheel, too, depend on nobody's settings
-modules = cythonize(extensions(), build_dir="build/cython", shared_utility_qualified_name=SHARED)
+modules = cythonize(
+    extensions(),
+    build_dir="build/cython",
+    shared_utility_qualified_name=SHARED,
+    # What all threads share is guarded in C or read only; see docs/kernels/threads.md.
+    compiler_directives={"freethreading_compatible": True},
+)
 for module in modules:
     module.optional = module.name not in (SHARED, "minidl._ext.im2col")  # set here, as cythonize forgets it
 

@@ -1,5 +1,4 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
-# cython: freethreading_compatible=True
 """Sliding windows over NCHW arrays: im2col, col2im, max pooling, average pooling; float32 and float64.
 
 Callers (`minidl.kernels.im2col`) have checked every shape against every other; here are loops only, without the GIL.
