@@ -108,7 +108,8 @@ def interpreter(place: Path, archive: Path, sanitized: bool) -> Path:
     # Sanitized, the programs that the build runs would tell of races too.
     quiet = {"TSAN_OPTIONS": "report_bugs=0"} if sanitized else {}
     run("make", "-s", f"-j{os.cpu_count()}", within=sources / top, **quiet)
-    run("make", "-s", "install", within=sources / top, **quiet)
+    # -l: modules in folders are compiled when they are first imported.
+    run("make", "-s", "install", "COMPILEALL_OPTS=-l", within=sources / top, **quiet)
     return python
 
 
@@ -117,7 +118,8 @@ def environment(place: Path, python: Path, quiet: dict[str, str]) -> Path:
     programs = place / "env" / "bin"
     if not (programs / "pytest").exists():
         run(python, "-m", "venv", place / "env", **quiet)
-        run(programs / "python", "-m", "pip", "install", "-q", *PACKAGES, **quiet)
+        # The newest numpy that has a wheel: some leave out the free-threaded 3.13.
+        run(programs / "python", "-m", "pip", "install", "-q", "--only-binary", ":all:", *PACKAGES, **quiet)
     return programs
 
 
