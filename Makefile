@@ -34,6 +34,7 @@ help:
 	@echo "make test-witness run the tests that compare with PyTorch, OpenVINO, ncnn and files of packages (WHICH=witness: all, EVERY=2: half)"
 	@echo "make test-mpi     run the tests of several processes, with an MPI library in .venv-mpi"
 	@echo "make test-live    run the tests of the page (minidl.live) in a browser, where there is a Chromium"
+	@echo "make docs         build the book into build/docs: its pages are executed, the reference is made of the docstrings"
 	@echo "make lint         ruff, cython-lint, mypy, clang-format, clang-tidy, each C header by itself"
 	@echo "make bench        compare the backends (and PyTorch, where it is installed)"
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third; VECTORS=baseline: narrow)"
@@ -71,6 +72,11 @@ test-mpi: .venv/stamp-test .venv-mpi/stamp
 .PHONY: test-live
 test-live: .venv/stamp-test .venv/playwright
 	@$(BIN)/pytest -p no:cacheprovider -rs tests/live
+# Sphinx and the kernel that executes pages stay beside .venv, whose packages are seen from there.
+.PHONY: docs
+docs: .venv-docs/stamp
+	@.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees -b html docs build/docs
+	@echo "Look at $(CURDIR)/build/docs/index.html"
 
 lint: .venv/stamp-dev
 	@$(BIN)/ruff check .
@@ -144,7 +150,7 @@ clang: .venv/stamp-test
 	@PYTHONPATH=build/clang/lib $(BIN)/pytest -n auto -p no:cacheprovider --every $(EVERY) tests/kernels tests/compiled
 
 clean:
-	@rm -rf build dist out *.egg-info .venv/stamp-* .venv-mpi .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build dist out *.egg-info .venv/stamp-* .venv-mpi .venv-docs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find minidl tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	@rm -f minidl/_ext/*.so
 
@@ -157,14 +163,21 @@ $(BIN)/python:
 	@$(PIP) -e .
 	@touch $@
 
+# An environment of its own in which the packages of .venv are there too.
 PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
-.venv-mpi/stamp: pyproject.toml | .venv/stamp-test
-	@echo "Creating .venv-mpi with minidl[mpi]"
-	@$(PYTHON) -m venv .venv-mpi
+define BESIDE
+	@echo "Creating $(@D) with minidl[$(1)]"
+	@$(PYTHON) -m venv $(@D)
 	@echo "import site; site.addsitedir('$$($(BIN)/python -c '$(PURELIB)')')" \
-		>"$$(.venv-mpi/bin/python -c '$(PURELIB)')/minidl.pth"
-	@$(PIP:$(BIN)/%=.venv-mpi/bin/%) 'minidl[mpi]'
+		>"$$($(@D)/bin/python -c '$(PURELIB)')/minidl.pth"
+	@$(PIP:$(BIN)/%=$(@D)/bin/%) 'minidl[$(1)]'
 	@touch $@
+endef
+.venv-mpi/stamp: pyproject.toml | .venv/stamp-test
+	$(call BESIDE,mpi)
+
+.venv-docs/stamp: pyproject.toml .venv/stamp-build
+	$(call BESIDE,docs)
 
 .venv/playwright: | .venv/stamp-test
 	@echo "Installing Playwright"
