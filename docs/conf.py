@@ -1,11 +1,12 @@
 """Sphinx's configuration of the book; `make docs` builds it into build/docs.
 
-Pages are MyST Markdown. Those with a kernel in their head are executed when they are built, so every number and picture on
-them is that of this checkout. Nothing comes from another server: formulas are MathML, which browsers draw by themselves.
+Pages are MyST Markdown. Those with a kernel in their head are executed when they are built, so every number and picture
+on them is that of this checkout. Nothing comes from another server: formulas are MathML, drawn by browsers.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,12 @@ os.environ.setdefault("MINIDL_OFFLINE", "1")  # a page never waits for a downloa
 os.environ["PYTHONPATH"] = os.pathsep.join(
     [str(HERE / "book"), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 )
+# Kernels of pages start alike everywhere: without what a user's own IPython does, and they speak of errors alone.
+profile = HERE.parent / "build" / "ipython" / "profile_default"
+profile.mkdir(parents=True, exist_ok=True)
+(profile / "ipython_kernel_config.py").write_text("c.IPKernelApp.log_level = 40\n", encoding="utf-8")
+os.environ["IPYTHONDIR"] = str(profile.parent)
+logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 from minidl import __version__  # noqa: E402 - the line above says where it is
 
@@ -48,7 +55,7 @@ html_math_renderer = "mathml"
 
 nitpicky = True
 # Types in signatures are numpy's and the library's own shorthands, which have no page.
-nitpick_ignore_regex = [("py:.*", ".*")] if os.environ.get("MINIDL_DOCS_LAX") else [("py:class", ".*")]
+nitpick_ignore_regex = [("py:class", ".*")]
 
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

@@ -41,7 +41,7 @@ ENDINGS = endings()
 def named_files(text: str) -> list[str]:
     """Paths of files in a page, apart from its links."""
     text = re.sub(r"\]\([^)]*\)|https?://\S+", "", text)
-    return [word.removeprefix("../") for word in FILE.findall(text)]
+    return [re.sub(r"\A(\.\./)+", "", word) for word in FILE.findall(text)]
 
 
 def anchors(text: str) -> set[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.nn import functional as F
+from torch.nn import functional
 
 TARGET = Path(__file__).parents[1] / "docs" / "book" / "operations" / "pytorch.json"
 X = [[1.0, 2.0, 0.0, -1.0], [0.0, 3.0, 1.0, 2.0], [-2.0, 1.0, 1.0, 0.0], [4.0, 0.0, -1.0, 1.0]]
@@ -33,40 +33,56 @@ def numbers(y: torch.Tensor, dy: torch.Tensor | None = None, **leaves: torch.Ten
     return {"y": y.detach().tolist(), **{f"d{name}": leaf.grad.tolist() for name, leaf in leaves.items()}}
 
 
+def squash(s: torch.Tensor) -> torch.Tensor:
+    """The direction of each vector, and a length below 1."""
+    length = s.norm(dim=-1, keepdim=True)
+    return s * length / (1 + length**2)
+
+
+def routed(u: torch.Tensor, w: torch.Tensor, passes: int) -> torch.Tensor:
+    """Capsules (J, E) of u (I, D) by routing, w (I, J, E, D); autograd follows the couplings too."""
+    votes = torch.einsum("ijed,id->ije", w, u)
+    b = torch.zeros(votes.shape[:2], dtype=torch.float64)
+    for _ in range(passes):
+        v = squash((b.softmax(dim=1)[:, :, None] * votes).sum(dim=0))
+        b = b + (votes * v).sum(dim=2)
+    return v
+
+
 def all_numbers() -> dict[str, Any]:
     """The examples of all pages."""
     found: dict[str, Any] = {}
 
     x, w, b = leaf([[X]]), leaf([[[[2.0, 1.0], [-1.0, 0.5]]]]), leaf([0.5])
-    found["convolution"] = numbers(F.conv2d(x, w, b), x=x, w=w, b=b)
+    found["convolution"] = numbers(functional.conv2d(x, w, b), x=x, w=w, b=b)
     x = leaf([[X]])
-    found["maximum"] = numbers(F.max_pool2d(x, 2, 1), x=x)
+    found["maximum"] = numbers(functional.max_pool2d(x, 2, 1), x=x)
     x = leaf([[X]])
-    found["average"] = numbers(F.avg_pool2d(x, 2), x=x)
+    found["average"] = numbers(functional.avg_pool2d(x, 2), x=x)
     x, w, b = leaf([[1.0, -2.0, 3.0], [0.0, 1.0, 1.0]]), leaf([[2.0, 0.0, 1.0], [-1.0, 3.0, 0.5]]), leaf([0.5, -0.5])
-    found["linear"] = numbers(F.linear(x, w, b), x=x, w=w, b=b)
+    found["linear"] = numbers(functional.linear(x, w, b), x=x, w=w, b=b)
     line = [-2.0, -0.5, 0.0, 0.5, 2.0]
     activations = {
         "relu": torch.relu,
         "sigmoid": torch.sigmoid,
         "tanh": torch.tanh,
-        "leaky_relu": lambda v: F.leaky_relu(v, 0.01),
-        "elu": F.elu,
-        "gelu": F.gelu,
-        "softplus": F.softplus,
+        "leaky_relu": lambda v: functional.leaky_relu(v, 0.01),
+        "elu": functional.elu,
+        "gelu": functional.gelu,
+        "softplus": functional.softplus,
     }
     for name, function in activations.items():
         x = leaf([line])
         found[name] = numbers(function(x), torch.ones(1, 5, dtype=torch.float64), x=x)
     x, gamma, beta = leaf([[1.0], [2.0], [4.0], [5.0]]), leaf([2.0]), leaf([1.0])
-    y = F.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5)
+    y = functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-5)
     found["batchnorm"] = numbers(y, x=x, gamma=gamma, beta=beta)
     x = leaf([[2.0, 0.5, -1.0], [0.0, 0.0, 3.0]])
-    loss = F.cross_entropy(x, torch.tensor([0, 1]))
+    loss = functional.cross_entropy(x, torch.tensor([0, 1]))
     found["softmax_cross_entropy"] = numbers(loss, torch.ones((), dtype=torch.float64), x=x)
     x = leaf([[1.0, -2.0], [0.5, 3.0]])
     target = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
-    found["mse"] = numbers(F.mse_loss(x, target), torch.ones((), dtype=torch.float64), x=x)
+    found["mse"] = numbers(functional.mse_loss(x, target), torch.ones((), dtype=torch.float64), x=x)
     for name, make in {
         "sgd": lambda p: torch.optim.SGD([p], lr=0.1, momentum=0.9, weight_decay=0.01),
         "rmsprop": lambda p: torch.optim.RMSprop([p], lr=0.01, alpha=0.9, eps=1e-8),
@@ -79,6 +95,13 @@ def all_numbers() -> dict[str, Any]:
             optimizer.step()
             path.append(p.item())
         found[name] = {"path": path}
+    u = leaf([[1.0, 0.5], [-0.5, 1.0]])
+    first, second = (
+        [[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]],
+        [[[0.5, 1.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, -1.0]]],
+    )
+    w = leaf([first, second])
+    found["capsules"] = numbers(routed(u, w, 3), u=u, w=w)
     a, b = leaf([[1.0, 2.0], [3.0, 4.0]]), leaf([[10.0, -1.0]])
     found["multiply"] = numbers(a * b, a=a, b=b)
     return found

@@ -1,6 +1,7 @@
 """Pictures of the book's pages: tables of numbers as coloured squares, with frames around what a sentence speaks of.
 
-Orange is negative, white zero, blue positive: two colours that stay apart for the colour-blind, and the numbers are written in.
+Orange is negative, white zero, violet positive, two colours that stay apart for the colour-blind. Numbers are written
+in.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def grids(
     """A Figure of tables of numbers side by side, each (name, array of one or two dimensions).
 
     signs: what stands between two of them, such as "*" and "=". frames: for each table its frames. limit: the value of
-    the strongest colour, without it the largest of each table. empty: for each table a mask of squares left blank, or None.
+    the strongest colour, without it the largest of each table. empty: for each table a mask of squares left blank.
     """
     arrays = [np.atleast_2d(np.asarray(values, float)) for _, values in named]
     gap, head, margin = 0.55, 0.42, 0.08
@@ -66,7 +67,12 @@ def grids(
             if mask is None or not mask[r][c]:
                 axes.text(c, r, text(value, digits), ha="center", va="center", fontsize=8.5)
         figure.text(
-            (x + widest[i] / 2) / width, (low + rows * cell + 0.12) / height, name, ha="center", va="bottom", fontsize=9.5
+            (x + widest[i] / 2) / width,
+            (low + rows * cell + 0.12) / height,
+            name,
+            ha="center",
+            va="bottom",
+            fontsize=9.5,
         )
         for j, (r, c, high, wide) in enumerate(frames[i] if i < len(frames) else ()):
             colour = FRAMES[j % len(FRAMES)]
@@ -75,7 +81,14 @@ def grids(
         x += widest[i]
         if i < len(arrays) - 1:
             sign = signs[i] if i < len(signs) else ""
-            figure.text((x + gap / 2) / width, (margin + (height - head - margin) / 2) / height, sign, ha="center", va="center", fontsize=15)
+            figure.text(
+                (x + gap / 2) / width,
+                (margin + (height - head - margin) / 2) / height,
+                sign,
+                ha="center",
+                va="center",
+                fontsize=15,
+            )
             x += gap
     return figure
 
@@ -86,7 +99,9 @@ def _rectangle(x: float, y: float, width: float, height: float, colour: str) -> 
     return Rectangle((x, y), width, height, fill=False, ec=colour, lw=2.4, clip_on=False, zorder=5)
 
 
-def plot(functions: dict[str, tuple[Any, Any]], title: str = "", size: tuple[float, float] = (5.5, 3.2), **labels: str) -> Any:
+def plot(
+    functions: dict[str, tuple[Any, Any]], title: str = "", size: tuple[float, float] = (5.5, 3.2), **labels: str
+) -> Any:
     """A Figure of lines: name -> (x, y). labels: xlabel, ylabel."""
     figure = blank(*size)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""What the pages of operations print beside minidl's own numbers: PyTorch's, which are stored, and times measured here."""
+"""What the pages of operations print beside minidl's own numbers: PyTorch's, which are stored, and times."""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 LINE = re.compile(r"^(?:[-*]|\d+\.|\|) .*?\]\(([\w./-]+\.md)\)", re.MULTILINE)
 """An item of a list or a row of a table, and the first page that it links to."""

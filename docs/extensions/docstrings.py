@@ -1,13 +1,14 @@
-"""Docstrings are plain text with `names` and indented formulas; Sphinx reads reStructuredText. This makes one of the other."""
+"""Docstrings are plain text with `names` and indented formulas; for Sphinx they become reStructuredText."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
-
-from sphinx.application import Sphinx
+from typing import TYPE_CHECKING, Any
 
 import minidl
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 LINKED = frozenset(name for name in minidl.__all__ if name[0].isupper())
 """Names that a docstring's `Conv2D` leads to."""
@@ -47,9 +48,7 @@ def converted(lines: list[str]) -> list[str]:
                 out.append("")
             literal = False
             item = bool(ITEM.match(line))
-            if item and not in_list:
-                out.append("")
-            elif not item and not indented and in_list:
+            if item != in_list and not (in_list and indented):
                 out.append("")
             in_list = item or (in_list and indented)
             words = line.strip()

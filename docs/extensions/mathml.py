@@ -10,16 +10,22 @@ from latex2mathml.converter import convert
 from sphinx.application import Sphinx
 
 
+def mathml(source: str, display: str = "inline") -> str:
+    """One formula. The converter knows `split`, which is laid out as `aligned` and which forges do not know."""
+    return convert(source.replace("{aligned}", "{split}"), display=display)
+
+
 def inline(translator: Any, node: nodes.math) -> None:
     """A formula within a line."""
-    translator.body.append(convert(node.astext()))
+    translator.body.append(mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def block(translator: Any, node: nodes.math_block) -> None:
     """A formula on lines of its own; its source stands in the title, to be read aloud or copied."""
     source = node.astext().strip()
-    translator.body.append(f'<div class="formula" title="{html.escape(source)}">{convert(source, display="block")}</div>\n')
+    drawn = mathml(source, "block")
+    translator.body.append(f'<div class="formula" title="{html.escape(source)}">{drawn}</div>\n')
     raise nodes.SkipNode
 
 

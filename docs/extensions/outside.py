@@ -1,16 +1,17 @@
 """Links that leave docs/ lead somewhere in the book too, though on a forge they are plain relative paths.
 
-A page of one line, a link to a file such as [README](../../../README.md), stands for that file's text. Links to it then lead
-to that page; links to other files become downloads, and those to folders their text.
+A page of one line, a link to a file such as [README](../../../README.md), stands for that file's text. Links to it then
+lead to that page; links to other files become downloads, and those to folders their text.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sphinx.application import Sphinx
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 LINK = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 STAND_IN = re.compile(r"\A\[[^\]]*\]\(([^)\s]+\.md)\)\s*\Z")

@@ -1,4 +1,4 @@
-"""`.. public:: minidl.data` documents every public name of a module, so that the reference cannot fall behind the code."""
+"""`.. public:: minidl.data` documents every public name of a module: the reference cannot fall behind the code."""
 
 from __future__ import annotations
 
