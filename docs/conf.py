@@ -6,6 +6,7 @@ on them is that of this checkout. Nothing comes from another server: formulas ar
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import sys
@@ -26,6 +27,15 @@ os.environ["IPYTHONDIR"] = str(profile.parent)
 logging.getLogger("traitlets").setLevel(logging.WARNING)
 
 from minidl import __version__  # noqa: E402 - the line above says where it is
+
+kept = [
+    path
+    for folder in (HERE.parent / "minidl", HERE / "book")
+    for path in sorted(folder.rglob("*"))
+    if path.suffix in {".py", ".pyx", ".pxd", ".c", ".h", ".gz", ".json"}
+]
+computed = hashlib.sha256(b"".join(path.read_bytes() for path in [*kept, HERE.parent / "README.md"])).hexdigest()[:16]
+"""Of all that decides what a cell prints, besides the cell."""
 
 project = "minidl"
 author = "The minidl developers"
@@ -65,7 +75,9 @@ python_use_unqualified_type_names = True
 myst_enable_extensions = ["amsmath", "dollarmath", "attrs_block"]
 myst_heading_anchors = 4
 
-nb_execution_mode = "force"
+# What a page printed is kept as long as neither its cells nor anything of minidl has changed.
+nb_execution_mode = "cache"
+nb_execution_cache_path = str(HERE.parent / "build" / "notebooks" / computed)
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True

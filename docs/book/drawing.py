@@ -121,7 +121,7 @@ def bars(values: dict[str, float], xlabel: str, logarithmic: bool = False) -> An
     axes = figure.subplots()
     names = list(values)
     shown = axes.barh(names, list(values.values()), color="#6a9fcf", ec="#0b5394")
-    axes.bar_label(shown, [f"{value:.3g}" for value in values.values()], padding=3)
+    axes.bar_label(shown, [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values.values()], padding=3)
     axes.invert_yaxis()
     axes.set(xlabel=xlabel, xscale="log" if logarithmic else "linear")
     axes.margins(x=0.18)
