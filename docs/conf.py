@@ -54,6 +54,9 @@ extensions = [
 exclude_patterns = ["_build", "locale", "zh"]
 root_doc = "index"
 language = "en"
+locale_dirs = ["zh/locale"]
+gettext_compact = False
+gettext_uuid = False
 
 html_theme = "furo"
 html_title = f"minidl {__version__}"

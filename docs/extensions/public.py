@@ -56,7 +56,13 @@ class Public(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+def public_bases(app: Sphinx, name: str, obj: object, options: Any, bases: list[type]) -> None:
+    """In place of a base with an underscore the first one without, in the order of the search for attributes."""
+    bases[:] = [next(each for each in base.__mro__ if not each.__name__.startswith("_")) for base in bases]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Offer the directive."""
+    """Offer the directive, and look at what autodoc says of bases."""
     app.add_directive("public", Public)
+    app.connect("autodoc-process-bases", public_bases)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
