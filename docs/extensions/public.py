@@ -58,7 +58,8 @@ class Public(SphinxDirective):
 
 def public_bases(app: Sphinx, name: str, obj: object, options: Any, bases: list[type]) -> None:
     """In place of a base with an underscore the first one without, in the order of the search for attributes."""
-    bases[:] = [next(each for each in base.__mro__ if not each.__name__.startswith("_")) for base in bases]
+    orders = [getattr(base, "__mro__", (base,)) for base in bases]
+    bases[:] = [next(each for each in order if not each.__name__.startswith("_")) for order in orders]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
