@@ -76,6 +76,7 @@ test-live: .venv/stamp-test .venv/playwright
 .PHONY: docs
 docs: .venv-docs/stamp
 	@.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees -b html docs build/docs
+	@.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees-zh -D language=zh_CN -b html docs build/docs/zh
 	@echo "Look at $(CURDIR)/build/docs/index.html"
 
 lint: .venv/stamp-dev
@@ -153,6 +154,7 @@ clean:
 	@rm -rf build dist out *.egg-info .venv/stamp-* .venv-mpi .venv-docs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find minidl tests examples benchmarks -name __pycache__ -prune -exec rm -rf {} +
 	@rm -f minidl/_ext/*.so
+	@find docs -name '*.mo' -delete
 
 $(BIN)/python:
 	@echo "Creating .venv"

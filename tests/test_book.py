@@ -328,3 +328,36 @@ def test_contents_follow_the_lists():
     tree = "```{toctree}\n:hidden:\n"
     assert trees("index", text) == f"{tree}\na\n```\n\n{tree}:caption: B\n\nb/index\nc\n```\n"
     assert ":caption:" not in trees("book/course/index", text)
+
+
+CATALOGUES = DOCS / "zh" / "locale" / "zh_CN" / "LC_MESSAGES"
+TRANSLATED = [COURSE / "index.md", *CHAPTERS[:4]]
+
+
+def messages(page: Path) -> dict[str, str]:
+    """What the Chinese catalogue of a page has, by the English text."""
+    text = (CATALOGUES / page.relative_to(DOCS)).with_suffix(".po").read_text("utf-8")
+    pairs = re.findall(r'(?m)^msgid (".+")\nmsgstr (".+")$', text)
+    return {json.loads(english): json.loads(chinese) for english, chinese in pairs}
+
+
+def paragraphs(page: Path) -> list[str]:
+    """Paragraphs, headings and items of a page in one line each, without code, tables and links."""
+    text = re.sub(r"(?ms)\A---.*?^---$|^```.*?^```$|^    .*?$|^\|.*?$", "", page.read_text("utf-8"))
+    parts = re.split(r"\n\s*\n|\n(?=[-*] |\d+\. )", text)
+    return [" ".join(re.sub(r"^\s*(#+|[-*]) ", "", part).split()) for part in parts if part.strip()]
+
+
+@pytest.mark.parametrize("page", TRANSLATED, ids=lambda page: page.stem)
+def test_the_chinese_catalogues_are_those_of_the_pages(page):
+    """Each paragraph is there in Chinese, and nothing is left of what the page no longer says."""
+    table = messages(page)
+    plain = " ".join(page.read_text("utf-8").replace("|", " ").split())
+    for english, chinese in table.items():
+        assert re.search(r"[\u4e00-\u9fff]", chinese)
+        assert re.findall(r"\]\([^\s)]+\)", english) == re.findall(r"\]\([^\s)]+\)", chinese)
+        if "](" not in english:
+            assert english.removeprefix("1. ") in plain, english
+    for part in paragraphs(page):
+        words = re.sub(r"^\d+\. ", "", part)
+        assert "](" in words or any(words in english for english in table), words
