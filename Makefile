@@ -77,6 +77,7 @@ test-live: .venv/stamp-test .venv/playwright
 docs: .venv-docs/stamp
 	@.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees -b html docs build/docs
 	@.venv-docs/bin/python -m sphinx -q -W --keep-going -d build/doctrees-zh -D language=zh_CN -b html docs build/docs/zh
+	@PYTHONPATH="$(CURDIR)" .venv-docs/bin/python tools/check_book.py build/docs
 	@echo "Look at $(CURDIR)/build/docs/index.html"
 
 lint: .venv/stamp-dev

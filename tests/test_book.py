@@ -330,6 +330,27 @@ def test_contents_follow_the_lists():
     assert ":caption:" not in trees("book/course/index", text)
 
 
+def test_the_check_of_the_built_book_sees_faults(tmp_path):
+    import check_book
+
+    (tmp_path / "book" / "reference").mkdir(parents=True)
+    (tmp_path / "b.html").write_text('<p id="there">', "utf-8")
+    page = (
+        '<a href="b.html#there"></a><a href="b.html#gone"></a><a href="c.html"></a><a href="https://example.org"></a>'
+    )
+    (tmp_path / "a.html").write_text(page + '<script src="https://example.org/x.js"></script>', "utf-8")
+    assert list(check_book.broken(tmp_path)) == [
+        "a.html: b.html#gone has no such anchor",
+        "a.html: c.html is not there",
+        "a.html: loads https://example.org/x.js",
+    ]
+    lacking = set(check_book.missing(tmp_path))
+    assert {"minidl.Conv2D has no entry", "minidl.data.load_mnist has no entry"} <= lacking
+    entries = "".join(f'<dt id="{line.split()[0]}">' for line in lacking)
+    (tmp_path / "book" / "reference" / "all.html").write_text(entries, "utf-8")
+    assert list(check_book.missing(tmp_path)) == []
+
+
 CATALOGUES = DOCS / "zh" / "locale" / "zh_CN" / "LC_MESSAGES"
 TRANSLATED = [COURSE / "index.md", *CHAPTERS[:4]]
 
