@@ -185,6 +185,13 @@ def test_solutions_of_convolution(rng):
     np.testing.assert_allclose(s.separable(x[0, 0], column, row), expected, rtol=1e-12)
 
 
+def test_solutions_of_transposed(rng):
+    x, w = rng.normal(size=(3, 4)), rng.normal(size=(3, 2))
+    for stride in (1, 2, 3):
+        expected = functional.conv_transpose2d_forward(x[None, None], w[None, None], stride=stride)[0, 0]
+        np.testing.assert_allclose(solution("transposed").transposed(x, w, stride), expected, rtol=1e-12, atol=1e-15)
+
+
 def test_solutions_of_pooling(rng):
     s = solution("pooling")
     x = rng.integers(0, 4, (7, 6)).astype(float)  # with many ties

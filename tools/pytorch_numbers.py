@@ -55,6 +55,12 @@ def all_numbers() -> dict[str, Any]:
 
     x, w, b = leaf([[X]]), leaf([[[[2.0, 1.0], [-1.0, 0.5]]]]), leaf([0.5])
     found["convolution"] = numbers(functional.conv2d(x, w, b), x=x, w=w, b=b)
+    x, w, b = (
+        leaf([[[[1.0, 2.0], [-1.0, 3.0]]]]),
+        leaf([[[[2.0, 1.0, 0.5], [-1.0, 0.5, 1.0], [0.0, 1.0, -2.0]]]]),
+        leaf([0.5]),
+    )
+    found["transposed"] = numbers(functional.conv_transpose2d(x, w, b, stride=2), x=x, w=w, b=b)
     x = leaf([[X]])
     found["maximum"] = numbers(functional.max_pool2d(x, 2, 1), x=x)
     x = leaf([[X]])
