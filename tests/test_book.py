@@ -209,6 +209,18 @@ def test_solutions_of_linear(rng):
     np.testing.assert_allclose(functional.linear_forward(x, w, b), expected, rtol=1e-12)
 
 
+def test_solutions_of_products(rng):
+    s = solution("products")
+    q, k, v = (rng.normal(size=shape) for shape in ((2, 3, 4), (2, 5, 4), (2, 5, 6)))
+    scores = functional.matmul_forward(q, k.transpose(0, 2, 1).copy()) / 2
+    expected = functional.matmul_forward(functional.softmax_forward(scores, 2), v)
+    for i in range(2):
+        np.testing.assert_allclose(s.attention(q[i], k[i], v[i]), expected[i], rtol=1e-12)
+    x, dy = rng.normal(size=(2, 3, 5))
+    y = functional.softmax_forward(x, log=True)
+    np.testing.assert_allclose(s.log_softmax_gradient(dy, x), functional.softmax_backward(dy, y, log=True), rtol=1e-12)
+
+
 def test_solutions_of_activations(rng):
     s = solution("activations")
     x = np.array([[-1000.0, -3, 0, 3, 1000]])

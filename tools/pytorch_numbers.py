@@ -108,6 +108,10 @@ def all_numbers() -> dict[str, Any]:
     )
     w = leaf([first, second])
     found["capsules"] = numbers(routed(u, w, 3), u=u, w=w)
+    a, b = leaf([[[1.0, 0.0, 2.0], [-1.0, 1.0, 0.5]]]), leaf([[[2.0, 1.0], [0.0, -1.0], [1.0, 3.0]]])
+    found["products"] = numbers(a @ b, a=a, b=b)
+    x = leaf([[1.0, 2.0, 0.0]])
+    found["softmax"] = numbers(x.softmax(dim=1), x=x)
     a, b = leaf([[1.0, 2.0], [3.0, 4.0]]), leaf([[10.0, -1.0]])
     found["multiply"] = numbers(a * b, a=a, b=b)
     return found
