@@ -179,7 +179,7 @@ endef
 .venv-mpi/stamp: pyproject.toml | .venv/stamp-test
 	$(call BESIDE,mpi)
 
-.venv-docs/stamp: pyproject.toml .venv/stamp-build
+.venv-docs/stamp: pyproject.toml | .venv/stamp-build
 	$(call BESIDE,docs)
 
 .venv/playwright: | .venv/stamp-test

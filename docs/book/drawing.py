@@ -44,10 +44,10 @@ def grids(
     the strongest colour, without it the largest of each table. empty: for each table a mask of squares left blank.
     """
     arrays = [np.atleast_2d(np.asarray(values, float)) for _, values in named]
-    gap, head, margin = 0.55, 0.42, 0.08
-    width = sum(a.shape[1] * cell for a in arrays) + gap * (len(arrays) - 1) + 2 * margin
+    gaps = [max(0.55, 0.3 + 0.13 * len(signs[i])) if i < len(signs) else 0.55 for i in range(len(arrays) - 1)]
+    head, margin = 0.42, 0.08
     widest = [max(a.shape[1] * cell, 0.085 * len(name)) for a, (name, _) in zip(arrays, named, strict=True)]
-    width = sum(widest) + gap * (len(arrays) - 1) + 2 * margin
+    width = sum(widest) + sum(gaps) + 2 * margin
     height = max(a.shape[0] for a in arrays) * cell + head + margin
     figure = blank(width, height)
     figure.set_layout_engine("none")
@@ -82,14 +82,14 @@ def grids(
         if i < len(arrays) - 1:
             sign = signs[i] if i < len(signs) else ""
             figure.text(
-                (x + gap / 2) / width,
+                (x + gaps[i] / 2) / width,
                 (margin + (height - head - margin) / 2) / height,
                 sign,
                 ha="center",
                 va="center",
                 fontsize=15,
             )
-            x += gap
+            x += gaps[i]
     return figure
 
 
