@@ -24,9 +24,11 @@ SANITIZED ?= not TestReference
 EVERY ?= 1
 VECTORS ?= 1
 SECONDS ?= 600
+SEED ?= 1
+COUNT ?= 500
 BY_ITSELF := -Werror -fsyntax-only -x c
 
-.PHONY: help mnist test test-witness lint bench sanitize sanitize-threads sanitize-pool fuzz fuzz-short differential kills soak sdist-check wheels-check clang clean
+.PHONY: help mnist test test-witness lint bench sanitize sanitize-threads sanitize-pool fuzz fuzz-short differential kills soak sdist-check wheels-check clang clean mutants
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
@@ -44,6 +46,7 @@ help:
 	@echo "make differential compare the backends on drawn shapes, dtypes and settings, for SECONDS=600"
 	@echo "make kills        kill the writing of a file at each of its calls, fill the disk, and go on"
 	@echo "make soak         train for SECONDS=600: memory, files and threads must stay; then 200 imports, 8 at a time"
+	@echo "make mutants      put COUNT=500 small faults, chosen by SEED=1, into kernels and Python, and see what the tests find"
 	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
 	@echo "make wheels-check build and test a wheel for each of PYTHONS, with the newest numpy and 1.26 (EVERY=10: a tenth of the tests)"
 	@echo "make clang        compile with CLANG=clang, warnings are errors, and run the kernel tests (EVERY=3: a third)"
@@ -135,6 +138,9 @@ kills: .venv/stamp-test
 
 soak: .venv/stamp-test
 	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/soak.py --seconds $(SECONDS)
+
+mutants: .venv/stamp-dev
+	@$(BIN)/python tools/mutants.py --seed $(SEED) --count $(COUNT)
 
 sdist-check: .venv/stamp-dev
 	@$(BIN)/python .ci/check_dist.py

@@ -15,9 +15,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # for "from kernels import cases", whatever pytest was started with
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 
+import global_seed
 from kernels import variants
 
 from minidl import kernels
+
+global_seed.shift()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,0 +1,121 @@
+"""A plugin of pytest that runs tests with mutants: `pytest -p mutating.plugin`, started by `tools/mutants.py`.
+
+MINIDL_MUTANTS_MAP names a file: every test runs as always, and the file gets, as they end, their names, outcomes,
+seconds and the mutants that they came past. MINIDL_MUTANTS_RUN names a file with a line of JSON for each mutant, its
+number and the tests that may kill it; for each a child process is forked, which runs them until one fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import mutant_switch
+import pytest
+from _pytest.runner import runtestprotocol
+
+WALL_SECONDS = 900.0
+"""Of a child: longer than any other work of the machine lets it wait, so that only a deadlock comes this far."""
+
+MEMORY = 8 << 30
+"""Bytes that a child may ask for."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    """Instead of pytest's own loop over the collected tests."""
+    if session.testsfailed:
+        raise session.Interrupted("not all tests could be collected")
+    if "MINIDL_MUTANTS_MAP" in os.environ:
+        _map(session, Path(os.environ["MINIDL_MUTANTS_MAP"]))
+    else:
+        _attack(session, Path(os.environ["MINIDL_MUTANTS_RUN"]))
+    return True
+
+
+def _map(session: pytest.Session, path: Path) -> None:
+    done = {json.loads(line)["test"] for line in path.read_text().splitlines()} if path.exists() else set()
+    items = [item for item in session.items if item.nodeid not in done]
+    mutant_switch.take_seen()
+    with open(path, "a", encoding="utf-8") as file:
+        for item, following in zip(items, [*items[1:], None]):
+            start = time.process_time()
+            outcome = _outcome(item, following)
+            record = {"test": item.nodeid, "outcome": outcome, "seconds": round(time.process_time() - start, 4)}
+            record["seen"] = sorted(mutant_switch.take_seen())
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+
+
+def _outcome(item: pytest.Item, following: pytest.Item | None) -> str:
+    reports = runtestprotocol(item, log=False, nextitem=following)
+    outcomes = {report.outcome for report in reports}
+    return "failed" if "failed" in outcomes else "skipped" if "skipped" in outcomes else "passed"
+
+
+def _attack(session: pytest.Session, path: Path) -> None:
+    items = {item.nodeid: item for item in session.items}
+    with open(path.with_suffix(".done"), "a", encoding="utf-8") as file:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            task = json.loads(line)
+            tests = [items[name] for name in task["tests"] if name in items]
+            file.write(
+                json.dumps({"mutant": task["mutant"], **_in_child(task["mutant"], tests, task["seconds"])}) + "\n"
+            )
+            file.flush()
+
+
+def _in_child(number: int, tests: list[pytest.Item], seconds: float) -> dict[str, Any]:
+    """Runs the tests with a mutant until one fails: how it ended, by which test, seconds of the processor."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.close(read)
+        _run(number, tests, seconds, write)
+    os.close(write)
+    start = time.monotonic()
+    while not (ended := os.wait4(child, os.WNOHANG))[0]:
+        if time.monotonic() - start > WALL_SECONDS:
+            os.killpg(child, signal.SIGKILL)
+        time.sleep(0.005)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what its tests have started
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        names = pipe.read().splitlines()
+    _, status, used = ended
+    last = names[-1] if names else ""
+    spent = round(used.ru_utime + used.ru_stime, 2)
+    if os.WIFEXITED(status):
+        how = {0: "survived", 1: "failed"}.get(os.WEXITSTATUS(status), "crashed")
+    else:
+        how = "hung" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "crashed"
+    return {"how": how, "test": last if how != "survived" else "", "tests": len(names), "seconds": spent}
+
+
+def _run(number: int, tests: list[pytest.Item], seconds: float, write: int) -> None:
+    status = 2
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        limit = int(seconds) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
+        mutant_switch.use(number)
+        status = 0
+        for item, following in zip(tests, [*tests[1:], None]):
+            os.write(write, f"{item.nodeid}\n".encode())
+            if _outcome(item, following) == "failed":
+                status = 1
+                break
+    except BaseException:
+        status = 1
+    os._exit(status)
