@@ -2,7 +2,8 @@
 
 MINIDL_MUTANTS_MAP names a file: every test runs as always, and the file gets, as they end, their names, outcomes,
 seconds and the mutants that they came past. MINIDL_MUTANTS_RUN names a file with a line of JSON for each mutant, its
-number and the tests that may kill it; for each a child process is forked, which runs them until one fails.
+number, the tests that may kill it, and their seconds; for each a child process is forked, which runs them until one
+fails.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import resource
 import signal
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -20,8 +22,8 @@ import mutant_switch
 import pytest
 from _pytest.runner import runtestprotocol
 
-WALL_SECONDS = 900.0
-"""Of a child: longer than any other work of the machine lets it wait, so that only a deadlock comes this far."""
+WALL_SECONDS = 300.0
+"""Of a test: longer than any other work of the machine lets it wait, so that only a deadlock comes this far."""
 
 MEMORY = 8 << 30
 """Bytes that a child may ask for."""
@@ -65,54 +67,46 @@ def _attack(session: pytest.Session, path: Path) -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             task = json.loads(line)
             tests = [items[name] for name in task["tests"] if name in items]
-            file.write(
-                json.dumps({"mutant": task["mutant"], **_in_child(task["mutant"], tests, task["seconds"])}) + "\n"
-            )
+            result = _in_child(task["mutant"], tests, task["tests"])
+            file.write(json.dumps({"mutant": task["mutant"], **result}) + "\n")
             file.flush()
 
 
-def _in_child(number: int, tests: list[pytest.Item], seconds: float) -> dict[str, Any]:
+def _in_child(number: int, tests: list[pytest.Item], seconds: dict[str, float]) -> dict[str, Any]:
     """Runs the tests with a mutant until one fails: how it ended, by which test, seconds of the processor."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        os.setsid()
-        os.close(read)
-        _run(number, tests, seconds, write)
-    os.close(write)
-    start = time.monotonic()
-    while not (ended := os.wait4(child, os.WNOHANG))[0]:
-        if time.monotonic() - start > WALL_SECONDS:
-            os.killpg(child, signal.SIGKILL)
-        time.sleep(0.005)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)  # what its tests have started
-    with os.fdopen(read, encoding="utf-8") as pipe:
-        names = pipe.read().splitlines()
-    _, status, used = ended
-    last = names[-1] if names else ""
-    spent = round(used.ru_utime + used.ru_stime, 2)
+    with tempfile.TemporaryFile() as begun:  # a pipe could fill up
+        child = os.fork()
+        if not child:
+            os.setsid()
+            _run(number, tests, seconds, begun.fileno())
+        _, status, used = os.wait4(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # what its tests have started
+        begun.seek(0)
+        names = begun.read().decode().splitlines()
     if os.WIFEXITED(status):
         how = {0: "survived", 1: "failed"}.get(os.WEXITSTATUS(status), "crashed")
     else:
-        how = "hung" if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL) else "crashed"
-    return {"how": how, "test": last if how != "survived" else "", "tests": len(names), "seconds": spent}
+        how = "hung" if os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGALRM) else "crashed"
+    spent = round(used.ru_utime + used.ru_stime, 2)
+    last = names[-1] if names and how != "survived" else ""
+    return {"how": how, "test": last, "tests": len(names), "seconds": spent}
 
 
-def _run(number: int, tests: list[pytest.Item], seconds: float, write: int) -> None:
+def _run(number: int, tests: list[pytest.Item], seconds: dict[str, float], begun: int) -> None:
     status = 2
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        limit = int(seconds) + 1
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
         mutant_switch.use(number)
         status = 0
         for item, following in zip(tests, [*tests[1:], None]):
-            os.write(write, f"{item.nodeid}\n".encode())
+            os.write(begun, f"{item.nodeid}\n".encode())
+            signal.setitimer(signal.ITIMER_PROF, 10 + 10 * seconds[item.nodeid])
+            signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS)
             if _outcome(item, following) == "failed":
                 status = 1
                 break
