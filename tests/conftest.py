@@ -24,14 +24,23 @@ global_seed.shift()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--every 3`: a third of the tests alone, always the same, spread over all of them."""
+    """`--every 3`: a third of the tests alone, always the same, spread over all of them; `--turn 1`: the next third."""
     parser.addoption("--every", type=int, default=1, help="run an n-th of the tests alone")
+    parser.addoption("--turn", type=int, default=0, help="which n-th")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `--every` does: by the tests' names, as their parameters come in turns."""
-    every = config.getoption("--every")
-    items[:] = [item for item in items if crc32(item.nodeid.encode()) % every == 0]
+    every, turn = config.getoption("--every"), config.getoption("--turn")
+    items[:] = [item for item in items if (crc32(item.nodeid.encode()) - turn) % every == 0]
+
+
+@pytest.fixture(autouse=True)
+def _chosen_numbers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tests of what is likely, or of one example that somebody looked for, keep their numbers."""
+    global_seed.shift(not request.node.get_closest_marker("chosen_numbers"))
+    yield
+    global_seed.shift()
 
 
 @pytest.fixture(autouse=True)

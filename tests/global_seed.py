@@ -23,7 +23,7 @@ def default_rng(seed: Any = None) -> np.random.Generator:
         return _make(seed)  # which says what is wrong with it
 
 
-def shift() -> None:
-    """From here on, if a shift is asked for."""
+def shift(on: bool = True) -> None:
+    """From here on shifted numbers, if a shift is asked for; or, not `on`, those that the seeds mean."""
     if SHIFT:
-        np.random.default_rng = default_rng
+        np.random.default_rng = default_rng if on else _make

@@ -95,6 +95,7 @@ def test_weights_that_are_no_numbers_are_found(data):
     assert "layer 0 Conv2D" in str(report)
 
 
+@pytest.mark.chosen_numbers
 def test_numbers_as_targets_have_no_chance_level_but_are_overfitted(rng):
     x = rng.standard_normal((30, 3)).astype(np.float32)
     model = minidl.Model(minidl.Linear(3, 32, rng=1), minidl.Tanh(), minidl.Linear(32, 1, rng=2))
@@ -118,6 +119,7 @@ def graded(report):
     return {finding.check: finding.grade for finding in report.findings if finding.grade != "ok"}
 
 
+@pytest.mark.chosen_numbers
 def test_what_a_training_mends_by_itself_is_a_note_with_advice(data):
     model = network()
     model.layers[-1].weight.data *= 150  # the first loss is some times log(4)

@@ -186,3 +186,36 @@ def test_the_error_for_images_that_are_not_centred(native, rng):
     assert all(1e-6 < error < 1e-4 for error in errors.values()), errors
     centred = [both_ways(native, *(x - 100, dy, w))[0]]
     close(centred[0], direct(*((x - 100).astype(np.float64), dy.astype(np.float64), w.astype(np.float64)))[0], 5e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "counts"),
+    [
+        ((5, 32, 16, 16), (32, 32, 3, 3), (3, 3, 3)),
+        ((5, 64, 6, 6), (64, 64, 3, 3), (2, 2, 2)),
+        ((5, 32, 2, 2), (32, 32, 3, 3), (2, 2, 1)),
+        ((5, 280, 8, 8), (8, 280, 3, 3), (3, 3, None)),
+        ((5, 3, 20, 20), (16, 3, 3, 3), (3, None, 2)),
+        ((5, 1, 20, 20), (16, 1, 3, 3), (1, 1, 1)),
+        ((5, 16, 20, 20), (1, 16, 3, 3), (1, 1, 1)),
+        ((5, 32, 12, 12), (32, 32, 2, 3), (1, 1, 2)),
+        ((5, 32, 12, 12), (32, 32, 5, 3), (1, 1, 2)),
+        ((5, 32, 12, 12), (32, 32, 3, 5), (1, 1, 1)),
+    ],
+    ids=str,
+)
+def test_the_form_is_taken_where_it_takes_fewer_operations(native, rng, dtype, x_shape, w_shape, counts):
+    """How many of the direct sum, the small and the large tiles y, dx and dw come from: their bits tell."""
+    x, w = rng.standard_normal(x_shape).astype(dtype), rng.standard_normal(w_shape).astype(dtype)
+    found = []
+    for tile in (0, 2, 4):
+        native.use_winograd(tile)
+        y = native.leave(native.conv2d_forward(native.enter(x), w, None, *UNIT, (1, 1), 1))
+        dy = native.enter(np.cos(np.arange(y.size, dtype=dtype)).reshape(y.shape))
+        dx, dw, _ = native.conv2d_backward(dy, native.enter(x), w, *UNIT, (1, 1), 1)
+        found.append([array.tobytes() for array in (y, native.leave(dx), dw)])
+    for direct_sum, small, large, count in zip(*found, counts, strict=True):
+        if count is not None:  # else the width of vectors decides
+            assert len({direct_sum, small, large}) == count
+            assert (direct_sum != small) == (count > 1)

@@ -9,6 +9,7 @@ fails.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import resource
@@ -63,6 +64,7 @@ def _outcome(item: pytest.Item, following: pytest.Item | None) -> str:
 
 def _attack(session: pytest.Session, path: Path) -> None:
     items = {item.nodeid: item for item in session.items}
+    gc.freeze()  # what is collected stays where it is, in memory that children share
     with open(path.with_suffix(".done"), "a", encoding="utf-8") as file:
         for line in path.read_text(encoding="utf-8").splitlines():
             task = json.loads(line)
