@@ -71,14 +71,17 @@ def prepare(folder: Path, seed: int, counts: tuple[int, int]) -> list[dict[str, 
     building.write_c(files, numbers, folder / "src")
     building.link_kernels(folder, len(chosen) + 1, say)
     building.write_python(files, numbers, lib)
-    mutants = [describe(mutant) for mutant in chosen]
+    compiled = building.compiled_numbers(folder)
+    mutants = [describe(mutant, number in compiled) for mutant, number in numbers.items()]
     record.write_text(json.dumps({"wanted": wanted, "mutants": mutants}, indent=1), encoding="utf-8")
     return mutants
 
 
-def describe(mutant: Mutant) -> dict[str, Any]:
+def describe(mutant: Mutant, compiled: bool) -> dict[str, Any]:
     """As JSON."""
-    return {"key": mutant.key, "kind": mutant.kind, "folder": mutant.folder, "line": mutant.line, "path": mutant.path}
+    here = compiled or mutant.path.endswith(".py")
+    known = {name: getattr(mutant, name) for name in ("key", "kind", "folder", "line", "path")}
+    return known | {"here": here}
 
 
 def run_tests(folder: Path, tests: list[str], settings: dict[str, str]) -> None:
@@ -143,11 +146,13 @@ def results(folder: Path) -> dict[int, dict[str, Any]]:
 
 
 def report(mutants: list[dict[str, Any]], found: dict[int, dict[str, Any]]) -> None:
-    """Print survivors and counts."""
+    """Print survivors and counts; what is compiled on other systems alone does not count."""
     reasons = json.loads(EQUIVALENT.read_text(encoding="utf-8"))
     kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
     folders: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for number, mutant in enumerate(mutants, 1):
+        if not mutant["here"]:
+            continue
         result = found.get(number, {"how": "not run", "tests": 0})
         how = result["how"]
         if how == "survived" and mutant["key"] in reasons:

@@ -53,3 +53,29 @@ def test_linear(backend, case, dtype, whole):
     compare.check(weight.array, dw, dtype, exact=whole)
     weight.check()
     bias.check()
+
+
+@dtypes
+@pytest.mark.parametrize("n", [3, 19])
+def test_weights_larger_than_a_cache(backend, rng, n, dtype):
+    """The native backend copies such weights in panels for dx; whole numbers make every sum exact."""
+    x, w, b, dy = (rng.integers(-8, 9, shape) for shape in ((n, 403), (701, 403), 701, (n, 701)))
+    entered, upstream, weight = backend.enter(x.astype(dtype)), backend.enter(dy.astype(dtype)), w.astype(dtype)
+    np.testing.assert_array_equal(backend.leave(backend.linear_forward(entered, weight, b.astype(dtype))), x @ w.T + b)
+    dx, dw, db = backend.linear_backward(upstream, entered, weight)
+    np.testing.assert_array_equal(backend.leave(dx), dy @ w)
+    np.testing.assert_array_equal(dw, dy.T @ x)
+    np.testing.assert_array_equal(db, dy.sum(0))
+
+
+@dtypes
+def test_no_outputs_and_no_features(backend, rng, dtype):
+    """Sums of nothing are 0."""
+    for n, F, O in ((19, 5, 0), (3, 0, 4), (19, 0, 0)):
+        x, w, b, dy = (rng.integers(-8, 9, shape).astype(dtype) for shape in ((n, F), (O, F), O, (n, O)))
+        entered, upstream = backend.enter(x), backend.enter(dy)
+        np.testing.assert_array_equal(backend.leave(backend.linear_forward(entered, w, b)), np.tile(b, (n, 1)))
+        dx, dw, db = backend.linear_backward(upstream, entered, w)
+        np.testing.assert_array_equal(backend.leave(dx), np.zeros((n, F)))
+        assert dw.shape == (O, F)
+        np.testing.assert_array_equal(db, dy.sum(0))

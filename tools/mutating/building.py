@@ -107,7 +107,7 @@ def compile_kernels(
     flags = [*FLAGS, f"-I{ext}", "-include", str(HERE / "switch.h")]
     while True:
         lines = write_c(files, remaining, src)
-        units = [path for path in sorted(ext.glob("*/*.c")) if not path.name.startswith(NOT_COMPILED)]
+        units = _units(ext)
         bad: set[Mutant] = set()
         for unit in units:
             done = subprocess.run(
@@ -139,7 +139,7 @@ def link_kernels(folder: Path, count: int, say: Callable[[str], None]) -> None:
     )
     switches = folder / "switches.c"
     switches.write_text(SWITCHES.format(count=count), encoding="utf-8")
-    units = [path for path in sorted(ext.glob("*/*.c")) if not path.name.startswith(NOT_COMPILED)]
+    units = _units(ext)
     include = ["-I", str(ext), "-I", sysconfig.get_paths()["include"], "-include", str(HERE / "switch.h")]
     objects = []
     for unit in [*units, binding, switches]:
@@ -149,6 +149,20 @@ def link_kernels(folder: Path, count: int, say: Callable[[str], None]) -> None:
     name = "lanearray" + sysconfig.get_config_var("EXT_SUFFIX")
     command = ["gcc", "-shared", "-pthread", *map(str, objects), "-o", str(lib / KERNELS / name), "-lm"]
     subprocess.run(command, check=True)
+
+
+def compiled_numbers(folder: Path) -> set[int]:
+    """Those in what the preprocessor leaves: others are of other systems and other instruction sets."""
+    ext, numbers = folder / "src" / KERNELS, set()
+    for unit in _units(ext):
+        command = ["gcc", *FLAGS, f"-I{ext}", "-include", str(HERE / "switch.h"), "-E", str(unit)]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        numbers.update(map(int, re.findall(r"minidl_mutant\((\d+)\)", text)))
+    return numbers
+
+
+def _units(ext: Path) -> list[Path]:
+    return [path for path in sorted(ext.glob("*/*.c")) if not path.name.startswith(NOT_COMPILED)]
 
 
 def copy_package(lib: Path) -> None:
