@@ -17,6 +17,14 @@ cdef LaneArray activate(int which, LaneArray x, double p=0, double q=0):
     return y
 
 
+cdef LaneArray cleared(LaneArray x):
+    """x, or a copy with zeros in its empty lanes: for sums over lanes of x times a gradient.
+
+    What stands there need not be finite: next to the largest numbers the arithmetic on zeros may overflow.
+    """
+    return activate(ELEMENT_LEAKY, x, 1) if x.n % x.table.layout.lanes else x
+
+
 cdef LaneArray gradient(int which, LaneArray dy, LaneArray y, double p=0, double q=0, str name="y"):
     cdef int status
     check_for_training(dy, "dy")

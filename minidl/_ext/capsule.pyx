@@ -3,6 +3,7 @@
 
 from libc.string cimport memset
 
+from minidl._ext.activation cimport cleared
 from minidl._ext.kernels cimport capsules_backward_args, capsules_forward_args, size
 from minidl._ext.lanearray cimport (
     Buffers,
@@ -126,7 +127,7 @@ def capsules_forward(LaneArray u, w, size routings):
     cdef LaneArray v, s, c = None
     cdef int status
     check_array(u, "u", -1, 3)
-    u = in_lanes(u)
+    u = cleared(in_lanes(u))
     memset(&args, 0, sizeof(args))
     args.J, args.E = routing_shape(u, w, routings)
     args.n, args.I, args.D, args.routings = u.n, u.shape[1], u.shape[2], routings
@@ -149,6 +150,7 @@ def capsules_backward(LaneArray dv, saved, LaneArray u, w, size routings, need_d
     cdef LaneArray s, c, du = None
     cdef int status
     check_for_training(u, "u", -1, 3)
+    u = cleared(u)
     memset(&args, 0, sizeof(args))
     args.J, args.E = routing_shape(u, w, routings)
     args.n, args.I, args.D, args.routings = u.n, u.shape[1], u.shape[2], routings

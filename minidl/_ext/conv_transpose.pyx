@@ -7,6 +7,7 @@ OH x OW): y is its input gradient, dx its output, dw its weight gradient. See `m
 
 from libc.string cimport memset
 
+from minidl._ext.activation cimport cleared
 from minidl._ext.kernels cimport POOL_NONE, conv_backward_args, conv_forward_args, geometry, size
 from minidl._ext.lanearray cimport (
     Buffers,
@@ -113,6 +114,7 @@ def conv_transpose2d_backward(LaneArray dy, LaneArray x, w, stride, padding, out
     transposed_geometry(&args.g, x, w, stride, padding, output_padding, dilation, groups)
     check_for_training(dy, "dy", x.kind, 4)
     check_shape(dy, (x.n, args.g.C, args.g.H, args.g.W), "dy")
+    x = cleared(x)  # it takes the place of a gradient
     c = format_of(x.kind)
     if out is None:
         out = np.empty(w.shape, x.dtype), np.empty(args.g.C, x.dtype)

@@ -121,3 +121,21 @@ def test_an_empty_lane_enters_as_zero(native):
         _, dw, db = native.linear_backward(native.enter(dy), native.enter(x), np.zeros((5, 3), np.float32))
         assert_array_equal(dw, np.full((5, 3), n))
         assert_array_equal(db, np.full(5, n))
+
+
+@dtypes
+def test_what_overflows_in_empty_lanes_reaches_no_result(native, dtype, monkeypatch):
+    """A normalisation takes a mean of 0 there: beside images of 3e37 this is more than a float32 can hold."""
+    lanes, large = lanearray.lanes(dtype), np.finfo(dtype).max / 12
+    mean, nothing = np.full(operations.CHANNELS, large, dtype), np.zeros(operations.CHANNELS, dtype)
+    beta = np.random.default_rng(6).standard_normal(operations.CHANNELS).astype(dtype)
+    for n in sorted({1, 3, lanes - 1, lanes + 1}):
+        x = np.full((n, operations.CHANNELS, SIZE, SIZE), large, dtype)
+        y, *_ = native.batchnorm_forward(native.enter(x), nothing + 1, beta, mean, nothing, 0.9, 1e-3, False)
+        found = []
+        for entered in (y, native.enter(native.leave(y))):
+            monkeypatch.setattr(operations, "entered", lambda backend, x, empty, entered=entered: entered)
+            found.append(operations.results(native, dtype, n, SIZE))
+        for name, expected in found[1].items():
+            assert np.isfinite(expected).all(), (n, name)
+            assert found[0][name].tobytes() == expected.tobytes(), (n, name)

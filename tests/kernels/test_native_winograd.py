@@ -219,3 +219,19 @@ def test_the_form_is_taken_where_it_takes_fewer_operations(native, rng, dtype, x
         if count is not None:  # else the width of vectors decides
             assert len({direct_sum, small, large}) == count
             assert (direct_sum != small) == (count > 1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 3), (3, 1)])
+@pytest.mark.parametrize("images", [5, 40])
+def test_without_a_gradient_none_comes_out(native, rng, dtype, kernel, images):
+    """Zeros, to the bit: sums that start from what memory held would show."""
+    x, w = rng.standard_normal((images, 32, 12, 12)).astype(dtype), rng.standard_normal((32, 32, *kernel)).astype(dtype)
+    for tile in (0, 2, 4):
+        native.use_winograd(tile)
+        y = native.conv2d_forward(native.enter(x), w, None, *UNIT, (1, 1), 1)
+        dw, db = np.full(w.shape, np.nan, dtype), np.full(32, np.nan, dtype)
+        dy = native.enter(np.zeros(y.shape, dtype))
+        dx, *_ = native.conv2d_backward(dy, native.enter(x), w, *UNIT, (1, 1), 1, out=(dw, db))
+        for gradient in (native.leave(dx), dw, db):
+            np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
