@@ -108,6 +108,18 @@ def test_long_sums_keep_their_digits(backend, rng):
         np.testing.assert_allclose(backend.leave(y), expected[:1], rtol=2e-6)
 
 
+@dtypes
+def test_the_sum_of_no_products_is_zero(native, dtype):
+    """Whatever has stood in its memory."""
+    shapes = (3, 0, 4, 5), (3, 1, 5, 6), (3, 0, 4, 6)
+    for _ in range(8):
+        native.enter(np.full(shapes[1], np.nan, dtype))
+        a, b, dy = (native.enter(np.ones(shape, dtype)) for shape in shapes)
+        da, db = native.matmul_backward(dy, a, b)
+        assert da.shape == shapes[0]
+        np.testing.assert_array_equal(native.leave(db), np.zeros(shapes[1], dtype))
+
+
 def test_what_does_not_go_together_is_refused(native):
     def ones(*shape, dtype=np.float32, **more):
         return native.enter(np.ones(shape, dtype), **more)

@@ -134,3 +134,16 @@ def test_dropout_keeps_what_the_mask_says(native, shape, dtype):
             compare.check(native.leave(native.dropout_forward(native.enter(x), rate, key)), expected, dtype)
             got = native.leave(native.dropout_backward(native.enter(x), rate, key))
             np.testing.assert_array_equal(got != 0, kept)
+
+
+@pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
+def test_powers_of_a_local_response_are_exact_to_a_few_roundings(native, dtype):
+    """s^-0.75 for s from 1 to 61, whose logarithm is a series: against longer floats, where the machine has them."""
+    longer = np.longdouble if dtype is np.float64 else np.float64
+    if np.finfo(longer).eps > np.finfo(dtype).eps / 100:
+        pytest.skip("this machine has no longer floats")
+    x = np.sqrt(np.linspace(0.001, 60, 4000)).astype(dtype).reshape(10, 1, 20, 20)
+    y = native.leave(native.local_response_forward(native.enter(x), 1, 1.0, 0.75, 1.0))
+    wide = x.astype(longer)
+    expected = wide * (1 + wide * wide) ** longer(-0.75)
+    assert np.abs(y / expected - 1).max() < 6 * np.finfo(dtype).eps
