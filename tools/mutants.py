@@ -15,7 +15,7 @@
    `mutating/equivalent.json`; and counts.
 
 What is there already in FOLDER for the same seed and count is not done again; `--again` runs the faults that were not
-found once more, with the tests as they are now.
+found once more, with the tests as they are now, `--sanitize` does so in a build with the address sanitizer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -33,7 +34,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mutating import building
-from mutating.mutant import Mutant
+from mutating.mutant import OVERRUN, Mutant
 
 EQUIVALENT = Path(__file__).parent / "mutating" / "equivalent.json"
 TESTS = ["tests", "--ignore=tests/mpi", "--ignore=tests/test_benchmarks.py", "--ignore=tests/test_examples.py"]
@@ -69,7 +70,7 @@ def prepare(folder: Path, seed: int, counts: tuple[int, int]) -> list[dict[str, 
     lib = folder / "lib"
     building.copy_package(lib)
     building.write_c(files, numbers, folder / "src")
-    building.link_kernels(folder, len(chosen) + 1, say)
+    building.link_kernels(folder, lib, len(chosen) + 1, say)
     building.write_python(files, numbers, lib)
     compiled = building.compiled_numbers(folder)
     mutants = [describe(mutant, number in compiled) for mutant, number in numbers.items()]
@@ -84,12 +85,12 @@ def describe(mutant: Mutant, compiled: bool) -> dict[str, Any]:
     return known | {"here": here}
 
 
-def run_tests(folder: Path, tests: list[str], settings: dict[str, str]) -> None:
+def run_tests(folder: Path, tests: list[str], settings: dict[str, str], lib: str = "lib") -> None:
     """Tests on the copy, in a process of their own with mutating.plugin."""
     seen = folder / "seen"
     seen.mkdir(exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MINIDL_")}
-    paths = [str(folder / "lib"), str(building.ROOT / "tools"), str(building.ROOT)]
+    paths = [str(folder / lib), str(building.ROOT / "tools"), str(building.ROOT)]
     environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-P", "-m", "pytest", "-p", "mutating.plugin", "-p", "no:cacheprovider"]
     log = folder / "pytest.log"
@@ -117,7 +118,9 @@ def in_turns(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [test for *_, test in sorted(order, key=lambda each: each[:2])]
 
 
-def attack(folder: Path, tests: list[str], numbers: list[int], most: float, name: str) -> None:
+def attack(
+    folder: Path, tests: list[str], numbers: list[int], most: float, name: str, lib: str = "lib", **settings: str
+) -> None:
     """Let the tests try to kill these mutants; results are added to the file `name`.done."""
     reaching: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for test in lines(folder / "map.jsonl"):
@@ -134,7 +137,19 @@ def attack(folder: Path, tests: list[str], numbers: list[int], most: float, name
                     chosen[test["test"]] = test["seconds"]
                     total += test["seconds"]
             file.write(json.dumps({"mutant": number, "tests": chosen}) + "\n")
-    run_tests(folder, tests, {"MINIDL_MUTANTS_RUN": str(path)})
+    run_tests(folder, tests, {"MINIDL_MUTANTS_RUN": str(path)} | settings, lib)
+
+
+def attack_sanitized(folder: Path, tests: list[str], count: int, alive: list[int], most: float) -> None:
+    """As `make sanitize` would: the address sanitizer ends what reads or writes beyond an array."""
+    lib = folder / "sanitized"
+    if not lib.exists():
+        shutil.copytree(folder / "lib", lib)
+        building.link_kernels(folder, lib, count + 1, say, *building.SANITIZED)
+    library = subprocess.run(["gcc", "-print-file-name=libasan.so"], check=True, capture_output=True, text=True).stdout
+    settings = {"LD_PRELOAD": library.strip(), "PYTHONMALLOC": "malloc"}
+    settings["ASAN_OPTIONS"] = f"detect_leaks=0:exitcode={OVERRUN}"
+    attack(folder, tests, alive, most, "sanitized", "sanitized", **settings)
 
 
 def results(folder: Path) -> dict[int, dict[str, Any]]:
@@ -142,7 +157,8 @@ def results(folder: Path) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for name in "first", "again":
         found |= {record["mutant"]: record for record in lines(folder / f"{name}.done")}
-    return found
+    overruns = [record for record in lines(folder / "sanitized.done") if record["how"] == "overrun"]
+    return found | {record["mutant"]: record | {"how": "crashed"} for record in overruns}
 
 
 def report(mutants: list[dict[str, Any]], found: dict[int, dict[str, Any]]) -> None:
@@ -184,6 +200,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=building.ROOT / "build" / "mutants")
     parser.add_argument("--most", type=float, default=60, help="seconds of tests for one mutant, at most")
     parser.add_argument("--again", action="store_true", help="only those that survived, with the tests as they are now")
+    parser.add_argument("--sanitize", action="store_true", help="the same, with the address sanitizer")
     parser.add_argument("--stage", choices=("build", "map", "attack", "report"), help="stop behind this one")
     parser.add_argument("tests", nargs="*", default=TESTS, help="files and folders, after -- also options of pytest")
     arguments = parser.parse_args()
@@ -202,8 +219,11 @@ def main() -> None:
     if arguments.stage == "map":
         return
     found = results(folder)
-    if arguments.again:
-        alive = [number for number, result in found.items() if result["how"] == "survived"]
+    alive = [number for number, result in found.items() if result["how"] == "survived"]
+    if arguments.sanitize:
+        in_c = [number for number in alive if not mutants[number - 1]["path"].endswith(".py")]
+        attack_sanitized(folder, tests, len(mutants), in_c, arguments.most)
+    elif arguments.again:
         attack(folder, tests, alive, arguments.most, "again")
     elif arguments.stage != "report":
         attack(folder, tests, [n for n in range(1, len(mutants) + 1) if n not in found], arguments.most, "first")

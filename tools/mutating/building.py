@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import re
@@ -127,10 +126,12 @@ def compile_kernels(
     return left_out
 
 
-def link_kernels(folder: Path, count: int, say: Callable[[str], None]) -> None:
-    """Compile and link what `compile_kernels` has checked."""
-    src, lib = folder / "src", folder / "lib"
-    ext = src / KERNELS
+SANITIZED = ["-fsanitize=address", "-fno-omit-frame-pointer"]
+
+
+def link_kernels(folder: Path, lib: Path, count: int, say: Callable[[str], None], *more: str) -> None:
+    """Compile and link what `compile_kernels` has checked, into the copy `lib`; with more flags, if they are given."""
+    ext = folder / "src" / KERNELS
     binding = folder / "lanearray.c"
     subprocess.run(
         [sys.executable, "-m", "cython", "-3", str(ROOT / KERNELS / "lanearray.pyx"), "-o", str(binding)],
@@ -144,10 +145,10 @@ def link_kernels(folder: Path, count: int, say: Callable[[str], None]) -> None:
     objects = []
     for unit in [*units, binding, switches]:
         objects.append(folder / f"{unit.stem}.o")
-        subprocess.run(["gcc", *FLAGS, *include, "-c", str(unit), "-o", str(objects[-1])], check=True)
+        subprocess.run(["gcc", *FLAGS, *more, *include, "-c", str(unit), "-o", str(objects[-1])], check=True)
         say(f"compiled {unit.name}")
     name = "lanearray" + sysconfig.get_config_var("EXT_SUFFIX")
-    command = ["gcc", "-shared", "-pthread", *map(str, objects), "-o", str(lib / KERNELS / name), "-lm"]
+    command = ["gcc", "-shared", "-pthread", *more, *map(str, objects), "-o", str(lib / KERNELS / name), "-lm"]
     subprocess.run(command, check=True)
 
 
@@ -170,9 +171,3 @@ def copy_package(lib: Path) -> None:
     shutil.rmtree(lib, ignore_errors=True)
     shutil.copytree(ROOT / "minidl", lib / "minidl", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(HERE / "mutant_switch.py", lib)
-
-
-def read_counter(lib: Path) -> int:
-    """How many switches the copy has; an error if it cannot be loaded."""
-    path = next((lib / KERNELS).glob("lanearray.*.so"))
-    return ctypes.c_int.in_dll(ctypes.CDLL(str(path)), "minidl_mutants").value

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OVERRUN = 99
+"""The status with which the address sanitizer ends a process."""
+
 COMPARISONS = {
     "<": ("<=", ">="),
     "<=": ("<", ">"),

@@ -23,6 +23,8 @@ import mutant_switch
 import pytest
 from _pytest.runner import runtestprotocol
 
+from mutating.mutant import OVERRUN
+
 WALL_SECONDS = 300.0
 """Of a test: longer than any other work of the machine lets it wait, so that only a deadlock comes this far."""
 
@@ -87,7 +89,7 @@ def _in_child(number: int, tests: list[pytest.Item], seconds: dict[str, float]) 
         begun.seek(0)
         names = begun.read().decode().splitlines()
     if os.WIFEXITED(status):
-        how = {0: "survived", 1: "failed"}.get(os.WEXITSTATUS(status), "crashed")
+        how = {0: "survived", 1: "failed", OVERRUN: "overrun"}.get(os.WEXITSTATUS(status), "crashed")
     else:
         how = "hung" if os.WTERMSIG(status) in (signal.SIGPROF, signal.SIGALRM) else "crashed"
     spent = round(used.ru_utime + used.ru_stime, 2)
@@ -99,7 +101,8 @@ def _run(number: int, tests: list[pytest.Item], seconds: dict[str, float], begun
     status = 2
     try:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        if "ASAN_OPTIONS" not in os.environ:  # which asks for much more than it uses
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(nothing, descriptor)
