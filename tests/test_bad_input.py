@@ -367,7 +367,15 @@ def test_images_of_another_size_change_nothing_wherever_they_are():
 
 
 @pytest.mark.parametrize(
-    ("seed", "error"), [(-1, ValueError), (1.5, TypeError), ("0", TypeError), (np.random.default_rng(0), TypeError)]
+    ("seed", "error"),
+    [
+        (-1, ValueError),
+        (1.5, TypeError),
+        ("0", TypeError),
+        (np.random.default_rng(0), TypeError),
+        (True, TypeError),
+        (np.bool_(False), TypeError),
+    ],
 )
 def test_seeds_are_ints(seed, error):
     with pytest.raises(error, match="Trainer: seed must be"):

@@ -26,11 +26,6 @@ def key_from(key: int, counter: int) -> int:
     return (key + counter * GOLDEN) % 2**64
 
 
-def uniform(key: int, counter: np.ndarray) -> np.ndarray:
-    """float64 in [0, 1) with 53 random bits for each counter."""
-    return (mix(key, counter) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
 def keep_threshold(rate: float) -> int:
     """An element is dropped if the upper 32 bits of its random number are below this: round(rate * 2^32)."""
     return round(rate * 2.0**32)

@@ -123,6 +123,14 @@ def test_memory_maps_are_read_into_memory_and_indices_leave_them_on_the_disk(tmp
     np.testing.assert_array_equal(x_test[:, 0, 0, 0], j)
 
 
+def test_classes_that_need_their_minimum_take_it_from_large_ones():
+    """Of 26 images 5, though each of three classes of two images must give one: 0.4 of them are its share."""
+    y = np.repeat([0, 1, 2, 3], [2, 2, 2, 20])
+    (_, y_train), (_, y_test) = split(np.arange(26), y, 0.2, 0)
+    assert np.bincount(y_test).tolist() == [1, 1, 1, 2]
+    assert np.bincount(y_train).tolist() == [1, 1, 1, 18]
+
+
 X, Y = np.zeros((10, 1, 2, 2)), np.arange(10) % 2
 
 

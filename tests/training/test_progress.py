@@ -217,3 +217,17 @@ def test_a_validation_loss_that_is_nan_is_shown():
     line = "epoch 1/3  train loss 0.5000  acc  25.00 %  val loss nan  acc  10.00 %  lr 0.1  1.0 s"
     assert module.epoch_line(history, 3, validated=True) == line
     assert module.epoch_line(history, 3, validated=False) == line.replace("  val loss nan  acc  10.00 %", "")
+
+
+@pytest.mark.parametrize(("images", "speed"), [(9, "9.0"), (10, "10"), (2468, "2,468")])
+def test_where_nobody_knows_how_many_images_come(monkeypatch, images, speed):
+    """Fewer than ten a second have a digit behind the point."""
+    for name, value in (("TERM", "xterm"), ("COLUMNS", "200")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.setattr(module, "time", Clock())
+    stream = Terminal()
+    line = progress(stream=stream)
+    line.start(1, 1, 0)
+    line.update(images, 2.5, 0.25)
+    assert stream.getvalue().endswith(f"epoch 1/1  {images:,} images  loss 2.5000  acc  25.00 %  {speed} images/s")
