@@ -6,6 +6,7 @@ import io
 import socket
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from data_server import PAYLOAD
@@ -189,3 +190,15 @@ def test_published_sources_are_complete(source):
     assert all(mirror.endswith("/" + source.name) for mirror in source.mirrors)
     for digest in (source.sha256, source.content_sha256):
         assert digest is None or (len(digest) == 64 and set(digest) <= set("0123456789abcdef"))
+
+
+def test_the_line_is_drawn_ten_times_a_second(monkeypatch):
+    now = iter([10.0, 10.0, 10.0625, 10.125, 10.125, 10.1875])  # a look, and another one for each drawing
+    monkeypatch.setattr(download, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    line = download._Progress(SimpleNamespace(name="file", size=1000), "host")
+    line._live = True
+    drawn = []
+    monkeypatch.setattr(line, "_draw", lambda: drawn.append((line._received, setattr(line, "_drawn", next(now)))))
+    for _ in range(4):
+        line.advance(100)
+    assert [received for received, _ in drawn] == [100, 300]

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minidl.data import EMNIST_CLASSES, DataError, load_emnist
+from minidl.data.files.zipped import _check_directory
 
 
 def names(split):
@@ -194,3 +195,11 @@ def test_arguments_that_do_not_fit_are_refused(tmp_path):
         FileNotFoundError, match=r"EMNIST: .* must hold gzip.zip, or emnist-mnist-train-images-idx3-ubyte,"
     ):
         load_emnist(tmp_path, "mnist")
+
+
+def test_a_table_of_contents_at_the_very_start_counts(tmp_path):
+    """An archive of nothing, which says that it has a table of four gigabytes."""
+    path = tmp_path / "emnist.zip"
+    path.write_bytes(b"PK\5\6" + bytes(8) + b"\xfe\xff\xff\xff" + bytes(6))
+    with pytest.raises(DataError, match="its table of contents has more than"):
+        _check_directory(path)

@@ -149,4 +149,5 @@ def test_what_is_seen() -> None:
     assert minidl.Upsample(2, mode="bilinear").reach(shape) == ((2, 2), (0.5, 0.5))
     assert minidl.AdaptiveAvgPool2D(2).reach(shape) == ((3, 4), (3, 4))
     assert minidl.ConvTranspose2D(4, 2, 4, stride=2).reach(shape) == ((2, 2), (0.5, 0.5))
+    assert minidl.ConvTranspose2D(4, 2, 4, stride=(2, 4)).reach(shape) == ((2, 1), (0.5, 0.25))
     assert minidl.MaxPool2D(3, 2, dilation=2).reach(shape) == ((5, 5), (2, 2))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minidl.layers import GroupNorm, InstanceNorm2D, Layer, LayerNorm, LocalResponseNorm
+from minidl.layers import BatchNorm2D, GroupNorm, InstanceNorm2D, Layer, LayerNorm, LocalResponseNorm
 
 
 @pytest.mark.usefixtures("any_backend")
@@ -84,6 +84,7 @@ def test_parameters() -> None:
         (lambda: LayerNorm((3, 0)), ValueError, "LayerNorm: shape must be at least 1, got 0"),
         (lambda: LayerNorm("3"), TypeError, "LayerNorm: shape must be an int, got '3'"),
         (lambda: LayerNorm(3, eps=-1), ValueError, "LayerNorm: eps must be positive, got -1"),
+        (lambda: LayerNorm(3, eps=0), ValueError, "LayerNorm: eps must be positive, got 0"),
         (lambda: LayerNorm((2**20,) * 3), ValueError, "is too large"),
     ],
 )
@@ -161,3 +162,18 @@ def test_local_response_settings(settings: Any, rule: str) -> None:
 def test_local_response_input() -> None:
     with pytest.raises(ValueError, match=r"LocalResponseNorm: input must have 4 dimensions .*, got shape \(2, 3\)"):
         LocalResponseNorm(3).forward(np.zeros((2, 3), np.float32))
+
+
+NEW = (
+    GroupNorm(2, 6),
+    LayerNorm(6),
+    LayerNorm((2, 3)),
+    InstanceNorm2D(6, affine=True),
+    BatchNorm2D(3),
+)
+
+
+@pytest.mark.parametrize("layer", NEW, ids=repr)
+def test_a_new_layer_scales_by_one_and_shifts_by_nothing(layer):
+    np.testing.assert_array_equal(layer.gamma.data, np.ones_like(layer.gamma.data))
+    np.testing.assert_array_equal(layer.beta.data, np.zeros_like(layer.beta.data))

@@ -292,6 +292,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "many together": (node("Model", layers=[node("Linear", in_features=1000, out_features=900)] * 9), "is larger than"),
     "too many": (node("Model", layers=[node("Relu")] * 10_000), "at most 10000 layers"),
     "too deep": (nested(200), "at most 64 layers"),
+    "deeper by one": (nested(architecture.MAX_DEPTH + 1), "at most 64 layers"),
     "far too deep": (nested(200_000), "it must have at most|it is not JSON|at most 64"),
     "doubled sixty times": (doubled(60), "at most 10000 layers"),
     "parts without end": (node("Model", layers=[node("Split", sections=HUGE)]), "at most 1000 parts"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 
 import numpy as np
@@ -298,3 +299,10 @@ def test_what_is_no_callback_is_refused_by_name(data):
 
     with pytest.raises(TypeError, match=r"callbacks must hold objects such as minidl.KeepBest\(\), got Like\(\)"):
         trainer().fit(data, callbacks=[minidl.KeepBest(), Like()], verbose=False)
+
+
+def test_a_line_of_json_has_null_for_what_is_no_finite_number():
+    line = minidl.JSONLinesLog("unused")._line(
+        {"loss": [math.inf], "low": [-math.inf], "no": [math.nan], "a": [1.5]}, 0
+    )
+    assert json.loads(line) == {"epoch": 1, "loss": None, "low": None, "no": None, "a": 1.5}

@@ -231,3 +231,24 @@ def test_where_nobody_knows_how_many_images_come(monkeypatch, images, speed):
     line.start(1, 1, 0)
     line.update(images, 2.5, 0.25)
     assert stream.getvalue().endswith(f"epoch 1/1  {images:,} images  loss 2.5000  acc  25.00 %  {speed} images/s")
+
+
+def test_every_line_is_flushed():
+    class Counted(io.StringIO):
+        flushed = 0
+
+        def flush(self):
+            self.flushed += 1
+
+    stream = Counted()
+    run(progress(stream=stream))
+    assert stream.flushed == 2
+
+
+def test_the_next_epoch_closes_the_bar_of_an_epoch_that_was_left():
+    made = []
+    line = TqdmLine(io.StringIO(), lambda **arguments: Bar(made, **arguments))
+    line.start(1, 2, 200)
+    assert "close" not in made
+    line.start(2, 2, 200)
+    assert made.count("close") == 1
