@@ -181,3 +181,12 @@ def test_gradients_that_cannot_be_clipped_end_the_test(data):
     optimizer.at = 0
     with pytest.raises(FloatingPointError, match="to be clipped, got inf"):
         minidl.find_lr(trainer(optimizer), data)
+
+
+def test_no_layer_holds_a_batch_afterwards(data):
+    run = trainer(minidl.SGD(0.1))
+    with pytest.warns(UserWarning, match="gives no answer"):
+        minidl.find_lr(run, data, 1e-3, 1e-1, steps=9, batch_size=20, seed=4)
+    remembered = [(layer, name) for layer in run.model.layers for name in layer._remembered]
+    assert len(remembered) >= 5
+    assert [name for layer, name in remembered if getattr(layer, name) is not None] == []

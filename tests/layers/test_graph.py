@@ -444,3 +444,15 @@ def test_weights_are_shared_in_one_graph_alone() -> None:
             Graph(y, outputs())
     whole = Graph(y, Add()(Relu()(conv(y)), conv(y)))
     assert len(whole.parameters()) == 2
+
+
+def test_an_input_may_be_an_output_and_is_made_again() -> None:
+    x = Input(3)
+    graph = Graph(x, [x, Linear(3, 2, rng=1)(x)])
+    given = np.arange(6, dtype=np.float32).reshape(2, 3)
+    for one in (graph, Graph.remake(graph.settings())):
+        same, other = one.forward(given)
+        np.testing.assert_array_equal(same, given)
+        assert other.shape == (2, 2)
+    with pytest.raises(ValueError, match="outputs must be numbers of values"):
+        Graph.remake(graph.settings() | {"outputs": [-1]})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -359,3 +360,10 @@ def test_a_prediction_leaves_alone_what_forward_remembers(backend, x, look):
     assert model.backward(y - 1).tobytes() == other.backward(y - 1).tobytes()
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
         assert one.grad.tobytes() == two.grad.tobytes()
+
+
+def test_a_summary_counts_what_is_seen_through_layers_without_pixels():
+    model = minidl.Model(
+        minidl.Conv2D(1, 2, 3), minidl.Flatten(), minidl.Reshape((2, 4, 4)), minidl.Conv2D(2, 2, 3, stride=2)
+    )
+    assert re.findall(r"\d+ / \d+", str(model.summary((1, 6, 6)))) == ["3 / 1", "3 / 1", "5 / 2"]
