@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minidl
+from minidl.checks.differences import rows_of
 
 pytestmark = pytest.mark.usefixtures("plain_backend")
 
@@ -277,3 +278,16 @@ def test_several_inputs_must_be_a_list(rng):
         minidl.gradcheck(minidl.MatMul(), [rng.standard_normal((2, 3, 3))])
     with pytest.raises(ValueError, match="Graph: it takes 2 inputs, got 1"):
         minidl.gradcheck(two_and_two(), [rng.standard_normal((2, 2, 3, 4))])
+
+
+def test_a_row_tells_the_worst_entry_and_how_wrong_it_is():
+    """The sum of squares, whose gradient is 2 x; of a kink (None) nothing is known."""
+
+    def difference(flat, i, h):
+        return None if i == 2 else (flat[i] + h) ** 2 - (flat[i] - h) ** 2
+
+    data, wrong = np.array([1.0, 2.0, 5.0]), np.array([2.0, 3.0, 7.0])
+    rows = rows_of({"x": (data, wrong), "none": (data[2:], wrong[2:])}, difference, 1e-6, 1e-3, 10, None)
+    assert [(row.checked, row.kinks, row.passed, row.where) for row in rows[:1]] == [(2, 1, False, (1,))]
+    assert rows[0].error == pytest.approx(0.25)
+    assert (rows[0].analytic, rows[0].numeric) == (3.0, pytest.approx(4.0))
