@@ -69,6 +69,7 @@ def test_the_loss_is_the_weighted_sum_and_its_gradients_are_those_of_differences
             assert gradient[at] == pytest.approx((moved[0] - moved[1]) / 2e-6, abs=1e-8)
 
 
+@pytest.mark.chosen_numbers
 @pytest.mark.usefixtures("any_backend")
 def test_training_resuming_and_evaluation(tmp_path: Path) -> None:
     x, y = data()
