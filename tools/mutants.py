@@ -214,7 +214,7 @@ def main() -> None:
         run_tests(
             folder,
             tests,
-            {"MINIDL_MUTANTS_MAP": str(folder / "map.jsonl"), "MINIDL_MUTANTS_SEEN": str(folder / "seen")},
+            {"MINIDL_MUTANTS_MAP": str(folder / "map.jsonl"), "MUTANTS_SEEN": str(folder / "seen")},
         )
     if arguments.stage == "map":
         return

@@ -42,7 +42,7 @@ SWITCHES = """
 int minidl_mutant_now = 0, minidl_mutants = {count};
 unsigned char minidl_mutant_seen[{count}];
 static void __attribute__((constructor)) first(void) {{
-    const char *text = getenv("MINIDL_MUTANT");
+    const char *text = getenv("MUTANT_ON");
     if (text) minidl_mutant_now = atoi(text);
 }}
 """

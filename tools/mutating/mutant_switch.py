@@ -1,7 +1,8 @@
 """Goes into the copy of the sources beside the package: says which mutant is switched on, and which were asked for.
 
-MINIDL_MUTANT in the environment switches one on, so that it is on in processes that a test starts, too; `use` does so
-in this one. MINIDL_MUTANTS_SEEN names a folder in which such processes leave what they have asked for.
+MUTANT_ON in the environment switches one on, so that it is on in processes that a test starts, too (tests clear what
+starts with MINIDL_); `use` does so in this one. MUTANTS_SEEN names a folder in which such processes leave what they have
+asked for.
 """
 
 from __future__ import annotations
@@ -25,27 +26,27 @@ def minidl_mutant(number: int) -> bool:
 def use(number: int) -> None:
     """Switch one on, and all others off; 0 is none. Processes that are started from now on do the same."""
     NOW.value = number
-    os.environ["MINIDL_MUTANT"] = str(number)
+    os.environ["MUTANT_ON"] = str(number)
 
 
 def take_seen() -> set[int]:
     """Those that were asked for since the last call, here and in processes that have ended meanwhile."""
     seen = {number for number, byte in enumerate(bytes(SEEN)) if byte}
     ctypes.memset(SEEN, 0, len(SEEN))
-    if "MINIDL_MUTANTS_SEEN" in os.environ:
-        for path in Path(os.environ["MINIDL_MUTANTS_SEEN"]).glob("*.seen"):
+    if "MUTANTS_SEEN" in os.environ:
+        for path in Path(os.environ["MUTANTS_SEEN"]).glob("*.seen"):
             seen.update(number for number, byte in enumerate(path.read_bytes()) if byte)
             path.unlink()
     return seen
 
 
 def _leave_seen() -> None:
-    folder = Path(os.environ["MINIDL_MUTANTS_SEEN"])
+    folder = Path(os.environ["MUTANTS_SEEN"])
     path = folder / f"{os.getpid()}.part"
     path.write_bytes(bytes(SEEN))
     path.rename(path.with_suffix(".seen"))
 
 
-NOW.value = int(os.environ.get("MINIDL_MUTANT", "0"))
-if "MINIDL_MUTANTS_SEEN" in os.environ:
+NOW.value = int(os.environ.get("MUTANT_ON", "0"))
+if "MUTANTS_SEEN" in os.environ:
     atexit.register(_leave_seen)
