@@ -51,7 +51,7 @@ def conv_form(dtype, tuple x_shape, tuple w_shape, tuple stride, padding, tuple 
     cdef size rows, columns
     memset(&g, 0, sizeof(g))
     conv_geometry(&g, x_shape, w_shape, stride, padding, dilation, groups)
-    tables[kind_of(np.dtype(dtype))].conv_tile(&g, winograd_tile, &rows, &columns)
+    tables[kind_of(np.dtype(dtype))].conv_tile(&g, winograd_tile(), &rows, &columns)
     return f"winograd {rows} x {columns}" if rows else "direct"
 
 
