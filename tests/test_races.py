@@ -66,7 +66,9 @@ for name in sorted(names):
     importlib.import_module("minidl._ext." + name)
 print(len(names), sys._is_gil_enabled())
 """
-    found = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-P", "-W", "error", "-c", script], capture_output=True, text=True, check=True
+    )
     count, enabled = found.stdout.split()
     assert int(count) > 20
     assert enabled == "False"

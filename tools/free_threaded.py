@@ -27,8 +27,9 @@ ROOT = Path(__file__).parents[1]
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = ("numpy", "setuptools", "Cython>=3.1", "hypothesis", "pytest>=8", "pytest-run-parallel")
 
-TESTS = ("kernels", "layers", "losses", "optim", "compiled", "model", "support", "test_functional.py")
-"""In several threads at once: what computes, and what is above it up to the model."""
+TESTS = ("kernels", "layers", "losses", "optim", "compiled/test_program.py", "model", "support", "test_functional.py")
+"""In several threads at once: what computes, and what is above it up to the model. (Other tests of `compiled` force a
+layout, which is the process's.)"""
 THREADED = ("test_threads.py", "test_races.py", "model/test_predict_while_training.py")
 """With threads of their own."""
 
