@@ -357,7 +357,7 @@ cdef int check_shape(LaneArray x, tuple shape, str name) except -1:
 
 
 cdef bint is_format(char given, size itemsize, char code) noexcept:
-    """Whether elements of this format are what `code` asks for: C's int, long and long long differ in their names alone.
+    """Whether elements of this format are what `code` asks for: of C's int, long and long long the width counts.
 
     Where long has 4 bytes, as on Windows, numpy's int32 is `l` and its int64 `q`; elsewhere they are `i` and `l`.
     """
