@@ -75,12 +75,15 @@ FAMILIES = [
 """Of the native backend's operations."""
 
 SMALL = {
+    "arithmetic",
     "boxes",
     "capsule",
     "conv_transpose",
     "local_response",
+    "loss",
     "map",
     "matmul",
+    "pooling",
     "program",
     "reduce",
     "resize",
