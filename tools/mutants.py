@@ -92,6 +92,7 @@ def run_tests(folder: Path, tests: list[str], settings: dict[str, str], lib: str
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MINIDL_")}
     paths = [str(folder / lib), str(building.ROOT / "tools"), str(building.ROOT)]
     environment |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment["PYTHONSAFEPATH"] = "1"  # processes of tests import the copy, too, not what stands in their folder
     command = [sys.executable, "-P", "-m", "pytest", "-p", "mutating.plugin", "-p", "no:cacheprovider"]
     log = folder / "pytest.log"
     with open(log, "w", encoding="utf-8") as file:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from kernels import variants
@@ -235,3 +237,27 @@ def test_without_a_gradient_none_comes_out(native, rng, dtype, kernel, images):
         dx, *_ = native.conv2d_backward(dy, native.enter(x), w, *UNIT, (1, 1), 1, out=(dw, db))
         for gradient in (native.leave(dx), dw, db):
             np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
+
+
+@pytest.mark.parametrize(("x_shape", "out_channels", "padding", "groups"), MAPS)
+def test_a_new_thread_has_no_memory_of_larger_maps(native, rng, x_shape, out_channels, padding, groups):
+    """Scratch belongs to a thread and grows: a size that is taken too small shows in a thread that starts with it."""
+    x = rng.standard_normal(x_shape)
+    w = rng.standard_normal((out_channels, x_shape[1] // groups, 3, 3))
+    window = UNIT[0], padding, UNIT[1], groups
+    native.set_num_threads(1)
+
+    def compute(found):
+        y = native.conv2d_forward(native.enter(x), w, None, *window)
+        dx, dw, db = native.conv2d_backward(native.enter(native.leave(y)), native.enter(x), w, *window)
+        found.append([array.tobytes() for array in (native.leave(y), native.leave(dx), dw, db)])
+
+    found = []
+    compute(found)
+    for tile in (4, 2):
+        native.use_winograd(tile)
+        thread = threading.Thread(target=compute, args=(found,))
+        thread.start()
+        thread.join()
+    assert len(found) == 3
+    assert found[0] == found[2]

@@ -164,16 +164,21 @@ def test_local_response_input() -> None:
         LocalResponseNorm(3).forward(np.zeros((2, 3), np.float32))
 
 
-NEW = (
-    GroupNorm(2, 6),
-    LayerNorm(6),
-    LayerNorm((2, 3)),
-    InstanceNorm2D(6, affine=True),
-    BatchNorm2D(3),
-)
+NEW = {
+    "GroupNorm": lambda: GroupNorm(2, 6),
+    "LayerNorm": lambda: LayerNorm((2, 3)),
+    "InstanceNorm2D": lambda: InstanceNorm2D(6, affine=True),
+    "BatchNorm2D": lambda: BatchNorm2D(3),
+}
 
 
-@pytest.mark.parametrize("layer", NEW, ids=repr)
-def test_a_new_layer_scales_by_one_and_shifts_by_nothing(layer):
+@pytest.mark.parametrize("make", NEW.values(), ids=NEW)
+def test_a_new_layer_scales_by_one_and_shifts_by_nothing(make):
+    layer = make()
     np.testing.assert_array_equal(layer.gamma.data, np.ones_like(layer.gamma.data))
     np.testing.assert_array_equal(layer.beta.data, np.zeros_like(layer.beta.data))
+
+
+def test_the_eps_of_an_instance_norm_is_positive():
+    with pytest.raises(ValueError, match="InstanceNorm2D: eps must be positive, got 0"):
+        InstanceNorm2D(3, 0)

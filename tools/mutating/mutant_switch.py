@@ -1,8 +1,8 @@
 """Goes into the copy of the sources beside the package: says which mutant is switched on, and which were asked for.
 
-MUTANT_ON in the environment switches one on, so that it is on in processes that a test starts, too (tests clear what
-starts with MINIDL_); `use` does so in this one. MUTANTS_SEEN names a folder in which such processes leave what they
-have asked for.
+MUTANT_ON in the environment switches one on, so that it is on in processes that a test starts, too; `use` does so
+in this one. (Tests clear settings that start with MINIDL_.) MUTANTS_SEEN names a folder in which such processes leave
+what they have asked for.
 """
 
 from __future__ import annotations
