@@ -70,6 +70,7 @@ def test_a_maximum_of_the_smallest_number(any_backend):
 NEIGHBOURS = [axes for axes in some(4) if axes[-1] - axes[0] < len(axes)]
 
 
+@pytest.mark.chosen_numbers  # near one class alone dx is a difference whose rounding is 5e-5 of it
 @dtypes
 @pytest.mark.parametrize("log", [False, True], ids=["", "log"])
 def test_softmax(backend, log, dtype, rng):
