@@ -96,7 +96,7 @@ def norm(array: np.ndarray) -> Any:
     """The square root of the sum of squares, as JSON holds it."""
     flat = array.ravel()
     with np.errstate(over="ignore", invalid="ignore"):
-        return numbers(float(np.sqrt(np.dot(flat, flat))))
+        return numbers(float(np.sqrt(np.square(flat).sum(dtype=np.float64))))
 
 
 def dead(model: Model, images: np.ndarray) -> list[dict[str, Any]]:

@@ -92,7 +92,7 @@ class SlowStep:
             }
             for i in largest.tolist()
         ]
-        norm = float(np.sqrt(np.dot(flat, flat)))
+        norm = float(np.sqrt(np.square(flat).sum(dtype=np.float64)))
         return {"name": name, "shape": list(grad.shape), "norm": numbers(norm), "entries": entries}
 
     def check(self) -> dict[str, Any]:

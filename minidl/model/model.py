@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -340,10 +340,14 @@ class Model(Sequential):
         found = prediction_of(plan, entering, self._dtype, lambda i: self._scaled(entering[i]), self._scales)
         if found is None:
             return None
-        if not self.merges:
-            self._shape = images.shape[1:]
+        self.saw(entering)
         scores = found.run(entering)
         return scores if self.outputs > 1 else scores[0]
+
+    def saw(self, images: Sequence[np.ndarray]) -> None:
+        """Remember the shape of an image of these, one array an input, that went by without `run`."""
+        if not self.merges:
+            self._shape = images[0].shape[1:]
 
     def compiled_by(self) -> Plan | None:
         """The plan, where a training step of it may be compiled; None for classes with passes of their own."""

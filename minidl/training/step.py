@@ -128,8 +128,9 @@ class Step:
             return None
         if before is None:
             self.model.release()  # what layers remember of another kind of step
-        backend = kernels.current()
-        scores = [backend.enter(array, False) for array in found.forward(batch.plain())]
+        backend, images = kernels.current(), batch.plain()
+        self.model.saw(images)
+        scores = [backend.enter(array, False) for array in found.forward(images)]
         return Several(scores) if self.model.outputs > 1 else scores[0]
 
     def _training(self, batch: Batch) -> Any:

@@ -316,3 +316,10 @@ def test_a_run_learns(layout: str) -> None:
         (x, np.array([0, 1])), epochs=60, batch_size=2, seed=0, verbose=False
     )
     assert history["train_loss"][-1] < 0.05
+
+
+def test_a_compiled_step_tells_the_model_its_images_shape() -> None:
+    m = chain(conv(3, 8), shape=(3, 8, 8))
+    step = stepped(m, data(2, "float32", (3, 8, 8)), "channels")[1]
+    assert compiled(step)
+    assert m.summary() == m.summary((3, 8, 8))

@@ -35,7 +35,8 @@ others = pytest.mark.parametrize("how", OTHER.values(), ids=OTHER.keys())
 def test_others_are_refused(page, how, method, path):
     status, headers, body = page.request(method, path, b"{}" if method == "POST" else None, **how)
     assert status in (400, 403)  # 400: the server itself misses the host
-    assert b"minidl.live" in body or status == 400
+    # Without a body where the connection was closed before all that was sent had been read.
+    assert b"minidl.live" in body or status == 400 or not body
     assert "default-src 'none'" in headers.get("content-security-policy", "default-src 'none'")
     assert page.desk.current is None
 

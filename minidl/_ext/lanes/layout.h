@@ -80,7 +80,8 @@ INLINE void gather_squares(const gather_args *a, const int whole, size block, si
                 UNROLL for (int i = 0; i < L; i++) square[i] = square[i] * factor + term;
             }
             UNROLL for (int i = 0; i < L; i++) store(y + (f + i) * L, square[i]);
-            if ((left -= L) == 0) channel++, left = a->area;
+            left -= L;
+            if (left == 0) channel++, left = a->area;
             continue;
         }
         V square[L];
