@@ -29,7 +29,11 @@ def prediction_of(
     key = tuple((array.shape[1:], array.dtype) for array in images), dtype, isa(), winograd()
     found = kept.get(key, _NEVER)
     if found is _NEVER or (found is not None and found.is_faster(len(images[0])) and not found.holds()):
-        found = kept[key] = _made(plan, images, dtype, scaling, watched)
+        try:
+            found = kept[key] = _made(plan, images, dtype, scaling, watched)
+        except (TypeError, ValueError):  # what no layer takes is refused in words by the plan, and may be mended
+            kept.pop(key, None)
+            return None
         _forget(kept, key)
     if found is None or not found.is_faster(len(images[0])):
         return None
@@ -63,5 +67,5 @@ def _made(
     try:
         kinds = [array.dtype for array in images]
         return Prediction(plan, [array.shape[1:] for array in images], dtype, kinds, scaling, watched)
-    except (Unlowered, TypeError, ValueError):  # a shape that no layer takes is refused in words by the plan
+    except Unlowered:
         return None

@@ -61,9 +61,11 @@ def ways(
         compiled.prepare()
     except (Unlowered, TypeError, ValueError):  # as where they are made to be used
         return found
+    between = {part.label for part in compiled.parts if isinstance(part, Foreign)}
+    found |= {place: "channels" for place in found if place not in between}  # what only sees values in another shape
     for part in compiled.parts:
         for operation in () if isinstance(part, Foreign) else part.operations:
-            found |= dict.fromkeys(operation.labels, f"channels, {_how(operation)}")
+            found |= {place: f"channels, {_how(operation)}" for place in operation.labels if place in found}
     return found
 
 

@@ -29,8 +29,11 @@ def training_of(
     if found is not None and found.plan is plan and not found.is_faster(n):
         return None
     if key not in kept or (found is not None and not (found.plan is plan and found.holds())):
-        found = _made(plan, kinds, dtype)
         kept.pop(key, None)
+        try:
+            found = _made(plan, kinds, dtype)
+        except (TypeError, ValueError):  # what no layer takes is refused in words by the plan, and may be mended
+            return None
         for old in list(kept)[: len(kept) + 1 - MOST]:
             del kept[old]
         kept[key] = found
@@ -49,5 +52,5 @@ def _made(plan: Plan, kinds: Sequence[Any], dtype: np.dtype) -> Training | None:
         scaling = [(kind.scale, kind.shift) for kind in kinds]
         shapes, given = [kind.shape for kind in kinds], [kind.dtype for kind in kinds]
         return Training(plan, shapes, dtype, given, lambda i: scaling[i])
-    except (Unlowered, TypeError, ValueError):  # a shape that no layer takes is refused in words by the plan
+    except Unlowered:
         return None

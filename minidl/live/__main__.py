@@ -10,6 +10,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from pathlib import Path
 
 ADDRESS = "127.0.0.1"
 PORT = 8765
@@ -52,6 +53,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if not 0 <= args.port <= 65535:
         parser.error(f"argument --port: must be from 0 to 65535, got {args.port}")
+    for option, folder in (("--data", args.data), ("--folder", args.folder)):
+        if folder is not None and not Path(folder).is_dir():
+            print(f"{option}: there is no folder {folder}", file=sys.stderr)
+            return 1
     try:
         import uvicorn
         import websockets  # noqa: F401 - uvicorn speaks through it

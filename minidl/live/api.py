@@ -19,6 +19,7 @@ from minidl.live.layer_list import check
 from minidl.live.opened import Opened
 from minidl.live.packed import images, numbers
 from minidl.live.slow import SlowStep
+from minidl.support import random
 
 Asked = dict[str, Any]
 
@@ -48,7 +49,8 @@ def layers(desk: Desk, asked: Asked) -> Asked:
     """The shapes behind a list of layers, or behind a network by name: {"layers"} or {"network"}, and {"data"}."""
     found = desk.data(one_of("data", asked.get("data"), DATA))
     lines = asked.get("layers") or network_lines(str(asked.get("network")), found.shape, len(found.names))
-    rows, _ = check(lines, found.shape, len(found.names))
+    with random.drawing(np.random.default_rng(0)):  # a training draws from the default generator meanwhile
+        rows, _ = check(lines, found.shape, len(found.names))
     return {"rows": rows, "input": list(found.shape)}
 
 
@@ -193,7 +195,8 @@ def opened(desk: Desk, asked: Asked) -> Opened:
 def open_file(desk: Desk, content: bytes, asked: dict[str, str]) -> Asked:
     """Open a model's file."""
     model = Opened(content, asked.get("name", ""))
-    return {"model": desk.open(model), **model.told(None)}
+    told = model.told(None)
+    return {"model": desk.open(model), **told}
 
 
 def picture(desk: Desk, content: bytes, asked: dict[str, str]) -> Asked:

@@ -38,6 +38,8 @@ class Desk:
     @property
     def run(self) -> Run:
         """The training; the first one is the README's network on the digits."""
+        if self.current is not None:  # without the lock, which a reset holds until the old thread has gone
+            return self.current
         with self.lock:
             if self.current is None:
                 self.reset(Settings())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from typing import Any
 
@@ -84,6 +85,11 @@ class Opened:
         input_shapes("Your model", self.model, self.shape)
         model = self.model
         table: Any = summary(model, self.shape)
+        for row in table.rows:  # before anything of that size is made
+            for shown in row[2].split(", "):
+                count = math.prod(int(size) for size in shown.split(" x ") if size)
+                if count > VALUES:
+                    raise ValueError(f"{row[1]}: one image becomes {count:,} numbers, this page takes {VALUES:,}")
         columns = [i for i in range(len(table.head)) if any(row[i] for row in table.rows)]
         times = layer_times(model, np.zeros((1, *self.shape), np.uint8))
         count = sum(parameter.data.size for parameter in model.named_parameters().values())

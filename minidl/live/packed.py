@@ -36,7 +36,7 @@ def maps(y: np.ndarray) -> dict[str, Any]:
     if lost:
         shown = np.where(finite, shown, 0)
     scale = float(np.abs(shown).max(initial=0.0))
-    whole_numbers = np.rint(shown * (127 / scale) if scale else shown * 0).astype(np.int8)
+    whole_numbers = np.rint(shown / scale * 127 if scale else shown * 0).astype(np.int8)
     found = {"shape": list(shown.shape), "data": text(whole_numbers), "scale": scale, "all": list(whole)}
     return {**found, "every": every, **({"lost": lost} if lost else {})}
 

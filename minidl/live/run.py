@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from typing import Any
@@ -27,6 +28,8 @@ SHARE = 60
 """A look that took t seconds is followed by the next one after 60 t at the earliest."""
 JUDGED = 100
 """The same for predictions of all validation images."""
+BATCH_VALUES = 100_000_000
+"""Numbers that a layer may make of a batch."""
 POINTS = 1200
 """So many points of a curve are kept; of more, each two neighbours become one."""
 
@@ -44,12 +47,17 @@ class Run:
     """
 
     def __init__(self, settings: Settings, images: Images) -> None:
-        random.seed(settings.seed)
+        self._rng = np.random.default_rng(settings.seed)  # its own: other threads draw from the default one
         self.settings, self.images = settings, images
-        self.rows, model = check(settings.layers, images.shape, len(images.names))
+        with random.drawing(self._rng):
+            self.rows, model = check(settings.layers, images.shape, len(images.names))
         if model is None:
             number, row = next((i, row) for i, row in enumerate(self.rows, 1) if row["error"])
             raise ValueError(f"layer line {number}: {row['error']}")
+        largest = max(math.prod(row["shape"] or ()) for row in self.rows)
+        if settings.batch * largest > BATCH_VALUES:
+            found = f"a batch of {settings.batch} images is {settings.batch * largest:,} numbers behind one layer"
+            raise ValueError(f"{found}, this page takes {BATCH_VALUES:,}: make the batch or the layer smaller")
         self.model = model
         self.trainer = Trainer(
             model, SoftmaxCrossEntropyLoss(), OPTIMISERS[settings.optimiser][2](settings.lr, settings.weight_decay)
@@ -166,17 +174,18 @@ class Run:
         settings, images = self.settings, self.images
         done = self.trainer.history.epochs
         try:
-            self.trainer.fit(
-                (images.x, images.y),
-                (images.x_val, images.y_val),
-                done + settings.epochs,
-                settings.batch,
-                settings.seed,
-                [Hook(self)],
-                verbose=False,
-                resume=done > 0,
-                augment=CHANGES[settings.change][1],
-            )
+            with random.drawing(self._rng):
+                self.trainer.fit(
+                    (images.x, images.y),
+                    (images.x_val, images.y_val),
+                    done + settings.epochs,
+                    settings.batch,
+                    settings.seed,
+                    [Hook(self)],
+                    verbose=False,
+                    resume=done > 0,
+                    augment=CHANGES[settings.change][1],
+                )
             status, message = "done", ""
             self.judge(0.0)
         except Ended:

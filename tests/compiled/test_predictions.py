@@ -384,3 +384,15 @@ def test_summary_tells_layout_and_algorithm() -> None:
         native.use_winograd(2)
     with kernels.use("reference"):
         assert m.summary((3, 32, 32), images=1) == m.summary((3, 32, 32))
+
+
+def test_a_fault_that_was_mended_is_forgotten() -> None:
+    m = minidl.Model(minidl.Conv2D(3, 8, 3, padding=1, rng=1), minidl.Flatten(), minidl.Linear(512, 4, rng=2))
+    wanted = m.predict(X)
+    m.layers[0].padding = (0, 0)
+    with pytest.raises(ValueError, match="512"):
+        m.predict(X)
+    m.layers[0].padding = (1, 1)
+    np.testing.assert_array_equal(m.predict(X), wanted)
+    assert "not compiled" not in m.compile_info()
+    assert m.summary((3, 8, 8), images=1).splitlines()[4].endswith("channels")  # Flatten, between two operations

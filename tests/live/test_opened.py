@@ -115,3 +115,17 @@ def test_an_onnx_file_is_opened(model):
     told = Opened(file.getvalue(), "pets.ONNX").told(None)
     assert told["shape"] == [3, 20, 24]
     assert told["classes"] == ["cat", "dog", "cow"]
+
+
+def test_layers_that_would_take_all_memory_are_refused_before_they_run():
+    large = minidl.Model(minidl.Conv2D(1, 1, 1, padding=6000), minidl.GlobalAvgPool2D())
+    with pytest.raises(ValueError, match=r"Conv2D.*one image becomes 144,67\d,\d* numbers, this page takes 4,000,000"):
+        Opened(content(large), "m.safetensors").told([1, 28, 28])
+
+
+def test_a_file_that_does_not_fit_pushes_no_other_out(page, model):
+    wrong = minidl.Model(minidl.Conv2D(1, 1, 3, padding=9), minidl.Flatten(), minidl.Linear(7, 2))
+    _, _, body = page.request("POST", "/api/open?name=m", content(model))
+    for _ in range(5):
+        assert page.request("POST", "/api/open?name=m", content(wrong))[0] == 400
+    assert page.ask("measure", {"model": json.loads(body)["model"]})["shape"] == [3, 28, 28]

@@ -75,6 +75,13 @@ def test_a_port_that_is_none_is_refused():
     assert err.endswith("argument --port: must be from 0 to 65535, got 70000\n")
 
 
+@pytest.mark.parametrize("option", ["--data", "--folder"])
+def test_a_folder_that_is_not_there_is_one_line(option):
+    status, _, err = run(option, "/no/such/folder")
+    assert status == 1
+    assert err == f"{option}: there is no folder /no/such/folder\n"
+
+
 def test_no_browser_is_one_line(monkeypatch, capsys):
     def broken(address):
         raise OSError("no display")

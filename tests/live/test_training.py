@@ -10,6 +10,7 @@ import pytest
 
 import minidl
 from minidl.data import load_digits_mini
+from minidl.live import packed
 from minidl.live import run as running
 from minidl.live.choices import CHANGES, DATA, NETWORKS, OPTIMISERS, Settings, network_lines, read_data
 from minidl.live.layer_list import check
@@ -49,6 +50,30 @@ def test_a_training_on_the_page_is_that_of_a_script(page):
         np.testing.assert_array_equal(array, run.model.state()[name])
     assert [point[2] for point in run.judgements] == history["val_accuracy"]
     assert [point[0] for point in run.judgements] == [40, 80]
+
+
+def test_a_seed_is_repeated_beside_a_training_that_draws(page):
+    """Dropout draws in another thread meanwhile."""
+    layers = ["Conv2D(1, 4, 3)", "Relu()", "Dropout(0.5)", "Flatten()", "Linear(2704, 10)"]
+    page.ask("reset", {"layers": layers})
+    wanted = page.desk.run.model.state()
+    for _ in range(4):
+        page.ask("start")
+        page.until(lambda run: run.steps > 2)
+        page.ask("layers", {"data": "digits", "layers": layers})
+        page.ask("reset", {"layers": layers})
+        for name, array in page.desk.run.model.state().items():
+            np.testing.assert_array_equal(array, wanted[name])
+
+
+def test_texts_that_no_encoding_has_come_back_in_a_row(page):
+    answer = page.ask("layers", {"data": "digits", "layers": ["\ud800"]})
+    assert answer["rows"][0]["error"]
+
+
+def test_maps_of_vanishing_numbers_are_seen():
+    found = packed.maps(np.array([1e-37, 0, -5e-38], np.float32))
+    assert np.frombuffer(base64.b64decode(found["data"]), np.int8).tolist() == [127, 0, -64]
 
 
 def test_after_the_last_epoch_start_goes_on(page):
@@ -190,6 +215,11 @@ WRONG = [
     ("reset", {"data": "nothing"}, "data must be one of digits, mnist, fashion, cifar10, folder, got 'nothing'"),
     ("reset", {"batch": 0}, "batch must be a whole number from 1 to 10,000, got 0"),
     ("reset", {"layers": "Relu()"}, "layers must be a list of texts"),
+    (
+        "reset",
+        {"layers": ["Conv2D(1, 200, 1)", "GlobalAvgPool2D()", "Linear(200, 10)"], "batch": 10_000},
+        "a batch of 10000 images is 1,568,000,000 numbers behind one layer, this page takes 100,000,000",
+    ),
     ("layers", {"data": "digits", "network": "none"}, "there is no network 'none'"),
     ("layers", {"data": "digits", "layers": ["Relu()"] * 201}, "layers must be a list of at most 200 texts"),
     ("pictures", {"images": [10**6]}, "image must be a whole number from 0 to 999, got 1000000"),

@@ -11,8 +11,12 @@ export async function ask(name, body = {}) {
   return answered(await fetch(`api/${name}`, { method: "POST", body: JSON.stringify(body) }));
 }
 
+// As the server has them (guard.py): a larger upload would only end in a broken connection.
+const MOST = { open: 64 * 2 ** 20, picture: 16 * 2 ** 20 };
+
 /** Give the server a file; what else it is to know stands in the address. */
 export async function send(name, file, told = {}) {
+  if (file.size > MOST[name]) throw new Error(`A file here may have ${MOST[name] / 2 ** 20} MB at most.`);
   return answered(await fetch(`api/${name}?${new URLSearchParams(told)}`, { method: "POST", body: file }));
 }
 
