@@ -27,15 +27,18 @@ def prediction_of(
     """
     kept: dict[Any, Prediction | None] = plan.compiled
     key = tuple((array.shape[1:], array.dtype) for array in images), dtype, isa(), winograd()
+    n = len(images[0])
     found = kept.get(key, _NEVER)
-    if found is _NEVER or (found is not None and found.is_faster(len(images[0])) and not found.holds()):
+    faster = found is not _NEVER and found is not None and found.is_faster(n)
+    if found is _NEVER or (faster and not found.holds()):
         try:
             found = kept[key] = _made(plan, images, dtype, scaling, watched)
         except (TypeError, ValueError):  # what no layer takes is refused in words by the plan, and may be mended
             kept.pop(key, None)
             return None
         _forget(kept, key)
-    if found is None or not found.is_faster(len(images[0])):
+        faster = found is not None and found.is_faster(n)
+    if not faster:
         return None
     found.used = next(_uses)
     return found if _runs(kept, key, found) else None

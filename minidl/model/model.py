@@ -336,7 +336,8 @@ class Model(Sequential):
         from minidl.compiled.predictions import prediction_of
 
         given = images.arrays if isinstance(images, Rows) else [images]
-        entering = [a if a.dtype == UINT8 else checks.float_array(self.who, "input", a, self._dtype) for a in given]
+        taken = UINT8, self._dtype
+        entering = [a if a.dtype in taken else checks.float_array(self.who, "input", a, self._dtype) for a in given]
         found = prediction_of(plan, entering, self._dtype, lambda i: self._scaled(entering[i]), self._scales)
         if found is None:
             return None
