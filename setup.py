@@ -39,10 +39,8 @@ if SANITIZE:
     if SANITIZE != "thread":
         FLAGS.append("-fno-sanitize-recover=all")
 
-# -O3 makes code that only calls kernels larger, and no faster. -Os takes a third off it, for a call that takes 15 to 30
-# ns longer: enough for what is called once a network, or does much in a call.
-BINDING_FLAGS = ["-O2" if flag == "-O3" else flag for flag in FLAGS]
-SMALL_FLAGS = ["-Os" if flag == "-O3" else flag for flag in FLAGS]
+# What only calls kernels is compiled for size: a third less than with -O2, for a call that takes 15 to 30 ns longer.
+BINDING_FLAGS = ["-Os" if flag == "-O3" else flag for flag in FLAGS]
 
 SHARED = "minidl._ext.shared"
 """The module with the parts of Cython's own code that all others would else have a copy of."""
@@ -74,25 +72,6 @@ FAMILIES = [
 ]
 """Of the native backend's operations."""
 
-SMALL = {
-    "arithmetic",
-    "boxes",
-    "capsule",
-    "conv_transpose",
-    "local_response",
-    "loss",
-    "map",
-    "matmul",
-    "pooling",
-    "program",
-    "reduce",
-    "resize",
-    "row_norm",
-    "training_program",
-    "watch",
-}
-"""Families whose modules are compiled for size."""
-
 
 def extensions() -> list[Extension]:
     """`im2col` needs any C compiler; the native backend's need GCC or Clang, and may fail to build."""
@@ -114,8 +93,8 @@ def extensions() -> list[Extension]:
         kernels = [path for path in kernels if not Path(path).name.startswith(left_out)]
         FLAGS.append(f"-DMINIDL_LEVEL={level}")
     found.append(Extension("minidl._ext.lanearray", ["minidl/_ext/lanearray.pyx", *kernels], **headers, **flags))
+    flags["extra_compile_args"] = BINDING_FLAGS
     for family in FAMILIES:
-        flags["extra_compile_args"] = SMALL_FLAGS if family in SMALL else BINDING_FLAGS
         found.append(Extension(f"minidl._ext.{family}", [f"minidl/_ext/{family}.pyx"], **headers, **flags))
     return found
 
