@@ -183,7 +183,7 @@ class TransposedConvolution(Convolution):
 
     def emit(self, program: Any, maps: Any) -> None:
         """A step for each phase."""
-        x, y = maps(self.x), maps(self.y)
+        x, y, weights = maps(self.x), maps(self.y), self.packed()
         rows, columns = self.axes()
         one = len(rows) * len(columns) == 1
         if not one and any(self.y.halo):
@@ -192,7 +192,7 @@ class TransposedConvolution(Convolution):
             for column in columns:
                 part = y if one else y.phase(row.start, column.start, self.stride)
                 windows = row.window, column.window
-                self.algorithm = program.conv_transposed(x, part, *self.packed(), *windows, self.groups, self.relu)
+                self.algorithm = program.conv_transposed(x, part, *weights, *windows, self.groups, self.relu)
 
 
 @dataclass(eq=False)
