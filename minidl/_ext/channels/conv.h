@@ -85,7 +85,9 @@ static channel_walk walk_of(const program_step *step) {
         .other_step = other->step,
         .other_block = other->plane,
         .add = step->add,
-        .relu = step->relu,
+        .relu = rectified_in_tile(step),
+        .capped = capped_in_tile(step),
+        .cap = (T)step->q,
     };
     if (step->by_images) walk.x_step = x->image, walk.y_step = y->image, walk.other_step = other->image;
     return walk;
@@ -118,7 +120,7 @@ static channel_walk part_of_walk(const channel_walk *whole, size depth, size fir
     walk.blocks = end - first;
     walk.resume = first > 0;
     if (first) walk.add = 0;
-    if (end < depth) walk.last_run = walk.run, walk.relu = 0;
+    if (end < depth) walk.last_run = walk.run, walk.relu = walk.capped = 0;
     return walk;
 }
 

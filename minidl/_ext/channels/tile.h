@@ -6,6 +6,7 @@
 #define MINIDL_CHANNELS_TILE_H
 
 #include "../core/element.h"
+#include "../core/functions.h"
 #include "../core/sizes.h"
 #include "../core/vector.h"
 
@@ -23,7 +24,15 @@ typedef struct {
     size x_block, x_row, x_column;             /* elements from one to the next */
     size x_down, x_step, y_down, y_step, y_block, other_down, other_step, other_block; /* from pixel to pixel */
     int resume, add, relu; /* resume: from what stands in y, a sum over earlier blocks, in place of the bias */
+    int capped;            /* sums above `cap` are cap */
+    T cap;
 } channel_walk;
+
+/* The functions at the end of a sum that is in a register. */
+INLINE V end_of_sum(V sum, int rectified, int capped, T cap) {
+    if (rectified) sum = relu(sum);
+    return capped ? at_most(sum, cap) : sum;
+}
 
 /* One channel of one place of the kernel. The loops have constant ends, and leave out what a tile has not: Clang 14
    looks at them before it knows the sizes, and would keep sums in memory. */
@@ -72,7 +81,8 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
             UNROLL for (int j = 0; j < Q; j++) {
                 V v = acc[m][i * Q + j];
                 if (walk->add) v += load(other + m * walk->other_block + i * walk->other_down + j * walk->other_step);
-                store(y + m * walk->y_block + i * walk->y_down + j * walk->y_step, walk->relu ? relu(v) : v);
+                store(y + m * walk->y_block + i * walk->y_down + j * walk->y_step,
+                      end_of_sum(v, walk->relu, walk->capped, walk->cap));
             }
         }
     }
@@ -87,10 +97,12 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
 #define TO_14(DO, m, r) TO_10(DO, m, r) DO(m, r, 11) DO(m, r, 12) DO(m, r, 13) DO(m, r, 14)
 
 #if VBYTES == 64
+#define TO_PIXELS_OF_TWO(DO, m, r) TO_7(DO, m, r)
 #define OF_ONE_ROW(DO, m) TO_14(DO, m, 1)
 #define FEW_VECTORS(DO, m) OF_ONE_ROW(DO, m) TO_7(DO, m, 2)
 #define MANY_VECTORS(DO, m) TO_6(DO, m, 1)
 #else
+#define TO_PIXELS_OF_TWO(DO, m, r) TO_3(DO, m, r)
 #define OF_ONE_ROW(DO, m) TO_6(DO, m, 1)
 #define FEW_VECTORS(DO, m) OF_ONE_ROW(DO, m) TO_3(DO, m, 2)
 #define MANY_VECTORS(DO, m) TO_2(DO, m, 1)
