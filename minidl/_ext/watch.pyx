@@ -18,21 +18,22 @@ cdef extern from "Python.h":
 cdef class Watch:
     """Arrays and settings in the attributes of layers.
 
-    touched: a list with one object, another one after any parameter's array was handed out. Where it is the same, and
-    nobody outside holds a parameter's array or a view of it, nor did when it was last read, it cannot have been
-    written; all others are read and compared with a digest.
+    touched: a list with one object, another one after any array of a parameter or buffer was handed out. Where it is
+    the same, and nobody outside held such an array or a view of it when it was last read, it cannot have been written;
+    all others are read and compared with a digest.
 
     `take` is for one thread, `holds` for any number at once.
     """
 
     cdef list layers, names, held, digests, settings, touched
+    cdef list told  # whether `touched` tells who asks for an array: not for ordinary attributes
     cdef set seen
-    cdef tuple last  # what `touched` held before the arrays were read, and which of them nobody else held then
+    cdef tuple last  # what `touched` held before the arrays were read, and the numbers of those to be read again
 
     def __init__(self, list touched):
         self.layers, self.names, self.held, self.digests, self.settings = [], [], [], [], []
-        self.touched, self.seen = touched, set()
-        self.last = None, []
+        self.touched, self.seen, self.told = touched, set(), []
+        self.last = None, ()
 
     def take(self, layer, str name):
         """Watch the array of this parameter or buffer. To be called before it is read: a later change must count."""
@@ -44,6 +45,7 @@ cdef class Watch:
         self.layers.append(vars(layer))
         self.names.append(name)
         self.held.append(held)
+        self.told.append(not isinstance(held, ndarray) or hasattr(type(layer), name))
 
     def take_settings(self, layer, names):
         """Watch attributes that hold numbers, words, tuples of these or None."""
@@ -52,49 +54,57 @@ cdef class Watch:
     def holds(self):
         """Whether every layer has the same settings, and the same arrays with the same values."""
         cdef Py_ssize_t i
-        cdef bint alone, still
-        cdef tuple known
-        cdef list were_alone, are_alone
+        cdef tuple known, setting
         last = self.touched[0]
         with cython.critical_section(self):
             known = self.last
-        # Both come from one look, whichever thread's it was: what was alone then, and untouched since, is as it was.
-        were_alone = known[1]
-        still = last is known[0] and len(were_alone) == len(self.held)
-        are_alone = were_alone if still else [False] * len(self.held)
-        for attributes, name, value in self.settings:
-            now = (<dict>attributes).get(name)
+        for setting in self.settings:
+            value = setting[2]
+            now = (<dict>setting[0]).get(setting[1])
             if now is not value and (type(now) is not type(value) or now != value):
                 return False
         for i in range(len(self.held)):
-            held = self.held[i]
-            if (<dict>self.layers[i]).get(self.names[i]) is not held:
+            if (<dict>self.layers[i]).get(self.names[i]) is not self.held[i]:
                 return False
-            array, alone = held, False
-            if not isinstance(held, ndarray):  # a buffer is small, and written in place
-                array = held._data
-                base = array.base
-                # One reference is the parameter's or the array's, one that of the name here.
-                alone = Py_REFCNT(array) <= 2 and (
-                    base is None or (type(base) is ndarray and base.base is None and Py_REFCNT(base) <= 2)
-                )
-                if still and alone and were_alone[i]:
-                    continue
-            if digest_of(array) != self.digests[i]:
-                return False
-            if alone != are_alone[i]:
-                if are_alone is were_alone:
-                    are_alone = list(were_alone)
-                are_alone[i] = alone  # who holds it now may write it later, and let it go
-        if not still or are_alone is not were_alone:
-            with cython.critical_section(self):
-                self.last = last, are_alone
+        # Both come from one look, whichever thread's it was: what was alone then, and untouched since, is as it was.
+        if last is known[0]:
+            return self.same(<tuple>known[1])
+        # Who holds one now may write it later, and let it go.
+        outside = tuple(i for i in range(len(self.held)) if not self.is_alone(i))
+        if not self.same(tuple(range(len(self.held)))):
+            return False
+        with cython.critical_section(self):
+            self.last = last, outside
         return True
+
+    cdef bint same(self, tuple numbers) except -1:
+        """Whether the arrays of these numbers have the values that they had."""
+        for i in numbers:
+            held = self.held[i]
+            if digest_of(held if isinstance(held, ndarray) else held._data) != self.digests[i]:
+                return False
+        return True
+
+    cdef bint is_alone(self, Py_ssize_t i) except -1:
+        """Whether nobody outside holds this array or a view of it, and `touched` will tell who asks for it."""
+        cdef Py_ssize_t own
+        if not self.told[i]:
+            return False
+        held = self.held[i]
+        if isinstance(held, ndarray):
+            array, own = held, 4  # of the layer, of `self.held`, and of two names here
+        else:
+            array, own = held._data, 2  # of the parameter, and of a name here
+        base = array.base
+        return Py_REFCNT(array) <= own and (
+            base is None or (type(base) is ndarray and base.base is None and Py_REFCNT(base) <= 2)
+        )
 
 
 cdef uint64_t digest_of(array) except? 0:
     cdef Py_buffer view
-    array = np.ascontiguousarray(array)
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
     PyObject_GetBuffer(array, &view, PyBUF_C_CONTIGUOUS)
     cdef uint64_t found = digest(view.buf, view.len)
     PyBuffer_Release(&view)

@@ -52,7 +52,8 @@ class Prediction:
         if not any(isinstance(operation, Convolution) and not operation.linear for operation in operations):
             raise Unlowered("a network without convolutions")
         self._cost = Cost(operations, self._lanes)
-        self._ready = False
+        self.ready = False
+        """Whether its programs are there."""
         self._lock = threading.Lock()
 
     def _segment(self) -> Segment:
@@ -73,11 +74,11 @@ class Prediction:
     def prepare(self) -> None:
         """Make the programs, once for all threads. Raises ValueError where one has too many inputs or outputs."""
         with self._lock:
-            if not self._ready:
+            if not self.ready:
                 for part in self.parts:
                     if isinstance(part, Segment):
                         part.prepare()
-                self._ready = True
+                self.ready = True
 
     def run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The scores of each output, for images of the dtypes that were given, one array an input."""
@@ -89,8 +90,9 @@ class Prediction:
 
     def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         values: dict[int, Any] = dict(enumerate(images))
+        n = len(images[0])
         for part in self.parts:
-            part.run(len(images[0]), values)
+            part.run(n, values)
         return [values[i] for i in self.outputs]
 
     def nbytes(self) -> tuple[int, int]:

@@ -26,10 +26,12 @@ def prediction_of(
     dtype: of the parameters and of the scores. watched: (object, attribute) of what `scaling` is made of.
     """
     kept: dict[Any, Prediction | None] = plan.compiled
-    key = tuple((array.shape[1:], array.dtype) for array in images), dtype, isa(), winograd()
+    key = tuple([(array.shape[1:], array.dtype) for array in images]), dtype, isa(), winograd()
     n = len(images[0])
     found = kept.get(key, _NEVER)
-    faster = found is not _NEVER and found is not None and found.is_faster(n)
+    if found is None:
+        return None
+    faster = found is not _NEVER and found.is_faster(n)
     if found is _NEVER or (faster and not found.holds()):
         try:
             found = kept[key] = _made(plan, images, dtype, scaling, watched)
@@ -41,7 +43,7 @@ def prediction_of(
     if not faster:
         return None
     found.used = next(_uses)
-    return found if _runs(kept, key, found) else None
+    return found if found.ready or _runs(kept, key, found) else None
 
 
 def _forget(kept: dict[Any, Prediction | None], new: Any) -> None:

@@ -77,7 +77,7 @@ class Segment:
 
     def run(self, n: int, values: dict[int, Any]) -> None:
         """Read arrays of n images from `values`, and write there."""
-        found = self._program.run(n, *(plain(values[i]) for i in self.reads))
+        found = self._program.run(n, *[plain(values[i]) for i in self.reads])
         values.update(zip(self.writes, found))
 
     def _made(self) -> Any:

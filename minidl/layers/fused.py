@@ -117,7 +117,7 @@ class NormBlock(Block):
 
     def _block(self, x: Any, train: bool) -> tuple[Any, Any]:
         n = self._norm
-        statistics = n.running_mean, n.running_var, n.momentum, n.eps
+        statistics = n.statistics(train)
         return self.kernels.norm_block_forward(
             x, n.gamma.values, n.beta.values, *statistics, train, self._relu, self._pool
         )
@@ -169,8 +169,9 @@ class FoldedBlock(Block):
         if not pays:
             c.kernels = self._after.kernels = self.kernels
             return self._after._infer(c._infer(x))
-        scale = n.gamma.values / np.sqrt(n.running_var + n.eps)
-        shift = n.beta.values - (n.running_mean if c.bias is None else n.running_mean - c.bias.values) * scale
+        mean, var, _, eps = n.statistics(False)
+        scale = n.gamma.values / np.sqrt(var + eps)
+        shift = n.beta.values - (mean if c.bias is None else mean - c.bias.values) * scale
         w = w * scale[:, None, None, None]
         return self.kernels.conv_block_forward(
             x, w, shift, c.stride, c.padding, c.dilation, c.groups, self._relu, self._pool

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from minidl.kernels import checks
 from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
-from minidl.layers.parameter import Parameter
+from minidl.layers.parameter import Buffer, Parameter
 
 __all__ = ["BatchNorm1D", "BatchNorm2D"]
 
@@ -38,6 +40,8 @@ class BatchNorm2D(Layer):
     """Who computes a training step with statistics over several processes (`minidl.mpi.norm`); None: nobody."""
     _remembered = ("_x", "_mean", "_inv_std", "_train")
     _buffers = ("running_mean", "running_var")
+    running_mean = Buffer()
+    running_var = Buffer()
     _x: Any
     _mean: Any
     _inv_std: Any
@@ -65,9 +69,19 @@ class BatchNorm2D(Layer):
             raise ValueError(f"{self.who}: input must have {self.channels} channels, got {x_shape[1]}")
         return x_shape
 
+    def statistics(self, train: bool) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """What a kernel asks for: running mean and variance, which it writes if `train`, momentum and eps."""
+        kind = BatchNorm2D
+        running = (
+            (self.running_mean, self.running_var)
+            if train
+            else (kind.running_mean.values(self), kind.running_var.values(self))
+        )
+        return *running, self.momentum, self.eps
+
     def _norm(self, x: Any, train: bool) -> Any:
-        statistics = self.running_mean, self.running_var, self.momentum, self.eps
-        return self.kernels.batchnorm_forward(x, self.gamma.values, self.beta.values, *statistics, train)
+        gamma, beta = self.gamma.values, self.beta.values
+        return self.kernels.batchnorm_forward(x, gamma, beta, *self.statistics(train), train)
 
     def _infer(self, x: Any) -> Any:
         return self._norm(x, False)[0]

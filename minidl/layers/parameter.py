@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,8 +11,8 @@ __all__ = ["Parameter"]
 
 
 touched = [object()]
-"""Another object after each time that an array of a parameter was handed out: whoever has made something of them looks
-here for changes. (Of a number, two threads could add the same one.)"""
+"""Another object after each time that an array of a parameter or buffer was handed out: whoever has made something of
+them looks here for changes. (Of a number, two threads could add the same one.)"""
 
 
 class Parameter:
@@ -51,6 +52,31 @@ class Parameter:
     def __repr__(self) -> str:
         """Name, shape and dtype."""
         return f"Parameter({self.name!r}, shape={self.data.shape}, dtype={self.data.dtype})"
+
+
+class Buffer:
+    """An attribute of layers that holds an array, saved but not trained; `touched` tells when it was asked for."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        if layer is None:
+            return self
+        try:
+            array = vars(layer)[self._name]
+        except KeyError:
+            raise AttributeError(f"{type(layer).__name__!r} object has no attribute {self._name!r}") from None
+        touched[0] = object()
+        return array
+
+    def __set__(self, layer: Any, array: np.ndarray) -> None:
+        vars(layer)[self._name] = array
+        touched[0] = object()
+
+    def values(self, layer: Any) -> np.ndarray:
+        """The array, for who only reads it and does not keep it, as `Parameter.values`."""
+        return vars(layer)[self._name]
 
 
 class Parameters(list[Parameter]):

@@ -318,7 +318,8 @@ class Model(Sequential):
             return False
 
     def _scores(self, images: Any, batch_size: int, views: Views | None) -> Any:
-        batch_size = checks.integer(self.who, "batch_size", batch_size, 1)
+        if type(batch_size) is not int or not 0 < batch_size < 2**31:
+            batch_size = checks.integer(self.who, "batch_size", batch_size, 1)
         sizes = kernels.current().batches(len(images), batch_size, self._dtype)
         if len(sizes) < 2:
             return self._predict(images, views)
@@ -335,10 +336,10 @@ class Model(Sequential):
             return None
         from minidl.compiled.predictions import prediction_of
 
+        dtype, taken = self._dtype, (UINT8, self._dtype)
         given = images.arrays if isinstance(images, Rows) else [images]
-        taken = UINT8, self._dtype
-        entering = [a if a.dtype in taken else checks.float_array(self.who, "input", a, self._dtype) for a in given]
-        found = prediction_of(plan, entering, self._dtype, lambda i: self._scaled(entering[i]), self._scales)
+        entering = [a if a.dtype in taken else checks.float_array(self.who, "input", a, dtype) for a in given]
+        found = prediction_of(plan, entering, dtype, lambda i: self._scaled(entering[i]), self._scales)
         if found is None:
             return None
         self.saw(entering)
@@ -363,8 +364,8 @@ class Model(Sequential):
         return self.scaling(images) if images.dtype == UINT8 else (None, None)
 
     @property
-    def _scales(self) -> list[tuple[Any, str]]:
-        return [(self, "mean"), (self, "std")]
+    def _scales(self) -> tuple[tuple[Any, str], ...]:
+        return (self, "mean"), (self, "std")
 
     def _predict(self, images: Any, views: Views | None) -> Any:
         leave = kernels.current().leave

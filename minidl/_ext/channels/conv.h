@@ -124,11 +124,10 @@ static channel_walk part_of_walk(const channel_walk *whole, size depth, size fir
     return walk;
 }
 
-static int conv_task(void *context, ptrdiff_t task) {
-    const step_job *job = context;
+/* Rows of the groups of blocks [first_group, end_group). */
+static void conv_rows(const step_job *job, step_part part, size first_group, size end_group) {
     const program_step *step = job->step;
-    step_part part = part_of(job, task);
-    size blocks = map_blocks(&step->y), M = step->M, many = ceil_div(blocks, M);
+    size blocks = map_blocks(&step->y), M = step->M;
     size columns = step->by_images ? job->images : step->y.W, images = step->by_images ? job->images : 1;
     size r0 = part.r0, r1 = part.r1;
     if (rows_are_one(step)) columns *= r1 - r0, r1 = r0 + 1;
@@ -136,7 +135,7 @@ static int conv_task(void *context, ptrdiff_t task) {
     tile_parts parts = parts_of(M, columns, r1 - r0);
     size taps = walk.rows * walk.columns, depth = ((step->depth - 1) * walk.run + walk.last_run) * taps;
     size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * walk.run * taps));
-    for (size group = part.group * many / job->groups; group < (part.group + 1) * many / job->groups; group++) {
+    for (size group = first_group; group < end_group; group++) {
         size block = group * M, count = smaller(M, blocks - block);
         const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
         for (size first = 0; first < step->depth; first += chunk) {
@@ -159,6 +158,13 @@ static int conv_task(void *context, ptrdiff_t task) {
         for (size image = part.image; image < part.image + images; image++)
             for (size i = block; i < block + count; i++) finish_block(job, image, i, part.r0, part.r1);
     }
+}
+
+static int conv_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    step_part part = part_of(job, task);
+    size many = ceil_div(map_blocks(&job->step->y), job->step->M);
+    conv_rows(job, part, part.group * many / job->groups, (part.group + 1) * many / job->groups);
     return 0;
 }
 

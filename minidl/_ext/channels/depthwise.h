@@ -112,11 +112,10 @@ static void depthwise_tile_of(size S, size R, size Q, const program_step *step, 
 #undef CASE_OF_ANY
 }
 
-static int depthwise_task(void *context, ptrdiff_t task) {
-    const step_job *job = context;
+/* Rows of one block. */
+static void depthwise_rows(const step_job *job, step_part part) {
     const program_step *step = job->step;
     const geometry *g = &step->g;
-    step_part part = part_of(job, task);
     size S = stride_of_nine(g), most = S == 1 ? 2 : 1, parts = ceil_div(step->y.W, PIXELS_OF_TWO);
     const T *w = (const T *)step->w + part.group * g->KH * g->KW * L, *bias = (const T *)step->b + part.group * L;
     for (size row = part.r0; row < part.r1; row += most) {
@@ -130,6 +129,11 @@ static int depthwise_task(void *context, ptrdiff_t task) {
         }
     }
     finish_block(job, part.image, part.group, part.r0, part.r1);
+}
+
+static int depthwise_task(void *context, ptrdiff_t task) {
+    const step_job *job = context;
+    depthwise_rows(job, part_of(job, task));
     return 0;
 }
 
