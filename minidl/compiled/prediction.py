@@ -84,13 +84,13 @@ class Prediction:
         """The scores of each output, for images of the dtypes that were given, one array an input."""
         n, step = len(images[0]), MOST_AT_ONCE
         if n <= step or len(self.parts) == 1:  # a program deals its images itself
-            return self._run(images)
-        parts = [self._run([array[start : start + step] for array in images]) for start in range(0, n, step)]
+            return self._run(n, images)
+        starts = range(0, n, step)
+        parts = [self._run(min(step, n - i), [array[i : i + step] for array in images]) for i in starts]
         return [np.concatenate(output) for output in zip(*parts)]
 
-    def _run(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def _run(self, n: int, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         values: dict[int, Any] = dict(enumerate(images))
-        n = len(images[0])
         for part in self.parts:
             part.run(n, values)
         return [values[i] for i in self.outputs]

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minidl._ext.lanearray import isa, winograd
 from minidl.compiled.prediction import Prediction, Unlowered
-from minidl.compiled.segment import Scaling
 from minidl.layers.plan import Plan
 
+Scaled = Callable[[np.ndarray], tuple[np.ndarray | None, np.ndarray | None]]
 _uses = itertools.count(1)
 MOST = 8
 """So many are kept for a plan, for as many shapes and dtypes of images."""
 
 
 def prediction_of(
-    plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaling: Scaling, watched: Sequence[tuple[Any, str]]
+    plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaled: Scaled, model: Any
 ) -> Prediction | None:
     """The one for these images, one array an input, if it is faster than the plan itself; None where it is not.
 
-    dtype: of the parameters and of the scores. watched: (object, attribute) of what `scaling` is made of.
+    dtype: of the parameters and of the scores. scaled: images -> scale and shift of their channels, made of the
+    model's mean and std.
     """
     kept: dict[Any, Prediction | None] = plan.compiled
     key = tuple([(array.shape[1:], array.dtype) for array in images]), dtype, isa(), winograd()
@@ -34,7 +35,7 @@ def prediction_of(
     faster = found is not _NEVER and found.is_faster(n)
     if found is _NEVER or (faster and not found.holds()):
         try:
-            found = kept[key] = _made(plan, images, dtype, scaling, watched)
+            found = kept[key] = _made(plan, images, dtype, scaled, model)
         except (TypeError, ValueError):  # what no layer takes is refused in words by the plan, and may be mended
             kept.pop(key, None)
             return None
@@ -66,11 +67,10 @@ def _runs(kept: dict[Any, Prediction | None], key: Any, found: Prediction) -> bo
 _NEVER: Any = object()
 
 
-def _made(
-    plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaling: Scaling, watched: Sequence[tuple[Any, str]]
-) -> Prediction | None:
+def _made(plan: Plan, images: Sequence[np.ndarray], dtype: np.dtype, scaled: Scaled, model: Any) -> Prediction | None:
     try:
-        kinds = [array.dtype for array in images]
-        return Prediction(plan, [array.shape[1:] for array in images], dtype, kinds, scaling, watched)
+        shapes, kinds = [array.shape[1:] for array in images], [array.dtype for array in images]
+        watched = (model, "mean"), (model, "std")
+        return Prediction(plan, shapes, dtype, kinds, lambda i: scaled(images[i]), watched)
     except Unlowered:
         return None

@@ -320,7 +320,7 @@ class Model(Sequential):
     def _scores(self, images: Any, batch_size: int, views: Views | None) -> Any:
         if type(batch_size) is not int or not 0 < batch_size < 2**31:
             batch_size = checks.integer(self.who, "batch_size", batch_size, 1)
-        sizes = kernels.current().batches(len(images), batch_size, self._dtype)
+        sizes = kernels.current().batches(len(images), batch_size, self._dtype) if len(images) > 1 else ()
         if len(sizes) < 2:
             return self._predict(images, views)
         ends = np.cumsum(sizes)
@@ -336,10 +336,13 @@ class Model(Sequential):
             return None
         from minidl.compiled.predictions import prediction_of
 
-        dtype, taken = self._dtype, (UINT8, self._dtype)
+        dtype = self._dtype
         given = images.arrays if isinstance(images, Rows) else [images]
-        entering = [a if a.dtype in taken else checks.float_array(self.who, "input", a, dtype) for a in given]
-        found = prediction_of(plan, entering, dtype, lambda i: self._scaled(entering[i]), self._scales)
+        entering = [
+            a if a.dtype is dtype or a.dtype == UINT8 else checks.float_array(self.who, "input", a, dtype)
+            for a in given
+        ]
+        found = prediction_of(plan, entering, dtype, self._scaled, self)
         if found is None:
             return None
         self.saw(entering)
@@ -363,16 +366,13 @@ class Model(Sequential):
         """`scaling` of pixels, None for floats, which are taken as they are."""
         return self.scaling(images) if images.dtype == UINT8 else (None, None)
 
-    @property
-    def _scales(self) -> tuple[tuple[Any, str], ...]:
-        return (self, "mean"), (self, "std")
-
     def _predict(self, images: Any, views: Views | None) -> Any:
-        leave = kernels.current().leave
         if views is None:
             scores = self._compiled(images)
             if scores is not None:
                 return scores
+        leave = kernels.current().leave
+        if views is None:
             entered = self._enter_several(images, True) if isinstance(images, Rows) else self._enter(images, True)
             return each(leave, self.infer(entered))
         if self.merges or self.outputs > 1:
