@@ -267,7 +267,7 @@ cdef extern from "core/program.h" nogil:
         const size *first
         const size *origin "from"
         size M, depth, rows, columns, port, to, count
-        int number, add, relu, acts, by_images, fresh, add_dx, add_dother
+        int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother
         int which, sign
         double p, q, momentum, eps
     ctypedef struct program_args:

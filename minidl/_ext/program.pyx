@@ -207,6 +207,21 @@ cdef class Program:
         self.ending(step, other, relu, function)
         return self.pack(step, w, scale, shift)
 
+    def join(self):
+        """Run the last two steps, a depthwise convolution and a pointwise one, band by band.
+
+        Nobody else may read what is between them, which is not written, and the second may not write where the first
+        one reads.
+        """
+        cdef program_step *second = self.steps + self.count - 1
+        cdef program_step *first = second - 1
+        cdef geometry *g = &second.g
+        if self.count < 2 or first.kind != STEP_DEPTHWISE or second.kind != STEP_CONV or second.by_images:
+            raise ValueError("only a depthwise convolution and a pointwise one can be joined")
+        if g.KH * g.KW * g.SH * g.SW * g.G != 1 or g.PH or g.PW or first.y.at != second.x.at or first.fresh:
+            raise ValueError("a step can be joined with a 1 x 1 convolution of what it makes, without stride or padding")
+        first.joined = True
+
     def conv_transposed(self, Map x, Map y, w, scale, shift, tuple rows, tuple columns, size groups, bint relu=False):
         """One phase y of relu(transposed convolution(x; w scale[o]) + shift[o]), `new_phase` says how it is given."""
         cdef program_step *step = self.new_phase(x, y, w, rows, columns, groups)

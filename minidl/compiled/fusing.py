@@ -1,12 +1,19 @@
-"""Neighbouring operations as one: normalisation in the weights; a sum, relu or function at the end of a convolution."""
+"""Neighbouring operations as one: normalisation in the weights; a sum, relu or function at the end of a convolution.
+
+And such as stay two, and run together.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 from minidl.compiled.operation import Affine, Arithmetic, Convolution, Element, Operation
 from minidl.compiled.value import Value
+
+MOST_JOINED = 400 * 1024
+"""Bytes of weights that stay in a core's cache."""
 
 
 def fused(operations: Sequence[Operation], kept: Sequence[Value]) -> list[Operation]:
@@ -26,6 +33,19 @@ def fused(operations: Sequence[Operation], kept: Sequence[Value]) -> list[Operat
         else:
             makers[id(operation.y)] = place
     return found
+
+
+def join(operations: Sequence[Operation], kept: Sequence[Value], itemsize: int) -> None:
+    """Mark depthwise convolutions that run band by band with a pointwise one behind them, the only reader.
+
+    kept: as in `fused`. itemsize: of a weight; all of the pointwise one are read for each band.
+    """
+    readers = Counter(id(value) for operation in operations for value in operation.reads())
+    readers.update(id(value) for value in kept)
+    for first, second in pairwise(operations):
+        if type(first) is Convolution and type(second) is Convolution and second.x is first.y:
+            small = second.x.shape[0] * second.y.shape[0] * itemsize <= MOST_JOINED
+            first.joined = small and first.depthwise() and second.pointwise() and readers[id(first.y)] == 1
 
 
 def _place(operation: Operation, found: list[Operation], makers: dict[int, int], readers: Counter[int]) -> int | None:

@@ -6,7 +6,7 @@ A value that several operations read collects its gradient: the first one writes
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from minidl.compiled.learning import LearningConvolution, Normalization
 from minidl.compiled.operation import Arithmetic, Channels, Element, Operation, Pooling
@@ -64,6 +64,7 @@ class Backward:
     targets: list[Target | None]
     algorithm: str = ""
     labels: list[str] = field(default_factory=list)
+    joined: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.labels = self.forward.labels

@@ -26,6 +26,8 @@ class Operation:
     function: Function | None = None
     algorithm: str = ""
     """How it is computed, known when it has been emitted."""
+    joined: bool = False
+    """Whether it runs with the operation behind it, which alone reads y, band by band."""
 
     def reads(self) -> list[Value]:
         """The values that it needs."""
@@ -130,6 +132,15 @@ class Convolution(Operation):
     def inside(self) -> int:
         """Channels that it sums."""
         return self.kernel[1]
+
+    def depthwise(self) -> bool:
+        """Whether each channel has a kernel of its own, and one output."""
+        return self.groups > 1 and self.x.shape[0] == self.groups == self.y.shape[0]
+
+    def pointwise(self) -> bool:
+        """Whether a pixel is made of the one at the same place."""
+        plain = self.taps() == self.groups == 1 and self.stride == (1, 1) and not self.linear
+        return plain and not np.any(self.margins())
 
     def packed(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Weight, scale and shift as a program takes them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from minidl._ext.map import Map
 from minidl._ext.program import Program
 from minidl.compiled import arena
-from minidl.compiled.fusing import fused
+from minidl.compiled.fusing import fused, join
 from minidl.compiled.lowering import Lowering
 from minidl.compiled.operation import Convolution, Enter, Leave, Operation
 from minidl.compiled.value import Value, View
@@ -63,6 +64,7 @@ class Segment:
         outputs = [self._views[i] for i in self.writes]
         self.operations = self._entering + fused(self.lowering.operations, [view.value for view in outputs])
         self.operations += [Leave(view.value, view.value, ["output"], shape=view.shape) for view in outputs]
+        join(self.operations, [view.value for view in outputs], self.dtype.itemsize)
         for operation in self.operations:
             if isinstance(operation, Convolution):
                 operation.x.widen(operation.halo())
@@ -83,8 +85,10 @@ class Segment:
     def _made(self) -> Any:
         size, placed = self._maps(self.operations)
         program = Program(self.dtype, size)
-        for operation in self.operations:
+        for before, operation in pairwise((None, *self.operations)):
             operation.emit(program, placed)
+            if before is not None and before.joined:
+                program.join()
         self.nbytes = weights, one = program.nbytes
         # Weights that no cache holds are read once for all images that go at once.
         program.at_once = min(max(AT_ONCE_BYTES, weights // 4) // one or 1, MOST_AT_ONCE)

@@ -16,6 +16,7 @@ from minidl import kernels
 
 native = pytest.importorskip("minidl.kernels.native")
 choice = pytest.importorskip("minidl.compiled.choice")
+segment = pytest.importorskip("minidl.compiled.segment")
 
 
 @pytest.fixture(autouse=True)
@@ -396,3 +397,51 @@ def test_a_fault_that_was_mended_is_forgotten() -> None:
     np.testing.assert_array_equal(m.predict(X), wanted)
     assert "not compiled" not in m.compile_info()
     assert m.summary((3, 8, 8), images=1).splitlines()[4].endswith("channels")  # Flatten, between two operations
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("size", "channels", "out", "stride", "padding"),
+    [
+        ((9, 11), 5, 7, 1, 1),
+        ((28, 15), 33, 16, 2, 1),
+        ((7, 7), 48, 40, 1, 0),
+        ((1, 30), 20, 3, 1, 1),
+        ((64, 40), 17, 65, 2, 2),
+    ],
+)
+def test_depthwise_joined_with_pointwise_has_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    channels: int,
+    out: int,
+    stride: int,
+    padding: int,
+    dtype: str,
+) -> None:
+    def chain() -> minidl.Model:
+        deep = minidl.Conv2D(channels, channels, 3, stride=stride, padding=padding, groups=channels, rng=1)
+        last = minidl.Conv2D(channels, out, 1, rng=2), minidl.Relu()
+        return minidl.Model(minidl.Conv2D(2, channels, 1, rng=0), deep, minidl.Clip(0, 6), *last, dtype=dtype)
+
+    x = np.random.default_rng(1).standard_normal((3, 2, *size)).astype(dtype)
+    joined = chain()
+    found = [joined.predict(x[:n]) for n in (1, 3)]
+    (made,) = joined._plan().compiled.values()
+    assert [operation.joined for operation in made.operations()] == [False, False, True, False, False]
+    monkeypatch.setattr(segment, "join", lambda *given: None)
+    apart = chain()
+    for n, y in zip((1, 3), found):
+        np.testing.assert_array_equal(y, apart.predict(x[:n]))
+    (made,) = apart._plan().compiled.values()
+    assert not any(operation.joined for operation in made.operations())
+
+
+def test_a_depthwise_result_that_others_read_is_not_joined() -> None:
+    x = minidl.Input((3, 6, 6))
+    deep = minidl.Conv2D(8, 8, 3, padding=1, groups=8, rng=1)(minidl.Conv2D(3, 8, 1, rng=0)(x))
+    both = minidl.Model(minidl.Graph(x, minidl.Add()(minidl.Conv2D(8, 8, 1, rng=2)(deep), deep)))
+    images = np.random.default_rng(0).standard_normal((2, 3, 6, 6)).astype(np.float32)
+    agrees(both, images)
+    (made,) = (found for found in both._plan().compiled.values() if found is not None)
+    assert not any(operation.joined for operation in made.operations())

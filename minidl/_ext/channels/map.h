@@ -17,6 +17,7 @@ typedef struct {
     const void *in;
     void *out;
     size images, n, groups, bands, threads; /* n: images that are tasks of their own */
+    size rows;                              /* of a band, or 0 for bands of about one height */
     int by_rows;                            /* whether groups lie innermost, not bands */
 } step_job;
 
@@ -36,6 +37,7 @@ INLINE step_part part_of(const step_job *job, ptrdiff_t task) {
     size H = job->step->y.H;
     if (job->by_rows)
         group = task % job->groups, band = task / job->groups % job->bands, image = task / job->groups / job->bands;
+    if (job->rows) return (step_part){image, group, band * job->rows, smaller(H, (band + 1) * job->rows)};
     return (step_part){image, group, band * H / job->bands, (band + 1) * H / job->bands};
 }
 

@@ -4,6 +4,7 @@
 
 #include "conv.h"
 #include "depthwise.h"
+#include "joined.h"
 #include "moves.h"
 #include "norm.h"
 #include "pointwise.h"
@@ -59,7 +60,8 @@ static int run_images(const program_args *a, size first, size n, size place, siz
         if (step->kind == STEP_ENTER)
             job.in = (const char *)a->in[step->port] + first * y->C * y->H * y->W * bytes[step->number];
         if (step->kind == STEP_LEAVE) job.out = (T *)a->out[step->port] + first * x->C * x->H * x->W;
-        if (run_step(&job)) return -1;
+        if (step->joined ? joined_step(&job) : run_step(&job)) return -1;
+        i += step->joined; /* the next has run with it */
     }
     return 0;
 }

@@ -60,7 +60,8 @@ typedef enum {
    MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel
    add_dx, add_dother: what is there already is added to.
    f: relu, then the function `which` where `acts`.
-   fresh: w and b are packed at each run, from weights and bias. */
+   fresh: w and b are packed at each run, from weights and bias.
+   joined: DEPTHWISE that runs with the next step, CONV of 1 x 1, which alone reads its y. */
 typedef struct program_step {
     step_kind kind;
     map x, other, y, dy, dx, dother;
@@ -71,7 +72,7 @@ typedef struct program_step {
     void *w, *b, *dw, *db, *norm_mean, *inv_std, *running_mean, *running_var;
     const size *first, *from;
     size M, depth, rows, columns, port, to, count;
-    int number, add, relu, acts, by_images, fresh, add_dx, add_dother;
+    int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother;
     element which;
     arithmetic sign;
     double p, q, momentum, eps;
