@@ -53,6 +53,14 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         metavar="N,...",
         help=f"of prediction and training, up to each network's limit (default: {','.join(map(str, zoo.BATCHES))})",
     )
+    parser.add_argument(
+        "--compilation",
+        type=float,
+        default=Settings.compilation,
+        metavar="S",
+        help=f"of {' and '.join(contenders.COMPILING)}: seconds for a network's first results "
+        f"(default: {Settings.compilation:.0f})",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="write benchmark.json and the pictures there")
     parser.add_argument("--load", type=Path, metavar="JSON", help="measure nothing, take the figures from this file")
     parser.add_argument("--readme", action="store_true", help="put the summary into README.md")
@@ -65,6 +73,8 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         parser.error(f"there is no network {', '.join(sorted(unknown))}")
     if options.seconds is not None and not options.seconds >= 0:
         parser.error(f"--seconds must be at least 0, got {options.seconds}")
+    if not options.compilation > 0:
+        parser.error(f"--compilation must be more than 0, got {options.compilation}")
     if options.repeats is not None and options.repeats < 1:
         parser.error(f"--repeats must be at least 1, got {options.repeats}")
     try:
@@ -108,6 +118,7 @@ def measure(options: argparse.Namespace) -> Report:
         (0.0 if options.quick else 6.0) if options.seconds is None else options.seconds,
         tuple(options.networks),
         tuple(options.batches),
+        options.compilation,
     )
     with Session(options.contenders, options.threads, settings) as session:
         print("taking part:", ", ".join(c.name for c in session.contenders))

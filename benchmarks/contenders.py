@@ -32,6 +32,9 @@ NAMES = (
 COARSE = ("torch:bfloat16",)
 """Contenders of a lower precision: judged less strictly, and never the best of the others."""
 
+COMPILING = ("torch:compile", "jax")
+"""Contenders that compile a network at its first call, which may take minutes."""
+
 SLOWED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 """Variables that hold numpy's BLAS to slower kernels; contenders run without them."""
 

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks import machine, tasks, zoo
-from benchmarks.contenders import COARSE, Contender, judge
+from benchmarks.contenders import COARSE, COMPILING, Contender, judge, parse
 from benchmarks.records import Record, Report
 from benchmarks.shapes import Operation
 from benchmarks.tasks import Task, Unsupported
 from benchmarks.validation import verdict
-from benchmarks.worker import Worker
+from benchmarks.worker import Late, Worker
 
 LONG = 1.0
 """Seconds from which on a call is not warmed up."""
@@ -27,7 +27,8 @@ BUDGET = 20.0
 class Settings:
     """repeats: samples a measure at least, of which the smallest counts. sample: seconds that a sample of short calls
     should last. span: seconds for which short calls are sampled again and again: the smallest is of a good moment.
-    networks, batches: those of the zoo that are measured.
+    networks, batches: those of the zoo that are measured. compilation: seconds after which a contender that compiles
+    must have its first results.
     """
 
     repeats: int = 5
@@ -35,6 +36,7 @@ class Settings:
     span: float = 0.0
     networks: tuple[str, ...] = zoo.KEYS
     batches: tuple[int, ...] = zoo.BATCHES
+    compilation: float = 300.0
 
 
 @dataclass
@@ -55,6 +57,7 @@ class Session:
     versions: dict[str, str] = field(default_factory=dict)
     peaks: dict[str, float] = field(default_factory=dict)
     _workers: dict[tuple[Contender, int], Worker | None] = field(default_factory=dict)
+    _late: set[tuple[str, str, str]] = field(default_factory=set)  # contender, kind of task, network: not asked again
 
     def __enter__(self) -> Session:
         return self
@@ -113,7 +116,7 @@ class Session:
         """
         case = case or tasks.title(task)
         ready = self._prepare(suite, task, threads, only)
-        errors = self._validate(case, task, ready)
+        errors = self.validate(suite, case, task, threads, ready)
         timed = {name: [m for m in ready[name][1] if measure in (None, m)] for name in errors}
         plan = {(name, m): ready[name][0].sampler(m) for name in errors for m in timed[name]}
         for (name, timing), samples in interleave(plan, self.settings).items():
@@ -135,6 +138,8 @@ class Session:
         """The processes that do this task, and its measures there, by contender's name."""
         ready = {}
         for contender in self.named(only):
+            if (contender.name, *_network(task)) in self._late:
+                continue
             worker = self.worker(contender, threads)
             if worker is None:
                 continue
@@ -146,8 +151,13 @@ class Session:
                 self.note(f"{contender.name} fails at {tasks.title(task)}: {last_line(error)}")
         return ready
 
-    def _validate(self, case: str, task: Task, ready: dict[str, tuple[Worker, list[str]]]) -> dict[str, float | None]:
-        """The error of every contender that is right; the others are noted and left out."""
+    def validate(
+        self, suite: str, case: str, task: Task, threads: int, ready: dict[str, tuple[Worker, list[str]]]
+    ) -> dict[str, float | None]:
+        """The error of every contender that is right; the others are noted and left out.
+
+        Of those that compile, the time until the results is recorded; one that has none in time leaves `ready`.
+        """
         if not tasks.validated(task) or not ready:
             return dict.fromkeys(ready)
         referee = self.worker(judge(), max(self.threads))
@@ -157,12 +167,22 @@ class Session:
         moved, expected = referee.moved(), referee.outputs()
         referee.release()
         right: dict[str, float | None] = {}
-        for name, (worker, _) in ready.items():
+        for name, (worker, _) in tuple(ready.items()):
+            compiles, start = name in COMPILING, time.perf_counter()
             try:
-                found = worker.outputs()
+                found = worker.outputs(self.settings.compilation if compiles else math.inf)
+            except Late as late:
+                self.note(f"{name} is not measured on {case}, nor on it with more images or threads: {late}")
+                self._late.add((name, *_network(task)))
+                del ready[name], self._workers[parse(name), threads]
+                worker.close()
+                continue
             except RuntimeError as failure:
                 self.note(f"{name} fails at {case}: {last_line(failure)}")
                 continue
+            if compiles:
+                seconds = time.perf_counter() - start
+                self.records.append(Record("compile", case, suite, name, threads, seconds, 1))
             error, fault = verdict(found, expected, isinstance(task, Operation), name in COARSE, moved)
             if fault is None:
                 right[name] = error
@@ -181,6 +201,12 @@ class Session:
         """Everything found up to now."""
         settings: dict[str, Any] = asdict(self.settings) | {"threads": self.threads}
         return Report(machine.describe(), settings, self.versions, self.peaks, judge().name, self.notes, self.records)
+
+
+def _network(task: Task) -> tuple[str, str]:
+    """What a contender that compiles compiles anew for each number of images and threads: kind and name."""
+    network = getattr(task, "network", None)
+    return type(task).__name__, network.name if network else tasks.title(task)
 
 
 Key = tuple[str, str]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 
 from benchmarks import shapes, tasks, zoo
-from benchmarks.contenders import parse
+from benchmarks.contenders import Contender, parse
 from benchmarks.harness import Session, last_line
 from benchmarks.networks import MLP, NETWORKS, SEED, VGG, Network, chain
 from benchmarks.records import Record
 
 FRAMEWORKS = ("native", "im2col", "torch", "jax")
 """Contenders that train whatever network they are given, in their default variants."""
+
+
+READERS = ("native", "im2col", "onnxruntime", "openvino", "ncnn")
+"""Contenders that predict with a network from a file."""
 
 
 def kernels(session: Session, quick: bool) -> None:
@@ -28,11 +36,11 @@ def kernels(session: Session, quick: bool) -> None:
 
 
 def layers(session: Session, quick: bool) -> None:
-    """Operations as inside a network, in the library's own layout; convolutions first."""
+    """Convolutions forward and backward as a training runs them; then other operations, in the library's own layout."""
     names = {c.name for c in session.contenders} - {"reference"}
     for threads in session.threads:
         for operation in shapes.QUICK_LAYERS if quick else shapes.LAYERS:
-            session.compare("layers", operation, threads, names)
+            session.compare("layers", tasks.Layer(operation), threads, names)
         for operation in () if quick else shapes.ELEMENTWISE:
             session.compare("elementwise", operation, threads, names)
 
@@ -88,21 +96,50 @@ def _exhibited(session: Session, suite: str, task: tasks.Task, measure: str) -> 
 
 
 def memory(session: Session, quick: bool) -> None:
-    """Peak memory of training over the process after the library's import, each contender in a fresh process."""
-    task = tasks.Training(SEED if quick else VGG, 64)
+    """Peak memory over the process after the library's import, each contender in a fresh process: of training, and of
+    predicting one image with a network from a file.
+    """
     for contender in session.named(FRAMEWORKS):
-        worker = session.start(contender, max(session.threads))
-        if worker is None:
-            continue
-        try:
-            worker.prepare(task)
-            worker.sampler("step")(5, False)
-            before, peak = worker.memory()
-        finally:
-            worker.close()
-        record = Record("memory", tasks.title(task), "step", contender.name, max(session.threads), bytes=peak - before)
-        session.records.append(record)
-        session.say(f"  {record.case}: {contender.name} {(peak - before) / 1e6:.0f} MB")
+        _peak(session, contender, tasks.Training(SEED if quick else VGG, 64), "step")
+    for exhibit in zoo.ZOO[:1] if quick else zoo.ZOO:
+        if exhibit.network.key in session.settings.networks:
+            with tempfile.TemporaryDirectory() as folder:
+                contenders = session.named(READERS)
+                _write(exhibit.network, Path(folder), any(c.library != "minidl" for c in contenders))
+                for contender in contenders:
+                    _peak(session, contender, tasks.Loaded(exhibit.network, 1, folder), "predict")
+
+
+def _write(network: Network, folder: Path, onnx: bool) -> None:
+    """The network's files of `tasks.Loaded`."""
+    from benchmarks.libraries import exchange, own
+
+    own.build(network, np.dtype("float32")).save(folder / tasks.OWN)
+    if onnx:
+        exchange.write(network, 1, folder / tasks.ONNX)
+
+
+def _peak(session: Session, contender: Contender, task: tasks.Training | tasks.Loaded, measure: str) -> None:
+    """The record of five calls; of a prediction that is wrong, none."""
+    threads, case = max(session.threads), tasks.title(task)
+    worker = session.start(contender, threads)
+    if worker is None:
+        return
+    try:
+        measures = worker.prepare(task)
+        worker.sampler(measure)(5, False)
+        before, peak = worker.memory()
+        if measure == "predict" and not session.validate(
+            "memory", case, task, threads, {contender.name: (worker, measures)}
+        ):
+            return
+    except (RuntimeError, tasks.Unsupported) as error:
+        session.note(f"{contender.name} fails at the memory of {case}: {last_line(error)}")
+        return
+    finally:
+        worker.close()
+    session.records.append(Record("memory", case, measure, contender.name, threads, bytes=peak - before))
+    session.say(f"  {case}: {contender.name} {(peak - before) / 1e6:.1f} MB")
 
 
 def scaling(session: Session, quick: bool) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.contenders import COARSE
 from benchmarks.records import Report, distinct
-from benchmarks.tables import RIVALS, Row, mean, ratios, rows, seconds, times
+from benchmarks.tables import RIVALS, SHORT, Row, gains, mean, most, own_bytes, ratios, rows, seconds, times
 
 BEGIN, END = "<!-- benchmark -->", "<!-- /benchmark -->"
 
@@ -28,7 +28,7 @@ class Line:
 
 def lines(report: Report) -> list[Line]:
     """The summary in the order of the README's table."""
-    parts = (_training, _scaling, _layers, _inference, _zoo, _memory, _cohabitation)
+    parts = (_training, _scaling, _layers, _inference, _zoo, _coarse, _memory, _predicting_memory, _cohabitation)
     return [line for part in parts for line in part(report)]
 
 
@@ -52,29 +52,24 @@ def _compared(what: str, threads: int, row: Row, bases: tuple[str, ...]) -> Iter
 
 def _scaling(report: Report) -> Iterator[Line]:
     """How much faster training steps are on all threads than on one: geometric mean and worst network."""
-    most = max((r.threads for r in report.find("networks")), default=1)
-    if most > 1:
-        gains = {}
-        for name in ("native", "torch"):
-            one, many = (
-                {r.case: r.seconds or math.inf for r in report.find("networks", None, "step", name, threads)}
-                for threads in (1, most)
-            )
-            gains[name] = [one[case] / many[case] for case in one if case in many]
-        ours, theirs = (f"{times(mean(gain))} (worst {times(min(gain))})" if gain else "" for gain in gains.values())
+    for least, which in ((0.0, ""), (SHORT, f" above {seconds(SHORT)}")):
+        ours = gains(report, least=least)
+        theirs = {case: gain for case, gain in gains(report, "torch").items() if case in ours}
         if ours:
-            yield Line("training steps against those on one thread, geometric mean", most, ours, theirs, None)
+            what = f"{len(ours)} training steps{which} against those on one thread, geometric mean"
+            shown = [f"{times(mean(g))} (worst {times(min(g))})" if g else "" for g in (ours.values(), theirs.values())]
+            yield Line(what, most(report), *shown, None)
 
 
 def _layers(report: Report) -> Iterator[Line]:
     for threads in distinct(r.threads for r in report.find("layers")):
-        table = [row for row in rows(report, "layers", threads) if row.measure == "both"]
-        known = [ratio for ratio in (row.ratio() for row in table) if ratio]
+        known = ratios(report, "layers", threads)
         if known:
-            error = max(row.subject.error or 0.0 for row in table if row.subject)
+            worst = min(known, key=lambda case: known[case])
+            error = max(row.subject.error or 0.0 for row in rows(report, "layers", threads) if row.subject)
             what = f"{len(known)} convolution layers, forward + backward: geometric mean"
-            what += f" (worst {times(min(known))}; largest error {error:.0e})"
-            yield Line(what, threads, "", "", mean(known))
+            what += f" (worst {times(known[worst])}: {worst}; largest error {error:.0e})"
+            yield Line(what, threads, "", "", mean(known.values()))
 
 
 def _inference(report: Report) -> Iterator[Line]:
@@ -96,13 +91,39 @@ def _zoo(report: Report) -> Iterator[Line]:
                 yield Line(f"{cases} (worst {times(known[worst])}: {worst})", threads, "", "", mean(known.values()))
 
 
+def _coarse(report: Report) -> Iterator[Line]:
+    """Training steps in float32 against those of a lower precision."""
+    for name in COARSE:
+        for threads in distinct(r.threads for r in report.find("training")):
+            known = ratios(report, "training", threads, name)
+            if known:
+                worst = min(known, key=lambda case: known[case])
+                what = (
+                    f"{len(known)} training steps of usual networks, against {name}, another precision: geometric mean"
+                )
+                yield Line(f"{what} (worst {times(known[worst])}: {worst})", threads, "", "", mean(known.values()))
+
+
 def _memory(report: Report) -> Iterator[Line]:
-    found = {r.contender: r for r in report.find("memory")}
+    found = {r.contender: r for r in report.find("memory", measure="step")}
     ours, theirs = found.get("native") or found.get("im2col"), found.get("torch")
     if ours and ours.bytes:
         ratio = theirs.bytes / ours.bytes if theirs and theirs.bytes else None
         text = f"{theirs.bytes / 1e6:.0f} MB" if theirs and theirs.bytes else ""
         yield Line(f"{ours.case}: peak memory of training", ours.threads, f"{ours.bytes / 1e6:.0f} MB", text, ratio)
+
+
+def _predicting_memory(report: Report) -> Iterator[Line]:
+    """Against ONNX Runtime."""
+    known = {}
+    for theirs in report.find("memory", measure="predict", contender="onnxruntime"):
+        ours = own_bytes(report, "predict", theirs.case)
+        if ours and theirs.bytes:
+            known[theirs.case] = theirs.bytes / ours
+    if known:
+        worst = min(known, key=lambda case: known[case])
+        what = f"peak memory of predicting 1 image, {len(known)} networks, against ONNX Runtime: geometric mean"
+        yield Line(f"{what} (worst {times(known[worst])}: {worst})", theirs.threads, "", "", mean(known.values()))
 
 
 def _cohabitation(report: Report) -> Iterator[Line]:

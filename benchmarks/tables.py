@@ -14,9 +14,12 @@ from benchmarks.records import Record, Report, distinct
 RIVALS = ("torch", "jax", "onnxruntime", "openvino", "ncnn", "sklearn")
 """All but minidl, without their variants."""
 
+SHORT = 1e-3
+"""Seconds of a training step on one thread from which on its scaling is shown."""
+
 HEADS = {
     "kernels": "Operations on plain NCHW arrays, conversions included",
-    "layers": "Convolutions as layers in a network",
+    "layers": "Convolutions as layers in a training, forward and backward, against the best other library",
     "elementwise": "Other layers in a network",
     "networks": "Networks: forward pass in training mode, and training step",
     "epochs": "Whole epochs",
@@ -54,9 +57,14 @@ class Row:
         ours, theirs = self.subject, self.best(bases)
         return theirs.seconds / ours.seconds if ours and theirs and ours.seconds and theirs.seconds else None
 
+    def ratio_to(self, name: str) -> float | None:
+        """How many times as fast the subject is as that contender."""
+        ours, theirs = self.subject, self.records.get(name)
+        return theirs.seconds / ours.seconds if ours and theirs and ours.seconds and theirs.seconds else None
+
 
 def rows(report: Report, suite: str, threads: int) -> list[Row]:
-    """A suite's rows in order of measurement; layers get a third one, "both", forward plus backward."""
+    """A suite's rows in order of measurement; single operations get a third one, "both", forward plus backward."""
     found = []
     for case in distinct(r.case for r in report.find(suite, threads=threads)):
         records = report.find(suite, case, threads=threads)
@@ -65,7 +73,7 @@ def rows(report: Report, suite: str, threads: int) -> list[Row]:
             for measure in distinct(r.measure for r in records)
         ]
         found += parts
-        if suite in ("layers", "elementwise", "channels") and len(parts) == 2:
+        if suite in ("elementwise", "channels") and len(parts) == 2:
             found.append(Row(case, "both", dict(_sums(*parts))))
     return found
 
@@ -83,15 +91,23 @@ def render(report: Report) -> str:
     parts = [head(report)]
     for suite, title in HEADS.items():
         for threads in distinct(r.threads for r in report.find(suite)):
-            table = against if suite in ("prediction", "training") else timing
+            table = against if suite in ("layers", "prediction", "training") else timing
             parts.append(f"{title}, {threads} thread{'s' * (threads > 1)}\n{table(report, suite, threads)}")
+    if gains(report, least=SHORT):
+        parts.append(
+            f"Training steps above {seconds(SHORT)} on one thread: times as fast on {most(report)} threads\n"
+            + scaling(report)
+        )
     if report.find("growth"):
         parts.append("Exponents of growth: 1 is in proportion\n" + exponents(report))
-    memory = report.find("memory")
-    if memory:
-        body = [[r.case, r.contender, f"{(r.bytes or 0) / 1e6:.0f} MB"] for r in memory]
+    for measure, what in (("step", "training"), ("predict", "a prediction")):
+        if report.find("memory", measure=measure):
+            parts.append(f"Peak memory of {what} over the process after import\n{memory(report, measure)}")
+    if report.find("compile"):
+        body = [[r.case, r.contender, str(r.threads), seconds(r.seconds)] for r in report.find("compile")]
+        columns = ["case", "contender", "threads", "until the first results"]
         parts.append(
-            "Peak memory of training over the process after import\n" + text(["case", "contender", "peak"], body)
+            "Compilation, whose results are kept on disk and found there by a later run\n" + text(columns, body)
         )
     parts += [f"note: {note}" for note in report.notes]
     return "\n\n".join(parts)
@@ -138,31 +154,94 @@ def timing(report: Report, suite: str, threads: int) -> str:
 
 
 def against(report: Report, suite: str, threads: int) -> str:
-    """One line a network and batch: minidl, the fastest other library in float32 and its name, what is below float32,
-    and how many times as fast minidl is; then the geometric mean and the worst case.
+    """One line a layer, or a network and batch: minidl, the fastest other library in float32 and its name, and how many
+    times as fast minidl is; the same of what is below float32; then geometric means and the worst case.
     """
     body = []
     for row in rows(report, suite, threads):
         ours, theirs = row.subject, row.best(RIVALS)
         line = [row.case, *(seconds(r.seconds) if r else "" for r in (ours, theirs))]
         line.append(theirs.contender if theirs else "")
-        line += [seconds(row.records[name].seconds) if name in row.records else "" for name in COARSE]
         line += [f"{ours.gflops:.0f}" if ours and ours.gflops else "", times(row.ratio(RIVALS))]
+        for name in COARSE:
+            line += [seconds(row.records[name].seconds) if name in row.records else "", times(row.ratio_to(name))]
         body.append(line)
-    columns = ["case", "minidl", "best other", "which", *COARSE, "GFLOP/s", "times as fast"]
-    known = ratios(report, suite, threads)
-    if known:
-        worst = min(known, key=lambda case: known[case])
-        blank = [""] * (len(columns) - 2)
-        body.append(["geometric mean", *blank, times(mean(known.values()))])
-        body.append([f"worst: {worst}", *blank, times(known[worst])])
+    columns = ["case", "minidl", "best other", "which", "GFLOP/s", "times as fast"]
+    for name in COARSE:
+        columns += [name, f"x {name.partition(':')[2]}"]
+    for place, name in enumerate((None, *COARSE)):
+        known = ratios(report, suite, threads, name)
+        if known:
+            than = f" of x {name.partition(':')[2]}" if name else ""
+            worst = min(known, key=lambda case: known[case])
+            for what, ratio in (
+                ("geometric mean" + than, mean(known.values())),
+                (f"worst{than}: {worst}", known[worst]),
+            ):
+                line = [what, *[""] * (len(columns) - 1)]
+                line[5 + 2 * place] = times(ratio)
+                body.append(line)
     return text(columns, body)
 
 
-def ratios(report: Report, suite: str, threads: int) -> dict[str, float]:
-    """By case, how many times as fast minidl is as the fastest other library in float32, where both are there."""
-    found = ((row.case, row.ratio(RIVALS)) for row in rows(report, suite, threads))
+def ratios(report: Report, suite: str, threads: int, name: str | None = None) -> dict[str, float]:
+    """By case, how many times as fast minidl is as the fastest other library in float32, where both are there.
+
+    name: of a contender to be compared with instead.
+    """
+    table = rows(report, suite, threads)
+    found = ((row.case, row.ratio(RIVALS) if name is None else row.ratio_to(name)) for row in table)
     return {case: ratio for case, ratio in found if ratio}
+
+
+def most(report: Report) -> int:
+    """The largest number of threads that training steps of networks were measured with."""
+    return max((r.threads for suite in ("networks", "training") for r in report.find(suite)), default=1)
+
+
+def gains(report: Report, contender: str = "native", least: float = 0.0) -> dict[str, float]:
+    """By case, how many times as fast a contender's training step is on `most` threads as on one.
+
+    least: seconds that the step takes on one thread, or more.
+    """
+    found: dict[str, float] = {}
+    for suite in ("networks", "training"):
+        one, many = (
+            {r.case: r.seconds or math.inf for r in report.find(suite, None, "step", contender, threads)}
+            for threads in (1, most(report))
+        )
+        if most(report) > 1:
+            found |= {case: one[case] / many[case] for case in one if case in many and one[case] >= least}
+    return found
+
+
+def scaling(report: Report) -> str:
+    """One line a network and batch whose step takes minidl more than SHORT; then the geometric mean and the worst."""
+    found = {name: gains(report, name) for name in ("native", "torch", "torch:channels_last")}
+    ours = gains(report, least=SHORT)
+    body = [[case, *(times(gain.get(case)) for gain in found.values())] for case in ours]
+    common = [[gain[case] for case in ours if case in gain] for gain in found.values()]
+    body.append(["geometric mean", *(times(mean(known)) if known else "" for known in common)])
+    worst = min(ours, key=lambda case: ours[case])
+    body.append([f"worst: {worst}", times(ours[worst]), "", ""])
+    return text(["case", "minidl", "torch", "torch:channels_last"], body)
+
+
+def memory(report: Report, measure: str) -> str:
+    """One line a case and contender: the peak, and how many times as much it is as minidl's."""
+    body = []
+    for r in report.find("memory", measure=measure):
+        ours = own_bytes(report, measure, r.case)
+        body.append(
+            [r.case, r.contender, f"{(r.bytes or 0) / 1e6:.1f} MB", times(r.bytes / ours if r.bytes and ours else None)]
+        )
+    return text(["case", "contender", "peak", "times minidl's"], body)
+
+
+def own_bytes(report: Report, measure: str, case: str) -> int | None:
+    """minidl's peak: the native backend's, else im2col's."""
+    found = {r.contender: r.bytes for r in report.find("memory", case, measure)}
+    return found.get("native") or found.get("im2col")
 
 
 def mean(values: Iterable[float]) -> float:

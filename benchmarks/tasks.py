@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmarks.networks import Network
+from benchmarks.networks import Conv, GlobalAvgPool, Network, Relu
 from benchmarks.shapes import Operation
 
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.01, 0.9, 1e-4
 """SGD of every training step and epoch: the seed network's parameters."""
+
+OWN, ONNX = "network.safetensors", "network.onnx"
+"""Files of a network with the common weights: for minidl, and for one image of `Loaded`."""
 
 LATER = "logits after a step"
 """The name of that output: it shows that the update is right."""
@@ -25,6 +28,42 @@ class Training:
 
     network: Network
     batch: int
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Measure "both": forward and backward, without an update, of the smallest network around a convolution.
+
+    It stands behind a 1x1 convolution of one channel, which wants its dx, unless it is a first layer, and before the
+    mean of each map, softmax and loss. No Relu that could be merged with it is timed.
+    """
+
+    operation: Operation
+
+    @property
+    def batch(self) -> int:
+        """Images of a step."""
+        return self.operation.x[0]
+
+    def networks(self) -> dict[str, Network]:
+        """The network that is timed, as "", and one more to validate, where a Relu has each pixel's dy differ."""
+        op = self.operation
+        front = () if op.first else (Conv(1, op.x[1], 1),)
+        conv = Conv(op.x[1], op.out, op.kernel, op.stride, op.padding, groups=op.groups)
+        image = (op.x[1] if op.first else 1, *op.x[2:])
+        return {
+            name: _Surrounding(op.name, "layer", image, (*front, conv, *behind, GlobalAvgPool()), self.batch, op.out)
+            for name, behind in (("", ()), (", Relu", (Relu(),)))
+        }
+
+
+class _Surrounding(Network):
+    """All images of one class, so that the gradients of several do not cancel down to their rounding."""
+
+    def batch_of(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """As of any network, but for the labels."""
+        images, labels = super().batch_of(n)
+        return images, np.zeros_like(labels)
 
 
 @dataclass(frozen=True)
@@ -45,6 +84,13 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Loaded(Prediction):
+    """As Prediction, of the network in the files OWN and ONNX of a folder: nothing but a prediction takes memory."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
 class Product:
     """Measure "product": a square float32 matrix product; the machine's reachable peak."""
 
@@ -62,7 +108,7 @@ class Cohabitation:
     size: int
 
 
-Task = Operation | Training | Epoch | Prediction | Product | Cohabitation
+Task = Operation | Layer | Training | Epoch | Prediction | Product | Cohabitation
 
 
 @dataclass
@@ -100,6 +146,8 @@ def flops(task: Task, measure: str) -> int | None:
     """Floating point operations of a measure by the direct count, or None."""
     if isinstance(task, Operation):
         return task.flops(measure)
+    if isinstance(task, Layer):
+        return sum(task.operation.flops(part) or 0 for part in ("forward", "backward"))
     if isinstance(task, Product):
         return 2 * task.size**3
     if isinstance(task, Training):
@@ -113,7 +161,7 @@ def flops(task: Task, measure: str) -> int | None:
 
 def images(task: Task) -> int | None:
     """Images that one call works on, where a whole network is concerned."""
-    if isinstance(task, Training):
+    if isinstance(task, (Layer, Training)):
         return task.batch
     return task.images if isinstance(task, (Epoch, Prediction)) else None
 
@@ -122,6 +170,8 @@ def title(task: Task) -> str:
     """What tables call a task."""
     if isinstance(task, Operation):
         return task.name
+    if isinstance(task, Layer):
+        return task.operation.name
     if isinstance(task, Product):
         return f"matrix product {task.size}"
     if isinstance(task, Epoch):
@@ -133,4 +183,4 @@ def title(task: Task) -> str:
 
 def validated(task: Task) -> bool:
     """Whether the task's outputs are checked; the others repeat what a validated task does."""
-    return isinstance(task, (Operation, Training, Prediction))
+    return isinstance(task, (Operation, Layer, Training, Prediction))

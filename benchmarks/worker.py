@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 import os
 import pickle
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -27,6 +30,10 @@ from benchmarks.tasks import Case, Task, Unsupported
 ROOT = Path(__file__).resolve().parent.parent
 PAUSE = 0.05
 """Seconds of silence before a sample: threads of the contender before may still spin, ONNX Runtime's for some 35 ms."""
+
+
+class Late(RuntimeError):
+    """A process was ended since its answer did not come in time."""
 
 
 class Worker:
@@ -55,9 +62,26 @@ class Worker:
         """Make a task ready; the names of its measures. Raises tasks.Unsupported."""
         return self._ask("prepare", task)
 
-    def outputs(self) -> dict[str, np.ndarray]:
-        """The prepared task's arrays for validation."""
-        return self._ask("outputs")
+    def outputs(self, limit: float = math.inf) -> dict[str, np.ndarray]:
+        """The prepared task's arrays for validation. Raises Late, and ends the process, after `limit` seconds."""
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self.kill()
+
+        timer = threading.Timer(limit, end) if limit < math.inf else None
+        try:
+            if timer:
+                timer.start()
+            return self._ask("outputs")
+        except RuntimeError:
+            if late.is_set():
+                raise Late(f"nothing within {limit:.0f} s") from None
+            raise
+        finally:
+            if timer:
+                timer.cancel()
 
     def moved(self) -> dict[str, np.ndarray]:
         """The prepared task's arrays for images and parameters that are a little off; before `outputs`."""
@@ -76,6 +100,14 @@ class Worker:
     def release(self) -> None:
         """Drop the prepared task."""
         self._ask("release")
+
+    def kill(self) -> None:
+        """End the process at once, and the compilers that it has started."""
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        else:
+            self._process.kill()
 
     def close(self) -> None:
         """End the process."""

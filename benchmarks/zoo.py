@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.networks import GlobalAvgPool, Known, Linear, Network, Relu, Spec, basic, norm_conv, residual
+from benchmarks.networks import VGG, GlobalAvgPool, Known, Linear, Network, Relu, Spec, basic, norm_conv, residual
 
 BATCHES = (1, 2, 4, 8, 16, 64)
 
@@ -63,6 +63,7 @@ UNET = _known("small U-Net 64x64", "unet", 64, "unet", GlobalAvgPool(), classes=
 
 ZOO = (
     Exhibit(_small("resnet20 32x32", "resnet20", _stages(16, (16, 32, 64), 3)), 64, 64),
+    Exhibit(VGG, 64, 64),
     Exhibit(_small("wide residual 32x32", "wide", _stages(16, (64, 128, 256), 2)), 64, 64),
     Exhibit(_small("grouped residual 32x32", "grouped", _stages(64, (128, 256, 512), 2, _grouped)), 64, 64),
     Exhibit(_small("MobileNet-like 32x32", "mobilenet", _separable()), 64, 64),

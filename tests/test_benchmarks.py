@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import contenders, harness, networks, shapes, suites, summary, tables, tasks, zoo  # noqa: E402
+from benchmarks import contenders, harness, networks, shapes, suites, summary, tables, tasks, worker, zoo  # noqa: E402
 from benchmarks.contenders import Contender  # noqa: E402
 from benchmarks.records import Record, Report  # noqa: E402
 from benchmarks.shapes import Operation  # noqa: E402
@@ -191,6 +191,103 @@ def test_networks_are_validated_and_timed(session):
     assert found["step"].error < 1e-3
 
 
+def test_layers_are_validated_and_timed(session):
+    session.compare("tiny", tasks.Layer(shapes.conv(2, 3, 5, 4, 3)), 1, case="layer")
+    (record,) = [r for r in session.records if r.case == "layer"]
+    assert (record.contender, record.measure, record.images) == ("im2col", "both", 2)
+    assert record.error < 1e-5
+
+
+@pytest.mark.witness
+@pytest.mark.parametrize("operation", shapes.QUICK_LAYERS, ids=lambda operation: operation.name)
+def test_layers_equal_pytorch(operation):
+    if contenders.missing(Contender("torch")):
+        pytest.skip("PyTorch is not installed")
+    names = [c for c in ("native", "im2col", "torch") if contenders.missing(Contender(c)) is None]
+    with harness.Session([Contender(c) for c in names], [1], TINY, say=lambda line: None) as session:
+        session.compare("tiny", tasks.Layer(operation), 1)
+        assert session.notes == []
+        assert [r.contender for r in session.records] == names
+
+
+class Answering:
+    """A worker that computes what it is told to."""
+
+    version = "answering 0"
+
+    def __init__(self, outputs):
+        self.given = outputs
+        self.closed = False
+
+    def prepare(self, task):
+        return ["predict"]
+
+    def moved(self):
+        return {}
+
+    def outputs(self, limit=np.inf):
+        return self.given(limit)
+
+    def sampler(self, measure):
+        return lambda calls, warm: 0.001
+
+    def release(self):
+        assert not self.closed
+
+    def close(self):
+        self.closed = True
+
+
+def test_a_contender_that_compiles_too_long_is_named_and_not_asked_again():
+    compiling = Contender("torch:compile")
+    asked = []
+
+    def late(limit):
+        asked.append(limit)
+        raise worker.Late("nothing within 7 s")
+
+    settings = harness.Settings(repeats=1, sample=1e-4, compilation=7.0)
+    with harness.Session([compiling, IM2COL], [1], settings, say=lambda line: None) as session:
+        for images in (1, 2):
+            session._workers[compiling, 1] = Answering(late)
+            session.compare("tiny", tasks.Prediction(networks.MLP, images), 1)
+        title = "MLP 784-512-10, 1 image"
+        assert session.notes == [
+            f"torch:compile is not measured on {title}, nor on it with more images or threads: nothing within 7 s"
+        ]
+        assert asked == [7.0]
+        assert [(r.case, r.contender) for r in session.records] == [
+            (f"MLP 784-512-10, {images}", "im2col") for images in ("1 image", "2 images")
+        ]
+
+
+def test_the_time_of_a_compilation_is_recorded():
+    compiling = Contender("torch:compile")
+    task = tasks.Prediction(networks.MLP, 1)
+    with harness.Session([compiling, IM2COL], [1], TINY, say=lambda line: None) as session:
+        right = session.worker(IM2COL, 1)
+        right.prepare(task)
+        answer = right.outputs()
+        session._workers[compiling, 1] = Answering(lambda limit: answer)
+        session.compare("tiny", task, 1, ["torch:compile"])
+        assert [(r.suite, r.measure, r.contender) for r in session.records] == [
+            ("compile", "tiny", "torch:compile"),
+            ("tiny", "predict", "torch:compile"),
+        ]
+        assert session.records[0].seconds > 0
+
+
+def test_a_process_that_is_late_is_ended():
+    late = worker.Worker(IM2COL, 1)
+    try:
+        late.prepare(tasks.Training(networks.VGG, 64))
+        with pytest.raises(worker.Late, match="nothing within 0 s"):
+            late.outputs(1e-3)
+        assert late._process.wait() != 0
+    finally:
+        late.close()
+
+
 def test_a_wrong_contender_is_named_and_not_timed(session):
     class Wrong:
         version = "wrong 0"
@@ -198,7 +295,7 @@ def test_a_wrong_contender_is_named_and_not_timed(session):
         def prepare(self, task):
             return ["forward", "backward"]
 
-        def outputs(self):
+        def outputs(self, limit):
             return {name: np.zeros(1) for name in ("y", "dx", "dw", "db")}
 
         def release(self):
@@ -262,11 +359,33 @@ def test_networks_equal_pytorch(network):
 
 
 def test_operations_of_the_suite():
-    convolutions = [op for op in shapes.LAYERS if op.kind == "conv2d"]
-    assert len({op.name for op in convolutions}) >= 12
-    assert {1, 3, 5, 7} == {op.kernel for op in convolutions}
-    assert any(op.groups == op.x[1] > 1 for op in convolutions)
+    assert len({op.name for op in shapes.LAYERS}) == len(shapes.LAYERS) == 59
+    for values, of in (
+        ({1, 3, 5, 7, 9, 11}, {op.kernel for op in shapes.LAYERS}),
+        ({1, 2, 4}, {op.stride for op in shapes.LAYERS}),
+        ({1, 2, 4, 8, 16, 32, 64, 100, 128}, {op.x[0] for op in shapes.LAYERS}),
+        ({1, 2, 4, 32}, {op.groups for op in shapes.LAYERS if op.groups < op.x[1]}),
+    ):
+        assert of == values
+    channels, sizes = ({op.x[axis] for op in shapes.LAYERS} for axis in (1, 2))
+    assert (min(channels), max(channels), min(sizes), max(sizes)) == (1, 512, 4, 112)
+    assert sum(op.groups == op.x[1] > 1 for op in shapes.LAYERS) >= 4
+    assert all(op.first or (op.x[1], op.kernel) != (3, 7) for op in shapes.LAYERS)
     assert shapes.CS231N.y == (100, 25, 16, 16)
+
+
+def test_the_network_around_a_layer():
+    task = tasks.Layer(shapes.conv(3, 4, 6, 8, 3, stride=2, groups=2))
+    timed, validated = task.networks().values()
+    conv = networks.Conv(4, 8, 3, 2, 1, groups=2)
+    assert timed.layers == (networks.Conv(1, 4, 1), conv, networks.GlobalAvgPool())
+    assert validated.layers == (networks.Conv(1, 4, 1), conv, networks.Relu(), networks.GlobalAvgPool())
+    images, labels = timed.batch_of(3)
+    assert images.shape == (3, 1, 6, 6)
+    assert labels.tolist() == [0, 0, 0]
+    assert tasks.flops(task, "both") == 3 * 2 * (3 * 8 * 9) * (2 * 9)
+    first = tasks.Layer(shapes.conv(3, 4, 6, 8, 3, first=True)).networks()[""]
+    assert (first.input, len(first.layers)) == ((4, 6, 6), 2)
 
 
 def test_flops_are_the_direct_count():
@@ -394,12 +513,26 @@ def usual() -> Report:
 def test_table_of_the_usual_networks():
     lines = [line.split("  ") for line in tables.against(usual(), "prediction", 2).splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
-    assert cells[0] == ["case", "minidl", "best other", "which", "torch:bfloat16", "GFLOP/s", "times as fast"]
-    assert cells[2] == ["a, 1 image", "10.0 ms", "20.0 ms", "torch:compile", "1.00 ms", "100", "2.00"]
+    assert cells[0] == [
+        "case",
+        "minidl",
+        "best other",
+        "which",
+        "GFLOP/s",
+        "times as fast",
+        "torch:bfloat16",
+        "x bfloat16",
+    ]
+    assert cells[2] == ["a, 1 image", "10.0 ms", "20.0 ms", "torch:compile", "100", "2.00", "1.00 ms", "0.10"]
     assert cells[3] == ["b, 1 image", "10.0 ms", "5.00 ms", "ncnn", "100", "0.50"]
     assert cells[4] == ["c, 1 image", "10.0 ms", "100"]
     assert cells[5] == ["d, 1 image", "10.0 ms", "ncnn"]
-    assert cells[6:] == [["geometric mean", "1.00"], ["worst: b, 1 image", "0.50"]]
+    assert cells[6:] == [
+        ["geometric mean", "1.00"],
+        ["worst: b, 1 image", "0.50"],
+        ["geometric mean of x bfloat16", "0.10"],
+        ["worst of x bfloat16: a, 1 image", "0.10"],
+    ]
     assert "Predictions of the usual networks, against the best other library, 2 threads" in tables.render(usual())
 
 
@@ -409,6 +542,65 @@ def test_summary_of_the_usual_networks():
         "2 predictions of usual networks, against the best other library: geometric mean (worst 0.50: b, 1 image)"
     )
     assert (line.threads, line.ratio) == (2, pytest.approx(1.0))
+
+
+def test_training_steps_against_another_precision():
+    made = usual()
+    for record in made.records:
+        record.suite, record.measure = "training", "step"
+    assert summary.lines(made)[-1] == summary.Line(
+        "1 training steps of usual networks, against torch:bfloat16, another precision: "
+        "geometric mean (worst 0.10: a, 1 image)",
+        *(2, "", "", pytest.approx(0.1)),
+    )
+
+
+def test_scaling_of_steps_that_are_not_short():
+    made = report()
+    made.records = [
+        Record(suite, case, "step", name, threads, seconds, 5)
+        for suite, case, name, one, two in (
+            ("networks", "short", "native", 0.0009, 0.0009),
+            ("networks", "a", "native", 0.002, 0.001),
+            ("networks", "a", "torch", 0.003, 0.002),
+            ("training", "b", "native", 0.0018, 0.0012),
+            ("training", "no second thread", "native", 0.01, None),
+        )
+        for threads, seconds in ((1, one), (2, two))
+        if seconds
+    ]
+    lines = [line.split() for line in tables.scaling(made).splitlines()]
+    assert lines[0] == ["case", "minidl", "torch"]
+    assert lines[2:] == [
+        ["a", "2.00", "1.50"],
+        ["b", "1.50"],
+        ["geometric", "mean", "1.73", "1.50"],
+        ["worst:", "b", "1.50"],
+    ]
+    assert "Training steps above 1.00 ms on one thread: times as fast on 2 threads" in tables.render(made)
+    found = {line.what: line for line in summary.lines(made)}
+    line = found["2 training steps above 1.00 ms against those on one thread, geometric mean"]
+    assert (line.threads, line.ours, line.theirs) == (2, "1.73 (worst 1.50)", "1.50 (worst 1.50)")
+
+
+def test_memory_of_a_prediction():
+    made = report()
+    for case, own, other in (("a, 1 image", 10_000_000, 25_000_000), ("b, 1 image", 20_000_000, 20_000_000)):
+        made.records.append(Record("memory", case, "predict", "native", 2, bytes=own))
+        made.records.append(Record("memory", case, "predict", "onnxruntime", 2, bytes=other))
+    lines = [line.split() for line in tables.memory(made, "predict").splitlines()]
+    assert lines[3] == ["a,", "1", "image", "onnxruntime", "25.0", "MB", "2.50"]
+    assert lines[5] == ["b,", "1", "image", "onnxruntime", "20.0", "MB", "1.00"]
+    assert [line.split()[:2] for line in tables.memory(made, "step").splitlines()[2:]] == [
+        ["VGG", "native"],
+        ["VGG", "torch"],
+    ]
+    found = {line.what: line for line in summary.lines(made)}
+    what = (
+        "peak memory of predicting 1 image, 2 networks, against ONNX Runtime: geometric mean (worst 1.00: b, 1 image)"
+    )
+    assert found[what].ratio == pytest.approx(2.5**0.5)
+    assert found["VGG: peak memory of training"].ratio == pytest.approx(2.7)
 
 
 # ---- what comes out ----
@@ -424,8 +616,12 @@ def test_exponents_of_growth():
 
 def report() -> Report:
     records = [
-        Record("layers", "64,32,32,32,3", measure, name, 2, seconds, 5, 1_000_000_000, error=1e-6)
-        for measure in ("forward", "backward")
+        Record(suite, "64,32,32,32,3", measure, name, 2, calls * seconds, 5, calls * 10**9, error=1e-6)
+        for suite, measure, calls in (
+            ("elementwise", "forward", 1),
+            ("elementwise", "backward", 1),
+            ("layers", "both", 2),
+        )
         for name, seconds in (("native", 0.01), ("torch", 0.03), ("torch:channels_last", 0.02))
     ]
     records.append(Record("networks", "seed network, batch 100", "step", "native", 2, 0.001, 5, images=100))
@@ -468,6 +664,7 @@ def test_tables():
         "1e-06",
         "2.00",
     ] in lines
+    assert ["64,32,32,32,3", "20.0", "ms", "40.0", "ms", "torch:channels_last", "100", "2.00"] in lines
     assert "OPENBLAS_CORETYPE unset for all contenders" in text
     assert "note: jax does not start" in text
     assert "10.0 us" in next(line for line in text.splitlines() if line.startswith("seed network, batch 100"))
@@ -485,7 +682,7 @@ def test_summary():
     found = {line.what.partition(":")[0]: line for line in summary.lines(report())}
     assert found["seed network, batch 100"].ratio == pytest.approx(6.5)
     assert found["1 convolution layers, forward + backward"].ratio == pytest.approx(2.0)
-    assert found["training steps against those on one thread, geometric mean"].ours == "1.90 (worst 1.90)"
+    assert found["1 training steps against those on one thread, geometric mean"].ours == "1.90 (worst 1.90)"
     assert found["VGG"].ours == "100 MB"
     assert found["VGG"].ratio == pytest.approx(2.7)
     assert found["training step and numpy matrix product in turn, against the sum of both alone"].ours == "1.25"
@@ -533,6 +730,7 @@ def test_the_command_measures_and_writes(tmp_path, capsys):
     found = Report.load(tmp_path / "benchmark.json")
     assert {r.suite for r in found.records} == {"peak", "inference", "memory", "cohabitation"}
     assert found.peak_gflops["1"] > 0
+    assert {r.measure for r in found.find("memory")} == {"step", "predict"}
     assert all((r.bytes or 0) > 0 for r in found.find("memory"))
     out = capsys.readouterr().out
     assert "taking part: im2col" in out
@@ -549,6 +747,7 @@ def test_the_command_measures_and_writes(tmp_path, capsys):
         (["--repeats", "0"], "--repeats must be at least 1"),
         (["--seconds", "-1"], "--seconds must be at least 0"),
         (["--networks", "resnet20,lenet"], "there is no network lenet"),
+        (["--compilation", "0"], "--compilation must be more than 0"),
         (["--batches", "0"], "--batches must be at least 1"),
     ],
 )

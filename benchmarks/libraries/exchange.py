@@ -8,12 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 
-import minidl.onnx
 from benchmarks import networks, tasks
 from benchmarks.contenders import Contender
-from benchmarks.libraries.own import build
 from benchmarks.tasks import Case, Unsupported
 
 Predict = Callable[[], np.ndarray]
@@ -43,8 +40,11 @@ class Library:
             raise Unsupported("inference only")
         images = task.network.batch_of(task.images)[0]
         prepare = {"onnxruntime": self._onnxruntime, "openvino": self._openvino, "ncnn": self._ncnn}[self.base]
+        if isinstance(task, tasks.Loaded):
+            predict = prepare(Path(task.folder) / tasks.ONNX, images)
+            return Case({"predict": predict}, lambda: {"logits": np.array(predict())})
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "network.onnx"
+            path = Path(folder) / tasks.ONNX
             write(task.network, 1 if self.base == "ncnn" else task.images, path)
             predict = prepare(path, images)
         return Case({"predict": predict}, lambda: {"logits": np.array(predict())})
@@ -97,6 +97,12 @@ class Library:
 
 def write(network: networks.Network, n: int, path: Path) -> None:
     """The network for n images as an ONNX file, from "input" to "output", with the common weights."""
+    # Not above: a process that only reads such a file is to have the memory of ONNX Runtime, OpenVINO or ncnn alone.
+    import onnx
+
+    import minidl.onnx
+    from benchmarks.libraries.own import build
+
     minidl.onnx.save(build(network, np.dtype("float32")), path, network.input)
     model = onnx.load(path)
     for value in (*model.graph.input, *model.graph.output):

@@ -43,13 +43,16 @@ class Library:
             return Case({"product": lambda: a @ a})
         if self.backend.name == "reference":
             raise Unsupported("whole networks take hours on the naive loops")
+        if isinstance(task, tasks.Layer):
+            return self._layer(task)
         if isinstance(task, tasks.Training):
             return self._training(task)
         if isinstance(task, tasks.Epoch):
             return self._epoch(task)
         if isinstance(task, tasks.Prediction):
-            model = build(task.network, self.dtype)
-            images = task.network.batch_of(task.images)[0].astype(self.dtype)
+            loaded = isinstance(task, tasks.Loaded)
+            model = minidl.load_model(f"{task.folder}/{tasks.OWN}") if loaded else build(task.network, self.dtype)
+            images = task.network.batch_of(task.images)[0].astype(self.dtype, copy=False)
             return Case({"predict": lambda: model.predict(images)}, lambda: {"logits": model.predict(images)})
         return self._cohabitation(task)
 
@@ -156,6 +159,22 @@ class Library:
             train.train(whole)
 
         return model, loss, forward, gradients, step
+
+    def _layer(self, task: tasks.Layer) -> Case:
+        """As a user's training runs it: `Step` chooses the layout, and compiles few images."""
+        networks = task.networks()
+        own = self._step(networks.pop(""), task.batch)
+
+        def outputs() -> Arrays:
+            found = {}
+            others = {name: self._step(network, task.batch) for name, network in networks.items()}
+            for name, (model, loss, _, gradients, _) in {"": own, **others}.items():
+                gradients()
+                found[f"logits{name}"] = np.array(self.backend.leave(loss.logits))
+                found |= {f"d{i}{name}": p.grad.copy() for i, p in enumerate(model.parameters())}
+            return found
+
+        return Case({"both": own[3]}, outputs)
 
     def _training(self, task: tasks.Training) -> Case:
         own = self._step(task.network, task.batch)

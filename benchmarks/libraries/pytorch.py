@@ -43,6 +43,8 @@ class Library:
             raise Unsupported("only prediction and training steps of whole networks")
         if isinstance(task, Operation):
             return self._operation(task)
+        if isinstance(task, tasks.Layer):
+            return self._layer(task)
         if isinstance(task, tasks.Product):
             a = torch.rand(task.size, task.size)
             return Case({"product": lambda: a @ a})
@@ -138,6 +140,21 @@ class Library:
             optimizer.step()
 
         return model, forward, gradients, step
+
+    def _layer(self, task: tasks.Layer) -> Case:
+        networks = task.networks()
+        own = self._step(networks.pop(""), task.batch)
+
+        def outputs() -> Arrays:
+            found = {}
+            others = {name: self._step(network, task.batch) for name, network in networks.items()}
+            for name, (model, forward, gradients, _) in {"": own, **others}.items():
+                found[f"logits{name}"] = forward().detach().numpy()
+                gradients()
+                found |= {f"d{i}{name}": p.grad.numpy().copy() for i, p in enumerate(model.parameters())}
+            return found
+
+        return Case({"both": own[2]}, outputs)
 
     def _training(self, task: tasks.Training) -> Case:
         own = self._step(task.network, task.batch)
