@@ -44,7 +44,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
         type=_list,
         default=list(zoo.KEYS),
         metavar="NAME,...",
-        help=f"of prediction and training: {', '.join(zoo.KEYS)} (default: all)",
+        help=f"of prediction, training and memory: {', '.join(zoo.KEYS)} (default: all)",
     )
     parser.add_argument(
         "--batches",
