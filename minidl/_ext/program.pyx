@@ -19,6 +19,7 @@ from minidl._ext.kernels cimport (
     STEP_DEPTHWISE,
     STEP_ELEMENT,
     STEP_ENTER,
+    STEP_GROUPED,
     STEP_LEAVE,
     STEP_MAXPOOL,
     STEP_WINOGRAD,
@@ -73,7 +74,7 @@ cdef str algorithm(const program_step *step):
     """How a convolution is computed, in words."""
     if step.kind == STEP_WINOGRAD:
         return f"winograd {step.rows} x {step.columns}"
-    return "depthwise" if step.kind == STEP_DEPTHWISE else "direct"
+    return "depthwise" if step.kind == STEP_DEPTHWISE else "grouped" if step.kind == STEP_GROUPED else "direct"
 
 
 cdef class Memory:
@@ -338,6 +339,9 @@ cdef class Program:
         if step.kind == STEP_DEPTHWISE:
             step.M, step.depth = 1, 1
             return 0
+        if g.G > 1 and per_in == per_out and per_in in (2, 4, 8) and per_in < L == B and not step.by_images:
+            step.kind, step.M, step.depth = STEP_GROUPED, 1, 1
+            return 0
         # Few pixels: more vectors, or the sums would wait for each other.
         step.M = 4 if step.by_images or g.OH * g.OW < 4 else 2
         if g.G > 1:
@@ -373,8 +377,8 @@ cdef class Program:
         """Elements of the packed weights."""
         cdef geometry *g = &step.g
         cdef size B = step.x.lanes, taps = g.KH * g.KW, full = (g.O + self.L - 1) // self.L * self.L
-        if step.kind == STEP_DEPTHWISE:
-            return full * taps
+        if step.kind == STEP_DEPTHWISE or step.kind == STEP_GROUPED:
+            return full * taps * (g.C // g.G)
         if step.kind == STEP_WINOGRAD:
             return full * g.C * (step.rows + 2) * (step.columns + 2)
         return full * taps * ((step.depth - 1) * B + (g.C % B if g.G == 1 and g.C % B else B))
@@ -412,6 +416,7 @@ cdef class Program:
         self.place(x, &step.x, "x")
         self.place(y, &step.y, "y")
         self.same_size(&step.y, &step.x, "y")
+        step.M, step.depth = 1, 1
         g.C = g.O = g.G = step.x.C
         g.H, g.W, g.KH, g.KW, g.SH, g.SW, g.DH, g.DW = step.x.H, step.x.W, 1, 1, 1, 1, 1, 1
         step.w = self.channel_values(scale, g.C, "scale")

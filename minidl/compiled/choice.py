@@ -71,7 +71,8 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
         taps, inside = operation.taps(), operation.inside()
         read = operation.x.shape[0]
         if operation.groups > 1:
-            read = 1 if operation.groups == read else max(inside, lanes)
+            spread = inside in (2, 4, 8) and inside * operation.groups == c
+            read = 1 if operation.groups == read else inside if spread else max(inside, lanes)
         square = taps == 9 and operation.stride == (1, 1) and operation.groups == 1
         few, many = (WINOGRAD if square and read >= least else 1.0 for least in (lanes, 4))
         return blocks * area * taps * read / few + moved[0], c * area * taps * inside / many + moved[1]

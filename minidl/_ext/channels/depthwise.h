@@ -35,38 +35,42 @@ INLINE void depthwise_end(const int R, const int Q, const program_step *step, V 
     }
 }
 
-/* Q pixels of a row, any kernel. */
+/* Q pixels of a row, any kernel; the sum of `depth` such convolutions, a plane of x and weights each. */
 INLINE void depthwise_tile(const int Q, const program_step *step, const T *w, V bias, const T *x, const T *other,
                            T *y) {
     const geometry *g = &step->g;
     const size x_step = g->SW * L;
     V acc[PIXELS];
     UNROLL for (int j = 0; j < Q; j++) acc[j] = bias;
-    for (size row = 0; row < g->KH; row++) {
-        const T *at = x + row * g->DH * step->x.pitch;
-        for (size column = 0; column < g->KW; column++, at += g->DW * L, w += L) {
-            V weight = load(w);
-            UNROLL for (int j = 0; j < Q; j++) acc[j] += weight * load(at + j * x_step);
+    for (size k = 0; k < step->depth; k++, x += step->x.plane) {
+        for (size row = 0; row < g->KH; row++) {
+            const T *at = x + row * g->DH * step->x.pitch;
+            for (size column = 0; column < g->KW; column++, at += g->DW * L, w += L) {
+                V weight = load(w);
+                UNROLL for (int j = 0; j < Q; j++) acc[j] += weight * load(at + j * x_step);
+            }
         }
     }
     depthwise_end(1, Q, step, acc, other, y);
 }
 
-/* R rows of Q pixels of a 3 x 3 kernel with stride S: the weights stay in registers, and each value of x is loaded
-   once for all windows that it is in. */
+/* As depthwise_tile, R rows of Q pixels of a 3 x 3 kernel with stride S: the weights stay in registers, and each value
+   of x is loaded once for all windows that it is in. */
 INLINE void depthwise_nine(const int S, const int R, const int Q, const program_step *step, const T *w, V bias,
                            const T *x, const T *other, T *y) {
     V weights[9], acc[PIXELS];
-    UNROLL for (int i = 0; i < 9; i++) weights[i] = load(w + i * L);
     UNROLL for (int p = 0; p < R * Q; p++) acc[p] = bias;
-    UNROLL for (int row = 0; row < 4; row++) {
-        if (row >= (R - 1) * S + 3) continue;
-        UNROLL for (int column = 0; column < 15; column++) {
-            if (column >= (Q - 1) * S + 3) continue;
-            V value = load(x + row * step->x.pitch + column * L);
-            UNROLL for (int p = 0; p < PIXELS; p++) {
-                const int i = row - p / Q * S, j = column - p % Q * S;
-                if (p < R * Q && i >= 0 && i < 3 && j >= 0 && j < 3) acc[p] += weights[i * 3 + j] * value;
+    for (size k = 0; k < step->depth; k++, x += step->x.plane, w += 9 * L) {
+        UNROLL for (int i = 0; i < 9; i++) weights[i] = load(w + i * L);
+        UNROLL for (int row = 0; row < 4; row++) {
+            if (row >= (R - 1) * S + 3) continue;
+            UNROLL for (int column = 0; column < 15; column++) {
+                if (column >= (Q - 1) * S + 3) continue;
+                V value = load(x + row * step->x.pitch + column * L);
+                UNROLL for (int p = 0; p < PIXELS; p++) {
+                    const int i = row - p / Q * S, j = column - p % Q * S;
+                    if (p < R * Q && i >= 0 && i < 3 && j >= 0 && j < 3) acc[p] += weights[i * 3 + j] * value;
+                }
             }
         }
     }
@@ -87,7 +91,7 @@ TO_PIXELS_OF_TWO(DEFINE, 2, 1)
                                     T *y) { \
         depthwise_tile(q, step, w, load(bias), x, other, y); \
     }
-TO_PIXELS_OF_TWO(DEFINE, 1, 1)
+OF_ONE_ROW(DEFINE, 1)
 #undef DEFINE
 
 /* The stride of a 3 x 3 kernel that has tiles of its own, or 0. */
@@ -95,6 +99,9 @@ INLINE size stride_of_nine(const geometry *g) {
     int own = g->KH == 3 && g->KW == 3 && g->DH == 1 && g->DW == 1 && g->SH == g->SW && g->SW <= 2;
     return own ? g->SW : 0;
 }
+
+/* Pixels of a row that a tile takes at most. */
+INLINE size depthwise_pixels(const geometry *g) { return stride_of_nine(g) ? PIXELS_OF_TWO : PIXELS; }
 
 static void depthwise_tile_of(size S, size R, size Q, const program_step *step, const T *w, const T *bias, const T *x,
                               const T *other, T *y) {
@@ -106,7 +113,7 @@ static void depthwise_tile_of(size S, size R, size Q, const program_step *step, 
         TO_PIXELS_OF_TWO(CASE, 1, 1)
         TO_PIXELS_OF_TWO(CASE, 1, 2)
         TO_PIXELS_OF_TWO(CASE, 2, 1)
-        TO_PIXELS_OF_TWO(CASE_OF_ANY, 0, 1)
+        OF_ONE_ROW(CASE_OF_ANY, 0)
     }
 #undef CASE
 #undef CASE_OF_ANY
@@ -116,7 +123,7 @@ static void depthwise_tile_of(size S, size R, size Q, const program_step *step, 
 static void depthwise_rows(const step_job *job, step_part part) {
     const program_step *step = job->step;
     const geometry *g = &step->g;
-    size S = stride_of_nine(g), most = S == 1 ? 2 : 1, parts = ceil_div(step->y.W, PIXELS_OF_TWO);
+    size S = stride_of_nine(g), most = S == 1 ? 2 : 1, parts = ceil_div(step->y.W, depthwise_pixels(g));
     const T *w = (const T *)step->w + part.group * g->KH * g->KW * L, *bias = (const T *)step->b + part.group * L;
     for (size row = part.r0; row < part.r1; row += most) {
         const T *x = map_at(&step->x, job->arena, part.image, part.group, row * g->SH - g->PH, -g->PW);

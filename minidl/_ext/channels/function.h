@@ -22,7 +22,7 @@ INLINE VI lanes_of(const map *m, size block) { return lanes_below(smaller(L, m->
 
 /* Whether the function is relu up to q, which a tile computes itself. */
 INLINE int capped_in_tile(const program_step *step) {
-    int tiles = step->kind == STEP_CONV || step->kind == STEP_DEPTHWISE;
+    int tiles = step->kind == STEP_CONV || step->kind == STEP_DEPTHWISE || step->kind == STEP_GROUPED;
     int bounds = step->which == ELEMENT_CLIP || step->which == ELEMENT_HARD_TANH;
     return tiles && step->acts && bounds && step->p == 0 && step->q >= 0;
 }

@@ -4,6 +4,7 @@
 
 #include "conv.h"
 #include "depthwise.h"
+#include "grouped.h"
 #include "joined.h"
 #include "moves.h"
 #include "norm.h"
@@ -17,6 +18,7 @@ static void program_pack(const program_step *step) {
     size blocks = map_blocks(&step->y), parts = blocks;
     pool_task pack = pack_depthwise_task;
     if (step->kind == STEP_WINOGRAD) pack = pack_winograd_task;
+    if (step->kind == STEP_GROUPED) pack = pack_grouped_task;
     if (step->kind == STEP_CONV) pack = pack_conv_task, parts = ceil_div(blocks, step->M);
     pool_run(pack, (void *)step, parts, 1);
     clear(step->b, blocks * L);
@@ -31,6 +33,7 @@ static int run_step(step_job *job) {
     case STEP_CONV: return conv_step(job);
     case STEP_WINOGRAD: return winograd_step(job);
     case STEP_DEPTHWISE: return depthwise_step(job);
+    case STEP_GROUPED: return grouped_step(job);
     case STEP_MAXPOOL: return pooling_step(job, maxpool_task);
     case STEP_AVGPOOL: return pooling_step(job, avgpool_task);
     case STEP_ELEMENT: return pointwise_step(job, element_step_task);

@@ -26,6 +26,7 @@ typedef enum {
     STEP_CONV,
     STEP_WINOGRAD,
     STEP_DEPTHWISE,
+    STEP_GROUPED,
     STEP_MAXPOOL,
     STEP_AVGPOOL,
     STEP_ELEMENT,
@@ -47,6 +48,7 @@ typedef enum {
                   reading `depth` blocks of x from first[its number] on; other: if add
    WINOGRAD       as CONV, by tiles of rows x columns outputs
    DEPTHWISE      each channel with its own kernel
+   GROUPED        as CONV, in groups of 2, 4 or 8 channels, fewer than lanes, that make as many
    ELEMENT        y = f(x)
    ARITHMETIC     y = f(x which other), each of one size or with 1 x 1 pixels
    CHANNELS       channel to + i of y is channel from[i] of x, `count` of them; added to what is there: if add
