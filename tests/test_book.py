@@ -133,6 +133,35 @@ def test_the_teacher_has_three_answers_for_each_chapter():
         assert f"({chapter.name})" in text
 
 
+def slides():
+    """The module that makes the chapters' pictures again, larger."""
+    spec = importlib.util.spec_from_file_location("slides", BOOK / "slides.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_teacher_has_the_pictures_of_each_chapter():
+    text = (COURSE / "teacher.md").read_text("utf-8")
+    assert re.findall(r"(?m)^slides\.show\((\d+)\)$", text) == [str(i) for i in range(1, 11)]
+
+
+def test_slides_are_the_figures_of_a_chapter_in_the_size_of_a_projector(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(str(BOOK))
+    monkeypatch.setattr(sys, "argv", ["slides.py", str(tmp_path), "3"])
+    slides().main()
+    heads = {path.name: path.read_bytes()[:24] for path in tmp_path.iterdir()}
+    assert sorted(heads) == [f"03_step_{i}.png" for i in range(1, 6)]
+    for head in heads.values():
+        width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+        assert width <= 1920
+        assert height <= 1080
+        assert width >= 1918 or height >= 1078  # a part of a pixel is left away
+    with pytest.raises(ValueError, match="no chapter 11"):
+        slides().pictures(11)
+
+
 @pytest.mark.parametrize("page", FAMILIES, ids=lambda page: page.stem)
 def test_pages_of_operations_have_one_form(page):
     text = page.read_text("utf-8")
@@ -371,7 +400,7 @@ def test_the_check_of_the_built_book_sees_faults(tmp_path):
 
 
 CATALOGUES = DOCS / "zh" / "locale" / "zh_CN" / "LC_MESSAGES"
-TRANSLATED = [COURSE / "index.md", *CHAPTERS]
+TRANSLATED = [COURSE / "index.md", *CHAPTERS, COURSE / "teacher.md"]
 
 
 def messages(page: Path) -> dict[str, str]:

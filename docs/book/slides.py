@@ -36,26 +36,28 @@ def last_value(cell: str, names: dict[str, Any]) -> Any:
 
 
 def pictures(chapter: int) -> list[Any]:
-    """The Figures of a chapter in their order, each with the resolution of a slide."""
-    cells = re.findall(r"(?ms)^```\{code-cell\} python\n((?::.*?\n)*)(.*?)^```$", page(chapter).read_text("utf-8"))
+    """The Figures of a chapter in their order."""
+    cells = re.findall(r"(?ms)^```\{code-cell\} python\n(?::.*?\n)*(.*?)^```$", page(chapter).read_text("utf-8"))
     names: dict[str, Any] = {}
-    found = []
     with contextlib.redirect_stdout(io.StringIO()):
-        for _, cell in cells:
-            value = last_value(cell, names)
-            if hasattr(value, "savefig"):
-                width, height = value.get_size_inches()
-                value.set_dpi(min(WIDTH / width, HEIGHT / height))
-                found.append(value)
-    return found
+        values = [last_value(cell, names) for cell in cells]
+    return [value for value in values if hasattr(value, "savefig")]
+
+
+def png(picture: Any) -> bytes:
+    """A Figure as a file with the resolution of a slide."""
+    width, height = picture.get_size_inches()
+    file = io.BytesIO()
+    picture.savefig(file, format="png", dpi=min(WIDTH / width, HEIGHT / height))
+    return file.getvalue()
 
 
 def show(chapter: int) -> None:
     """Show a chapter's pictures below a cell of a notebook."""
-    from IPython.display import display
+    from IPython.display import Image, display
 
     for picture in pictures(chapter):
-        display(picture)
+        display(Image(png(picture)))
 
 
 def main() -> None:
@@ -67,7 +69,7 @@ def main() -> None:
     for chapter in map(int, sys.argv[2:]) if sys.argv[2:] else range(1, 11):
         for i, picture in enumerate(pictures(chapter), 1):
             path = folder / f"{page(chapter).stem}_{i}.png"
-            picture.savefig(path)
+            path.write_bytes(png(picture))
             print(path)
 
 
