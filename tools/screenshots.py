@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,27 +17,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from driving import THREE, drag, launched
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 PANELS = ("train", "draw", "inside", "step", "model")
 WIDTH = 1000
 """Pixels of a picture in the docs."""
 COLOURS = 256
 """Of a picture: pages have few, and files with a palette are a third as large."""
-THREE = [(90, 70), (140, 50), (190, 75), (180, 120), (130, 140), (185, 160), (195, 205), (140, 235), (85, 215)]
 HEIGHTS = {"train": 900, "draw": 860, "inside": 860, "step": 900, "model": 900}
-
-
-def chromium() -> str:
-    """The browser's program. Raises SystemExit where there is none."""
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
-    if found is None:
-        raise SystemExit("no Chromium was found: install one, or name it by CHROMIUM")
-    return found
 
 
 def visit(page: Any, folder: Path, panel: str) -> None:
@@ -51,13 +39,7 @@ def visit(page: Any, folder: Path, panel: str) -> None:
         page.fill("#image", "7")
         page.locator("#image").blur()
     elif panel == "draw":
-        box = page.locator("#pad").bounding_box()
-        spots = [(box["x"] + x * box["width"] / 280, box["y"] + y * box["height"] / 280) for x, y in THREE]
-        page.mouse.move(*spots[0])
-        page.mouse.down()
-        for spot in spots[1:]:
-            page.mouse.move(*spot, steps=6)
-        page.mouse.up()
+        drag(page, THREE)
         page.wait_for_selector("#bars b.best")
     elif panel == "inside":
         page.wait_for_selector("#in-code tr")
@@ -110,8 +92,7 @@ def main() -> None:
         assert server.stdout is not None
         with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
             files(Path(folder))
-            flags = [*FLAGS, "--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else FLAGS
-            browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
+            browser = launched(playwright)
             address = server.stdout.readline().strip()
             for theme, width in looks:
                 photograph(browser, address, theme, width, Path(folder), out, args.look is not None)

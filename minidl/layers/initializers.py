@@ -140,13 +140,16 @@ def constant(who: str, value: float, shape: Shape) -> np.ndarray:
     return np.full(shape, value, np.float32)
 
 
-_left: ContextVar[list[int] | None] = ContextVar("_left", default=None)
+_left: ContextVar[tuple[list[int], str] | None] = ContextVar("_left", default=None)
 
 
 @contextmanager
-def limit(elements: int) -> Iterator[None]:
-    """Let `draw` and `constant` make so many elements together inside the block, and raise ValueError beyond."""
-    token = _left.set([elements])
+def limit(elements: int, what: str = "the file's tensors") -> Iterator[None]:
+    """Let `draw` and `constant` make so many elements together inside the block, and raise ValueError beyond.
+
+    what: that has so many, for the message.
+    """
+    token = _left.set(([elements], what))
     try:
         yield
     finally:
@@ -154,8 +157,9 @@ def limit(elements: int) -> Iterator[None]:
 
 
 def _count(who: str, shape: Shape) -> None:
-    left = _left.get()
-    if left is not None:
+    found = _left.get()
+    if found is not None:
+        left, what = found
         left[0] -= math.prod(shape)
         if left[0] < 0:
-            raise ValueError(f"{who}: a weight of shape {shape} is larger than the file's tensors")
+            raise ValueError(f"{who}: a weight of shape {shape} is larger than {what}")

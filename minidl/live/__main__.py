@@ -11,6 +11,7 @@ import threading
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ADDRESS = "127.0.0.1"
 PORT = 8765
@@ -28,6 +29,23 @@ def listen(port: int) -> socket.socket:
         found.close()
         raise
     return found
+
+
+def server_config(app: Any) -> Any:
+    """How uvicorn runs the page's application; reports are not compressed, as they go nowhere but to this machine."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=2**16,
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
+        server_header=False,
+        limit_concurrency=200,
+    )
 
 
 def show(address: str) -> None:
@@ -79,19 +97,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     port = listening.getsockname()[1]
     token = secrets.token_urlsafe(24)
     address = f"http://{ADDRESS}:{port}/{token}/"
-    config = uvicorn.Config(
-        make_app(Desk(args.data, args.folder), token, port),
-        log_level="warning",
-        access_log=False,
-        ws="websockets-sansio",
-        ws_max_size=2**16,
-        timeout_graceful_shutdown=2,
-        server_header=False,
-        limit_concurrency=200,
-    )
     print(f"{address}\nCtrl-C ends it.", flush=True)
     if not args.no_browser:
         threading.Thread(target=show, args=(address,), daemon=True).start()
+    config = server_config(make_app(Desk(args.data, args.folder), token, port))
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listening])
     return 0

@@ -13,12 +13,23 @@ import numpy as np
 
 from minidl import data as own_data
 from minidl.live import inside, looks, sliders
-from minidl.live.choices import CHANGES, DATA, NETWORKS, OPTIMISERS, Settings, network_lines, number, one_of, whole
+from minidl.live.choices import (
+    CHANGES,
+    DATA,
+    NETWORKS,
+    OPTIMISERS,
+    Settings,
+    network_lines,
+    number,
+    one_of,
+    places,
+    whole,
+)
 from minidl.live.desk import Desk
+from minidl.live.file_model import FileModel
 from minidl.live.layer_list import check
-from minidl.live.opened import Opened
 from minidl.live.packed import images, numbers
-from minidl.live.slow import SlowStep
+from minidl.live.slow import IMAGES, SlowStep
 from minidl.support import random
 
 Asked = dict[str, Any]
@@ -48,7 +59,9 @@ def about(desk: Desk, asked: Asked) -> Asked:
 def layers(desk: Desk, asked: Asked) -> Asked:
     """The shapes behind a list of layers, or behind a network by name: {"layers"} or {"network"}, and {"data"}."""
     found = desk.data(one_of("data", asked.get("data"), DATA))
-    lines = asked.get("layers") or network_lines(str(asked.get("network")), found.shape, len(found.names))
+    lines = asked.get("layers")
+    if lines is None:
+        lines = network_lines(one_of("network", asked.get("network"), NETWORKS), found.shape, len(found.names))
     with random.drawing(np.random.default_rng(0)):  # a training draws from the default generator meanwhile
         rows, _ = check(lines, found.shape, len(found.names))
     return {"rows": rows, "input": list(found.shape)}
@@ -83,9 +96,9 @@ def steer(desk: Desk, asked: Asked) -> Asked:
     return {}
 
 
-def watch(desk: Desk, asked: Asked) -> Asked:
+def observe(desk: Desk, asked: Asked) -> Asked:
     """Show the maps of another image of the validation data."""
-    desk.run.watch(whole("image", asked.get("image"), 0, 10**9))
+    desk.run.observe(whole("image", asked.get("image"), 0, len(desk.run.images.x_val) - 1))
     return {}
 
 
@@ -97,10 +110,7 @@ def pictures(desk: Desk, asked: Asked) -> Asked:
         t, g = (whole(name, asked.get(name), 0, len(run.images.names) - 1) for name in ("truth", "guess"))
         chosen = np.flatnonzero((y == t) & (guesses == g))
     else:
-        wanted = asked.get("images")
-        if not isinstance(wanted, list) or len(wanted) > 1000:
-            raise ValueError("images must be a list of at most 1,000 numbers")
-        chosen = np.array([whole("image", each, 0, len(x) - 1) for each in wanted], np.int64)
+        chosen = np.array(places("images", asked.get("images"), len(x) - 1, 1000), np.int64)
     shown = chosen[:24]
     return {
         "images": shown.tolist(),
@@ -129,7 +139,7 @@ def pixels(told: Any, shape: tuple[int, ...]) -> np.ndarray:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != H * W:
-        raise ValueError(f"pixels must be {H} x {W} bytes in base64")
+        raise ValueError(f"a drawing must have {H} x {W} pixels, each a byte: draw it again")
     return np.repeat(np.frombuffer(raw, np.uint8).reshape(1, H, W), C, axis=0)
 
 
@@ -167,7 +177,7 @@ def slow(desk: Desk, asked: Asked) -> Asked:
         if asked.get("next") and desk.slow is not None:
             return desk.slow.step(number("learning rate", asked.get("lr", 0.05), 0, 100))
         run = desk.run
-        wanted = [whole("image", each, 0, len(run.images.x_val) - 1) for each in (asked.get("images") or [0])[:8]]
+        wanted = places("images", asked.get("images", [0]), len(run.images.x_val) - 1, IMAGES) or [0]
         desk.slow = SlowStep(run.model, run.images.x_val[wanted], run.images.y_val[wanted], run.images.names)
         return desk.slow.step(number("learning rate", asked.get("lr", 0.05), 0, 100))
 
@@ -180,13 +190,13 @@ def differences(desk: Desk, asked: Asked) -> Asked:
 
 
 def measure(desk: Desk, asked: Asked) -> Asked:
-    """An opened model for images of another shape."""
-    return opened(desk, asked).told(asked.get("shape"))
+    """A model out of a file, for images of another shape."""
+    return file_model(desk, asked.get("model")).told(asked.get("shape"))
 
 
-def opened(desk: Desk, asked: Asked) -> Opened:
-    """The opened model of this number."""
-    found = desk.opened.get(whole("model", asked.get("model"), 0, 10**9))
+def file_model(desk: Desk, number: Any) -> FileModel:
+    """The model of this number."""
+    found = desk.file_models.get(number) if type(number) is int else None
     if found is None:
         raise ValueError("this model is no longer open: open its file again")
     return found
@@ -194,16 +204,15 @@ def opened(desk: Desk, asked: Asked) -> Opened:
 
 def open_file(desk: Desk, content: bytes, asked: dict[str, str]) -> Asked:
     """Open a model's file."""
-    model = Opened(content, asked.get("name", ""))
+    model = FileModel(content, asked.get("name", ""))
     told = model.told(None)
-    return {"model": desk.open(model), **told}
+    return {"model": desk.keep(model), **told}
 
 
 def picture(desk: Desk, content: bytes, asked: dict[str, str]) -> Asked:
-    """Run an opened model on a picture's file."""
-    if not asked.get("model", "").isdigit():
-        raise ValueError("model must be a number")
-    model = opened(desk, {"model": int(asked["model"][:9])})
+    """Run a model out of a file on a picture's file."""
+    told = asked.get("model", "")
+    model = file_model(desk, int(told) if told.isdecimal() and len(told) < 10 else None)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "picture"
         file.write_bytes(content)
@@ -218,7 +227,7 @@ def picture(desk: Desk, content: bytes, asked: dict[str, str]) -> Asked:
 FUNCTIONS: dict[str, Callable[[Desk, Asked], Asked]] = {
     each.__name__: each
     for each in (
-        *(about, layers, reset, start, pause, steer, watch, pictures, draw, look),
+        *(about, layers, reset, start, pause, steer, observe, pictures, draw, look),
         *(explain, windows, slow, differences, measure),
     )
 }

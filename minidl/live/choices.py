@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from minidl import data, optim
+from minidl.data.files.search import no_download
 
-JUDGED = 2000
-"""So many images of the test set are the validation data: they are looked at after every epoch."""
+VALIDATION = 2000
+"""So many images of the test set are the validation data, at most: they are predicted after every epoch."""
 FOLDER_SIDE = 32
 """Pictures of a folder become squares of so many pixels."""
 
@@ -57,8 +57,15 @@ def read_data(name: str, path: str | None, folder: str | None) -> Images:
                 "no folder is there: start with python -m minidl.live --folder FOLDER, a sub-folder a class"
             )
         found = data.load_folder(folder, FOLDER_SIDE)
-        (x, y), (x_val, y_val) = data.split(found.x, found.y, 0.2, seed=0)
-        return Images(DATA[name], x, y, x_val[:JUDGED], y_val[:JUDGED], tuple(found.names))
+        if len(found.names) < 2:
+            raise ValueError(f"the folder {folder} has one sub-folder: there must be two classes at least")
+        try:
+            (x, y), (x_val, y_val) = data.split(found.x, found.y, 0.2, seed=0)
+        except ValueError as error:
+            had = f"{len(found.x)} pictures in {len(found.names)} sub-folders"
+            rule = "a fifth of them becomes the validation data, so each sub-folder should have 5 at least"
+            raise ValueError(f"the folder {folder} has only {had}: {rule}") from error
+        return Images(DATA[name], x, y, x_val[:VALIDATION], y_val[:VALIDATION], tuple(found.names))
     loaders: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         "digits": (lambda path: data.load_digits_mini(), DIGITS),
         "mnist": (data.load_mnist, DIGITS),
@@ -66,16 +73,9 @@ def read_data(name: str, path: str | None, folder: str | None) -> Images:
         "cifar10": (data.load_cifar10, data.CIFAR10_CLASSES),
     }
     load, names = loaders[name]
-    before = os.environ.get("MINIDL_OFFLINE")
-    os.environ["MINIDL_OFFLINE"] = "1"
-    try:
+    with no_download("start python -m minidl.live with --data and the folder that has them"):
         (x, y), (x_val, y_val) = load(path)
-    finally:
-        if before is None:
-            del os.environ["MINIDL_OFFLINE"]
-        else:
-            os.environ["MINIDL_OFFLINE"] = before
-    return Images(DATA[name], x, y, x_val[:JUDGED], y_val[:JUDGED], names)
+    return Images(DATA[name], x, y, x_val[:VALIDATION], y_val[:VALIDATION], names)
 
 
 # ---- networks --------------------------------------------------------------------------------------------------------
@@ -92,29 +92,34 @@ NETWORKS = {
 def network_lines(name: str, shape: tuple[int, ...], classes: int) -> list[str]:
     """The list of layers of this name, for images (C, H, W). Raises ValueError for an unknown one."""
     C, H, W = shape
-    half, quarter = (H // 2) * (W // 2), (H // 4) * (W // 4)
     if name == "seed":
-        lines = f"Conv2D({C}, 8, 3, padding=1)|Relu()|AvgPool2D(2)|Conv2D(8, 16, 3, padding=1)|Relu()|AvgPool2D(2)"
-        lines += f"|Flatten()|Linear({16 * quarter}, 256)|Relu()|Linear(256, {classes})"
-    elif name == "lenet":
-        side = ((H // 2) - 4) // 2 * (((W // 2) - 4) // 2)
-        lines = f"Conv2D({C}, 6, 5, padding=2)|Relu()|MaxPool2D(2)|Conv2D(6, 16, 5)|Relu()|MaxPool2D(2)"
-        lines += f"|Flatten()|Linear({16 * side}, 120)|Relu()|Linear(120, 84)|Relu()|Linear(84, {classes})"
-    elif name == "three-layer":
-        lines = f"Conv2D({C}, 16, 7, padding=3)|Relu()|MaxPool2D(2)"
-        lines += f"|Flatten()|Linear({16 * half}, 100)|Relu()|Linear(100, {classes})"
-    elif name == "residual":
-        body = ", ".join(["Conv2D(16, 16, 3, padding=1, bias=False)", "BatchNorm2D(16)"])
-        lines = f"Conv2D({C}, 16, 3, padding=1, bias=False)|BatchNorm2D(16)|Relu()|MaxPool2D(2)"
-        lines += f"|Residual(Sequential({body}, Relu(), {body}))|Relu()|MaxPool2D(2)"
-        lines += (
-            f"|Conv2D(16, 32, 3, padding=1, bias=False)|BatchNorm2D(32)|Relu()|GlobalAvgPool2D()|Linear(32, {classes})"
-        )
-    elif name == "mlp":
-        lines = f"Flatten()|Linear({C * H * W}, 100)|Relu()|Linear(100, {classes})"
-    else:
-        raise ValueError(f"there is no network {name!r:.40}; there are {', '.join(NETWORKS)}")
-    return lines.split("|")
+        return [
+            *(f"Conv2D({C}, 8, 3, padding=1)", "Relu()", "AvgPool2D(2)"),
+            *("Conv2D(8, 16, 3, padding=1)", "Relu()", "AvgPool2D(2)"),
+            *("Flatten()", f"Linear({16 * (H // 4) * (W // 4)}, 256)", "Relu()", f"Linear(256, {classes})"),
+        ]
+    if name == "lenet":
+        features = 16 * ((H // 2 - 4) // 2) * ((W // 2 - 4) // 2)
+        return [
+            *(f"Conv2D({C}, 6, 5, padding=2)", "Relu()", "MaxPool2D(2)", "Conv2D(6, 16, 5)", "Relu()", "MaxPool2D(2)"),
+            *("Flatten()", f"Linear({features}, 120)", "Relu()", "Linear(120, 84)", "Relu()", f"Linear(84, {classes})"),
+        ]
+    if name == "three-layer":
+        return [
+            *(f"Conv2D({C}, 16, 7, padding=3)", "Relu()", "MaxPool2D(2)"),
+            *("Flatten()", f"Linear({16 * (H // 2) * (W // 2)}, 100)", "Relu()", f"Linear(100, {classes})"),
+        ]
+    if name == "residual":
+        body = "Conv2D(16, 16, 3, padding=1, bias=False), BatchNorm2D(16)"
+        return [
+            *(f"Conv2D({C}, 16, 3, padding=1, bias=False)", "BatchNorm2D(16)", "Relu()", "MaxPool2D(2)"),
+            *(f"Residual(Sequential({body}, Relu(), {body}))", "Relu()", "MaxPool2D(2)"),
+            *("Conv2D(16, 32, 3, padding=1, bias=False)", "BatchNorm2D(32)", "Relu()"),
+            *("GlobalAvgPool2D()", f"Linear(32, {classes})"),
+        ]
+    if name == "mlp":
+        return ["Flatten()", f"Linear({C * H * W}, 100)", "Relu()", f"Linear(100, {classes})"]
+    raise ValueError(f"there is no network {name!r:.40}; there are {', '.join(NETWORKS)}")
 
 
 # ---- training --------------------------------------------------------------------------------------------------------
@@ -152,43 +157,56 @@ class Settings:
     seed: int = 0
 
     @classmethod
-    def of(cls, told: Any) -> Settings:
+    def of(cls, asked: Any) -> Settings:
         """Settings of a JSON object, those that it lacks having their defaults. Raises ValueError in one line."""
-        if not isinstance(told, dict):
+        if not isinstance(asked, dict):
             raise ValueError("settings must be an object")
-        lines = told.get("layers", ())
+        lines = asked.get("layers", ())
         if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines):
             raise ValueError("layers must be a list of texts")
         return cls(
-            data=one_of("data", told.get("data", cls.data), DATA),
-            network=one_of("network", told.get("network", cls.network), NETWORKS),
+            data=one_of("data", asked.get("data", cls.data), DATA),
+            network=one_of("network", asked.get("network", cls.network), NETWORKS),
             layers=tuple(lines),
-            optimiser=one_of("optimiser", told.get("optimiser", cls.optimiser), OPTIMISERS),
-            lr=number("learning rate", told.get("lr", cls.lr), 0, 100),
-            weight_decay=number("weight decay", told.get("weight_decay", cls.weight_decay), 0, 10),
-            batch=whole("batch", told.get("batch", cls.batch), 1, 10_000),
-            epochs=whole("epochs", told.get("epochs", cls.epochs), 1, 1_000_000),
-            change=one_of("change of the images", told.get("change", cls.change), CHANGES),
-            seed=whole("seed", told.get("seed", cls.seed), 0, 2**31),
+            optimiser=one_of("optimiser", asked.get("optimiser", cls.optimiser), OPTIMISERS),
+            lr=number("learning rate", asked.get("lr", cls.lr), 0, 100),
+            weight_decay=number("weight decay", asked.get("weight_decay", cls.weight_decay), 0, 10),
+            batch=whole("batch", asked.get("batch", cls.batch), 1, 10_000),
+            epochs=whole("epochs", asked.get("epochs", cls.epochs), 1, 1_000_000),
+            change=one_of("change of the images", asked.get("change", cls.change), CHANGES),
+            seed=whole("seed", asked.get("seed", cls.seed), 0, 2**31),
         )
 
 
 def one_of(what: str, value: Any, names: Any) -> str:
     """A name; ValueError for one that is not there."""
     if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{what} must be one of {', '.join(names)}, got {value!r:.40}")
+        raise ValueError(f"{what} must be one of {', '.join(names)}, got {told(value)}")
     return value
 
 
 def number(what: str, value: Any, least: float, most: float) -> float:
     """A float in [least, most]; ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {value!r:.40}")
+        raise ValueError(f"{what} must be a number from {least:g} to {most:g}, got {told(value)}")
     return float(value)
 
 
 def whole(what: str, value: Any, least: int, most: int) -> int:
     """An int in [least, most]; ValueError for anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ValueError(f"{what} must be a whole number from {least:,} to {most:,}, got {value!r:.40}")
+        raise ValueError(f"{what} must be a whole number from {least:,} to {most:,}, got {told(value)}")
     return value
+
+
+def places(what: str, value: Any, most: int, count: int) -> list[int]:
+    """A list of at most `count` ints in [0, most]; ValueError for anything else."""
+    if not isinstance(value, list) or len(value) > count:
+        had = len(value) if isinstance(value, list) else told(value)
+        raise ValueError(f"{what} must be a list of at most {count:,} numbers, got {had}")
+    return [whole(what, each, 0, most) for each in value]
+
+
+def told(value: Any) -> str:
+    """A value in a message; an empty field has none."""
+    return "nothing" if value is None else f"{value!r:.40}"

@@ -1,4 +1,4 @@
-"""What all tabs of the page have in common: the data, the training, the models that were opened."""
+"""What all tabs of the page have in common: the data, the training, the models out of files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from minidl.live.choices import Images, Settings, network_lines, read_data
-from minidl.live.opened import Opened
+from minidl.live.file_model import FileModel
+from minidl.live.memory import give_back
 from minidl.live.run import Run
 from minidl.live.slow import SlowStep
 
-OPENED = 4
-"""So many models stay open; the oldest one goes first."""
+FILE_MODELS = 4
+"""So many models out of files stay open; the oldest one goes first."""
 
 
 class Desk:
@@ -29,8 +30,8 @@ class Desk:
         self.lock = threading.RLock()
         self.drawn: np.ndarray | None = None
         self.slow: SlowStep | None = None
-        self.opened: dict[int, Opened] = {}
-        self.watching: set[Any] = set()
+        self.file_models: dict[int, FileModel] = {}
+        self.viewers: set[Any] = set()
         self._data: dict[str, Images] = {}
         self.current: Run | None = None
         self._number = 0
@@ -67,22 +68,23 @@ class Desk:
             if self.current is not None:
                 self.current.close()
             self.current, self.slow = run, None
-            run.watchers = len(self.watching)
+            run.viewers = len(self.viewers)
+        give_back()
 
-    def watched(self, page: Any, looks_on: bool) -> None:
+    def count_viewer(self, page: Any, looks_on: bool) -> None:
         """Count a page that looks on, or goes; it never waits."""
-        (self.watching.add if looks_on else self.watching.discard)(page)
+        (self.viewers.add if looks_on else self.viewers.discard)(page)
         run = self.current
         if run is not None:
-            run.watchers = len(self.watching)
+            run.viewers = len(self.viewers)
 
-    def open(self, model: Opened) -> int:
-        """Put an opened model on the desk; returns its number."""
+    def keep(self, model: FileModel) -> int:
+        """Put a model out of a file on the desk; returns its number."""
         with self.lock:
             self._number += 1
-            self.opened[self._number] = model
-            while len(self.opened) > OPENED:
-                del self.opened[next(iter(self.opened))]
+            self.file_models[self._number] = model
+            while len(self.file_models) > FILE_MODELS:
+                del self.file_models[next(iter(self.file_models))]
             return self._number
 
     def close(self) -> None:

@@ -259,7 +259,7 @@ def _other(stage: Stage, where: Place) -> Told:
 
 def _softmax(scores: np.ndarray, column: int) -> Told:
     if scores.ndim != 2 or column >= scores.shape[1]:
-        raise ValueError(f"there are scores {scores.shape[1:]}, no number {column}")
+        raise ValueError(f"there are {scores.shape[-1]} scores, counted from 0: no number {column}")
     row = scores[0].astype(np.float64)
     shifted = row - row.max()
     exps = np.exp(shifted)

@@ -7,6 +7,8 @@ of layers are all that may stand there.
 from __future__ import annotations
 
 import ast
+import difflib
+import inspect
 import math
 import warnings
 from collections.abc import Sequence
@@ -21,8 +23,10 @@ LINES, LENGTH = 200, 1000
 """Of a list, and of a line."""
 WEIGHTS = 20_000_000
 """Numbers that all layers may have together."""
+TOGETHER = f"what all layers together may have here, {WEIGHTS:,} numbers"
 VALUES = 4_000_000
 """Numbers that one image may become behind a layer."""
+ONE = "one layer, such as Relu() or Linear(784, 10)"
 Row = dict[str, Any]
 
 
@@ -32,12 +36,14 @@ def read_layer(line: str) -> Layer:
     if len(line) > LENGTH:
         raise ValueError(f"a line may have {LENGTH} characters, got {len(line)}")
     try:
-        tree = ast.parse(line.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ValueError(f"this is no layer such as Relu() or Linear(784, 10): {_short(error)}") from None
-    found = _value(tree)
+        found = _value(ast.parse(line.strip().replace("\0", "?"), mode="eval").body)
+    except SyntaxError as error:  # Python's reason helps, as "'(' was never closed", or says nothing
+        why = "" if error.msg == "invalid syntax" else f": {_short(error.msg)}"
+        raise ValueError(f"a line must be {ONE}, got {line.strip()!r:.60}{why}") from None
+    except (RecursionError, MemoryError):
+        raise ValueError("the brackets and signs of this line are nested too deeply") from None
     if not isinstance(found, Layer):
-        raise ValueError(f"a line must be a layer such as Relu() or Linear(784, 10), got {line.strip()!r:.60}")
+        raise ValueError(f"a line must be {ONE}, got {line.strip()!r:.60}")
     return found
 
 
@@ -55,19 +61,51 @@ def _value(node: ast.expr) -> Any:
         named = {word.arg: _value(word.value) for word in node.keywords if word.arg is not None}
         if len(named) < len(node.keywords):
             raise ValueError("arguments with ** are not read here")
-        return kind(*map(_value, node.args), **named)
+        return _made(kind, [_value(item) for item in node.args], named)
     if isinstance(node, ast.Name):
         _kind(node)
         raise ValueError(f"write the parentheses: {node.id}()")
     raise ValueError(f"numbers, texts, tuples and layers may stand here, not {ast.unparse(node)!r:.60}")
 
 
+def _made(kind: type[Layer], given: list[Any], named: dict[str, Any]) -> Layer:
+    """The layer; arguments that it lacks or does not know are told as a user writes them."""
+    signature = inspect.signature(kind)
+    try:
+        signature.bind(*given, **named)
+    except TypeError:
+        known = [name for name, each in signature.parameters.items() if each.kind is not each.VAR_KEYWORD]
+        needed = [
+            name
+            for name, each in list(signature.parameters.items())[len(given) :]
+            if each.default is each.empty and each.kind is each.POSITIONAL_OR_KEYWORD and name not in named
+        ]
+        written = f"it is written {kind.__name__}({', '.join(map(str, _plain(signature)))})"
+        foreign = [name for name in named if name not in known]
+        if foreign:
+            raise ValueError(f"{kind.__name__} has no argument {foreign[0]!r:.40}; {written}") from None
+        if needed:
+            raise ValueError(f"{kind.__name__} lacks {' and '.join(needed)}; {written}") from None
+        raise ValueError(f"{kind.__name__}: too many arguments, or one twice; {written}") from None
+    return kind(*given, **named)
+
+
+def _plain(signature: inspect.Signature) -> list[inspect.Parameter]:
+    """Its parameters without types, and without those that hold functions or generators."""
+    return [
+        each.replace(annotation=each.empty)
+        for each in signature.parameters.values()
+        if each.name not in ("name", "rng")
+    ]
+
+
 def _kind(node: ast.expr) -> type[Layer]:
     name = node.id if isinstance(node, ast.Name) else ast.unparse(node).removeprefix("minidl.")
     kind = getattr(layers, name, None) if name.isidentifier() and not name.startswith("_") else None
     if kind is None or not _is_layer(kind):
-        known = [each for each in getattr(layers, "__all__", ()) if each[0] == name[:1].upper()]
-        hint = f"; minidl has {', '.join(known[:8])}" if known else ""
+        known = {each.lower(): each for each in dir(layers) if each[0] != "_" and _is_layer(getattr(layers, each))}
+        near = difflib.get_close_matches(name.rpartition(".")[2].lower(), known, 4, 0.5)
+        hint = f"; there is {', '.join(known[each] for each in near)}" if near else ""
         raise ValueError(f"minidl has no layer {name!r:.40}{hint}")
     found: type[Layer] = kind
     return found
@@ -89,7 +127,7 @@ def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[l
     made: list[Layer] = []
     now: tuple[int, ...] | None = tuple(shape)
     last = None
-    with initializers.limit(WEIGHTS), warnings.catch_warnings():
+    with initializers.limit(WEIGHTS, TOGETHER), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for row in rows:
             if not row["text"].strip():
@@ -104,17 +142,17 @@ def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[l
                 row["weights"] = sum(parameter.data.size for parameter in layer._each_parameter())
                 made.append(layer)
             except Exception as error:  # whatever a constructor makes of arguments that nobody has checked
-                row["error"], now = _short(error), None
+                row["error"], now = _short(str(error) or type(error).__name__), None
     if last is None:
         raise ValueError("a network must have at least one layer")
     if now is not None and now != (classes,):
-        last["error"] = f"the last layer must give {classes} scores, one a class, and gives {_sizes(now)}"
+        last["error"] = f"the last layer must give {classes} scores, one a class, and gives {sizes(now)}"
     if any(row["error"] for row in rows):
         return rows, None
     try:
         return rows, Model(*made)
     except (TypeError, ValueError) as error:
-        last["error"] = _short(error)
+        last["error"] = _short(str(error))
         return rows, None
 
 
@@ -129,15 +167,11 @@ def _behind(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(after)
 
 
-def _sizes(shape: tuple[int, ...]) -> str:
+def sizes(shape: Sequence[int]) -> str:
+    """As the page writes them: 3 x 32 x 32."""
     return " x ".join(map(str, shape))
 
 
-def _short(error: BaseException) -> str:
-    """The message in one line."""
-    said = (
-        error.msg
-        if isinstance(error, SyntaxError)
-        else str(error).replace("larger than the file's tensors", "too large")
-    )
-    return " ".join(said.split())[:400] or type(error).__name__
+def _short(text: str) -> str:
+    """In one line."""
+    return " ".join(text.split())[:400]

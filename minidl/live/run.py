@@ -14,6 +14,7 @@ from minidl.layers.walk import places
 from minidl.live import looks
 from minidl.live.choices import CHANGES, OPTIMISERS, Images, Settings
 from minidl.live.layer_list import check
+from minidl.live.memory import give_back
 from minidl.live.packed import numbers
 from minidl.losses import SoftmaxCrossEntropyLoss
 from minidl.support import random
@@ -22,14 +23,17 @@ from minidl.training.history import History
 from minidl.training.state import Training
 from minidl.training.trainer import Trainer
 
-EVERY, LOOK = 0.1, 0.3
+EVERY, LOOK = 0.1, 0.5
 """Seconds between two points of a curve, and between two looks at the network, at least."""
-SHARE = 60
-"""A look that took t seconds is followed by the next one after 60 t at the earliest."""
-JUDGED = 100
+LOOK_SHARE = 100
+"""A look that took t seconds is followed by the next one after 100 t at the earliest."""
+JUDGE_SHARE = 200
 """The same for predictions of all validation images."""
 BATCH_VALUES = 100_000_000
 """Numbers that a layer may make of a batch."""
+NO_MEMORY = "there is not enough memory for that: make the batch, the images or a layer smaller"
+NOTHING = (-1, -1, -1)
+"""What a page has seen that has just come."""
 POINTS = 1200
 """So many points of a curve are kept; of more, each two neighbours become one."""
 
@@ -42,7 +46,7 @@ class Run:
     """A model, a Trainer and what the page knows of them.
 
     status: "ready", "running", "paused", "done" (all epochs), "failed" (`message` says why). version: grows with every
-    change that the page is to see. watchers: how many pages look on; without any, nobody pays for a look. image: which
+    change that the page is to see. viewers: how many pages look on; without any, nobody pays for a look. image: which
     image of the validation data the maps are of. Raises ValueError for layers that do not fit the data.
     """
 
@@ -53,7 +57,7 @@ class Run:
             self.rows, model = check(settings.layers, images.shape, len(images.names))
         if model is None:
             number, row = next((i, row) for i, row in enumerate(self.rows, 1) if row["error"])
-            raise ValueError(f"layer line {number}: {row['error']}")
+            raise ValueError(f"line {number} of the layers: {row['error']}")
         largest = max(math.prod(row["shape"] or ()) for row in self.rows)
         if settings.batch * largest > BATCH_VALUES:
             found = f"a batch of {settings.batch} images is {settings.batch * largest:,} numbers behind one layer"
@@ -64,9 +68,9 @@ class Run:
         )
         self.places = places(model)
         self.status, self.message = "ready", ""
-        self.version = self.steps = self.watchers = self.image = 0
+        self.version = self.steps = self.viewers = self.image = 0
         self.rate = 0.0
-        self.look = "null"
+        self.look, self.looks = "null", 0  # how many looks there were
         self.points: list[tuple[int, float, float]] = []
         self.judgements: list[tuple[int, float, float]] = []
         self.judged: dict[str, Any] | None = None
@@ -129,7 +133,7 @@ class Run:
         if self._thread is not None:
             self._thread.join(60)
 
-    def watch(self, image: int) -> None:
+    def observe(self, image: int) -> None:
         """Show the maps of this image of the validation data."""
         self.image = image % len(self.images.x_val)
         if not self.busy:
@@ -143,13 +147,14 @@ class Run:
         """Whether steps are being made now."""
         return self.status == "running"
 
-    def seen(self) -> tuple[int, int]:
-        """The steps of the last points of both curves."""
+    def seen(self) -> tuple[int, int, int]:
+        """The steps of the last points of both curves, and the number of the last look."""
         points, judgements = self.points, self.judgements
-        return points[-1][0] if points else 0, judgements[-1][0] if judgements else 0
+        return points[-1][0] if points else 0, judgements[-1][0] if judgements else 0, self.looks
 
-    def report(self, seen: tuple[int, int] = (-1, -1)) -> str:
-        """What the page is to know, as JSON, with the points of the curves that are new to one who has `seen` these."""
+    def report(self, seen: tuple[int, int, int] = NOTHING) -> str:
+        """What the page is to know, as JSON: with points of the curves, and the look, where they are new to one who
+        has `seen` these."""
         optimiser, history = self.trainer.optimizer, self.trainer.history
         told = {
             "kind": "run",
@@ -166,7 +171,8 @@ class Run:
             "judgements": [numbers(point) for point in list(self.judgements) if point[0] > seen[1]],
             "fresh": seen[0] < 0,
         }
-        return f'{json.dumps(told)[:-1]},"look":{self.look}}}'
+        look = self.look if self.looks != seen[2] else "null"
+        return f'{json.dumps(told)[:-1]},"look":{look}}}'
 
     # ---- the thread --------------------------------------------------------------------------------------------------
 
@@ -190,9 +196,12 @@ class Run:
             self.judge(0.0)
         except Ended:
             status, message = "ended", ""
+        except MemoryError:
+            status, message = "failed", NO_MEMORY
         except Exception as error:  # a diverging loss, memory that is not there: the page is to say it
             status, message = "failed", " ".join(str(error).split())[:400] or type(error).__name__
         self.take_look()
+        give_back()  # the pictures and predictions of a large batch leave as much as the training did
         with self._turn:
             self.status, self.message, self._training = status, message, False
             self.version += 1
@@ -224,7 +233,7 @@ class Run:
             self._sums, self._steps_summed = [0.0, 0.0, 0.0], 0
             self._reported = now
             self.version += 1
-        if self.watchers and now - self._looked >= max(LOOK, SHARE * self._look_cost):
+        if self.viewers and now - self._looked >= max(LOOK, LOOK_SHARE * self._look_cost):
             self.take_look()
 
     def _wait(self) -> None:
@@ -237,7 +246,7 @@ class Run:
                 if self._paused and not self._allowed:
                     if self.status != "paused":
                         stopped, self.status = True, "paused"
-                        if self.watchers:
+                        if self.viewers:
                             self.judge(time.perf_counter())
                             self.take_look()
                         self.version += 1
@@ -258,7 +267,7 @@ class Run:
         self.judgements.append((self.steps, history["val_loss"][-1], history["val_accuracy"][-1]))
         self.judgements[:] = thinned(self.judgements)
         now = time.perf_counter()
-        if self.watchers and now - self._epoch_looked >= JUDGED * self._judge_cost:
+        if self.viewers and now - self._epoch_looked >= JUDGE_SHARE * self._judge_cost:
             self.judge(now)
 
     # ---- looks -------------------------------------------------------------------------------------------------------
@@ -289,6 +298,7 @@ class Run:
         except (ValueError, FloatingPointError) as error:
             told["error"] = str(error)
         self.look = json.dumps(told)
+        self.looks += 1
         self._looked = time.perf_counter()
         self._look_cost = self._looked - began
 

@@ -16,6 +16,8 @@ from minidl.model.scores import softmax
 
 SAMPLES = 12
 """Entries of each tensor that are compared with central differences."""
+IMAGES = 8
+"""So many images take part in a step, at most."""
 SHOWN = 8
 """Numbers of each parameter that stand in the table: those that the step changes most."""
 

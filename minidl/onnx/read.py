@@ -115,7 +115,7 @@ def read(path: str | os.PathLike[str] | bytes) -> File:
     try:
         proto.ParseFromString(content)
     except (decode_error, RecursionError, ValueError) as error:
-        raise ValueError(f"{who}: not an ONNX file, or cut off ({error})") from error
+        raise ValueError(f"{who}: not an ONNX file, or cut off") from error
     del content
     if not proto.HasField("graph") or not proto.graph.node:
         raise ValueError(f"{who}: not an ONNX file, or cut off: it holds no graph with nodes")

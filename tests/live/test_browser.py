@@ -5,28 +5,21 @@ Skipped where Playwright or a Chromium is missing: apt-get install chromium, or 
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import time
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="make test-live installs Playwright")
 
+from driving import THREE, chromium, drag, launched
 from playwright.sync_api import sync_playwright
 
 import minidl
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-if CHROMIUM is None:
+if chromium() is None:
     pytest.skip("no Chromium was found: install one, or name it by CHROMIUM", allow_module_level=True)
 
-FLAGS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync"]
-if hasattr(os, "geteuid") and os.geteuid() == 0:
-    FLAGS.append("--no-sandbox")  # Chromium has none for root
 WAIT = 100_000
 """Milliseconds: these tests may have a busy machine."""
 SMALL = ["Conv2D(1, 4, 3)", "Relu()", "MaxPool2D(2)", "Flatten()", "Linear(676, 10)"]
@@ -35,7 +28,7 @@ SMALL = ["Conv2D(1, 4, 3)", "Relu()", "MaxPool2D(2)", "Flatten()", "Linear(676, 
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as running:
-        found = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        found = launched(running)
         yield found
         found.close()
 
@@ -56,13 +49,18 @@ def opened(context, page, faults):
     found = context.new_page()
     found.on("pageerror", lambda error: faults.append(str(error)))
     found.on(
-        "console", lambda said: faults.append(said.text) if said.type == "error" and "400" not in said.text else None
+        "console", lambda said: faults.append(said.text) if said.type == "error" and not usual(said.text) else None
     )
     found.on("request", lambda asked: faults.append(asked.url) if not allowed(asked.url, page) else None)
     found.goto(page.address)
     found.wait_for_selector("#numbers div")
     found.wait_for_selector("#layers input", state="attached")
     return found
+
+
+def usual(text):
+    """What a browser says of a refused request, and of a server that has ended."""
+    return "400" in text or "ERR_CONNECTION_REFUSED" in text
 
 
 def allowed(address, page):
@@ -86,20 +84,8 @@ def state(tab, wanted):
     until(lambda: number(tab, "state") == wanted, f"the state must become {wanted}")
 
 
-def drag(tab, points, press=0.3):
-    """Draw a line through points of the drawing area, in its own 280 x 280 pixels."""
-    box = tab.locator("#pad").bounding_box()
-    spots = [(box["x"] + x * box["width"] / 280, box["y"] + y * box["height"] / 280) for x, y in points]
-    tab.mouse.move(*spots[0])
-    tab.mouse.down()
-    for spot in spots[1:]:
-        tab.mouse.move(*spot, steps=6)
-    tab.mouse.up()
-
-
 ONE = [(150, 40), (145, 100), (140, 160), (135, 240)]
 SEVEN = [(70, 60), (130, 58), (200, 55), (170, 120), (140, 180), (120, 240)]
-THREE = [(90, 70), (140, 50), (190, 75), (180, 120), (130, 140), (185, 160), (195, 205), (140, 235), (85, 215)]
 
 
 # ---- Train -----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from minidl import safetensors
+from minidl.live.app import TURN
 from minidl.live.guard import LARGE, SMALL
 
 OTHER = {
@@ -68,7 +69,7 @@ def test_only_the_files_of_the_page_are_served(page):
         assert page.request("GET", path)[0] in (404, 405)
 
 
-def websocket(page, path="/watch", **changes):
+def websocket(page, path="/news", **changes):
     from websockets.sync.client import connect
 
     address = page.address.replace("http://", "ws://", 1).rstrip("/") + path
@@ -91,7 +92,7 @@ def test_websockets_of_others_are_refused(page, changes):
     from websockets.exceptions import InvalidStatus
 
     if "token" in changes:
-        changes = {"address": f"ws://{page.host}/{changes['token']}/watch"}
+        changes = {"address": f"ws://{page.host}/{changes['token']}/news"}
     with pytest.raises(InvalidStatus) as refused:
         websocket(page, **changes)
     assert refused.value.response.status_code in (403, 404)
@@ -106,11 +107,31 @@ def test_a_websocket_tells_of_the_training(page):
         page.ask("start", {"steps": 3})
         told = first
         while told["step"] < 3 or told["status"] != "paused":
+            socket.send("drawn")
             told = json.loads(socket.recv(100))
         assert told["points"] or told["step"] == 3
-        assert page.desk.run.watchers == 1
-        socket.send("x" * 1000)  # what a page says is not listened to
-    page.until(lambda run: run.watchers == 0)
+        assert page.desk.run.viewers == 1
+    page.until(lambda run: run.viewers == 0)
+
+
+def test_a_page_gets_no_report_before_it_has_drawn_the_last_one(page):
+    with websocket(page) as socket:
+        first = json.loads(socket.recv(100))
+        page.ask("start", {"steps": 3})
+        page.until(lambda run: run.status == "paused")
+        with pytest.raises(TimeoutError):
+            socket.recv(4 * TURN)
+        socket.send("drawn")
+        told = json.loads(socket.recv(100))
+        assert (told["step"], told["status"]) == (3, "paused")
+        assert [point[0] for point in told["points"]] == [1, 2, 3]
+        assert told["look"]["step"] == 3
+        page.ask("pause")
+        socket.send("x" * 1000)  # whatever it says
+        told = json.loads(socket.recv(100))
+        assert told["look"] is None  # it is the last one still
+        assert told["fresh"] is False
+    assert first["fresh"] is True
 
 
 def test_a_message_that_is_too_long_ends_a_websocket_and_nothing_else(page):
@@ -202,7 +223,7 @@ def test_hostile_models_are_refused_in_one_line(page, content, name):
     line = json.loads(body)["error"]
     assert line
     assert "\n" not in line
-    assert page.desk.opened == {}
+    assert page.desk.file_models == {}
 
 
 PICTURES = {

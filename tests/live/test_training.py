@@ -10,7 +10,7 @@ import pytest
 
 import minidl
 from minidl.data import load_digits_mini
-from minidl.live import packed
+from minidl.live import api, packed
 from minidl.live import run as running
 from minidl.live.choices import CHANGES, DATA, NETWORKS, OPTIMISERS, Settings, network_lines, read_data
 from minidl.live.layer_list import check
@@ -123,7 +123,7 @@ def test_a_reset_that_is_refused_leaves_the_old_training(page):
     page.ask("start")
     old = page.until(lambda run: run.steps > 3)
     line = page.refused("reset", {"layers": ["Flatten()", "Linear(783, 10)"]})
-    assert line.startswith("layer line 2: layer 1 (Linear): input must have 783 features")
+    assert line.startswith("line 2 of the layers: layer 1 (Linear): input must have 783 features")
     assert page.desk.run is old
     assert old.status == "running"
 
@@ -151,7 +151,7 @@ def test_a_look_has_what_the_page_draws(page):
     page.ask("reset", SMALL)
     page.ask("start", {"steps": 2})
     run = page.until(paused)
-    page.ask("watch", {"image": 17})
+    page.ask("observe", {"image": 17})
     look = json.loads(run.report())["look"]
     expected = run.model.activations(run.images.x_val[17:18])
     assert [f"{layer['place']} {layer['kind']}" for layer in look["layers"]] == [name for name, _ in expected]
@@ -202,7 +202,9 @@ def test_a_drawing_is_predicted(page):
     assert len(answer["layers"]) == 10
     assert page.ask("look", {"image": "drawn"})["pixels"]["data"] == base64.b64encode(image.tobytes()).decode()
     for wrong in ("", "AAAA", "!!", None, 3, "A" * 4000):
-        assert page.refused("draw", {"pixels": wrong}) == "pixels must be 28 x 28 bytes in base64"
+        assert (
+            page.refused("draw", {"pixels": wrong}) == "a drawing must have 28 x 28 pixels, each a byte: draw it again"
+        )
 
 
 WRONG = [
@@ -211,7 +213,7 @@ WRONG = [
     ("steer", {"lr": "fast"}, "learning rate must be a number from 0 to 100, got 'fast'"),
     ("steer", {"lr": -1}, "learning rate must be a number from 0 to 100, got -1"),
     ("steer", {"weight_decay": 11}, "weight decay must be a number from 0 to 10, got 11"),
-    ("watch", {}, "image must be a whole number from 0 to 1,000,000,000, got None"),
+    ("observe", {}, "image must be a whole number from 0 to 999, got nothing"),
     ("reset", {"data": "nothing"}, "data must be one of digits, mnist, fashion, cifar10, folder, got 'nothing'"),
     ("reset", {"batch": 0}, "batch must be a whole number from 1 to 10,000, got 0"),
     ("reset", {"layers": "Relu()"}, "layers must be a list of texts"),
@@ -220,10 +222,19 @@ WRONG = [
         {"layers": ["Conv2D(1, 200, 1)", "GlobalAvgPool2D()", "Linear(200, 10)"], "batch": 10_000},
         "a batch of 10000 images is 1,568,000,000 numbers behind one layer, this page takes 100,000,000",
     ),
-    ("layers", {"data": "digits", "network": "none"}, "there is no network 'none'"),
+    (
+        "layers",
+        {"data": "digits", "network": "none"},
+        "network must be one of seed, lenet, three-layer, residual, mlp, got 'none'",
+    ),
+    ("layers", {"data": "digits", "layers": []}, "a network must have at least one layer"),
     ("layers", {"data": "digits", "layers": ["Relu()"] * 201}, "layers must be a list of at most 200 texts"),
-    ("pictures", {"images": [10**6]}, "image must be a whole number from 0 to 999, got 1000000"),
-    ("pictures", {"images": "all"}, "images must be a list of at most 1,000 numbers"),
+    ("pictures", {"images": [10**6]}, "images must be a whole number from 0 to 999, got 1000000"),
+    ("pictures", {"images": "all"}, "images must be a list of at most 1,000 numbers, got 'all'"),
+    ("slow", {"images": list(range(9))}, "images must be a list of at most 8 numbers, got 9"),
+    ("slow", {"images": 5}, "images must be a list of at most 8 numbers, got 5"),
+    ("slow", {"images": [None]}, "images must be a whole number from 0 to 999, got nothing"),
+    ("explain", {"image": 0, "place": "softmax", "column": 10}, "there are 10 scores, counted from 0: no number 10"),
     ("pictures", {"truth": 10, "guess": 0}, "truth must be a whole number from 0 to 9, got 10"),
     ("explain", {"image": 0, "place": "99"}, "the network has no layer at '99'"),
     ("explain", {"image": "drawn", "place": "0"}, "nothing is drawn yet: draw a digit in the panel Draw"),
@@ -255,7 +266,8 @@ def test_data_that_are_not_there_are_told_in_a_line_and_not_fetched(page, name, 
     monkeypatch.delenv("MINIDL_OFFLINE", raising=False)
     line = page.refused("reset", {"data": name})
     assert "not found in" in line
-    assert "MINIDL_OFFLINE forbids a download" in line
+    assert "start python -m minidl.live with --data and the folder that has them" in line
+    assert "MINIDL_OFFLINE" not in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -271,6 +283,68 @@ def test_a_folder_of_pictures_is_learnt(page, tmp_path):
     assert about["set"]["shape"] == [3, 32, 32]
     page.ask("start")
     assert page.until(lambda run: run.status == "done").steps == 4
+
+
+def pictures(folder, classes):
+    Image = pytest.importorskip("PIL.Image")
+    for name, count in classes.items():
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (4, 4), (i, i, i)).save(folder / name / f"{i}.png")
+
+
+FOLDERS = {
+    "none": ({}, "has no sub-folders, must have one for each class with its images"),
+    "empty": ({"a": 0, "b": 5}, "has no images, must have at least one"),
+    "one class": ({"a": 9}, "has one sub-folder: there must be two classes at least"),
+    "few": ({"a": 1, "b": 3}, "has only 4 pictures in 2 sub-folders: a fifth of them becomes the validation data"),
+    "many classes": (dict.fromkeys("abcdef", 2), "has only 12 pictures in 6 sub-folders"),
+}
+
+
+@pytest.mark.parametrize("classes", FOLDERS)
+def test_a_folder_that_is_not_enough_is_told_in_a_line(page, tmp_path, classes):
+    pytest.importorskip("PIL")
+    counts, line = FOLDERS[classes]
+    pictures(tmp_path, counts)
+    page.desk.folder = str(tmp_path)
+    assert line in page.refused("reset", {"data": "folder"})
+
+
+def test_a_fault_of_the_server_is_no_riddle(page, monkeypatch, capfd):
+    def broken(desk, asked):
+        return {}["inner name"]
+
+    monkeypatch.setitem(api.FUNCTIONS, "about", broken)
+    assert page.refused("about", {}) == "the server has failed at that; where it was started it has printed why"
+    assert "KeyError: 'inner name'" in capfd.readouterr().err
+    assert page.request("POST", "/api/look", b"{")[2] == b'{"error":"a request must be a JSON object"}'
+    assert page.request("POST", "/api/look", b"\xff")[2] == b'{"error":"a request must be a JSON object"}'
+
+
+def test_memory_of_a_large_training_is_given_back(page):
+    lanearray = pytest.importorskip("minidl._ext.lanearray")
+    layers = ["Conv2D(1, 16, 3, padding=1)", "Dropout(0.1)", "MaxPool2D(2)", "Flatten()", "Linear(3136, 10)"]
+    page.ask("reset", {"layers": layers, "batch": 2000})
+    page.ask("start", {"steps": 1})
+    page.until(paused)
+    assert sum(lanearray.memory_in_use()) > 100 << 20
+    page.ask("reset", SMALL)
+    assert sum(lanearray.memory_in_use()) < 10 << 20
+    page.ask("start")
+    page.until(lambda run: run.status == "done")
+    assert sum(lanearray.memory_in_use()) < 1 << 20
+
+
+def test_no_memory_is_told_in_words(page, monkeypatch):
+    def full(*args, **named):
+        raise MemoryError
+
+    page.ask("reset", SMALL)
+    monkeypatch.setattr(page.desk.run.trainer, "fit", full)
+    page.ask("start")
+    run = page.until(lambda run: run.status == "failed")
+    assert run.message == "there is not enough memory for that: make the batch, the images or a layer smaller"
 
 
 # ---- what may be chosen ----------------------------------------------------------------------------------------------

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +37,19 @@ def cache_folder() -> Path:
 def offline() -> bool:
     """Whether MINIDL_OFFLINE forbids downloads: set, and neither empty nor 0."""
     return os.environ.get("MINIDL_OFFLINE", "") not in ("", "0")
+
+
+_remedy: ContextVar[str | None] = ContextVar("_remedy", default=None)
+
+
+@contextmanager
+def no_download(remedy: str) -> Iterator[None]:
+    """Let `locate` download nothing inside the block; remedy: what a user can do there but placing the files."""
+    token = _remedy.set(remedy)
+    try:
+        yield
+    finally:
+        _remedy.reset(token)
 
 
 def plain_or_gz(folder: Path, name: str) -> Path | None:
@@ -84,6 +99,10 @@ def locate(
         raise FileNotFoundError(f"{title}: {Path(path)} must hold {by_hand}, there or in {' or '.join(subfolders)}")
 
     target = places[0]
+    looked = f"{' or '.join(map(str, roots))} (subfolders {', '.join(subfolders)})"
+    remedy = _remedy.get()
+    if remedy is not None:
+        raise FileNotFoundError(f"{title}: not found in {looked}. Put {by_hand} into {target}, or {remedy}")
     if offline():
         tried = "MINIDL_OFFLINE forbids a download"
     else:
@@ -99,6 +118,5 @@ def locate(
             found = holds(target)
             assert found is not None
             return found
-    looked = f"{' or '.join(map(str, roots))} (subfolders {', '.join(subfolders)})"
-    remedy = f"To place it by hand put {by_hand} into {target}, or pass their folder as path"
-    raise FileNotFoundError(f"{title}: not found in {looked}; {tried}. {remedy}")
+    by_path = f"To place it by hand put {by_hand} into {target}, or pass their folder as path"
+    raise FileNotFoundError(f"{title}: not found in {looked}; {tried}. {by_path}")

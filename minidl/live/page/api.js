@@ -1,14 +1,19 @@
 // Talking to the server on this machine: addresses are relative, so that each carries the page's token.
 
-async function answered(response) {
-  const answer = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
-  if (!response.ok) throw new Error(answer.error ?? `the server answered ${response.status}`);
+async function answered(address, body) {
+  const response = await fetch(address, { method: "POST", body }).catch(() => null);
+  if (!response) throw new Error("The server has ended, or cannot be reached.");
+  const text = await response.text();
+  if (response.status >= 500) throw new Error("The server has failed at that; where it was started it has printed why.");
+  if (!(response.headers.get("content-type") ?? "").includes("json")) throw new Error(text.trim()); // a line of the guard
+  const answer = JSON.parse(text);
+  if (!response.ok) throw new Error(answer.error);
   return answer;
 }
 
 /** Call a function of the server with an object; an Error has its line of text. */
 export async function ask(name, body = {}) {
-  return answered(await fetch(`api/${name}`, { method: "POST", body: JSON.stringify(body) }));
+  return answered(`api/${name}`, JSON.stringify(body));
 }
 
 // As the server has them (guard.py): a larger upload would only end in a broken connection.
@@ -17,19 +22,24 @@ const MOST = { open: 64 * 2 ** 20, picture: 16 * 2 ** 20 };
 /** Give the server a file; what else it is to know stands in the address. */
 export async function send(name, file, told = {}) {
   if (file.size > MOST[name]) throw new Error(`A file here may have ${MOST[name] / 2 ** 20} MB at most.`);
-  return answered(await fetch(`api/${name}?${new URLSearchParams(told)}`, { method: "POST", body: file }));
+  return answered(`api/${name}?${new URLSearchParams(told)}`, file);
 }
 
-/** Hear of the training: `onNews` gets each report, `onLink` whether the server is there. It comes back by itself. */
-export function watch(onNews, onLink) {
+/** Follow the training: `onNews` gets each report, `onLink` whether the server is there. It comes back by itself. */
+export function follow(onNews, onLink) {
   let socket = null;
   function open() {
     if (socket || document.hidden) return;
-    const address = new URL("watch", location.href);
+    const address = new URL("news", location.href);
     address.protocol = "ws:";
     const mine = (socket = new WebSocket(address));
     mine.onopen = () => onLink(true);
-    mine.onmessage = (event) => onNews(JSON.parse(event.data));
+    // Drawn with the next frame, and only then asked for more: a page that cannot follow gets fewer reports.
+    mine.onmessage = (event) => requestAnimationFrame(() => {
+      if (socket !== mine) return;
+      onNews(JSON.parse(event.data));
+      if (mine.readyState === WebSocket.OPEN) mine.send("drawn");
+    });
     mine.onclose = () => {
       if (socket !== mine) return;
       socket = null;

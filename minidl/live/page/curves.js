@@ -1,6 +1,8 @@
 // Two lines against the steps: training solid and orange, validation dashed and blue.
 
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const known = {};
+/** A colour of the theme; asked for once, as an answer may cost a layout. */
+const colour = (name) => (known[document.documentElement.dataset.theme + name] ??= getComputedStyle(document.documentElement).getPropertyValue(name).trim());
 
 /** points, judgements: lists of [step, ...], of which number `at` is drawn. share: whether it lies in [0, 1]. */
 export function drawCurve(canvas, points, judgements, at, share) {

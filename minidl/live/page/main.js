@@ -1,5 +1,5 @@
 // The page: tabs, theme, and the news of the training, which every panel may want.
-import { watch } from "./api.js";
+import { follow } from "./api.js";
 import { byId, forgetColours } from "./pictures.js";
 import * as train from "./train.js";
 import * as draw from "./draw.js";
@@ -57,7 +57,7 @@ theme(chosen() ?? (dark.matches ? "dark" : "light"));
 // ---- the training -----------------------------------------------------------------------------------------------------
 
 let known = false;
-watch((news) => {
+follow((news) => {
   for (const panel of Object.values(panels)) panel.news?.(news);
 }, (there) => {
   byId("link").hidden = there;

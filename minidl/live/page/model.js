@@ -2,7 +2,7 @@
 import { ask, send } from "./api.js";
 import { brief, byId, drawImage, make, percent, showLayers, sizes } from "./pictures.js";
 
-let opened = null, answer = null;
+let model = null, answer = null;
 const INCH = 96;
 
 async function asking(saying, work) {
@@ -21,7 +21,7 @@ byId("mo-file").onchange = async () => {
   const told = await asking(`Reading ${file.name} …`, () => send("open", file, { name: file.name }));
   byId("mo-file").value = "";
   if (!told) return;
-  opened = told.model;
+  model = told.model;
   answer = null;
   byId("mo-answer").replaceChildren();
   byId("mo-maps").replaceChildren();
@@ -30,14 +30,14 @@ byId("mo-file").onchange = async () => {
 
 byId("mo-measure").onclick = async () => {
   const shape = byId("mo-shape").value.split(/[\s,x×()]+/).filter(Boolean).map(Number);
-  const told = await asking("Measuring …", () => ask("measure", { model: opened, shape }));
+  const told = await asking("Measuring …", () => ask("measure", { model: model, shape }));
   if (told) show(told);
 };
 
 byId("mo-picture").onchange = async () => {
   const [file] = byId("mo-picture").files;
   if (!file) return;
-  const told = await asking(`Running on ${file.name} …`, () => send("picture", file, { model: opened }));
+  const told = await asking(`Running on ${file.name} …`, () => send("picture", file, { model: model }));
   byId("mo-picture").value = "";
   if (!told) return;
   byId("mo-said").textContent = "";

@@ -14,6 +14,26 @@ export function make(tag, attributes = {}, ...content) {
 
 export const byId = (id) => document.getElementById(id);
 
+/** Let an element have this text; one that has it is left alone, as the browser would lay it out again. */
+export function write(element, text) { if (element.textContent !== String(text)) element.textContent = text; }
+
+const views = new WeakMap();
+const sight = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    const view = views.get(target), draw = view.waiting;
+    [view.seen, view.waiting] = [isIntersecting, isIntersecting ? null : draw];
+    if (isIntersecting) draw?.();
+  }
+}, { rootMargin: "100px" });
+
+/** Draw into an element now, or, where it is out of sight, when it comes into sight. Its first time is now, for its size. */
+export function inSight(element, draw) {
+  const view = views.get(element);
+  if (view && !view.seen) { view.waiting = draw; return; }
+  if (!view) { views.set(element, { seen: true, waiting: null }); sight.observe(element); }
+  draw();
+}
+
 /** A number in few characters. */
 export function brief(value, digits = 4) {
   if (value === null || value === undefined) return "not finite";
@@ -124,25 +144,30 @@ export function showLayers(container, layers, { onPick = null, tile = 56, width 
   }
   const room = width ?? container.clientWidth - 4;
   layers.forEach((layer, i) => {
-    const [title, canvas] = container.children[i].children, m = unpack(layer.maps);
-    const shown = layer.maps.all.length > 1 && m.n < layer.maps.all[0] ? `, ${m.n} of them` : "";
-    const text = `${layer.place} ${layer.kind ?? ""}`.trim();
-    const detail = `${sizes(layer.maps.all)}${shown}, up to ${brief(m.scale, 3)}${layer.maps.lost ? `, ${layer.maps.lost} not finite` : ""}`;
-    if (title.dataset.text !== text + detail) {
-      title.dataset.text = text + detail;
-      title.replaceChildren(`${text} `, make("span", {}, detail));
-      canvas.setAttribute("aria-label", `Maps of layer ${text}, ${detail}`);
-    }
-    const place = drawMaps(canvas, m, { width: room, tile });
-    canvas.onpointermove = (event) => {
-      const at = pointed(canvas, m, place, event);
-      if (at && !(m.row && at.y * m.w + at.x >= m.count))
-        canvas.title = `${m.row ? `number ${at.y * m.w + at.x}` : `map ${at.map}, row ${at.y * m.every}, column ${at.x * m.every}`}: ${brief(valueAt(m, at.map, at.y, at.x), 3)}`;
-    };
-    canvas.onclick = onPick && ((event) => {
-      const at = pointed(canvas, m, place, event);
-      if (at) onPick(layer, at.map, m.row ? 0 : at.y * m.every, m.row ? at.y * m.w + at.x : at.x * m.every);
-    });
+    const [title, canvas] = container.children[i].children;
+    inSight(canvas, () => showLayer(title, canvas, layer, { onPick, tile, width: room }));
+  });
+}
+
+function showLayer(title, canvas, layer, { onPick, tile, width }) {
+  const m = unpack(layer.maps);
+  const shown = layer.maps.all.length > 1 && m.n < layer.maps.all[0] ? `, ${m.n} of them` : "";
+  const text = `${layer.place} ${layer.kind ?? ""}`.trim();
+  const detail = `${sizes(layer.maps.all)}${shown}, up to ${brief(m.scale, 3)}${layer.maps.lost ? `, ${layer.maps.lost} not finite` : ""}`;
+  if (title.dataset.text !== text + detail) {
+    title.dataset.text = text + detail;
+    title.replaceChildren(`${text} `, make("span", {}, detail));
+    canvas.setAttribute("aria-label", `Maps of layer ${text}, ${detail}`);
+  }
+  const place = drawMaps(canvas, m, { width, tile });
+  canvas.onpointermove = (event) => {
+    const at = pointed(canvas, m, place, event);
+    if (at && !(m.row && at.y * m.w + at.x >= m.count))
+      canvas.title = `${m.row ? `number ${at.y * m.w + at.x}` : `map ${at.map}, row ${at.y * m.every}, column ${at.x * m.every}`}: ${brief(valueAt(m, at.map, at.y, at.x), 3)}`;
+  };
+  canvas.onclick = onPick && ((event) => {
+    const at = pointed(canvas, m, place, event);
+    if (at) onPick(layer, at.map, m.row ? 0 : at.y * m.every, m.row ? at.y * m.w + at.x : at.x * m.every);
   });
 }
 

@@ -1,7 +1,7 @@
 // Train: settings, the list of layers, curves, what the network sees and mistakes.
 import { ask, latest } from "./api.js";
 import { drawCurve, longer } from "./curves.js";
-import { brief, byId, drawImage, make, percent, showLayers, sizes, thumbs } from "./pictures.js";
+import { brief, byId, drawImage, inSight, make, percent, showLayers, sizes, thumbs, write } from "./pictures.js";
 
 let about = null, run = null, look = null, points = [], judgements = [], rows = [], dirty = false, settled = "";
 const visible = () => !byId("train").hidden;
@@ -63,8 +63,11 @@ function changed(is) {
 
 const slid = (id) => (id === "decay" && Number(byId(id).value) <= -6 ? 0 : Number((10 ** Number(byId(id).value)).toPrecision(3)));
 function slider(id, value) {
+  const text = brief(value, 3);
+  if (byId(`${id}-out`).textContent === text) return;
   byId(id).value = value > 0 ? Math.log10(value) : -6.1;
-  byId(`${id}-out`).textContent = brief(value, 3);
+  byId(id).setAttribute("aria-valuetext", text);
+  byId(`${id}-out`).textContent = text;
 }
 const steer = latest((body) => asking("steer", body));
 const moved = { lr: -1e9, decay: -1e9 }; // when a slider was moved here: reports of before must not move it back
@@ -168,7 +171,7 @@ byId("one").onclick = async () => {
   await asking("start", { steps: 1 });
 };
 byId("reset").onclick = fresh;
-byId("image").onchange = () => asking("watch", { image: Number(byId("image").value) });
+byId("image").onchange = () => asking("observe", { image: Number(byId("image").value) });
 
 // ---- news -----------------------------------------------------------------------------------------------------------
 
@@ -185,13 +188,13 @@ export function news(told) {
   judgements = longer(judgements, told.judgements);
   const different = told.look && (told.fresh || told.look.step !== look?.step || told.image !== before?.image);
   look = told.look ?? look;
-  byId("go").textContent = { running: "Pause", ready: "Start" }[told.status] ?? "Go on";
+  write(byId("go"), { running: "Pause", ready: "Start" }[told.status] ?? "Go on");
   byId("go").disabled = told.status === "failed" && !dirty;
   byId("one").disabled = ["running", "failed"].includes(told.status);
   if (still("lr")) slider("lr", told.lr);
   if (still("decay")) slider("decay", told.weight_decay);
   byId("speed").value = told.speed;
-  if (told.status !== before?.status && told.status === "failed") say(told.message, true);
+  if (told.status !== before?.status && told.status === "failed") say(`${told.message}. Reset begins anew.`, true);
   if (visible()) paint(different);
   speak();
 }
@@ -215,9 +218,8 @@ function paint(different) {
   };
   const list = byId("numbers");
   if (!list.children.length) list.append(...Object.keys(told).map((name) => make("div", {}, make("dt", {}, name), make("dd"))));
-  Object.values(told).forEach((value, i) => { list.children[i].lastChild.textContent = value; });
-  drawCurve(byId("loss"), points, judgements, 1, false);
-  drawCurve(byId("accuracy"), points, judgements, 2, true);
+  Object.values(told).forEach((value, i) => { write(list.children[i].lastChild, value); });
+  for (const [id, at] of [["loss", 1], ["accuracy", 2]]) inSight(byId(id), () => drawCurve(byId(id), points, judgements, at, at === 2));
   if (different && look) paintLook();
 }
 
@@ -231,16 +233,16 @@ async function paintLook() {
   if (imageOf !== key) {
     imageOf = key;
     const answer = await ask("pictures", { images: [run.image] }).catch(() => null);
-    if (answer) drawImage(byId("watched"), answer.pixels);
+    if (answer) drawImage(byId("observed"), answer.pixels);
   }
   if (look.scores) {
     const best = look.scores.indexOf(Math.max(...look.scores));
-    byId("verdict").textContent = `It is ${names[look.truth]}; the network says ${names[best]} (${percent(look.scores[best])}).`;
+    write(byId("verdict"), `It is ${names[look.truth]}; the network says ${names[best]} (${percent(look.scores[best])}).`);
     showLayers(byId("maps"), look.layers);
   }
   if (byId("filters-box").open && look.filters) showLayers(byId("filters"), look.filters, { tile: 32 });
-  if (look.gradients) gradients();
-  if (look.judged) confusion(look.judged, names);
+  if (look.gradients) inSight(byId("gradients"), gradients);
+  if (look.judged) inSight(byId("confusion"), () => confusion(look.judged, about.set.names));
 }
 
 function gradients() {
@@ -253,10 +255,10 @@ function gradients() {
   }
   look.gradients.forEach((row, i) => {
     const cells = table.rows[i + 1].cells;
-    [cells[0].textContent, cells[1].textContent, cells[2].textContent] = [row.name, brief(row.data), brief(row.grad)];
+    [row.name, brief(row.data), brief(row.grad)].forEach((text, k) => write(cells[k], text));
   });
   const texts = look.dead.map((row) => `${row.place}: ${row.dead} of ${row.of}`);
-  byId("dead").textContent = texts.length ? `Relus that are 0 for all of 64 images: layer ${texts.join(", layer ")}.` : "There are no Relus.";
+  write(byId("dead"), texts.length ? `Relus that are 0 for all of 64 images: layer ${texts.join(", layer ")}.` : "There are no Relus.");
 }
 
 let confusionOf = "";
@@ -279,7 +281,7 @@ function confusion(judged, names) {
       const cell = table.rows[t + 1].cells[g + 1], count = counts[g];
       cell.className = t === g ? "right" : count ? "wrong" : "";
       cell.style.setProperty("--share", Math.min(100, 25 + (300 * count) / total));
-      cell.firstChild.textContent = count || "";
+      write(cell.firstChild, count || "");
       cell.firstChild.setAttribute("aria-label", `${names[t]} taken for ${names[g]}: ${count}`);
     }
   });
@@ -290,17 +292,17 @@ async function showCell(truth, guess) {
   const names = about.set.names, answer = await asking("pictures", { truth, guess });
   if (!answer) return;
   const box = make("div", { class: "thumbs" });
-  thumbs(box, answer, names, watchImage);
+  thumbs(box, answer, names, observe);
   const count = answer.images.length < answer.of ? `${answer.images.length} of ${answer.of}` : answer.of;
   byId("cell").replaceChildren(make("h3", {}, `${names[truth]}, taken for ${names[guess]}: ${count}`), box);
 }
 
-const watchImage = (number) => { byId("image").value = number; asking("watch", { image: number }); };
+const observe = (number) => { byId("image").value = number; asking("observe", { image: number }); };
 
 const worst = latest(async (mistakes, names) => {
   if (!mistakes.length) { byId("worst").replaceChildren("There are none."); return; }
   const answer = await ask("pictures", { images: mistakes.map((each) => each.image) }).catch(() => null);
   if (!answer) return;
   answer.guess = mistakes.map((each) => each.guess);
-  thumbs(byId("worst"), answer, names, watchImage);
+  thumbs(byId("worst"), answer, names, observe);
 });

@@ -1,4 +1,4 @@
-"""A model out of a file that somebody has opened on the page: its layers, shapes, receptive fields, times."""
+"""A model out of a file that was opened on the page: its layers, shapes, receptive fields, times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minidl.layers import Conv2D, Linear
 from minidl.layers.input_shapes import input_shapes, known_shape
 from minidl.layers.summary import summary
 from minidl.layers.walk import places
-from minidl.live.layer_list import VALUES
+from minidl.live.layer_list import VALUES, sizes
 from minidl.live.looks import pictured
 from minidl.live.packed import images, numbers
 from minidl.model import Model
@@ -30,7 +30,59 @@ BEST = 5
 """So many classes of a picture are told."""
 
 
-class Opened:
+KINDS = "a model that Model.save has written (.safetensors) or an ONNX file (.onnx)"
+FOREIGN = {
+    b"\x89PNG": "a picture: open a network first, then run it on pictures",
+    b"\xff\xd8\xff": "a picture: open a network first, then run it on pictures",
+    b"PK\x03\x04": "an archive, perhaps of PyTorch or Keras: export the network to ONNX there",
+    b"\x89HDF": "an HDF5 file, perhaps of Keras: export the network to ONNX there",
+}
+"""What some files are that may be taken for models, by their first bytes."""
+
+
+STREAM = "of the page"
+
+
+class Stream(io.BytesIO):
+    """A file's bytes under a name that no file has: what errors begin with."""
+
+    name = STREAM
+
+
+def read(content: bytes, name: str) -> Model:
+    """The network in a file's bytes. Raises ValueError in one line that names the file and is for its owner."""
+    who = repr(name[-100:])
+    foreign = FOREIGN.get(content[:4]) or FOREIGN.get(content[:3])
+    if foreign is not None:
+        raise ValueError(f"{who} is {foreign}")
+    onnx_file = name.lower().endswith(".onnx")
+    # Of safetensors the first 8 bytes are the size of a JSON object that begins behind them.
+    if not content or not (onnx_file or content[8:9] == b"{"):
+        what = "is empty" if not content else "is no model's file"
+        raise ValueError(f"{who} {what}: it must be {KINDS}")
+    length = int.from_bytes(content[:8], "little")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if onnx_file:
+                from minidl import onnx
+
+                return onnx.load(content)
+            return load_model(Stream(content))
+    except ValueError as error:
+        if not onnx_file and length > len(content) - 8:
+            why = "it is cut off: load the whole file down again, or copy it again"
+        elif not onnx_file and b'"architecture"' not in content[: 8 + length]:
+            why = "it has weights alone and not the network that they are of; Model.save writes both"
+        else:
+            why = str(error)
+            for inner in ("load_model: ", f"safetensors file {STREAM!r}", "ONNX bytes"):
+                why = why.removeprefix(inner)
+            why = why.lstrip(":, ")
+        raise ValueError(f"{who} cannot be opened: {why}") from error
+
+
+class FileModel:
     """The network in a file's bytes, of minidl or ONNX. name: of the file, whose ending says which.
 
     Raises ValueError in one line for what is no such file, ImportError where ONNX files need the package onnx.
@@ -38,17 +90,10 @@ class Opened:
 
     def __init__(self, content: bytes, name: str) -> None:
         self.name = name[-100:]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if name.lower().endswith(".onnx"):
-                from minidl import onnx
-
-                found: Any = onnx.load(content)
-            else:
-                found = load_model(io.BytesIO(content))
+        found = read(content, name)
         if found.merges or found.outputs > 1:
-            raise ValueError("this page takes networks with one input and one output")
-        self.model: Model = found
+            raise ValueError(f"{self.name!r} has several inputs or outputs: this page takes networks with one of each")
+        self.model = found
         self.shape: tuple[int, ...] = self._guess()
 
     def _guess(self) -> tuple[int, ...]:
@@ -76,13 +121,18 @@ class Opened:
         shape: of one image, a list of sizes; None for the one that is known or guessed. Raises ValueError that names
         the layer where the network cannot take it.
         """
+        wanted = self.shape
         if shape is not None:
             if not isinstance(shape, list) or not all(type(size) is int and 0 < size <= 4096 for size in shape):
-                raise ValueError("shape must be a list of sizes, such as [3, 224, 224]")
-            self.shape = tuple(shape)
-        if int(np.prod(self.shape)) > VALUES:
-            raise ValueError(f"an image may have {VALUES:,} numbers here")
-        input_shapes("Your model", self.model, self.shape)
+                raise ValueError("the sizes of an image must be whole numbers from 1 to 4096, such as 3, 224, 224")
+            if len(shape) not in (1, 3):
+                rule = "three sizes (channels, height, width) or one (a row of numbers)"
+                raise ValueError(f"an image must have {rule}, got {len(shape)}")
+            wanted = tuple(shape)
+        if math.prod(wanted) > VALUES:
+            raise ValueError(f"an image may have {VALUES:,} numbers here, {sizes(wanted)} are {math.prod(wanted):,}")
+        input_shapes("the network", self.model, wanted)
+        self.shape = wanted
         model = self.model
         table: Any = summary(model, self.shape)
         for row in table.rows:  # before anything of that size is made
@@ -139,7 +189,7 @@ class Opened:
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of a picture for it; ValueError where it takes none."""
         if len(self.shape) != 3 or self.shape[0] not in (1, 3):
-            raise ValueError(f"a picture has 1 or 3 channels, this network takes the shape {self.shape}")
+            raise ValueError(f"a picture has 1 or 3 channels, this network takes {sizes(self.shape)}: no picture")
         return self.shape[0], self.shape[1], self.shape[2]
 
     def run(self, image: np.ndarray) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import pytest
 pytest.importorskip("starlette")
 
 import minidl
-from minidl.live.opened import Opened
+from minidl import safetensors
+from minidl.live.file_model import FileModel
 
 
 def content(model):
@@ -31,7 +33,7 @@ def model():
 
 
 def test_shapes_fields_times_and_the_graph(model):
-    told = Opened(content(model), "pets.safetensors").told(None)
+    told = FileModel(content(model), "pets.safetensors").told(None)
     assert told["shape"] == [3, 28, 28]
     assert told["classes"] == ["cat", "dog", "cow"]
     assert told["weights"] == sum(parameter.data.size for parameter in model.parameters())
@@ -48,15 +50,63 @@ def test_shapes_fields_times_and_the_graph(model):
 
 
 def test_another_shape_is_measured_and_a_wrong_one_named(model):
-    opened = Opened(content(model), "pets.safetensors")
+    opened = FileModel(content(model), "pets.safetensors")
     assert opened.told([3, 10, 12])["times"][0]["shape"] == [4, 10, 12]
     with pytest.raises(ValueError, match="must have 3 channels"):
         opened.told([1, 10, 12])
     for wrong in ("3,10,12", [3, 10.5, 1], [True, 3, 3], [0, 3, 3], [3, 5000, 1], {}):
-        with pytest.raises(ValueError, match="shape must be a list of sizes"):
+        with pytest.raises(ValueError, match="the sizes of an image must be whole numbers from 1 to 4096"):
             opened.told(wrong)
-    with pytest.raises(ValueError, match="an image may have 4,000,000 numbers here"):
+    with pytest.raises(ValueError, match="an image may have 4,000,000 numbers here, 3 x 4000 x 4000 are 48,000,000"):
         opened.told([3, 4000, 4000])
+    for wrong in ([], [3, 28], [3, 28, 28, 1]):
+        with pytest.raises(ValueError, match=rf"an image must have three sizes .*, got {len(wrong)}"):
+            opened.told(wrong)
+    assert opened.shape == (3, 10, 12)  # as it was: pictures are of the last shape that fits
+
+
+def weights_alone():
+    file = io.BytesIO()
+    safetensors.save(file, {"w": np.zeros(3, np.float32)})
+    return file.getvalue()
+
+
+WRONG = {
+    "nothing": (lambda good: b"", "a.safetensors", "'a.safetensors' is empty: it must be a model that Model.save has"),
+    "nothing, ONNX": (lambda good: b"", "a.onnx", "'a.onnx' is empty"),
+    "noise": (
+        lambda good: b"noise" * 50,
+        "a.txt",
+        "'a.txt' is no model's file: it must be a model that Model.save has",
+    ),
+    "picture": (lambda good: b"\x89PNG" + bytes(50), "a.png", "'a.png' is a picture: open a network first"),
+    "archive": (lambda good: b"PK\x03\x04" + bytes(50), "a.pt", "'a.pt' is an archive, perhaps of PyTorch or Keras"),
+    "half a header": (lambda good: good[:50], "a.safetensors", "'a.safetensors' cannot be opened: it is cut off"),
+    "lacks its end": (
+        lambda good: good[:-9],
+        "a.safetensors",
+        "'a.safetensors' cannot be opened: is cut off: the header",
+    ),
+    "weights": (
+        lambda good: weights_alone(),
+        "w.safetensors",
+        "'w.safetensors' cannot be opened: it has weights alone",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_file_that_is_no_model_is_told_by_its_name(model, case):
+    make, name, line = WRONG[case]
+    with pytest.raises(ValueError, match=f"^{re.escape(line)}") as refused:
+        FileModel(make(content(model)), name)
+    assert not re.search("BytesIO|load_model|of the page", str(refused.value))
+
+
+def test_an_onnx_file_that_is_none_is_told_by_its_name(model):
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match=r"^'m.onnx' cannot be opened: not an ONNX file, or cut off$"):
+        FileModel(content(model), "m.onnx")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +120,7 @@ def test_another_shape_is_measured_and_a_wrong_one_named(model):
     ids=str,
 )
 def test_the_shape_of_an_image_is_found(layers, shape):
-    assert Opened(content(minidl.Model(*layers)), "a").shape == shape
+    assert FileModel(content(minidl.Model(*layers)), "a").shape == shape
 
 
 def test_a_picture_is_run(page, model):
@@ -98,7 +148,7 @@ def test_few_models_stay_open(page, model):
     for _ in range(6):
         _, _, body = page.request("POST", "/api/open?name=m", content(model))
         numbers.append(json.loads(body)["model"])
-    assert list(page.desk.opened) == numbers[-4:]
+    assert list(page.desk.file_models) == numbers[-4:]
     assert page.refused("measure", {"model": numbers[0]}) == "this model is no longer open: open its file again"
 
 
@@ -112,7 +162,7 @@ def test_an_onnx_file_is_opened(model):
         path = Path(folder) / "pets.onnx"
         minidl.onnx.save(model, path, (3, 20, 24))
         file.write(path.read_bytes())
-    told = Opened(file.getvalue(), "pets.ONNX").told(None)
+    told = FileModel(file.getvalue(), "pets.ONNX").told(None)
     assert told["shape"] == [3, 20, 24]
     assert told["classes"] == ["cat", "dog", "cow"]
 
@@ -120,7 +170,7 @@ def test_an_onnx_file_is_opened(model):
 def test_layers_that_would_take_all_memory_are_refused_before_they_run():
     large = minidl.Model(minidl.Conv2D(1, 1, 1, padding=6000), minidl.GlobalAvgPool2D())
     with pytest.raises(ValueError, match=r"Conv2D.*one image becomes 144,67\d,\d* numbers, this page takes 4,000,000"):
-        Opened(content(large), "m.safetensors").told([1, 28, 28])
+        FileModel(content(large), "m.safetensors").told([1, 28, 28])
 
 
 def test_a_file_that_does_not_fit_pushes_no_other_out(page, model):
