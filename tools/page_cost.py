@@ -1,11 +1,12 @@
 """What the page (`python -m minidl.live`) costs the training that it shows: time and processor time of a step.
 
-    python tools/page_cost.py [--rounds 8] [--seconds 4] [--panel train]
+    python tools/page_cost.py [--rounds 12] [--seconds 1.5] [--panel train]
 
 A server in a process of its own trains without an end, and a Chromium stands by. In each round the Chromium shows the
 page for some seconds and an empty one for as many; which comes first changes from round to round. For both are told:
 the time of a step, the smallest of the rounds and their mean; the server's processor time for a step, which
-does not depend on what else the machine does; and the share of a core that the browser takes. Linux alone: /proc tells
+depends less on what else the machine does; and the shares of a core that the browser takes, and the server beyond its
+steps. Where others take the machine's processors steps are rare, and each seems to cost more: the shares still hold. Linux alone: /proc tells
 of the browser. Needs the extra `live`, Playwright, and a Chromium that is found by its name or named by CHROMIUM.
 """
 
@@ -91,8 +92,8 @@ def measured(server: subprocess.Popen[str], seconds: float) -> tuple[float, floa
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=8, help="pairs of with and without (default %(default)s)")
-    parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=12, help="pairs of with and without (default %(default)s)")
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each measurement (default %(default)s)")
     parser.add_argument("--panel", choices=PANELS, default="train", help="that is shown (default %(default)s)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -110,7 +111,9 @@ def main() -> None:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             for turn in range(args.rounds):
                 for shown in (turn % 2 == 0, turn % 2 == 1):
-                    page.goto(f"{address}#{args.panel}" if shown else "about:blank")
+                    page.goto("about:blank")  # else another fragment alone would be no new page
+                    if shown:
+                        page.goto(f"{address}#{args.panel}", wait_until="commit", timeout=0)
                     time.sleep(SETTLING)
                     found[shown].append(measured(server, args.seconds))
             browser.close()
@@ -131,7 +134,10 @@ def tell(found: dict[bool, list[tuple[float, float, float]]]) -> None:
     for name, (least, mean, own, own_mean, share) in rows.items():
         print(f"{name:16}{least:18.3f}{mean:9.3f}{own:19.3f}{own_mean:9.3f}{share:16.3f}")
     ratios = [100 * (a / b - 1) for a, b in zip(rows["with the page"], rows["without"][:4])]
+    walls, owns, _ = zip(*found[True])
+    beyond = sum((own - rows["without"][2]) / wall for wall, own in zip(walls, owns)) / len(walls)
     print(f"{'more by, in %':16}{ratios[0]:18.1f}{ratios[1]:9.1f}{ratios[2]:19.1f}{ratios[3]:9.1f}")
+    print(f"the server beyond its steps, with the page: {beyond:.3f} of a core")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[1]
 PANELS = ("train", "draw", "inside", "step", "model")
+WAIT = 300_000
+"""Milliseconds: the machine may be busy."""
 WIDTH = 1000
 """Pixels of a picture in the docs."""
 COLOURS = 256
@@ -107,6 +109,7 @@ def main() -> None:
 def photograph(browser: Any, address: str, theme: str, width: int, folder: Path, out: Path, whole: bool) -> None:
     """All panels in one theme and width; whole: as long as they are, else as the docs show them."""
     context = browser.new_context(viewport={"width": width, "height": 900 if width > 400 else 844}, color_scheme=theme)
+    context.set_default_timeout(WAIT)
     page = context.new_page()
     page.goto(address)
     page.wait_for_selector("#numbers div")
@@ -119,7 +122,11 @@ def photograph(browser: Any, address: str, theme: str, width: int, folder: Path,
     for panel in PANELS:
         visit(page, folder, panel)
         if whole:
-            page.screenshot(path=out / f"{panel}-{theme}-{width}.png", full_page=True)
+            height = page.viewport_size["height"]
+            page.set_viewport_size({"width": width, "height": page.evaluate("document.documentElement.scrollHeight")})
+            page.wait_for_timeout(500)  # what was out of sight is drawn now
+            page.screenshot(path=out / f"{panel}-{theme}-{width}.png")
+            page.set_viewport_size({"width": width, "height": height})
             continue
         page.set_viewport_size({"width": width, "height": HEIGHTS[panel]})
         picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

@@ -284,14 +284,14 @@ class Run:
     def take_look(self) -> None:
         """Make the pictures of now; a network whose maps cannot be taken is told without them."""
         began = time.perf_counter()
-        images, model = self.images, self.model
-        told: dict[str, Any] = {"step": self.steps, "judged": self.judged}
+        images, model, number = self.images, self.model, self.image
+        told: dict[str, Any] = {"step": self.steps, "image": number, "judged": self.judged}
         try:
-            image = images.x_val[self.image]
+            image = images.x_val[number]
             told["layers"] = looks.pictured(model, image)
             with np.errstate(over="ignore", invalid="ignore"):  # of a training that has failed
                 told["scores"] = numbers(model.predict_proba(image[None])[0])
-            told["truth"] = int(images.y_val[self.image])
+            told["truth"] = int(images.y_val[number])
             told["filters"] = looks.filters(model, images.shape)
             told["gradients"] = looks.gradients(model)
             told["dead"] = self.dead

@@ -160,6 +160,7 @@ def test_a_look_has_what_the_page_draws(page):
         found = np.frombuffer(base64.b64decode(sent["data"]), np.int8).reshape(sent["shape"]) / 127 * sent["scale"]
         shown = array[0].reshape(1, 1, -1)[..., :512] if array.ndim == 2 else array[0]
         np.testing.assert_allclose(found, shown, atol=sent["scale"] / 127)
+    assert look["image"] == 17
     assert look["truth"] == run.images.y_val[17]
     assert sum(look["scores"]) == pytest.approx(1, abs=1e-4)
     assert [row["name"] for row in look["gradients"]] == list(run.model.named_parameters())

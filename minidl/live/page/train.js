@@ -186,7 +186,7 @@ export function news(told) {
   }
   points = longer(points, told.points);
   judgements = longer(judgements, told.judgements);
-  const different = told.look && (told.fresh || told.look.step !== look?.step || told.image !== before?.image);
+  const different = Boolean(told.look); // a look comes once
   look = told.look ?? look;
   write(byId("go"), { running: "Pause", ready: "Start" }[told.status] ?? "Go on");
   byId("go").disabled = told.status === "failed" && !dirty;
@@ -228,11 +228,11 @@ async function paintLook() {
   if (!about) return;
   const names = about.set.names;
   if (look.error) say(look.error, true);
-  if (document.activeElement !== byId("image")) byId("image").value = run.image;
-  const key = `${about.settings.data} ${run.image}`;
+  if (document.activeElement !== byId("image")) byId("image").value = look.image;
+  const key = `${about.settings.data} ${look.image}`;
   if (imageOf !== key) {
     imageOf = key;
-    const answer = await ask("pictures", { images: [run.image] }).catch(() => null);
+    const answer = await ask("pictures", { images: [look.image] }).catch(() => null);
     if (answer) drawImage(byId("observed"), answer.pixels);
   }
   if (look.scores) {
