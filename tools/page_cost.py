@@ -4,10 +4,11 @@
 
 A server in a process of its own trains without an end, and a Chromium stands by. In each round the Chromium shows the
 page for some seconds and an empty one for as many; which comes first changes from round to round. For both are told:
-the time of a step, the smallest of the rounds and their mean; the server's processor time for a step, which
-depends less on what else the machine does; and the shares of a core that the browser takes, and the server beyond its
-steps. Where others take the machine's processors steps are rare, and each seems to cost more: the shares still hold. Linux alone: /proc tells
-of the browser. Needs the extra `live`, Playwright, and a Chromium that is found by its name or named by CHROMIUM.
+the time of a step, the smallest of the rounds and their mean; the server's processor time for one, which depends less
+on what else the machine does; and the share of a core that the browser takes, then that of the server beyond its
+steps. Where others take the processors steps are rare and each seems to cost more: the shares still hold. Linux alone:
+/proc tells of the browser. Needs the extra `live`, Playwright, and a Chromium that is found by its name or named by
+CHROMIUM.
 """
 
 from __future__ import annotations
