@@ -111,6 +111,10 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "wide padding": lambda: chain(conv(3, 12), conv(12, 10, 2, padding=4)),
     "grouped": lambda: chain(conv(3, 12), conv(12, 18, groups=3), conv(18, 32, groups=2, stride=2)),
     "many groups": lambda: chain(conv(3, 32), conv(32, 64, groups=16), conv(64, 32, 5, groups=4)),
+    # More weights than a cache keeps: packed by the tasks that read them, and for each phase of a stride.
+    "many weights": lambda: chain(conv(3, 50), conv(50, 260), conv(260, 50, stride=2)),
+    "many weights, 1 x 1": lambda: chain(conv(3, 17), conv(17, 400, 1), conv(400, 288, 1)),
+    "many weights, 5 x 5": lambda: chain(conv(3, 260), conv(260, 20, 5, stride=2)),
     "small groups": lambda: chain(conv(3, 36), conv(36, 36, groups=9), conv(36, 36, groups=18, stride=2)),
     "groups of eight": lambda: chain(conv(3, 40), conv(40, 40, groups=5), conv(40, 40, 5, groups=5, stride=2)),
     "depthwise": lambda: chain(conv(3, 19), conv(19, 19, groups=19), conv(19, 19, 5, groups=19, stride=2)),

@@ -43,13 +43,104 @@ INLINE void pack_outputs(const program_step *step, const T *at, size c, size fir
     for (o = first; scale && o < there; o++) to[o - first] *= scale[o];
 }
 
-static int pack_conv_task(void *context, ptrdiff_t group) {
-    const program_step *step = context;
+/* L neighbouring numbers of each of L rows, of which `there` exist, `out` elements apart, as columns; `end`: of all. */
+INLINE void columns_of(const T *from, size out, size there, const T *end, V square[L]) {
+    if (there == L && from + (L - 1) * out + L <= end) {
+        UNROLL for (int lane = 0; lane < L; lane++) square[lane] = loadu(from + lane * out);
+    } else {
+        for (size lane = 0; lane < L; lane++) {
+            const T *row = from + lane * out;
+            T some[L] = {0};
+            if (lane < there) memcpy(some, row, (size_t)smaller(L, end - row) * sizeof(T));
+            square[lane] = loadu(some);
+        }
+    }
+    transpose(square);
+}
+
+enum { AHEAD = 4 }; /* so far ahead the next numbers are asked for: rows and channels lie in other pages */
+
+/* Where the weights of L outputs go, of M blocks that stand together: from channel to channel of x, and its blocks. */
+typedef struct {
+    const program_step *step;
+    T *to; /* for channel c of the present block at the kernel's first place */
+    size next, place, c, lanes, block;
+    V scale;
+} packing;
+
+static packing packing_of(const program_step *step, T *to, size M, size block) {
+    size there = smaller(L, step->g.O - block * L), lanes = step->depth > 1 ? step->x.lanes : last_lanes(step);
+    packing p = {step, to, M * L, lanes * M * L, 0, lanes, 0, splat(1)};
+    for (size lane = 0; step->scale && lane < there; lane++) p.scale[lane] = ((const T *)step->scale)[block * L + lane];
+    return p;
+}
+
+INLINE void next_channel(packing *p, size taps) {
+    p->to += p->next;
+    if (++p->c < p->lanes) return;
+    p->to += (taps - 1) * p->place;
+    p->c = 0, p->block++;
+    p->lanes = p->block + 1 < p->step->depth ? p->step->x.lanes : last_lanes(p->step);
+    p->place = p->lanes * p->next;
+}
+
+/* Of a convolution: an output's weights stand together, in the order of channels, rows and columns. */
+static void pack_rows(packing *p, const T *from, size there, const T *end) {
+    size taps = p->step->g.KH * p->step->g.KW, many = p->step->g.C * taps, tap = 0;
+    for (size first = 0; first < many; first += L) {
+        V square[L];
+        for (size lane = 0; lane < there; lane++)
+            __builtin_prefetch(from + lane * p->step->order.out + first + AHEAD * L);
+        columns_of(from + first, p->step->order.out, there, end, square);
+        for (size i = 0; i < smaller(L, many - first); i++) {
+            store(p->to + tap * p->place, square[i] * p->scale);
+            if (++tap == taps) tap = 0, next_channel(p, taps);
+        }
+    }
+}
+
+/* Of a convolution's gradient: the weights of neighbouring outputs, each `whole` of the kernel, stand together. */
+static void pack_phases(packing *p, const T *from, size there, const T *end) {
+    const weight_order *order = &p->step->order;
+    const geometry *g = &p->step->g;
+    size whole = order->out;
+    for (size c = 0; c < g->C; c++, from += order->in, next_channel(p, g->KH * g->KW)) {
+        for (size i = 0; i < there * whole; i += 64 / sizeof(T)) __builtin_prefetch(from + AHEAD * order->in + i);
+        for (size first = 0; first < whole; first += L) {
+            V square[L];
+            if (whole > 1) columns_of(from + first, whole, there, end, square);
+            else square[0] = loadu(from);
+            T *to = p->to;
+            for (size i = 0; i < g->KH; i++) {
+                size at = order->at + i * order->row - first;
+                for (size j = 0; j < g->KW; j++, at += order->column, to += p->place)
+                    if (at >= 0 && at < L) store(to, square[at] * p->scale);
+            }
+        }
+    }
+}
+
+/* Elements of the weights of one vector of outputs. */
+INLINE size weights_of_block(const program_step *step) {
+    return L * step->g.KH * step->g.KW * ((step->depth - 1) * step->x.lanes + last_lanes(step));
+}
+
+static void pack_group(const program_step *step, size group, T *to) {
     const geometry *g = &step->g;
     const weight_order *order = &step->order;
     size B = step->x.lanes, taps = g->KH * g->KW;
     size first = group * step->M, M = smaller(step->M, blocks_of(g->O) - first), lowest = step->first[group];
-    T *to = (T *)step->w + first * L * taps * ((step->depth - 1) * B + last_lanes(step));
+    int rows = !order->at && order->column == 1 && order->row == g->KW && order->in == taps;
+    int phases = order->in == g->O * order->out && (order->out > 1 || g->O % L == 0);
+    if (g->G == 1 && ((rows && order->out == g->C * taps) || phases)) {
+        const T *from = (const T *)step->weights + first * L * order->out;
+        const T *end = (const T *)step->weights + g->O * g->C * (rows ? taps : order->out);
+        for (size m = 0; m < M; m++, to += L, from += L * order->out) {
+            packing p = packing_of(step, to, M, first + m);
+            (rows ? pack_rows : pack_phases)(&p, from, smaller(L, g->O - (first + m) * L), end);
+        }
+        return;
+    }
     for (size block = lowest; block < lowest + step->depth; block++) {
         size lanes = block + 1 < lowest + step->depth ? B : last_lanes(step);
         for (size i = 0; i < g->KH; i++) {
@@ -60,6 +151,11 @@ static int pack_conv_task(void *context, ptrdiff_t group) {
             }
         }
     }
+}
+
+static int pack_conv_task(void *context, ptrdiff_t group) {
+    const program_step *step = context;
+    pack_group(step, group, (T *)step->w + group * step->M * weights_of_block(step));
     return 0;
 }
 
@@ -124,8 +220,8 @@ static channel_walk part_of_walk(const channel_walk *whole, size depth, size fir
     return walk;
 }
 
-/* Rows of the groups of blocks [first_group, end_group). */
-static void conv_rows(const step_job *job, step_part part, size first_group, size end_group) {
+/* Rows of the groups of blocks [first_group, end_group), whose weights stand in `weights`. */
+static void conv_rows(const step_job *job, step_part part, size first_group, size end_group, const T *weights) {
     const program_step *step = job->step;
     size blocks = map_blocks(&step->y), M = step->M;
     size columns = step->by_images ? job->images : step->y.W, images = step->by_images ? job->images : 1;
@@ -133,11 +229,11 @@ static void conv_rows(const step_job *job, step_part part, size first_group, siz
     if (rows_are_one(step)) columns *= r1 - r0, r1 = r0 + 1;
     channel_walk walk = walk_of(step);
     tile_parts parts = parts_of(M, columns, r1 - r0);
-    size taps = walk.rows * walk.columns, depth = ((step->depth - 1) * walk.run + walk.last_run) * taps;
+    size taps = walk.rows * walk.columns;
     size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * walk.run * taps));
     for (size group = first_group; group < end_group; group++) {
         size block = group * M, count = smaller(M, blocks - block);
-        const T *w = (const T *)step->w + block * L * depth, *b = (const T *)step->b + block * L;
+        const T *w = weights + (group - first_group) * M * weights_of_block(step), *b = (const T *)step->b + block * L;
         for (size first = 0; first < step->depth; first += chunk) {
             size end = smaller(step->depth, first + chunk);
             channel_walk part_walk = part_of_walk(&walk, step->depth, first, end);
@@ -163,20 +259,46 @@ static void conv_rows(const step_job *job, step_part part, size first_group, siz
 static int conv_task(void *context, ptrdiff_t task) {
     const step_job *job = context;
     step_part part = part_of(job, task);
-    size many = ceil_div(map_blocks(&job->step->y), job->step->M);
-    conv_rows(job, part, part.group * many / job->groups, (part.group + 1) * many / job->groups);
+    size many = ceil_div(map_blocks(&job->step->y), job->step->M), first = part.group * many / job->groups;
+    const T *weights = (const T *)job->step->w + first * job->step->M * weights_of_block(job->step);
+    conv_rows(job, part, first, (part.group + 1) * many / job->groups, weights);
     return 0;
+}
+
+/* All images and rows of a group, whose weights are packed for that: they never leave this core's cache. */
+static int packing_task(void *context, ptrdiff_t group) {
+    const step_job *job = context;
+    const program_step *step = job->step;
+    T *weights = pool_scratch(SCRATCH_TASK, (size_t)(step->M * weights_of_block(step)) * sizeof(T));
+    if (!weights) return -1;
+    pack_group(step, group, weights);
+    for (size image = 0; image < (step->by_images ? 1 : job->n); image++)
+        conv_rows(job, (step_part){image, group, 0, step->y.H}, group, group + 1, weights);
+    return 0;
+}
+
+/* Whether a step's weights outgrow a core's cache. */
+INLINE int weighs_much(const program_step *step) {
+    return map_blocks(&step->y) * weights_of_block(step) * (size)sizeof(T) > WEIGHTS_IN_CACHE;
+}
+
+/* Whether tasks pack the weights, which no other task reads. */
+INLINE int packs_in_tasks(const step_job *job) {
+    const program_step *step = job->step;
+    size many = ceil_div(map_blocks(&step->y), step->M);
+    return step->kind == STEP_CONV && step->fresh && weighs_much(step) && many >= TASKS_A_THREAD * job->threads;
 }
 
 static int conv_step(step_job *job) {
     const program_step *step = job->step;
     const geometry *g = &step->g;
     size many = ceil_div(map_blocks(&step->y), step->M), threads = job->threads;
-    size taps = g->KH * g->KW, bytes = step->depth * step->x.lanes * taps * map_blocks(&step->y) * VBYTES;
+    size taps = g->KH * g->KW;
     size work = job->n * step->y.H * step->y.W * step->depth * step->x.lanes * taps * map_blocks(&step->y);
+    if (packs_in_tasks(job)) return run_tasks(job, packing_task, many, 1);
     if (step->by_images) job->n = 1;
     /* Weights that stay in a core's cache are read by whole bands; others once by one task, for all its images. */
-    job->groups = bytes > WEIGHTS_IN_CACHE ? many : 1;
+    job->groups = weighs_much(step) ? many : 1;
     deal(job, larger(1, ceil_div(TASKS_A_THREAD * threads, job->n * job->groups)));
     if (job->n * job->bands < threads) job->groups = smaller(many, TASKS_A_THREAD * threads);
     return run_tasks(job, conv_task, job->n * job->groups * job->bands, work > PARALLEL_FROM);

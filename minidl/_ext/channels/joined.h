@@ -31,7 +31,7 @@ static int joined_task(void *context, ptrdiff_t task) {
     made.step = &first, read.step = &second;
     for (size block = 0; block < blocks; block++)
         depthwise_rows(&made, (step_part){part.image, block, part.r0, part.r1});
-    conv_rows(&read, part, 0, ceil_div(map_blocks(&second.y), second.M));
+    conv_rows(&read, part, 0, ceil_div(map_blocks(&second.y), second.M), second.w);
     return 0;
 }
 

@@ -13,20 +13,32 @@
 #include "weights.h"
 #include "winograd.h"
 
-/* Weights, and a bias with zeros behind it, as a step reads them. */
-static void program_pack(const program_step *step) {
+/* A bias with zeros behind it. */
+static void pack_step_bias(const program_step *step) {
+    clear(step->b, map_blocks(&step->y) * L);
+    if (step->bias) memcpy(step->b, step->bias, (size_t)step->y.C * sizeof(T));
+}
+
+static void pack_step_weights(const program_step *step) {
     size blocks = map_blocks(&step->y), parts = blocks;
     pool_task pack = pack_depthwise_task;
     if (step->kind == STEP_WINOGRAD) pack = pack_winograd_task;
     if (step->kind == STEP_GROUPED) pack = pack_grouped_task;
     if (step->kind == STEP_CONV) pack = pack_conv_task, parts = ceil_div(blocks, step->M);
     pool_run(pack, (void *)step, parts, 1);
-    clear(step->b, blocks * L);
-    if (step->bias) memcpy(step->b, step->bias, (size_t)step->y.C * sizeof(T));
+}
+
+/* What a step reads of its parameters. */
+static void program_pack(const program_step *step) {
+    pack_step_weights(step);
+    pack_step_bias(step);
 }
 
 static int run_step(step_job *job) {
-    if (job->step->fresh) program_pack(job->step);
+    if (job->step->fresh) {
+        if (!packs_in_tasks(job)) pack_step_weights(job->step);
+        pack_step_bias(job->step);
+    }
     switch (job->step->kind) {
     case STEP_ENTER: return moves_step(job, enter_map_task);
     case STEP_LEAVE: return leave_step(job);

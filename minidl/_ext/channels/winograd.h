@@ -18,18 +18,11 @@ typedef struct {
     size image, h, w;
 } map_tile;
 
-/* Nine neighbouring weights of each of L outputs, of which `there` exist, `out` elements apart; `end`: of all weights.
- */
+/* Nine neighbouring weights of each of L outputs, see columns_of. */
 INLINE void nine_weights(const T *from, size out, size there, const T *end, V k[9]) {
     UNROLL for (int first = 0; first < 9; first += L) {
         V square[L];
-        UNROLL for (int lane = 0; lane < L; lane++) {
-            const T *row = from + lane * out + first;
-            T some[L] = {0};
-            if (lane < there && row + L > end) memcpy(some, row, (size_t)smaller(L, 9 - first) * sizeof(T));
-            square[lane] = lane < there && row + L <= end ? loadu(row) : loadu(some);
-        }
-        transpose(square);
+        columns_of(from + first, out, there, end, square);
         UNROLL for (int i = 0; i < L; i++) {
             if (first + i < 9) k[first + i] = square[i];
         }
