@@ -14,6 +14,7 @@ from minidl._ext.kernels cimport (
     STEP_MUL_BACKWARD,
     STEP_NORM,
     STEP_NORM_BACKWARD,
+    geometry,
     program_step,
     size,
 )
@@ -107,15 +108,15 @@ cdef class TrainingProgram(Program):
         self.count += 1
         return algorithm(step)
 
-    def conv_dx(self, Map dy, Map dx, w, tuple rows, tuple columns, size groups, bint linear=False, bint add=False):
-        """One phase dx of a convolution's gradient: a convolution of dy with some of the weights.
+    def conv_phase(self, Map x, Map y, w, bias, tuple rows, tuple columns, size groups, bint linear=False,
+                   bint add=False, bint relu=False):
+        """One phase y of a transposed convolution of x, as a convolution's dx is of its dy.
 
-        w: (O, C / groups, KH, KW). rows, columns: for each axis (taps, last tap, from tap to tap back, padding,
-        dilation). add: to what is there.
+        As `conv_transposed`, which packs the weights once; bias may be None. add: to what is there.
         """
-        cdef program_step *step = self.new_phase(dy, dx, w, rows, columns, groups, linear, True)
-        self.ending(step, dx if add else None, False, None)
-        self.make_fresh(step, w, None)
+        cdef program_step *step = self.new_phase(x, y, w, rows, columns, groups, linear, True)
+        self.ending(step, y if add else None, relu, None)
+        self.make_fresh(step, w, bias)
         self.count += 1
         return algorithm(step)
 
@@ -135,6 +136,19 @@ cdef class TrainingProgram(Program):
         self.conv_sizes(step, &step.dy, "dy", dw.shape, stride, padding, dilation, groups, linear)
         step.dw = self.held(dw, "dw", dw.size, True)
         step.db = self.held(db, "db", step.g.O, True)
+        self.count += 1
+
+    def conv_db(self, Map dy, db):
+        """The gradient db (O,) of a bias alone, the sum of dy; written anew at each run."""
+        cdef program_step *step = self.new_step(STEP_CONV_WEIGHTS)
+        cdef geometry *g = &step.g
+        self.place(dy, &step.dy, "dy")
+        step.x = step.dy
+        g.C, g.O, g.G = 0, step.dy.C, 1
+        g.KH = g.KW = g.SH = g.SW = g.DH = g.DW = 1
+        if db is None:
+            raise TypeError("db must be an array, got None")
+        step.db = self.held(db, "db", g.O, True)
         self.count += 1
 
     cdef int gradients(self, program_step *step, Map dy, Map dx, bint add_dx) except -1:

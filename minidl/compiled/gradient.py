@@ -8,9 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from minidl.compiled.learning import LearningConvolution, Normalization
-from minidl.compiled.operation import Arithmetic, Channels, Element, Operation, Pooling
-from minidl.compiled.phase import Phase, around, phases
+from minidl.compiled.learning import (
+    LearningConvolution,
+    LearningTransposedConvolution,
+    Normalization,
+)
+from minidl.compiled.operation import Arithmetic, Channels, Convolution, Element, Operation, Pooling
+from minidl.compiled.phase import Axes, around, each_phase, phases
 from minidl.compiled.value import Value
 
 
@@ -86,6 +90,9 @@ class Backward:
         """The gradients."""
         return [target.value for target in self.targets if target]
 
+    def widen(self) -> None:
+        """Give dy the halo that is read around it."""
+
     def emit(self, program: Any, maps: Any) -> None:
         """Add the steps to the program; maps: value -> Map."""
         if self.forward.relu:
@@ -111,7 +118,7 @@ class ConvolutionBackward(Backward):
         forward: LearningConvolution = self.forward
         return [*super().keeps(), *([forward.x] if forward.learns() else [])]
 
-    def axes(self) -> tuple[list[Phase], list[Phase]]:
+    def axes(self) -> Axes:
         """The phases of rows and of columns."""
         forward: LearningConvolution = self.forward
         (top, _), (left, _) = forward.margins()
@@ -145,18 +152,40 @@ class ConvolutionBackward(Backward):
         forward: LearningConvolution = self.forward
         dy, dx = maps(self.dy), maps(target.value)
         weight = forward.layer.weight.data.reshape(forward.kernel)
-        rows, columns = self.axes()
-        many, seen = len(rows) * len(columns) > 1, all(phase.taps for phase in (*rows, *columns))
-        if not target.add and (not seen or (many and any(target.value.halo))):
-            program.clear(dx)
         stride = forward.x.shape[1:] if forward.linear else forward.stride
-        for row in rows:
-            for column in columns:
-                if row.taps and column.taps:
-                    part = dx.phase(row.start, column.start, stride) if many else dx
-                    self.algorithm = program.conv_dx(
-                        dy, part, weight, row.window, column.window, forward.groups, forward.linear, target.add
-                    )
+        how = forward.groups, forward.linear, target.add
+        for part, *windows in each_phase(program, dx, target.value.halo, self.axes(), stride, target.add):
+            self.algorithm = program.conv_phase(dy, part, weight, None, *windows, *how)
+
+
+class TransposedConvolutionBackward(Backward):
+    """Of the weights, the bias and the input: those of the convolution that makes x of y."""
+
+    def keeps(self) -> list[Value]:
+        """The input, if the weights learn."""
+        forward: LearningTransposedConvolution = self.forward
+        return [*super().keeps(), *([forward.x] if forward.learns() else [])]
+
+    def widen(self) -> None:
+        """Give dy the halo that the convolution reads."""
+        forward: LearningTransposedConvolution = self.forward
+        back = Convolution(forward.x, self.dy, kernel=forward.kernel, stride=forward.stride)
+        back.padding, back.dilation = forward.padding, forward.dilation
+        self.dy.widen(back.halo())
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """Weights, bias and input."""
+        forward: LearningTransposedConvolution = self.forward
+        layer, dy = forward.layer, maps(self.dy)
+        where = forward.stride, forward.padding, forward.dilation, forward.groups
+        if forward.learns():
+            program.conv_dw(dy, maps(forward.x), layer.weight.grad, None, *where)
+            if layer.bias is not None:
+                program.conv_db(dy, layer.bias.grad)
+        if self.dx is not None:
+            dx = maps(self.dx.value)
+            ending = False, dx if self.dx.add else None
+            self.algorithm = program.conv_forward(dy, dx, layer.weight.data, None, *where, *ending)
 
 
 class NormalizationBackward(Backward):
@@ -286,6 +315,7 @@ class ChannelsBackward(Backward):
 
 WAYS: dict[type, type[Backward]] = {
     LearningConvolution: ConvolutionBackward,
+    LearningTransposedConvolution: TransposedConvolutionBackward,
     Normalization: NormalizationBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from minidl.compiled import lowering
 from minidl.compiled.lowering import Lowering, Rule, Unlowered, image
-from minidl.compiled.operation import Arithmetic, Convolution, Operation
+from minidl.compiled.operation import Arithmetic, Convolution, Operation, TransposedConvolution
+from minidl.compiled.phase import each_phase
 from minidl.compiled.value import Value, View
 from minidl.layers import Add, BatchNorm1D, BatchNorm2D, ConvTranspose2D, Div, Dropout, Mul, Sub
 from minidl.layers import Affine as AffineLayer
@@ -23,16 +26,32 @@ class LearningConvolution(Convolution):
 
     def learns(self) -> bool:
         """Whether weights or bias do."""
-        return any(not parameter.frozen for parameter in self.layer._each_parameter())
+        return learns(self.layer)
 
     def emit(self, program: Any, maps: Any) -> None:
         """A step that packs its weights at each run."""
-        layer = self.layer
         other = None if self.other is None else maps(self.other)
-        bias = None if layer.bias is None else layer.bias.data
         where = self.stride, self.padding, self.dilation, self.groups, self.linear
-        weight = layer.weight.data.reshape(self.kernel)
-        self.algorithm = program.conv_forward(maps(self.x), maps(self.y), weight, bias, *where, other, self.relu)
+        self.algorithm = program.conv_forward(maps(self.x), maps(self.y), *weights(self), *where, other, self.relu)
+
+
+@dataclass(eq=False)
+class LearningTransposedConvolution(TransposedConvolution):
+    """relu(transposed conv(x; w) + bias)."""
+
+    def learns(self) -> bool:
+        """Whether weights or bias do."""
+        return learns(self.layer)
+
+    def takes_few_lanes(self) -> bool:
+        """Not where x stands for a convolution's dy, for the weights."""
+        return False
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A step for each phase, which packs its weights at each run."""
+        x, y, given = maps(self.x), maps(self.y), weights(self)
+        for part, *windows in each_phase(program, y, self.y.halo, self.axes(), self.stride):
+            self.algorithm = program.conv_phase(x, part, *given, *windows, self.groups, relu=self.relu)
 
 
 @dataclass(eq=False)
@@ -62,7 +81,7 @@ class Normalization(Operation):
 
     def learns(self) -> bool:
         """Whether gamma or beta do."""
-        return any(not parameter.frozen for parameter in self.layer._each_parameter())
+        return learns(self.layer)
 
     def emit(self, program: Any, maps: Any) -> None:
         """A normalising step."""
@@ -73,10 +92,22 @@ class Normalization(Operation):
         self.handle = program.norm_forward(maps(self.x), maps(self.y), *arrays, *numbers, other, self.relu)
 
 
+def learns(layer: Any) -> bool:
+    """Whether a parameter of it wants a gradient."""
+    return any(not parameter.frozen for parameter in layer._each_parameter())
+
+
+def weights(operation: Convolution) -> tuple[np.ndarray, np.ndarray | None]:
+    """Weight and bias, where they stand."""
+    layer = operation.layer
+    return layer.weight.data.reshape(operation.kernel), None if layer.bias is None else layer.bias.data
+
+
 class LearningLowering(Lowering):
     """Operations of a training step."""
 
     convolution = LearningConvolution
+    transposed = LearningTransposedConvolution
 
     def rule(self, layer: Any) -> Rule | None:
         """How a layer is lowered."""
@@ -89,6 +120,12 @@ def _norm(lowering: Lowering, layer: Any, view: View) -> View:
     for name in ("gamma", "beta", "running_mean", "running_var"):
         lowering.take(layer, name)
     return lowering.add(Normalization, view.shape, image(view), layer=layer)
+
+
+def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> View:
+    if any(more >= stride for more, stride in zip(layer.output_padding, layer.stride)):
+        raise Unlowered("a convolution back that makes more pixels")
+    return PREDICTING[ConvTranspose2D](lowering, layer, view)
 
 
 def _dropout(lowering: Lowering, layer: Dropout, view: View) -> View:
@@ -120,14 +157,16 @@ def _product(lowering: Lowering, layer: Any, *views: View) -> View:
     return result
 
 
+PREDICTING = lowering.RULES
 RULES: dict[type, Rule] = {
-    **lowering.RULES,
+    **PREDICTING,
+    ConvTranspose2D: _conv_transpose,
     BatchNorm1D: _norm,
     BatchNorm2D: _norm,
     Dropout: _dropout,
     Add: _sum,
     Mul: _product,
 }
-for _kind in (AffineLayer, ConvTranspose2D, Div, Sub):
+for _kind in (AffineLayer, Div, Sub):
     del RULES[_kind]
 """How each layer is lowered; those without a way back run between programs."""

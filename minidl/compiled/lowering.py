@@ -84,6 +84,7 @@ class Lowering:
 
     convolution: type[Convolution] = Convolution
     """What convolutions and linear layers become."""
+    transposed: type[TransposedConvolution] = TransposedConvolution
 
     def rule(self, layer: Any) -> Rule | None:
         """How a layer is lowered."""
@@ -163,7 +164,7 @@ def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> V
     x = image(view)
     shape = layer._check((1, *view.shape))[1:]
     found = lowering.add(
-        TransposedConvolution,
+        lowering.transposed,
         shape,
         x,
         layer=layer,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.compiled.phase import Phase, around, phases
+from minidl.compiled.phase import Axes, around, each_phase, phases
 from minidl.compiled.value import Halo, Value
 from minidl.kernels import checks
 
@@ -148,6 +148,10 @@ class Convolution(Operation):
         scale, shift = (None if a is None else np.ascontiguousarray(a, weight.dtype) for a in (self.scale, self.shift))
         return weight.reshape(self.kernel), scale, shift
 
+    def takes_few_lanes(self) -> bool:
+        """Whether x may stand with no more lanes than it has channels."""
+        return self.groups == 1
+
     def emit(self, program: Any, maps: Any) -> None:
         """A convolution step, or one for depthwise kernels."""
         other = None if self.other is None else maps(self.other)
@@ -180,7 +184,7 @@ class TransposedConvolution(Convolution):
         """Channels that it sums."""
         return self.kernel[0] // self.groups
 
-    def axes(self) -> tuple[list[Phase], list[Phase]]:
+    def axes(self) -> Axes:
         """The phases of rows and of columns."""
         _, h, w = self.y.shape
         (top, _), (left, _) = self.margins()
@@ -195,15 +199,8 @@ class TransposedConvolution(Convolution):
     def emit(self, program: Any, maps: Any) -> None:
         """A step for each phase."""
         x, y, weights = maps(self.x), maps(self.y), self.packed()
-        rows, columns = self.axes()
-        one = len(rows) * len(columns) == 1
-        if not one and any(self.y.halo):
-            program.clear(y)
-        for row in rows:
-            for column in columns:
-                part = y if one else y.phase(row.start, column.start, self.stride)
-                windows = row.window, column.window
-                self.algorithm = program.conv_transposed(x, part, *weights, *windows, self.groups, self.relu)
+        for part, *windows in each_phase(program, y, self.y.halo, self.axes(), self.stride):
+            self.algorithm = program.conv_transposed(x, part, *weights, *windows, self.groups, self.relu)
 
 
 @dataclass(eq=False)

@@ -6,8 +6,9 @@ kernel, each with a neighbour of the gradient that the last one met: their gradi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from minidl.compiled.value import Halo, Value
 
@@ -54,6 +55,27 @@ def phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> l
         padding = (last * dilation - start - before) // stride
         found.append(Phase(start, pixels, len(taps), last, back, padding, max(back * dilation // stride, 1)))
     return found
+
+
+Axes = tuple[Sequence[Phase], Sequence[Phase]]
+"""The phases of rows and of columns."""
+
+
+def each_phase(
+    program: Any, whole: Any, halo: Halo, axes: Axes, stride: tuple[int, ...], add: bool = False
+) -> Iterator[tuple[Any, tuple[int, ...], tuple[int, ...]]]:
+    """The part of the map `whole` that a phase writes, and the windows of its rows and columns, for all with taps.
+
+    stride: from pixel to pixel of a phase. add: to what is there, which else is cleared where no phase writes.
+    """
+    rows, columns = axes
+    many, seen = len(rows) * len(columns) > 1, all(phase.taps for phase in (*rows, *columns))
+    if not add and (not seen or (many and any(halo))):
+        program.clear(whole)
+    for row, column in itertools.product(rows, columns):
+        if row.taps and column.taps:
+            part = whole.phase(row.start, column.start, stride) if many else whole
+            yield part, row.window, column.window
 
 
 def around(value: Value, rows: Sequence[Phase], columns: Sequence[Phase]) -> Halo:

@@ -108,7 +108,7 @@ class Segment:
         """Whether an input of few channels may stand with these alone: only whole convolutions can read it so."""
         readers = [operation for operation in self.operations if any(value is read for read in operation.reads())]
         return value.shape[0] < self.lanes and all(
-            isinstance(operation, Convolution) and operation.groups == 1 and operation.other is not value
+            isinstance(operation, Convolution) and operation.takes_few_lanes() and operation.other is not value
             for operation in readers
         )
 

@@ -10,7 +10,7 @@ import numpy as np
 from minidl._ext.lanearray import lanes
 from minidl._ext.training_program import TrainingProgram
 from minidl.compiled.choice import Cost
-from minidl.compiled.gradient import Backward, ConvolutionBackward, Gradients, backward
+from minidl.compiled.gradient import Backward, Gradients, backward
 from minidl.compiled.held import Held
 from minidl.compiled.learning import LearningLowering
 from minidl.compiled.lowering import Unlowered
@@ -132,7 +132,7 @@ class LearningSegment(Segment):
                 self._going.append(i)
                 way.append(Leave(found, found, ["gradient"], shape=self._views[i].shape))
         for each in way:
-            if isinstance(each, ConvolutionBackward):
+            if isinstance(each, Backward):
                 each.widen()
         self._way: list[Operation | Backward] = way
         self._program = self._made()

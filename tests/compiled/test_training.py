@@ -60,12 +60,26 @@ def foreign() -> minidl.Model:
     """Layers between programs, one of them read by two."""
     x = minidl.Input((3, 9, 7))
     a = minidl.Relu()(conv(3, 12)(x))
-    b = minidl.LocalResponseNorm(3)(a)
+    b = minidl.PRelu(12)(a)
     c = minidl.Dropout(0.4, rng=3)(b)
     d = minidl.Relu()(minidl.Add()(conv(12, 12)(c), b))
     e = minidl.Mul()(d, minidl.Sigmoid()(minidl.Conv2D(12, 12, 1, rng=4)(minidl.AdaptiveAvgPool2D(1)(d))))
     f = minidl.Relu()(minidl.Mul()(e, d))
     return minidl.Model(minidl.Graph(x, minidl.Linear(12, 5, rng=1)(minidl.GlobalAvgPool2D()(f))))
+
+
+def transposed(c: int, o: int, k: object, stride: object = 1, **more: object) -> minidl.ConvTranspose2D:
+    return minidl.ConvTranspose2D(c, o, k, stride, rng=c + o, **more)  # type: ignore[arg-type]
+
+
+def up_and_down() -> minidl.Model:
+    """As a U-Net: what a transposed convolution enlarges stands beside what was made smaller."""
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Relu()(conv(3, 9)(x))
+    b = conv(9, 13)(minidl.MaxPool2D(2)(a))
+    c = minidl.Concat()(a, transposed(13, 9, 2, 2, output_padding=1)(b))
+    d = minidl.Add()(minidl.Relu()(transposed(18, 9, 3, padding=1)(c)), transposed(18, 9, 1)(c), a)
+    return minidl.Model(minidl.Graph(x, minidl.Linear(9, 5, rng=1)(minidl.GlobalAvgPool2D()(d))))
 
 
 def beside_itself() -> minidl.Model:
@@ -146,6 +160,21 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         conv(3, 12), minidl.AvgPool2D((9, 1)), conv(12, 10, 1, stride=(2, 1), padding=(1, 0))
     ),
     "foreign": foreign,
+    "2 x 2 / 2 transposed": lambda: chain(conv(3, 12), transposed(12, 10, 2, 2), minidl.Relu(), conv(10, 4)),
+    "3 x 3 / 2 transposed": lambda: chain(
+        conv(3, 12), transposed(12, 17, 3, 2, padding=1, output_padding=1), minidl.Relu(), transposed(17, 9, 4, 2)
+    ),
+    "images transposed": lambda: chain(transposed(3, 9, 3, (1, 2), padding=((0, 1), (1, 2))), minidl.Tanh()),
+    "dilated transposed": lambda: chain(conv(3, 12), transposed(12, 10, 3, dilation=2), transposed(10, 6, 5)),
+    "stride and dilation": lambda: chain(conv(3, 9), transposed(9, 10, (4, 5), (3, 2), padding=1, dilation=(2, 3))),
+    "grouped transposed": lambda: chain(
+        conv(3, 32), transposed(32, 34, 3, 2, groups=2, bias=False), minidl.Relu(), transposed(34, 17, 2, 2, groups=17)
+    ),
+    "depthwise transposed": lambda: chain(conv(3, 19), transposed(19, 19, 3, 2, groups=19), conv(19, 8)),
+    "rows transposed": lambda: chain(
+        conv(3, 9), minidl.GlobalAvgPool2D(), minidl.Reshape((9, 1, 1)), transposed(9, 7, 4, 9)
+    ),
+    "up and down": up_and_down,
 }
 
 

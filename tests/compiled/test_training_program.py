@@ -435,7 +435,7 @@ def test_phases_that_do_not_fit() -> None:
     dy = maps.Map((4, 4, 4), p.L, (2, 2, 2, 2))
     dx = maps.Map((4, 4, 4), p.L, at=4096)
     w, one = np.zeros((4, 4, 3, 3), np.float32), (1, 0, 1, 0, 1)
-    p.conv_dx(dy, dx, w, (3, 2, 1, 1, 1), one, 1)
+    p.conv_phase(dy, dx, w, None, (3, 2, 1, 1, 1), one, 1)
     for rows, words in (
         ((0, 2, 1, 1, 1), "does not fit into w"),
         ((4, 2, 1, 1, 1), "does not fit into w"),
@@ -450,6 +450,6 @@ def test_phases_that_do_not_fit() -> None:
         ((3, 2, 1, -1, 1), "halo of x must hold"),
     ):
         with pytest.raises(ValueError, match=words):
-            p.conv_dx(dy, dx, w, rows, one, 1)
+            p.conv_phase(dy, dx, w, None, rows, one, 1)
     with pytest.raises(ValueError, match="y must be one pixel"):
-        p.conv_dx(dy, dx, w, (3, 2, 1, 1, 1), one, 1, True)
+        p.conv_phase(dy, dx, w, None, (3, 2, 1, 1, 1), one, 1, True)

@@ -252,9 +252,9 @@ static int weights_step(step_job *job) {
     job->bands = 1;
     for (size group = 0; group < job->groups; group++) most = larger(most, weight_part_of(job, group).taps);
     size wanted = threads > 1 ? ceil_div(TASKS_A_THREAD * threads, job->groups) : 1;
-    /* No fewer than a tile's taps for a task. */
-    job->bands = larger(ceil_div(most, TASK_TAPS), smaller(wanted, ceil_div(most, DEPTHWISE_TAPS)));
-    size work = job->n * step->dy.H * step->dy.W * blocks * most;
+    /* No fewer than a tile's taps for a task, or none, where dy alone is summed. */
+    job->bands = larger(1, larger(ceil_div(most, TASK_TAPS), smaller(wanted, ceil_div(most, DEPTHWISE_TAPS))));
+    size work = job->n * step->dy.H * step->dy.W * blocks * larger(1, most);
     return run_tasks(job, weights_task, job->groups * job->bands, work > PARALLEL_FROM);
 }
 

@@ -53,7 +53,8 @@ typedef enum {
    ARITHMETIC     y = f(x which other), each of one size or with 1 x 1 pixels
    CHANNELS       channel to + i of y is channel from[i] of x, `count` of them; added to what is there: if add
    CLEAR          y = 0
-   CONV_WEIGHTS   dw and db (or NULL) of the convolution of x with gradient dy; by_images: of a linear layer
+   CONV_WEIGHTS   dw and db (or NULL) of the convolution of x with gradient dy; by_images: of a linear layer; of no
+                  channels of x: db alone
    DEPTHWISE_WEIGHTS   as CONV_WEIGHTS
    NORM           batch normalisation in training, its norm_mean and inv_std kept: y = f(x gamma scaled + beta + other)
    NORM_BACKWARD  dx, if it has channels, dw of gamma, db of beta; dy counts where y > 0: if relu; dother, too: if add
