@@ -237,6 +237,7 @@ cdef extern from "core/program.h" nogil:
     enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_GROUPED, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT
     enum: STEP_ARITHMETIC, STEP_CHANNELS, STEP_WINOGRAD, STEP_CLEAR, STEP_CONV_WEIGHTS, STEP_DEPTHWISE_WEIGHTS, STEP_NORM
     enum: STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD, STEP_MUL_BACKWARD
+    enum: STEP_DROPOUT
     ctypedef int step_kind
     ctypedef struct map:
         size at, C, lanes, H, W, top, bottom, left, right, step, pitch, plane, image
@@ -269,6 +270,7 @@ cdef extern from "core/program.h" nogil:
         size M, depth, rows, columns, port, to, count
         int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother
         int which, sign
+        uint64_t *key
         double p, q, momentum, eps
     ctypedef struct program_args:
         const program_step *step

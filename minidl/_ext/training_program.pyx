@@ -4,11 +4,14 @@
 Parameters are read, and their gradients written, where they stand: the arrays are held for as long as the program.
 """
 
+from libc.stdint cimport uint64_t
+
 from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
     STEP_AVGPOOL_BACKWARD,
     STEP_CONV_WEIGHTS,
     STEP_DEPTHWISE_WEIGHTS,
+    STEP_DROPOUT,
     STEP_ELEMENT_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_MUL_BACKWARD,
@@ -220,6 +223,42 @@ cdef class TrainingProgram(Program):
         step.db = self.held(dbeta, "dbeta", step.x.C, True)
         step.b = self.keep(2 * ((step.x.C + self.L - 1) // self.L * self.L))
         self.count += 1
+
+    def dropout_forward(self, Map x, Map y, double rate):
+        """As `dropout_forward` of the contract, with the key that `draw` was told last. Returns the step's number."""
+        cdef program_step *step = self.new_step(STEP_DROPOUT)
+        cdef Memory key = Memory(sizeof(uint64_t))
+        self.kept.append(key)
+        step.key = <uint64_t *>key.data
+        step.key[0] = 0
+        self.drop(step, x, y, "y", rate)
+        return self.count - 1
+
+    def dropout_backward(self, size handle, Map dy, Map dx, bint add_dx=False):
+        """dx of the `dropout_forward` that returned this handle; may be dy. add_dx: to what is there."""
+        cdef uint64_t *key = self.key_of(handle)
+        cdef program_step *step = self.new_step(STEP_DROPOUT)
+        step.key, step.add = key, add_dx
+        self.drop(step, dy, dx, "dx", self.steps[handle].p)
+
+    cdef int drop(self, program_step *step, Map x, Map y, str name, double rate) except -1:
+        if not 0 <= rate < 1:
+            raise ValueError(f"rate must lie in [0, 1), got {rate}")
+        self.place(x, &step.x, "x")
+        self.place(y, &step.y, name)
+        self.same_size(&step.y, &step.x, name)
+        step.p = rate
+        self.count += 1
+        return 0
+
+    def draw(self, size handle, uint64_t key):
+        """The key of the masks of a `dropout_forward`, and of the `dropout_backward` behind it, from now on."""
+        self.key_of(handle)[0] = key
+
+    cdef uint64_t *key_of(self, size handle) except NULL:
+        if not (0 <= handle < self.count and self.steps[handle].kind == STEP_DROPOUT):
+            raise ValueError(f"handle must be the number of a step of dropout_forward, got {handle}")
+        return self.steps[handle].key
 
     def maxpool_backward(self, Map x, Map y, Map dy, Map dx, kernel_size, stride, padding, dilation=(1, 1),
                          ceil_mode=False, bint add_dx=False):

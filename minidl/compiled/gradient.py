@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from minidl.compiled.learning import (
+    Dropout,
     LearningConvolution,
     LearningTransposedConvolution,
     Normalization,
@@ -313,10 +314,21 @@ class ChannelsBackward(Backward):
             start += len(channels)
 
 
+class DropoutBackward(Backward):
+    """Of what the mask has kept."""
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        forward: Dropout = self.forward
+        assert self.dx is not None
+        program.dropout_backward(forward.handle, maps(self.dy), maps(self.dx.value), self.dx.add)
+
+
 WAYS: dict[type, type[Backward]] = {
     LearningConvolution: ConvolutionBackward,
     LearningTransposedConvolution: TransposedConvolutionBackward,
     Normalization: NormalizationBackward,
+    Dropout: DropoutBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,
     Arithmetic: ArithmeticBackward,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,17 @@ from minidl.compiled.lowering import Lowering, Rule, Unlowered, image
 from minidl.compiled.operation import Arithmetic, Convolution, Operation, TransposedConvolution
 from minidl.compiled.phase import each_phase
 from minidl.compiled.value import Value, View
-from minidl.layers import Add, BatchNorm1D, BatchNorm2D, ConvTranspose2D, Div, Dropout, Mul, Sub
+from minidl.layers import (
+    Add,
+    BatchNorm1D,
+    BatchNorm2D,
+    ConvTranspose2D,
+    Div,
+    Mul,
+    Sub,
+)
 from minidl.layers import Affine as AffineLayer
+from minidl.layers import Dropout as DropoutLayer
 
 
 @dataclass(eq=False)
@@ -92,6 +102,23 @@ class Normalization(Operation):
         self.handle = program.norm_forward(maps(self.x), maps(self.y), *arrays, *numbers, other, self.relu)
 
 
+@dataclass(eq=False)
+class Dropout(Operation):
+    """x where a mask keeps it, which is drawn before each run."""
+
+    layer: Any = None
+    handle: int = -1
+    """Of the step in the program, which keeps the mask's key for the way back."""
+
+    def draw(self, program: Any) -> None:
+        """The next mask."""
+        program.draw(self.handle, self.layer._draw(math.prod(self.x.shape)))
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step."""
+        self.handle = program.dropout_forward(maps(self.x), maps(self.y), self.layer.rate)
+
+
 def learns(layer: Any) -> bool:
     """Whether a parameter of it wants a gradient."""
     return any(not parameter.frozen for parameter in layer._each_parameter())
@@ -128,10 +155,11 @@ def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> V
     return PREDICTING[ConvTranspose2D](lowering, layer, view)
 
 
-def _dropout(lowering: Lowering, layer: Dropout, view: View) -> View:
-    if layer.rate:
-        raise Unlowered("a mask that is drawn")
-    return view
+def _dropout(lowering: Lowering, layer: DropoutLayer, view: View) -> View:
+    if not layer.rate:
+        return view
+    found = lowering.add(Dropout, view.value.shape, view.value, layer=layer)
+    return View(found.value, view.shape)
 
 
 def _sum(lowering: Lowering, layer: Any, *views: View) -> View:
@@ -163,7 +191,7 @@ RULES: dict[type, Rule] = {
     ConvTranspose2D: _conv_transpose,
     BatchNorm1D: _norm,
     BatchNorm2D: _norm,
-    Dropout: _dropout,
+    DropoutLayer: _dropout,
     Add: _sum,
     Mul: _product,
 }

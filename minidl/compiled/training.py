@@ -12,7 +12,7 @@ from minidl._ext.training_program import TrainingProgram
 from minidl.compiled.choice import Cost
 from minidl.compiled.gradient import Backward, Gradients, backward
 from minidl.compiled.held import Held
-from minidl.compiled.learning import LearningLowering
+from minidl.compiled.learning import Dropout, LearningLowering
 from minidl.compiled.lowering import Unlowered
 from minidl.compiled.operation import Convolution, Enter, Leave, Operation
 from minidl.compiled.parts import parts_of
@@ -144,6 +144,9 @@ class LearningSegment(Segment):
 
     def run(self, n: int, values: dict[int, Any]) -> None:
         """Read arrays of n images from `values`, and write there."""
+        for each in self.operations:
+            if isinstance(each, Dropout):
+                each.draw(self._program)
         found = self._program.forward(n, *(plain(values[i]) for i in self.reads))
         values.update(zip(self.writes, found))
 

@@ -48,13 +48,15 @@ class Dropout(Layer):
         if not train or self.rate == 0.0:
             self._key = -1
             return x
+        self._key = self._draw(math.prod(x.shape[1:]))
+        return self.kernels.dropout_forward(x, self.rate, self._key)
+
+    def _draw(self, elements: int) -> int:
+        """The key of the next mask, of rows of so many elements."""
         # The default generator is looked up late, so that `minidl.seed` after the construction counts.
         rng = random.generator() if self.rng is None else self.rng
         key = int(rng.integers(0, 2**64, dtype=np.uint64))
-        if self.first_row:
-            key = counter_random.key_from(key, self.first_row * math.prod(x.shape[1:]))
-        self._key = key
-        return self.kernels.dropout_forward(x, self.rate, key)
+        return counter_random.key_from(key, self.first_row * elements) if self.first_row else key
 
     def _backward(self, dy: Any) -> Any:
         if self._key is None:

@@ -6,6 +6,7 @@
 #include "depthwise.h"
 #include "grouped.h"
 #include "joined.h"
+#include "dropout.h"
 #include "moves.h"
 #include "norm.h"
 #include "pointwise.h"
@@ -59,6 +60,7 @@ static int run_step(step_job *job) {
     case STEP_MAXPOOL_BACKWARD: return maxpool_back_step(job);
     case STEP_AVGPOOL_BACKWARD: return pooling_step(job, avgpool_back_task);
     case STEP_MUL_BACKWARD: return mul_back_step(job);
+    case STEP_DROPOUT: return pointwise_step(job, dropout_map_task);
     case STEP_ELEMENT_BACKWARD: return pointwise_step(job, slope_task);
     }
     return 0;

@@ -2,6 +2,7 @@
 #ifndef MINIDL_CORE_COUNTER_RANDOM_H
 #define MINIDL_CORE_COUNTER_RANDOM_H
 
+#include <math.h>
 #include <stdint.h>
 
 #include "vector.h"
@@ -13,6 +14,9 @@ INLINE uint64_t mix(uint64_t key, uint64_t counter) {
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
 }
+
+/* Dropout drops a value where the upper 32 of its random bits are below this. */
+INLINE uint64_t keep_threshold(double rate) { return (uint64_t)nearbyint(rate * 4294967296.0); }
 
 /* The sum of the eight bytes. */
 INLINE uint64_t byte_sum(uint64_t bits) {

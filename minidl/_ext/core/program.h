@@ -40,7 +40,8 @@ typedef enum {
     STEP_MAXPOOL_BACKWARD,
     STEP_AVGPOOL_BACKWARD,
     STEP_ELEMENT_BACKWARD,
-    STEP_MUL_BACKWARD
+    STEP_MUL_BACKWARD,
+    STEP_DROPOUT
 } step_kind;
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
@@ -61,6 +62,7 @@ typedef enum {
    MAXPOOL_BACKWARD, AVGPOOL_BACKWARD    dx
    ELEMENT_BACKWARD   dx; y is the forward's x where element_slope reads that
    MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel
+   DROPOUT        y = x / (1 - p) where *key keeps a value, else 0; both ways; added to what is there: if add
    add_dx, add_dother: what is there already is added to.
    f: relu, then the function `which` where `acts`.
    fresh: w and b are packed at each run, from weights and bias.
@@ -78,6 +80,7 @@ typedef struct program_step {
     int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother;
     element which;
     arithmetic sign;
+    uint64_t *key;
     double p, q, momentum, eps;
 } program_step;
 

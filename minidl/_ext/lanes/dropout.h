@@ -2,7 +2,6 @@
 #ifndef MINIDL_LANES_DROPOUT_H
 #define MINIDL_LANES_DROPOUT_H
 
-#include <math.h>
 #include <stdint.h>
 
 #include "../core/counter_random.h"
@@ -31,7 +30,7 @@ static int dropout_task(void *context, ptrdiff_t block) {
 }
 
 static int dropout(size n, size F, double rate, uint64_t key, const void *x, void *y) {
-    dropout_job job = {F, key, (uint64_t)nearbyint(rate * 4294967296.0), (T)(1 / (1 - rate)), x, y};
+    dropout_job job = {F, key, keep_threshold(rate), (T)(1 / (1 - rate)), x, y};
     return pool_run(dropout_task, &job, blocks_of(n), blocks_of(n) * F * L > PARALLEL_FROM);
 }
 
