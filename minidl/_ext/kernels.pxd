@@ -237,7 +237,8 @@ cdef extern from "core/program.h" nogil:
     enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_GROUPED, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT
     enum: STEP_ARITHMETIC, STEP_CHANNELS, STEP_WINOGRAD, STEP_CLEAR, STEP_CONV_WEIGHTS, STEP_DEPTHWISE_WEIGHTS, STEP_NORM
     enum: STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD, STEP_MUL_BACKWARD
-    enum: STEP_DROPOUT
+    enum: STEP_DROPOUT, STEP_GROUP_NORM, STEP_GROUP_NORM_BACKWARD
+    enum: STATISTICS
     ctypedef int step_kind
     ctypedef struct map:
         size at, C, lanes, H, W, top, bottom, left, right, step, pitch, plane, image
@@ -247,7 +248,7 @@ cdef extern from "core/program.h" nogil:
         size row, column
     ctypedef struct program_step:
         step_kind kind
-        map x, other, y, dy, dx, dother
+        map x, other, y, dy, dx, dother, statistics
         geometry g
         pool_mean mean
         weight_order order

@@ -8,11 +8,14 @@ from libc.stdint cimport uint64_t
 
 from minidl._ext.elementwise cimport element_of
 from minidl._ext.kernels cimport (
+    STATISTICS,
     STEP_AVGPOOL_BACKWARD,
     STEP_CONV_WEIGHTS,
     STEP_DEPTHWISE_WEIGHTS,
     STEP_DROPOUT,
     STEP_ELEMENT_BACKWARD,
+    STEP_GROUP_NORM,
+    STEP_GROUP_NORM_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_MUL_BACKWARD,
     STEP_NORM,
@@ -188,19 +191,41 @@ cdef class TrainingProgram(Program):
         self.count += 1
         return self.count - 1
 
+    def group_norm_forward(self, Map x, Map y, Map statistics, gamma, beta, size groups, double eps, Map other=None,
+                           bint relu=False):
+        """y = relu(groupnorm_forward(x) + other) of the contract; gamma, beta, other may be None.
+
+        statistics: a map (C, 1, 6), which `norm_backward` reads, too. Returns the step's number.
+        """
+        cdef program_step *step = self.new_step(STEP_GROUP_NORM)
+        self.pooling(step, x, y)
+        self.same_size(&step.y, &step.x, "y")
+        self.ending(step, other, relu, None)
+        self.place(statistics, &step.statistics, "statistics")
+        if statistics.shape != (step.x.C, 1, STATISTICS):
+            raise ValueError(f"statistics must have shape {(step.x.C, 1, STATISTICS)}, got {statistics.shape}")
+        if groups < 1 or step.x.C % groups:
+            raise ValueError(f"groups must divide the {step.x.C} channels, got {groups}")
+        step.g.G, step.eps = groups, eps
+        step.gamma = self.held(gamma, "gamma", step.x.C, False)
+        step.beta = self.held(beta, "beta", step.x.C, False)
+        self.count += 1
+        return self.count - 1
+
     def norm_backward(self, size handle, Map dy, Map y, Map dx, dgamma, dbeta, Map dother=None, bint add_dx=False,
                       bint add_dother=False):
-        """The gradients of the `norm_forward` that returned this handle; dgamma, dbeta: (C,).
+        """The gradients of the `norm_forward` or `group_norm_forward` that returned this handle; dgamma, dbeta: (C,).
 
         y: what it made, read for its relu alone. dx, dgamma, dbeta and dother may each be None; dx or dother may be dy.
         add_dx, add_dother: to what is there.
         """
         cdef program_step *step
         cdef const program_step *forward
-        if not (0 <= handle < self.count and self.steps[handle].kind == STEP_NORM):
+        if not (0 <= handle < self.count and self.steps[handle].kind in (STEP_NORM, STEP_GROUP_NORM)):
             raise ValueError(f"handle must be the number of a step of norm_forward, got {handle}")
-        step = self.new_step(STEP_NORM_BACKWARD)
+        step = self.new_step(STEP_NORM_BACKWARD if self.steps[handle].kind == STEP_NORM else STEP_GROUP_NORM_BACKWARD)
         forward = &self.steps[handle]
+        step.g.G, step.statistics = forward.g.G, forward.statistics
         step.x, step.relu, step.w = forward.x, forward.relu, forward.w
         step.norm_mean, step.inv_std = forward.norm_mean, forward.inv_std
         step.y = step.x

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from minidl.compiled.learning import (
     Dropout,
+    GroupNormalization,
     LearningConvolution,
     LearningTransposedConvolution,
     Normalization,
@@ -193,8 +194,8 @@ class NormalizationBackward(Backward):
     """Of gamma, beta, the input and what was added; the relu is part of it."""
 
     def keeps(self) -> list[Value]:
-        """The input, and the output behind a relu."""
-        return [*super().keeps(), self.forward.x]
+        """The input, what it was normalised with, and the output behind a relu."""
+        return [*super().keeps(), self.forward.x, *self.forward.keeps()]
 
     def emit(self, program: Any, maps: Any) -> None:
         """One step, and one more where the sum is of the input itself."""
@@ -203,7 +204,7 @@ class NormalizationBackward(Backward):
         own = other if other and self.dx and other.value is self.dx.value else None  # the input was added, too
         other = None if own else other
         dy, y = maps(self.dy), maps(forward.y)
-        gamma, beta = (None if p.frozen else p.grad for p in (forward.layer.gamma, forward.layer.beta))
+        gamma, beta = (None if p is None or p.frozen else p.grad for p in forward.parameters())
         program.norm_backward(
             forward.handle,
             dy,
@@ -328,6 +329,7 @@ WAYS: dict[type, type[Backward]] = {
     LearningConvolution: ConvolutionBackward,
     LearningTransposedConvolution: TransposedConvolutionBackward,
     Normalization: NormalizationBackward,
+    GroupNormalization: NormalizationBackward,
     Dropout: DropoutBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,

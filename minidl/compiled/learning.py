@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,18 @@ from minidl.layers import (
     BatchNorm2D,
     ConvTranspose2D,
     Div,
+    GroupNorm,
+    InstanceNorm2D,
+    LayerNorm,
     Mul,
     Sub,
 )
 from minidl.layers import Affine as AffineLayer
 from minidl.layers import Dropout as DropoutLayer
+from minidl.layers.parameter import Parameter
+
+STATISTICS = 6
+"""Numbers that a normalisation within images keeps of each channel of an image."""
 
 
 @dataclass(eq=False)
@@ -93,6 +100,14 @@ class Normalization(Operation):
         """Whether gamma or beta do."""
         return learns(self.layer)
 
+    def parameters(self) -> tuple[Parameter | None, Parameter | None]:
+        """gamma and beta; None where the layer has none."""
+        return getattr(self.layer, "gamma", None), getattr(self.layer, "beta", None)
+
+    def keeps(self) -> list[Value]:
+        """What the way back reads beside x and y."""
+        return []
+
     def emit(self, program: Any, maps: Any) -> None:
         """A normalising step."""
         layer = self.layer
@@ -100,6 +115,32 @@ class Normalization(Operation):
         arrays = layer.gamma.data, layer.beta.data, layer.running_mean, layer.running_var
         numbers = layer.momentum, layer.eps
         self.handle = program.norm_forward(maps(self.x), maps(self.y), *arrays, *numbers, other, self.relu)
+
+
+@dataclass(eq=False)
+class GroupNormalization(Normalization):
+    """relu(groups of each image's channels, normalised, gamma + beta + other)."""
+
+    groups: int = 1
+    statistics: Value = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.statistics = Value((self.x.shape[0], 1, STATISTICS))
+
+    def writes(self) -> list[Value]:
+        """y, and what it was normalised with."""
+        return [self.y, self.statistics]
+
+    def keeps(self) -> list[Value]:
+        """What it was normalised with."""
+        return [self.statistics]
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """A normalising step."""
+        other = None if self.other is None else maps(self.other)
+        arrays = (None if parameter is None else parameter.data for parameter in self.parameters())
+        places = maps(self.x), maps(self.y), maps(self.statistics)
+        self.handle = program.group_norm_forward(*places, *arrays, self.groups, self.layer.eps, other, self.relu)
 
 
 @dataclass(eq=False)
@@ -149,6 +190,27 @@ def _norm(lowering: Lowering, layer: Any, view: View) -> View:
     return lowering.add(Normalization, view.shape, image(view), layer=layer)
 
 
+def _group_norm(lowering: Lowering, layer: GroupNorm, view: View) -> View:
+    return _norm_of_groups(lowering, layer, view, layer.groups)
+
+
+def _instance_norm(lowering: Lowering, layer: InstanceNorm2D, view: View) -> View:
+    return _norm_of_groups(lowering, layer, view, layer.channels)
+
+
+def _layer_norm(lowering: Lowering, layer: LayerNorm, view: View) -> View:
+    if image(view).shape[1:] != (1, 1) or math.prod(layer.shape) != math.prod(view.shape):
+        raise Unlowered("a gamma for each pixel")
+    return _norm_of_groups(lowering, layer, view, 1)
+
+
+def _norm_of_groups(lowering: Lowering, layer: Any, view: View, groups: int) -> View:
+    for name in ("gamma", "beta"):
+        if hasattr(layer, name):
+            lowering.take(layer, name)
+    return lowering.add(GroupNormalization, view.shape, image(view), layer=layer, groups=groups)
+
+
 def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> View:
     if any(more >= stride for more, stride in zip(layer.output_padding, layer.stride)):
         raise Unlowered("a convolution back that makes more pixels")
@@ -191,6 +253,9 @@ RULES: dict[type, Rule] = {
     ConvTranspose2D: _conv_transpose,
     BatchNorm1D: _norm,
     BatchNorm2D: _norm,
+    GroupNorm: _group_norm,
+    InstanceNorm2D: _instance_norm,
+    LayerNorm: _layer_norm,
     DropoutLayer: _dropout,
     Add: _sum,
     Mul: _product,

@@ -93,6 +93,25 @@ def up_and_down() -> minidl.Model:
     return minidl.Model(minidl.Graph(x, minidl.Linear(9, 5, rng=1)(minidl.GlobalAvgPool2D()(d))))
 
 
+def own_norm(layer: minidl.Layer, *values: float) -> minidl.Layer:
+    """With other numbers for gamma and beta than those that they begin with."""
+    rng = np.random.default_rng(7)
+    for parameter in layer.parameters():
+        parameter.data = (parameter.data + rng.normal(0, 0.5, parameter.data.shape)).astype("float32")
+    return layer
+
+
+def norms_of_images() -> minidl.Model:
+    x = minidl.Input((3, 9, 7))
+    a = minidl.Relu()(own_norm(minidl.GroupNorm(2, 20))(conv(3, 20)(x)))
+    b = own_norm(minidl.InstanceNorm2D(20, affine=True))(conv(20, 20, bias=False)(a))
+    c = minidl.Relu()(minidl.Add()(b, a))
+    d = minidl.Add()(own_norm(minidl.GroupNorm(5, 20))(c), c)
+    e = minidl.Relu()(minidl.Add()(minidl.InstanceNorm2D(20)(minidl.Tanh()(d)), d))
+    f = minidl.Tanh()(own_norm(minidl.LayerNorm(20))(minidl.GlobalAvgPool2D()(e)))
+    return minidl.Model(minidl.Graph(x, minidl.Linear(20, 5, rng=1)(own_norm(minidl.GroupNorm(4, 20))(f))))
+
+
 def beside_itself() -> minidl.Model:
     """Sums of what an operation makes and what it reads."""
     x = minidl.Input((3, 9, 7))
@@ -187,6 +206,11 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         conv(3, 9), minidl.GlobalAvgPool2D(), minidl.Reshape((9, 1, 1)), transposed(9, 7, 4, 9)
     ),
     "up and down": up_and_down,
+    "norms of images": norms_of_images,
+    "norm of one group": lambda: chain(conv(3, 35), own_norm(minidl.GroupNorm(1, 35)), minidl.Relu(), conv(35, 9)),
+    "norm of channels": lambda: chain(
+        conv(3, 35, bias=False), own_norm(minidl.GroupNorm(35, 35)), minidl.Relu(), conv(35, 9)
+    ),
 }
 
 

@@ -7,6 +7,7 @@
 #include "grouped.h"
 #include "joined.h"
 #include "dropout.h"
+#include "group_norm.h"
 #include "moves.h"
 #include "norm.h"
 #include "pointwise.h"
@@ -55,8 +56,12 @@ static int run_step(step_job *job) {
     case STEP_CLEAR: return moves_step(job, clear_task);
     case STEP_CONV_WEIGHTS:
     case STEP_DEPTHWISE_WEIGHTS: return weights_step(job);
-    case STEP_NORM: return norm_step(job, norm_part_task, norm_join_task, norm_apply_task);
-    case STEP_NORM_BACKWARD: return norm_step(job, norm_part_back_task, norm_join_back_task, norm_back_task);
+    case STEP_NORM: return norm_step(job, norm_part_task, norm_join_task, NULL, norm_apply_task);
+    case STEP_NORM_BACKWARD: return norm_step(job, norm_part_back_task, norm_join_back_task, NULL, norm_back_task);
+    case STEP_GROUP_NORM: return norm_step(job, norm_part_task, group_norm_join_task, NULL, norm_apply_task);
+    case STEP_GROUP_NORM_BACKWARD:
+        return norm_step(job, norm_part_back_task, group_norm_join_back_task, group_norm_parameters_task,
+                         norm_back_task);
     case STEP_MAXPOOL_BACKWARD: return maxpool_back_step(job);
     case STEP_AVGPOOL_BACKWARD: return pooling_step(job, avgpool_back_task);
     case STEP_MUL_BACKWARD: return mul_back_step(job);

@@ -41,8 +41,13 @@ typedef enum {
     STEP_AVGPOOL_BACKWARD,
     STEP_ELEMENT_BACKWARD,
     STEP_MUL_BACKWARD,
-    STEP_DROPOUT
+    STEP_DROPOUT,
+    STEP_GROUP_NORM,
+    STEP_GROUP_NORM_BACKWARD
 } step_kind;
+
+/* Of a group normalisation, a vector each: mean, inv_std, gamma, beta; on the way back the last two of norm_numbers. */
+enum { STATISTICS = 6 };
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
    CONV           y = f(conv(x) + b + other): weights packed by `pack`, M vectors of outputs together, each of these
@@ -63,13 +68,16 @@ typedef enum {
    ELEMENT_BACKWARD   dx; y is the forward's x where element_slope reads that
    MUL_BACKWARD   dx and dother of y = x other, other as large as x or of one pixel
    DROPOUT        y = x / (1 - p) where *key keeps a value, else 0; both ways; added to what is there: if add
+   GROUP_NORM     as NORM of g.G groups of an image's channels; gamma and beta may be NULL, for 1 and 0; `statistics`
+                  has STATISTICS pixels an image
+   GROUP_NORM_BACKWARD   as NORM_BACKWARD
    add_dx, add_dother: what is there already is added to.
    f: relu, then the function `which` where `acts`.
    fresh: w and b are packed at each run, from weights and bias.
    joined: DEPTHWISE that runs with the next step, CONV of 1 x 1, which alone reads its y. */
 typedef struct program_step {
     step_kind kind;
-    map x, other, y, dy, dx, dother;
+    map x, other, y, dy, dx, dother, statistics;
     geometry g;
     pool_mean mean;
     weight_order order;
