@@ -235,9 +235,10 @@ cdef extern from "core/kernels.h" nogil:
 
 cdef extern from "core/program.h" nogil:
     enum: STEP_ENTER, STEP_LEAVE, STEP_CONV, STEP_DEPTHWISE, STEP_GROUPED, STEP_MAXPOOL, STEP_AVGPOOL, STEP_ELEMENT
-    enum: STEP_ARITHMETIC, STEP_CHANNELS, STEP_WINOGRAD, STEP_CLEAR, STEP_CONV_WEIGHTS, STEP_DEPTHWISE_WEIGHTS, STEP_NORM
-    enum: STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD, STEP_MUL_BACKWARD
-    enum: STEP_DROPOUT, STEP_GROUP_NORM, STEP_GROUP_NORM_BACKWARD
+    enum: STEP_ARITHMETIC, STEP_CHANNELS, STEP_WINOGRAD, STEP_CLEAR, STEP_CONV_WEIGHTS, STEP_DEPTHWISE_WEIGHTS
+    enum: STEP_NORM, STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD
+    enum: STEP_MUL_BACKWARD
+    enum: STEP_DROPOUT, STEP_GROUP_NORM, STEP_GROUP_NORM_BACKWARD, STEP_LOCAL_RESPONSE, STEP_LOCAL_RESPONSE_BACKWARD
     enum: STATISTICS
     ctypedef int step_kind
     ctypedef struct map:
@@ -268,7 +269,7 @@ cdef extern from "core/program.h" nogil:
         void *running_var
         const size *first
         const size *origin "from"
-        size M, depth, rows, columns, port, to, count
+        size M, depth, rows, columns, port, to, count, before, behind
         int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother
         int which, sign
         uint64_t *key

@@ -16,6 +16,8 @@ from minidl._ext.kernels cimport (
     STEP_ELEMENT_BACKWARD,
     STEP_GROUP_NORM,
     STEP_GROUP_NORM_BACKWARD,
+    STEP_LOCAL_RESPONSE,
+    STEP_LOCAL_RESPONSE_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_MUL_BACKWARD,
     STEP_NORM,
@@ -248,6 +250,32 @@ cdef class TrainingProgram(Program):
         step.db = self.held(dbeta, "dbeta", step.x.C, True)
         step.b = self.keep(2 * ((step.x.C + self.L - 1) // self.L * self.L))
         self.count += 1
+
+    def local_response_forward(self, Map x, Map y, size width, double alpha, double beta, double k):
+        """As `local_response_forward` of the contract, which calls the width size."""
+        cdef program_step *step = self.new_step(STEP_LOCAL_RESPONSE)
+        self.pooling(step, x, y)
+        self.same_size(&step.y, &step.x, "y")
+        self.response(step, width, alpha, beta, k)
+
+    def local_response_backward(self, Map x, Map dy, Map dx, size width, double alpha, double beta, double k,
+                                bint add_dx=False):
+        """dx of `local_response_forward`; may be dy. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_LOCAL_RESPONSE_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        self.place(x, &step.x, "x")
+        self.same_size(&step.dy, &step.x, "dy")
+        self.same_size(&step.dx, &step.x, "dx")
+        self.response(step, width, alpha, beta, k)
+
+    cdef int response(self, program_step *step, size width, double alpha, double beta, double k) except -1:
+        """How far sums reach, and their power."""
+        if width < 1:
+            raise ValueError(f"width must be at least 1, got {width}")
+        step.before, step.behind = min(width // 2, step.x.C - 1), min((width - 1) // 2, step.x.C - 1)
+        step.p, step.q, step.eps = alpha / width, beta, k
+        self.count += 1
+        return 0
 
     def dropout_forward(self, Map x, Map y, double rate):
         """As `dropout_forward` of the contract, with the key that `draw` was told last. Returns the step's number."""

@@ -13,6 +13,7 @@ from minidl.compiled.learning import (
     GroupNormalization,
     LearningConvolution,
     LearningTransposedConvolution,
+    LocalResponse,
     Normalization,
 )
 from minidl.compiled.operation import Arithmetic, Channels, Convolution, Element, Operation, Pooling
@@ -315,6 +316,21 @@ class ChannelsBackward(Backward):
             start += len(channels)
 
 
+class LocalResponseBackward(Backward):
+    """Of what was normalised."""
+
+    def keeps(self) -> list[Value]:
+        """The input."""
+        return [self.forward.x]
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        forward: LocalResponse = self.forward
+        assert self.dx is not None
+        where = maps(forward.x), maps(self.dy), maps(self.dx.value)
+        program.local_response_backward(*where, *forward.settings, self.dx.add)
+
+
 class DropoutBackward(Backward):
     """Of what the mask has kept."""
 
@@ -330,6 +346,7 @@ WAYS: dict[type, type[Backward]] = {
     LearningTransposedConvolution: TransposedConvolutionBackward,
     Normalization: NormalizationBackward,
     GroupNormalization: NormalizationBackward,
+    LocalResponse: LocalResponseBackward,
     Dropout: DropoutBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,

@@ -22,6 +22,7 @@ from minidl.layers import (
     GroupNorm,
     InstanceNorm2D,
     LayerNorm,
+    LocalResponseNorm,
     Mul,
     Sub,
 )
@@ -144,6 +145,18 @@ class GroupNormalization(Normalization):
 
 
 @dataclass(eq=False)
+class LocalResponse(Operation):
+    """x divided by a power of what its neighbours in other channels sum to."""
+
+    settings: tuple[int, float, float, float] = (1, 0.0, 0.0, 1.0)
+    """size, alpha, beta, k"""
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step."""
+        program.local_response_forward(maps(self.x), maps(self.y), *self.settings)
+
+
+@dataclass(eq=False)
 class Dropout(Operation):
     """x where a mask keeps it, which is drawn before each run."""
 
@@ -211,6 +224,11 @@ def _norm_of_groups(lowering: Lowering, layer: Any, view: View, groups: int) -> 
     return lowering.add(GroupNormalization, view.shape, image(view), layer=layer, groups=groups)
 
 
+def _local_response(lowering: Lowering, layer: LocalResponseNorm, view: View) -> View:
+    settings = layer.size, layer.alpha, layer.beta, layer.k
+    return lowering.add(LocalResponse, view.shape, image(view), settings=settings)
+
+
 def _conv_transpose(lowering: Lowering, layer: ConvTranspose2D, view: View) -> View:
     if any(more >= stride for more, stride in zip(layer.output_padding, layer.stride)):
         raise Unlowered("a convolution back that makes more pixels")
@@ -256,6 +274,7 @@ RULES: dict[type, Rule] = {
     GroupNorm: _group_norm,
     InstanceNorm2D: _instance_norm,
     LayerNorm: _layer_norm,
+    LocalResponseNorm: _local_response,
     DropoutLayer: _dropout,
     Add: _sum,
     Mul: _product,

@@ -211,6 +211,16 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "norm of channels": lambda: chain(
         conv(3, 35, bias=False), own_norm(minidl.GroupNorm(35, 35)), minidl.Relu(), conv(35, 9)
     ),
+    "local response": lambda: chain(
+        conv(3, 35),
+        minidl.Relu(),
+        minidl.LocalResponseNorm(5, 0.9),
+        conv(35, 9),
+        minidl.LocalResponseNorm(40, 2.0, 0.5, 2.0),
+    ),
+    "neighbours on one side": lambda: chain(
+        conv(3, 13), minidl.Residual(minidl.LocalResponseNorm(2, 0.9)), minidl.Tanh()
+    ),
 }
 
 

@@ -8,6 +8,7 @@
 #include "joined.h"
 #include "dropout.h"
 #include "group_norm.h"
+#include "local_response.h"
 #include "moves.h"
 #include "norm.h"
 #include "pointwise.h"
@@ -66,6 +67,8 @@ static int run_step(step_job *job) {
     case STEP_AVGPOOL_BACKWARD: return pooling_step(job, avgpool_back_task);
     case STEP_MUL_BACKWARD: return mul_back_step(job);
     case STEP_DROPOUT: return pointwise_step(job, dropout_map_task);
+    case STEP_LOCAL_RESPONSE:
+    case STEP_LOCAL_RESPONSE_BACKWARD: return response_step(job);
     case STEP_ELEMENT_BACKWARD: return pointwise_step(job, slope_task);
     }
     return 0;

@@ -43,7 +43,9 @@ typedef enum {
     STEP_MUL_BACKWARD,
     STEP_DROPOUT,
     STEP_GROUP_NORM,
-    STEP_GROUP_NORM_BACKWARD
+    STEP_GROUP_NORM_BACKWARD,
+    STEP_LOCAL_RESPONSE,
+    STEP_LOCAL_RESPONSE_BACKWARD
 } step_kind;
 
 /* Of a group normalisation, a vector each: mean, inv_std, gamma, beta; on the way back the last two of norm_numbers. */
@@ -71,6 +73,8 @@ enum { STATISTICS = 6 };
    GROUP_NORM     as NORM of g.G groups of an image's channels; gamma and beta may be NULL, for 1 and 0; `statistics`
                   has STATISTICS pixels an image
    GROUP_NORM_BACKWARD   as NORM_BACKWARD
+   LOCAL_RESPONSE y = x (eps + p times the squares of x from `before` channels before to `behind` behind)^-q
+   LOCAL_RESPONSE_BACKWARD   dx
    add_dx, add_dother: what is there already is added to.
    f: relu, then the function `which` where `acts`.
    fresh: w and b are packed at each run, from weights and bias.
@@ -84,7 +88,7 @@ typedef struct program_step {
     const void *weights, *bias, *scale, *shift, *gamma, *beta;
     void *w, *b, *dw, *db, *norm_mean, *inv_std, *running_mean, *running_var;
     const size *first, *from;
-    size M, depth, rows, columns, port, to, count;
+    size M, depth, rows, columns, port, to, count, before, behind;
     int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother;
     element which;
     arithmetic sign;
