@@ -43,6 +43,8 @@ class Training:
         if not all(array.flags.carray for parameter in parameters for array in (parameter._data, parameter.grad)):
             raise Unlowered("parameters that are not in C order")
         self.plan = plan
+        self.used = 0
+        """When it was last used, in uses of any."""
         self._dtype, self._lanes = dtype, lanes(dtype)
         self._held = Held()
         for step in plan.layers:
