@@ -305,7 +305,11 @@ def test_pixels_are_scaled() -> None:
         np.testing.assert_allclose(other, one, rtol=0, atol=2e-5 * max(np.abs(one).max(), 1e-3))
 
 
-@pytest.mark.parametrize("name", ["residual", "branches", "depthwise", "grouped", "foreign"])
+THREADED = "residual", "branches", "depthwise", "grouped", "foreign"
+THREADED += "masked", "up and down", "norms of images", "local response"
+
+
+@pytest.mark.parametrize("name", THREADED)
 def test_any_number_of_threads(name: str) -> None:
     results = []
     for threads in (1, 2, 3):
