@@ -19,22 +19,31 @@ def compiled_for(kept: dict[Any, Any], key: Any, n: int, make: Callable[[], Any]
     Any number of threads may share `kept`.
     """
     found = kept.get(key, _NEVER)
-    if found is _NEVER or (found is not None and found.is_faster(n) and not found.holds()):
+    if found is None:
+        return None
+    faster = found is not _NEVER and found.is_faster(n)
+    if found is _NEVER or (faster and not found.holds()):
         kept.pop(key, None)
         try:
             found = kept[key] = _made(make)
         except (TypeError, ValueError):  # what no layer takes is refused in words by the plan, and may be mended
             return None
         _forget(kept, key, most)
-    if found is None or not found.is_faster(n):
+        faster = found is not None and found.is_faster(n)
+    if not faster:
         return None
     found.used = next(_uses)
+    return found if found.ready or _runs(kept, key, found) else None
+
+
+def _runs(kept: dict[Any, Any], key: Any, found: Any) -> bool:
+    """Whether its programs can be made; one that has no program is kept as None."""
     try:
         found.prepare()
     except (Unlowered, ValueError):  # more inputs or outputs than a program may have
         kept[key] = None
-        return None
-    return found
+        return False
+    return True
 
 
 def _made(make: Callable[[], Any]) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,10 +84,12 @@ class Segment:
     def _made(self) -> Any:
         size, placed = self._maps(self.operations)
         program = Program(self.dtype, size)
-        for before, operation in pairwise((None, *self.operations)):
+        joins = False
+        for operation in self.operations:
             operation.emit(program, placed)
-            if before is not None and before.joined:
+            if joins:
                 program.join()
+            joins = operation.joined
         self.nbytes = weights, one = program.nbytes
         # Weights that no cache holds are read once for all images that go at once.
         program.at_once = min(max(AT_ONCE_BYTES, weights // 4) // one or 1, MOST_AT_ONCE)

@@ -55,7 +55,8 @@ class Training:
             raise Unlowered("a network without convolutions")
         self._outputs = numbers(plan.output)
         self._cost = Cost(operations, self._lanes, training=True)
-        self._prepared = False
+        self.ready = False
+        """Whether its programs are there."""
 
     def _segment(self) -> LearningSegment:
         return LearningSegment(self._dtype, self._lanes, self._held)
@@ -73,7 +74,7 @@ class Training:
 
     def prepare(self) -> None:
         """Make the programs."""
-        if self._prepared:
+        if self.ready:
             return
         wanted: set[int] = set()  # values of the plan whose gradient some layer before them needs
         for part in self.parts:
@@ -81,7 +82,7 @@ class Training:
                 wanted.update(part.writes)
         for part in self.parts:
             part.prepare_backward([value for value in part.reads if value in wanted])
-        self._prepared = True
+        self.ready = True
 
     def forward(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The scores of each output, for images of the dtypes that were given, one array an input."""
