@@ -4,6 +4,7 @@
     python tools/free_threaded.py --place ~/elsewhere      # where all of it is kept
     python tools/free_threaded.py --archive Python.tar.xz  # these sources of CPython
     python tools/free_threaded.py --only tests/optim       # these tests, and the checks
+    python tools/free_threaded.py --every 10               # a tenth of those that run in several threads at once
     python tools/free_threaded.py --thread-sanitizer       # CPython and minidl so compiled that races are told
 
 Without `--archive` the sources are Debian's, by apt-get with lists of its own from the mirror that the system has. A
@@ -34,7 +35,14 @@ THREADED = ("test_threads.py", "test_races.py", "model/test_predict_while_traini
 """With threads of their own."""
 
 UNSAFE = {
-    "of the process": ("minidl.kernels.use", "*.set_num_threads", "*.use_isa", "*.use_winograd", "*.use_layout"),
+    "of the process": (
+        "minidl.kernels.use",
+        "*.variants.using",
+        "*.set_num_threads",
+        "*.use_isa",
+        "*.use_winograd",
+        "*.use_layout",
+    ),
     "drawn from one generator": ("minidl.seed",),
     "counted for the process": ("*.memory_in_use", "*.release_memory", "tracemalloc.*", "gc.*"),
     "started as a process": ("subprocess.run",),
@@ -134,6 +142,8 @@ def main() -> None:
     parser.add_argument("--archive", type=Path, help="CPython's sources as a .tar file")
     parser.add_argument("--threads", type=int, default=4, help="that run a test at once (4)")
     parser.add_argument("--only", nargs="*", help="tests, instead of all")
+    parser.add_argument("--every", type=int, default=1, help="an n-th of the tests in several threads at once (1)")
+    parser.add_argument("--turn", type=int, default=0, help="which n-th (0)")
     parser.add_argument("--thread-sanitizer", action="store_true", help="a CPython and a minidl that tell of races")
     wanted = parser.parse_args()
     top = wanted.place.expanduser().resolve()
@@ -160,7 +170,8 @@ def main() -> None:
         run(*pytest, *(f"tests/{name}" for name in THREADED), **found)
     unsafe = "\n".join(name for names in UNSAFE.values() for name in names)
     alone = ("-o", f"thread_unsafe_functions={unsafe}", "-o", f"thread_unsafe_fixtures={chr(10).join(UNSAFE_FIXTURES)}")
-    parallel = (f"--parallel-threads={wanted.threads}", *(f"--ignore=tests/{name}" for name in THREADED))
+    part = (f"--every={wanted.every}", f"--turn={wanted.turn}")
+    parallel = (f"--parallel-threads={wanted.threads}", *part, *(f"--ignore=tests/{name}" for name in THREADED))
     tests = wanted.only or [f"tests/{name}" for name in TESTS]
     run(*pytest, *alone, *parallel, *tests, **found)
 

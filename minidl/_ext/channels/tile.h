@@ -17,6 +17,14 @@ enum { PIXELS = 14, PIXELS_OF_TWO = 7, PIXELS_OF_FOUR = 6 };
 enum { PIXELS = 6, PIXELS_OF_TWO = 3, PIXELS_OF_FOUR = 2 };
 #endif
 
+/* Terms of two vectors between two jumps. Clang would load the weights of four at once, for which AVX-512 has no
+   registers left beside the sums: it kept a third of them on the stack. */
+#if defined(__clang__) && VBYTES == 64
+#define TERMS 1
+#else
+#define TERMS 4
+#endif
+
 /* How a sum walks: for each of `blocks` blocks of x, each row of the kernel and each of its columns a run of values
    that are neighbours in memory (a whole row's columns are one run where nothing lies between them). */
 typedef struct {
@@ -67,7 +75,7 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
             for (size column = 0; column < walk->columns; column++) {
                 const T *at = x + block * walk->x_block + row * walk->x_row + column * walk->x_column;
                 if (M == 2) { /* two vectors are used most; unrolled, tiles are four times as large */
-                    UNROLL_BY(4)
+                    UNROLL_BY(TERMS)
                     for (size k = 0; k < run; k++) channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
                 } else {
                     for (size k = 0; k < run; k++) channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);
