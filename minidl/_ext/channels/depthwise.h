@@ -91,7 +91,7 @@ TO_PIXELS_OF_TWO(DEFINE, 2, 1)
                                     T *y) { \
         depthwise_tile(q, step, w, load(bias), x, other, y); \
     }
-OF_ONE_ROW(DEFINE, 1)
+TO_PIXELS_OF_TWO(DEFINE, 1, 1)
 #undef DEFINE
 
 /* The stride of a 3 x 3 kernel that has tiles of its own, or 0. */
@@ -99,9 +99,6 @@ INLINE size stride_of_nine(const geometry *g) {
     int own = g->KH == 3 && g->KW == 3 && g->DH == 1 && g->DW == 1 && g->SH == g->SW && g->SW <= 2;
     return own ? g->SW : 0;
 }
-
-/* Pixels of a row that a tile takes at most. */
-INLINE size depthwise_pixels(const geometry *g) { return stride_of_nine(g) ? PIXELS_OF_TWO : PIXELS; }
 
 static void depthwise_tile_of(size S, size R, size Q, const program_step *step, const T *w, const T *bias, const T *x,
                               const T *other, T *y) {
@@ -113,7 +110,7 @@ static void depthwise_tile_of(size S, size R, size Q, const program_step *step, 
         TO_PIXELS_OF_TWO(CASE, 1, 1)
         TO_PIXELS_OF_TWO(CASE, 1, 2)
         TO_PIXELS_OF_TWO(CASE, 2, 1)
-        OF_ONE_ROW(CASE_OF_ANY, 0)
+        TO_PIXELS_OF_TWO(CASE_OF_ANY, 0, 1)
     }
 #undef CASE
 #undef CASE_OF_ANY
@@ -123,7 +120,7 @@ static void depthwise_tile_of(size S, size R, size Q, const program_step *step, 
 static void depthwise_rows(const step_job *job, step_part part) {
     const program_step *step = job->step;
     const geometry *g = &step->g;
-    size S = stride_of_nine(g), most = S == 1 ? 2 : 1, parts = ceil_div(step->y.W, depthwise_pixels(g));
+    size S = stride_of_nine(g), most = S == 1 ? 2 : 1, parts = ceil_div(step->y.W, PIXELS_OF_TWO);
     const T *w = (const T *)step->w + part.group * g->KH * g->KW * L, *bias = (const T *)step->b + part.group * L;
     for (size row = part.r0; row < part.r1; row += most) {
         const T *x = map_at(&step->x, job->arena, part.image, part.group, row * g->SH - g->PH, -g->PW);

@@ -59,7 +59,7 @@ static int grouped_task(void *context, ptrdiff_t task) {
     const program_step *step = job->step;
     const geometry *g = &step->g;
     step_part part = part_of(job, task);
-    size each = g->O / g->G, parts = ceil_div(step->y.W, depthwise_pixels(g)), widest = ceil_div(step->y.W, parts);
+    size each = g->O / g->G, parts = ceil_div(step->y.W, PIXELS_OF_TWO), widest = ceil_div(step->y.W, parts);
     size columns = (widest - 1) * g->SW + (g->KW - 1) * g->DW + 1;
     size rows = (part.r1 - part.r0 - 1) * g->SH + (g->KH - 1) * g->DH + 1;
     T *strip = pool_scratch(SCRATCH_TASK, (size_t)(rows * columns * each * L) * sizeof(T));

@@ -182,7 +182,7 @@ INLINE int recolored_rows(const gather_args *a, size task, size mixed) {
                 for (size j = 1; j < mixed; j++) z += row[j] * square[j][i];
                 z += row[mixed];
                 if (a->keys) {
-                    V noise;
+                    V noise = {0};
                     uint64_t at = (uint64_t)((c + k) * a->area + h0 * a->W + f + i);
                     for (size l = 0; l < L; l++) noise[l] = (T)noise_steps(keys[l], at);
                     z += noise * unit;
