@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import operator
 import os
 import stat
@@ -80,7 +81,8 @@ def decode(path: Path, size: tuple[int, int] | None, grayscale: bool) -> np.ndar
         raise DataError(f"{path}: file of {status.st_size} bytes is larger than the limit of {_MAX_BYTES}")
     with open(path, "rb") as file:
         try:
-            with Image.open(file, formats=_FORMATS) as image:
+            # Out of memory: of a file Pillow would ask for as many bytes as a part of it claims to have.
+            with Image.open(io.BytesIO(file.read(status.st_size)), formats=_FORMATS) as image:
                 w, h = image.size
                 if h * w > MAX_PIXELS:
                     raise DataError(f"{path}: has {h} x {w} pixels, above the limit of {MAX_PIXELS}")

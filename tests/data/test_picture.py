@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -219,6 +220,19 @@ def test_a_small_file_that_declares_a_huge_image_is_refused_before_it_is_unpacke
     (tmp_path / "a.png").write_bytes(raw)
     with pytest.raises(DataError, match=r"a\.png: has .*limit of 67108864"):
         read_image(tmp_path / "a.png")
+
+
+def test_a_part_that_claims_more_bytes_than_the_file_has_takes_no_memory_for_them(tmp_path):
+    raw = bytearray(saved(tmp_path / "a.png", GRAY).read_bytes())
+    at = raw.index(b"IDAT") - 4
+    raw[at : at + 4] = struct.pack(">I", 2**30)
+    (tmp_path / "a.png").write_bytes(raw)
+    tracemalloc.start()
+    try:
+        np.testing.assert_array_equal(read_image(tmp_path / "a.png", grayscale=True)[0], GRAY)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_oversized_file_is_refused_before_it_is_read(tmp_path, monkeypatch):
