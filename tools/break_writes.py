@@ -7,8 +7,10 @@ Written are the weights of a model, a checkpoint, and a network as ONNX, each ov
 kills       A child process is killed by SIGKILL before, in the middle of, and after each call. Then the file is the old
             one or the new one, whole; the next write succeeds and leaves no temporary file; a checkpoint goes on to the
             bits of a training that nobody disturbed. Rounds go on until there were so many kills.
-errors      Each call fails with "no space left" and with "input/output error": the writer raises an OSError that names
-            the file, which is the old one as long as it has not been renamed.
+errors      Each call fails with "no space left", "input/output error" and "read-only file system": the writer raises an
+            OSError that names the file, which is the old one as long as it has not been renamed.
+stalls      The disk is so slow that at each moment others come and go: a reader finds the old file or the new one,
+            whole; another writer of the same file ends, and so does the slow one, the later rename counts.
 lost        Power fails at each moment on a disk that keeps what was synced, and perhaps what was not: of each file the
             bytes before its last fsync, of the folder the names before its last one or any later ones. Under the file's
             name there are the old bytes or the new ones; once the writer is back, the new ones.
@@ -172,7 +174,7 @@ def kills(folder: Path, most: int) -> tuple[int, int]:
                     holds(
                         content(path) == (new if i >= renamed else old), who, "the file is neither the old nor the new"
                     )
-                    if name == "checkpoint" and content(path) is not None and done % 5 == 0:
+                    if name == "checkpoint" and content(path) is not None:
                         holds(digest(trained(3, path)) == end, who, "the training goes on to other bits")
                         resumed += 1
                     write(path)
@@ -198,7 +200,7 @@ def errors(folder: Path) -> int:
         for i, what in enumerate(all_moments):
             if what.startswith("after") or "fchmod" in what:
                 continue  # a mode that cannot be set is no reason to lose the file
-            for number in (errno.ENOSPC, errno.EIO):
+            for number in (errno.ENOSPC, errno.EIO, errno.EROFS):
                 begin(path, older)
                 who = f"{name}, {what} ({i + 1}) fails with {errno.errorcode[number]}:"
 
@@ -249,6 +251,37 @@ def lost(folder: Path) -> int:
         finally:
             breaking.unwatch()
         holds(disk["durable"] == {new}, name, "the folder was not synced")
+    return done
+
+
+def stalls(folder: Path) -> int:
+    """Let others come at each moment, while the disk stalls; returns at how many."""
+    done = 0
+    for name, (write, new, older) in writers(folder).items():
+        path, other = folder / name, older + b" of another writer"
+        begin(path, older)
+        all_moments = moments(write, path)
+        renamed = all_moments.index("after replace")
+        for i, what in enumerate(all_moments):
+            begin(path, older)
+            who = f"{name}, the disk stalls {what} ({i + 1} of {len(all_moments)}):"
+
+            def act(count: int, what: str, at: int = i + 1, path: Path = path, other: bytes = other) -> None:
+                if count == at:
+                    found.append(content(path))
+                    found.append(in_a_child(lambda: (breaking.unwatch(), atomic.replace(path, [other]))[1]))
+                    found.append(content(path))
+
+            found: list[bytes | int | None] = []
+            breaking.watch(act)
+            try:
+                write(path)
+            finally:
+                breaking.unwatch()
+            holds(found == [new if i >= renamed else older, 0, other], who, "others find neither the old nor the new")
+            holds(content(path) == (other if i >= renamed else new), who, "the file is not that of the last rename")
+            holds(not leftovers(folder), who, "left", leftovers(folder))
+            done += 1
     return done
 
 
@@ -313,6 +346,7 @@ def main(argv: list[str] | None = None) -> None:
             for part, what in (
                 (errors, "errors"),
                 (lost, "power cuts"),
+                (stalls, "stalls"),
                 (full, "full disks"),
                 (closed, "closed folders"),
             ):
