@@ -126,4 +126,10 @@ def statistics(who: str, mean: Any, std: Any) -> tuple[np.ndarray, np.ndarray]:
             rule, given = "positive and finite" if name == "std" else "finite", checks.shown(value)
             raise ValueError(f"{who}: {name} must be a number, or one number a channel, {rule}, got {given}")
         checked.append(array)
-    return checked[0], checked[1]
+    means, stds = checked
+    with np.errstate(over="ignore"):
+        largest = max(np.abs(means).max(), 1) / stds.min()
+    if largest > np.finfo(np.float32).max:
+        given = f"{checks.shown(mean)} and {checks.shown(std)}"
+        raise ValueError(f"{who}: mean / std and 1 / std must fit into float32, got mean and std {given}")
+    return means, stds
