@@ -6,8 +6,10 @@ from libc.string cimport memset
 
 from minidl._ext.kernels cimport (
     POOL_NONE,
+    geometry,
     norm_backward_args,
     norm_forward_args,
+    pool_mean,
     size,
 )
 from minidl._ext.lanearray cimport (
@@ -25,7 +27,7 @@ from minidl._ext.lanearray cimport (
     new_beside,
     new_like,
 )
-from minidl._ext.pooling cimport pool_after, pool_before, pool_code
+from minidl._ext.pooling cimport pool_after, pool_before, pool_code, pool_geometry
 
 import numpy as np
 
@@ -122,8 +124,22 @@ def batchnorm_backward(dy, x, gamma, mean, inv_std, train=True, out=None):
     return norm_back(dy, None, POOL_NONE, False, x, gamma, gamma, mean, inv_std, train, out)
 
 
+cdef int check_pool(LaneArray x, pool) except -1:
+    """Refuse what `pool_after` would refuse, before running statistics are written."""
+    cdef geometry g
+    cdef pool_mean mean
+    check_array(x, "x")
+    kind, kernel_size, stride, padding, *more = pool
+    dilated = kind == "max"
+    dilation = more[0] if dilated and more else (1, 1)
+    pool_geometry(&g, &mean, x.shape, kernel_size, stride, padding, dilation, more[dilated:][:1] == [True], False)
+    return 0
+
+
 def norm_block_forward(x, gamma, beta, running_mean, running_var, momentum, eps, train, relu, pool):
     cdef int fused = pool_code(pool)
+    if pool is not None and not fused:
+        check_pool(x, pool)
     y, mean, inv_std, code = norm_run(x, gamma, beta, running_mean, running_var, momentum, eps, train, relu, fused)
     if pool is None or fused:
         return y, (mean, inv_std, beta, code, None)

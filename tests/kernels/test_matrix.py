@@ -17,6 +17,24 @@ from minidl.kernels import im2col, reference
 both = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64"])
 
 
+def test_settings_below_1_are_refused():
+    x, cols = np.ones((1, 1, 4, 4), np.float32), np.ones((4, 9), np.float32)
+    for stride, padding, dilation, text in (
+        ((0, 1), (0, 0), (1, 1), "stride must be at least 1, got 0"),
+        ((0, 1), "same", (1, 1), "stride must be at least 1, got 0"),
+        ((1, 1), (0, -1), (1, 1), "padding must be at least 0, got -1"),
+        ((1, 1), (0, 0), (1, 0), "dilation must be at least 1, got 0"),
+        ((1, 1), (0, 0), (-(2**63), 1), "dilation must be at least 1"),
+        ((1, 2**31), (0, 0), (1, 1), r"stride must be below 2\*\*31"),
+    ):
+        with pytest.raises(ValueError, match=f"im2col: {text}"):
+            im2col.im2col(x, (2, 2), stride, padding, dilation)
+        with pytest.raises(ValueError, match=f"col2im: {text}"):
+            im2col.col2im(cols, x.shape, (2, 2), stride, padding, dilation)
+    with pytest.raises(ValueError, match="im2col: kernel_size must be at least 1, got 0"):
+        im2col.im2col(x, (0, 2), (1, 1), (0, 0), (1, 1))
+
+
 class TestReference:
     def test_a_small_matrix_by_hand(self):
         x = np.arange(1.0, 10).reshape(1, 1, 3, 3)

@@ -64,6 +64,11 @@ def norm(x=None, **other):
     return native.batchnorm_forward(lanes(2, 3, 4, 4) if x is None else x, *arrays.values(), 0.9, 1e-5, True)
 
 
+def norm_block(pool, mean=None):
+    mean = ones(3) if mean is None else mean
+    return native.norm_block_forward(lanes(2, 3, 4, 4), *[ones(3)] * 2, mean, ones(3), 0.9, 1e-5, True, True, pool)
+
+
 def norm_backward(dy=None, out=None, **other):
     arrays = {"gamma": ones(3), "mean": ones(3), "inv_std": ones(3), **other}
     x = lanes(2, 3, 4, 4)
@@ -393,6 +398,8 @@ BAD = {
         TypeError,
         None,
     ),
+    "norm block pool": (lambda: norm_block(("max", TWO, ONE, (2, 0))), ValueError, "smaller than the kernel"),
+    "norm block pool stride": (lambda: norm_block(("avg", TWO, (2**62, 1), NONE)), ValueError, "below 2"),
     "norm dy": (lambda: norm_backward(lanes(2, 3, 4, 5)), ValueError, "dy must have shape"),
     "norm out 3": (lambda: norm_backward(out=(ones(3),) * 3), ValueError, "out must have 2 arrays, got 3"),
     "norm out small": (lambda: norm_backward(out=(ones(3), ones(2))), ValueError, "dbeta must have 3 elements"),
@@ -613,6 +620,16 @@ BAD = {
 def test_bad_input_is_refused(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_a_refused_pooling_leaves_running_statistics():
+    mean = np.array([5, 6, 7], F)
+    for pool in (("max", TWO, (0, 1), NONE), ("max", TWO, TWO, NONE, (5, 1), False), ("avg", (5, 5), TWO, NONE, True)):
+        with pytest.raises(ValueError, match=r"must be|must fit"):
+            norm_block(pool, mean)
+        assert mean.tolist() == [5, 6, 7]
+    norm_block(("max", TWO, ONE, NONE, ONE, True), mean)
+    np.testing.assert_allclose(mean, 0.9 * np.array([5, 6, 7]) + 0.1, rtol=1e-6)
 
 
 def test_arrays_are_made_by_the_backend_alone():
