@@ -2,7 +2,8 @@
 
 MINIDL_SANITIZE=1 in the environment builds them with the address and undefined-behaviour sanitizers (`make sanitize`),
 MINIDL_SANITIZE=baseline those of the narrowest vectors alone, MINIDL_SANITIZE=threads these with the one that finds
-races (`make sanitize-threads`).
+races (`make sanitize-threads`), MINIDL_SANITIZE=fuzzer these with the address sanitizer and Clang's counters of the
+places that were reached (`make fuzz-sizes`).
 """
 
 import gzip
@@ -21,6 +22,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
 SANITIZERS = {"1": "address,undefined", "baseline": "address,undefined", "threads": "thread"}
+SANITIZERS["fuzzer"] = "address,fuzzer-no-link"
 SANITIZE = SANITIZERS.get(os.environ.get("MINIDL_SANITIZE", ""))
 
 # -g0: Python's own flags often ask for debugging information, which is several times larger than the code. Nothing
@@ -37,7 +39,7 @@ if sys.platform == "linux" and not SANITIZE:
 if SANITIZE:
     FLAGS += ["-g1", "-O1", f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
     LINK.append(f"-fsanitize={SANITIZE}")
-    if SANITIZE != "thread":
+    if "undefined" in SANITIZE:
         FLAGS.append("-fno-sanitize-recover=all")
 
 # What only calls kernels is compiled for size: a third less than with -O2, for a call that takes 15 to 30 ns longer.

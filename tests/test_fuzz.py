@@ -15,31 +15,36 @@ if os.name != "posix":
     pytest.skip("alarms of the processor's time are POSIX", allow_module_level=True)
 pytest.importorskip("PIL")
 
-from fuzzing import changes, search
+from fuzzing import changes, search, sizes
 from fuzzing.readers import targets
 from fuzzing.search import FailureError, Search, attempt
 from fuzzing.target import Target
+from kernels import variants
 
 CORPUS = Path(__file__).parent / "corpus"
 NAMES = (
     *("idx", "zip", "cifar10-binary", "cifar10-python", "cifar100-python", "cifar-tar", "image", "folder"),
     *("checkpoint", "weights", "architecture", "safetensors", "history", "download"),
+    *(("sizes",) if variants.NATIVE else ()),
 )
 CHANGED = 40
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Target]:
-    return targets(tmp_path_factory.mktemp("fuzz") / "place")
+    place = tmp_path_factory.mktemp("fuzz") / "place"
+    return targets(place) | ({"sizes": sizes.target(place)} if variants.NATIVE else {})
 
 
 def test_names(found: dict[str, Target]) -> None:
     assert tuple(found) == ("idx", "zip", *NAMES[2:])
-    assert {path.name for path in CORPUS.iterdir()} <= {*NAMES, "onnx"}
+    assert {path.name for path in CORPUS.iterdir()} <= {*NAMES, "onnx", "sizes"}
 
 
 @pytest.mark.parametrize("path", sorted(CORPUS.glob("*/*")), ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_what_once_did_harm_does_none(found: dict[str, Target], path: Path, tmp_path: Path) -> None:
+    if path.parent.name == "sizes" and not variants.NATIVE:
+        pytest.skip("the binding is not there")
     if path.parent.name == "onnx":
         pytest.importorskip("onnx.backend.test.loader")
         from fuzzing import onnx_files

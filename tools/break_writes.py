@@ -265,14 +265,23 @@ def stalls(folder: Path) -> int:
         for i, what in enumerate(all_moments):
             begin(path, older)
             who = f"{name}, the disk stalls {what} ({i + 1} of {len(all_moments)}):"
-
-            def act(count: int, what: str, at: int = i + 1, path: Path = path, other: bytes = other) -> None:
-                if count == at:
-                    found.append(content(path))
-                    found.append(in_a_child(lambda: (breaking.unwatch(), atomic.replace(path, [other]))[1]))
-                    found.append(content(path))
-
             found: list[bytes | int | None] = []
+
+            def another(path: Path = path, other: bytes = other) -> None:
+                breaking.unwatch()
+                atomic.replace(path, [other])
+
+            def act(
+                count: int,
+                what: str,
+                at: int = i + 1,
+                path: Path = path,
+                found: list[bytes | int | None] = found,
+                another: Callable[[], None] = another,
+            ) -> None:
+                if count == at:
+                    found += [content(path), in_a_child(another), content(path)]
+
             breaking.watch(act)
             try:
                 write(path)

@@ -5,7 +5,8 @@
 Without targets all in turn, each in a process of its own with limits of time and memory; --short: a few seconds each.
 Inputs are changed as the formats ask for: headers, JSON inside, sums put right. Where the package atheris is installed
 (`make fuzz` brings it) inputs that reach new lines of minidl's code lead the search, elsewhere those with new messages.
-The target "onnx" needs the packages onnx and pytest, too.
+The target "onnx" needs the packages onnx and pytest, too. "sizes" calls kernels; their lines count, too, where Clang
+has compiled them with counters (`make fuzz-sizes`).
 
 A failure is any exception but those that the reader promises, one whose message does not name the file, a warning that
 is not for users, ten seconds of the processor, memory out of proportion, a refused file that has changed something, and
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 try:
@@ -41,8 +43,8 @@ FAST = "/dev/shm"
 """A file system in memory."""
 SHORT = 5
 """Seconds."""
-MORE = ("onnx",)
-"""Targets that need further packages."""
+MORE = {"sizes": "fuzzing.sizes", "onnx": "fuzzing.onnx_files"}
+"""Targets that read no file, or need further packages, and their modules."""
 
 
 def work(name: str, seconds: float, out: Path) -> None:
@@ -61,11 +63,11 @@ def work(name: str, seconds: float, out: Path) -> None:
 
 def found(name: str, folder: Path) -> Target:
     """The target of this name."""
-    if name == "onnx":
-        with atheris.instrument_imports(include=["minidl"]) if atheris is not None else contextlib.nullcontext():
-            from fuzzing.onnx_files import target
-        return target(folder)
-    return targets(folder)[name]
+    if name not in MORE:
+        return targets(folder)[name]
+    with atheris.instrument_imports(include=["minidl"]) if atheris is not None else contextlib.nullcontext():
+        made: Target = import_module(MORE[name]).target(folder)
+    return made
 
 
 def report(name: str, seconds: float, out: Path) -> int:

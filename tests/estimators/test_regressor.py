@@ -30,8 +30,8 @@ def test_numbers_are_learnt_in_their_unit(lines):
     assert abs(found.predict(X).mean() - 5000) < 5
     assert (found.model_.predict(X)[:, 0] == found.predict(X)).all()
     assert [layer.name for layer in found.model_.layers] == ["standardize", "Linear", "Relu", "Linear", "units"]
-    # Begins at about 1, the numbers' own variance, and that of what a fresh network gives, 2, more or less by its weights;
-    # of numbers that are not divided by their spread it would be above 100, of those far from 0 above 10**5.
+    # About the numbers' own variance, 1, and that of what a fresh network gives, 2, more or less by its weights; of
+    # numbers that are not divided by their spread it would be above 100, of those far from 0 above 10**4.
     assert found.loss_curve_[0] < 10
     assert y[:300].var() > 100
     standardized = (y - y[:300].mean()) / y[:300].std()
