@@ -112,7 +112,8 @@ def test_it_learns(backend):
         trainer = Trainer(model, CapsuleLoss(model, 0.01), Adam(lr=0.01))
         before = trainer.evaluate((x, y))
         error = np.mean((model.reconstruct(x, y) - x / 255) ** 2)
-        trainer.fit((x, y), epochs=80, batch_size=20, seed=0, verbose=False)
+        # With 0 and 20 other seeds 80 epochs reached 0.9 to 1, 120 reached 0.93 to 1.
+        trainer.fit((x, y), epochs=120, batch_size=20, seed=0, verbose=False)
         after = trainer.evaluate((x, y))
         assert after["accuracy"] > 0.9
         assert after["loss"] < before["loss"] / 2

@@ -137,7 +137,8 @@ def test_streams_on_every_backend(backend, rng):
     model = minidl.Model(minidl.Conv2D(1, 4, 3, rng=1), minidl.Relu(), minidl.Flatten(), minidl.Linear(64, 2, rng=2))
     run = minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.Adam(0.01))
     source = [(x[i : i + 16], y[i : i + 16]) for i in (0, 16, 32)]
-    assert fit(run, source, epochs=8)["train_accuracy"][-1] > 0.9
+    # With 0 and 40 other seeds 8 epochs reached 0.53 to 1, 16 at least 0.92, and 24 reached 1 with each.
+    assert fit(run, source, epochs=24)["train_accuracy"][-1] > 0.9
     arrays, stream = run.evaluate((x, y), batch_size=16), run.evaluate(source)
     assert stream == arrays
 
