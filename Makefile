@@ -28,7 +28,7 @@ SEED ?= 1
 COUNT ?= 500
 BY_ITSELF := -Werror -fsyntax-only -x c
 
-.PHONY: help mnist test test-witness lint bench sanitize sanitize-threads sanitize-pool fuzz fuzz-short differential kills soak sdist-check wheels-check clang clean mutants seeds
+.PHONY: help mnist test test-witness lint bench sanitize sanitize-threads sanitize-pool fuzz fuzz-short fuzz-sizes differential kills soak sdist-check wheels-check clang clean mutants seeds
 
 help:
 	@echo "make mnist        train the example network on the embedded digits, pictures into ./out"
@@ -42,7 +42,8 @@ help:
 	@echo "make sanitize     run the kernel tests under the address and undefined-behaviour sanitizers (EVERY=3: a third; VECTORS=baseline: narrow)"
 	@echo "make sanitize-threads  look for races: the pool and kernels, then tests of several Python threads (sanitize-pool: the former alone)"
 	@echo "make fuzz         search for files that do harm to readers, SECONDS=600 for each of TARGETS (default: all)"
-	@echo "make fuzz-short   the same, five seconds each, without atheris"
+	@echo "make fuzz-short   the same, twenty seconds each, all at once, without atheris"
+	@echo "make fuzz-sizes   search for sizes that do harm to kernels, compiled by CLANG=clang with counters and sanitizer, for SECONDS=600"
 	@echo "make differential compare the backends on drawn shapes, dtypes and settings, for SECONDS=600"
 	@echo "make kills        kill the writing of a file at each of its calls, fill the disk, and go on"
 	@echo "make soak         train for SECONDS=600: memory, files and threads must stay; then 200 imports, 8 at a time"
@@ -127,6 +128,16 @@ sanitize-threads: sanitize-pool .venv/stamp-test
 fuzz: .venv/stamp-build .venv-witness/stamp
 	@$(WITNESS_PIP) atheris
 	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python tools/fuzz.py --seconds $(SECONDS) $(TARGETS)
+
+# Clang's counters and its sanitizer are atheris's own, which comes first: lines of C lead the search as Python's do.
+fuzz-sizes: .venv/stamp-build .venv-witness/stamp
+	@$(WITNESS_PIP) atheris
+	@mkdir -p build/fuzzer/lib && find build/fuzzer/lib -name "*.py" -delete
+	@MINIDL_SANITIZE=fuzzer CC=$(CLANG) LDSHARED="$(CLANG) -shared" $(BIN)/python setup.py -q build --build-base build/fuzzer \
+		--build-lib build/fuzzer/lib >build/fuzzer/log 2>&1 || { cat build/fuzzer/log; exit 1; }
+	@LD_PRELOAD="$$($(WITNESS)/python -c 'import atheris; print(atheris.path())')/asan_with_fuzzer.so" \
+		ASAN_OPTIONS="detect_leaks=0 allocator_may_return_null=1 max_allocation_size_mb=1024 quarantine_size_mb=16" \
+		PYTHONPATH=build/fuzzer/lib PYTHONMALLOC=malloc $(WITNESS)/python tools/fuzz.py --seconds $(SECONDS) sizes
 
 fuzz-short: .venv/stamp-test
 	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/fuzz.py --short $(TARGETS)

@@ -1,8 +1,9 @@
 """Search for inputs on which a reader of minidl crashes, hangs, takes too much memory, or fails without a message.
 
-    python tools/fuzz.py [--seconds 600] [--short] [--out out/fuzz] [TARGET ...]
+    python tools/fuzz.py [--seconds 600] [--together 1] [--short] [--out out/fuzz] [TARGET ...]
 
-Without targets all in turn, each in a process of its own with limits of time and memory; --short: a few seconds each.
+Without targets all in turn, each in a process of its own with limits of time and memory; --together 4: four at a time;
+--short: twenty seconds each, all at once.
 Inputs are changed as the formats ask for: headers, JSON inside, sums put right. Where the package atheris is installed
 (`make fuzz` brings it) inputs that reach new lines of minidl's code lead the search, elsewhere those with new messages.
 The target "onnx" needs the packages onnx and pytest, too. "sizes" calls kernels; their lines count, too, where Clang
@@ -25,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
@@ -41,7 +43,7 @@ from fuzzing.target import Target
 CORPUS = Path(__file__).parents[1] / "tests" / "corpus"
 FAST = "/dev/shm"
 """A file system in memory."""
-SHORT = 5
+SHORT = 20
 """Seconds."""
 MORE = {"sizes": "fuzzing.sizes", "onnx": "fuzzing.onnx_files"}
 """Targets that read no file, or need further packages, and their modules."""
@@ -101,7 +103,8 @@ def main(argv: list[str] | None = None) -> None:
     """Search for the targets in turn."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600, help="for each target (default %(default)s)")
-    parser.add_argument("--short", action="store_true", help=f"{SHORT} seconds for each target")
+    parser.add_argument("--together", type=int, default=1, help="targets at a time (default %(default)s)")
+    parser.add_argument("--short", action="store_true", help=f"{SHORT} seconds for each target, all at once")
     parser.add_argument("--out", type=Path, default=Path("out/fuzz"))
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("targets", nargs="*", metavar="TARGET")
@@ -113,9 +116,11 @@ def main(argv: list[str] | None = None) -> None:
         names = [*targets(Path(folder)), *MORE]
     if set(given.targets) - set(names):
         parser.error(f"the targets are {', '.join(names)}")
-    seconds = SHORT if given.short else given.seconds
-    if sum(report(name, seconds, given.out / name) for name in given.targets or names):
-        sys.exit(1)
+    names = given.targets or names
+    seconds, together = (SHORT, len(names)) if given.short else (given.seconds, given.together)
+    with ThreadPoolExecutor(together) as pool:
+        if sum(pool.map(lambda name: report(name, seconds, given.out / name), names)):
+            sys.exit(1)
 
 
 if __name__ == "__main__":
