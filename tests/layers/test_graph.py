@@ -321,14 +321,15 @@ class TestKeeping:
             return minidl.Trainer(model, minidl.SoftmaxCrossEntropyLoss(), minidl.SGD(0.05, momentum=0.9))
 
         whole = trainer()
-        history = whole.fit((x, y), epochs=4, seed=0, verbose=False)
+        history = whole.fit((x, y), epochs=4, batch_size=32, seed=0, verbose=False)
+        # With 0 and 20 other seeds 0.17 to 0.51 times; in batches of 64 it was up to 0.85 times.
         assert history["train_loss"][-1] < 0.8 * history["train_loss"][0]
         first = trainer()
-        first.fit((x, y), epochs=2, seed=0, verbose=False)
+        first.fit((x, y), epochs=2, batch_size=32, seed=0, verbose=False)
         first.save(tmp_path / "run.safetensors")
         second = trainer()
         second.load(tmp_path / "run.safetensors")
-        second.fit((x, y), epochs=4, seed=0, verbose=False, resume=True)
+        second.fit((x, y), epochs=4, batch_size=32, seed=0, verbose=False, resume=True)
         for name, array in whole.model.state().items():
             np.testing.assert_array_equal(second.model.state()[name], array, err_msg=name)
 
