@@ -105,10 +105,10 @@ def test_memory_is_a_failure() -> None:
     import resource  # of POSIX alone, as this file
 
     def fill(content: bytes) -> None:
-        np.ones((1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 2 * search.GROWTH) // 8)
+        np.ones((1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 2**23) // 8)
 
     with pytest.raises(FailureError, match=r"memory \d+ MiB"):
-        attempt(Target("", lambda: [], fill, ()), b"")
+        attempt(Target("", lambda: [], fill, (), growth=2**22), b"")
 
 
 def test_a_search_keeps_the_first_of_each_kind(tmp_path: Path) -> None:

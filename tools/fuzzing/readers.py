@@ -24,6 +24,7 @@ import minidl
 from fuzzing.changes import change_bytes, change_image, change_packed, change_safetensors, change_tar
 from fuzzing.target import Target
 from minidl import data, safetensors
+from minidl.data import picture
 from minidl.data.files import download
 from minidl.data.files.idx import read_idx
 from minidl.data.files.published import Source
@@ -137,7 +138,9 @@ def _images(folder: Path) -> Iterator[Target]:
 
     _of_file(place / "a" / "x.png", Path)(next(seeds()))
     read = _of_file(place / "b" / "y.png", lambda path: data.load_folder(path.parents[1], 8))
-    yield Target("image", seeds, read, DAMAGED, "y.png", change_image)
+    # A file of few bytes may have MAX_PIXELS: one byte each, another upright, and Pillow's four of colours.
+    growth = 2**28 + (1 + 1 + 4) * picture.MAX_PIXELS
+    yield Target("image", seeds, read, DAMAGED, "y.png", change_image, growth=growth)
     words = tuple(line + b"\n" for line in LINES)
     change = partial(change_bytes, words=words)
     refusals = data.DataError, FileNotFoundError, NotADirectoryError

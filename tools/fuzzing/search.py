@@ -22,8 +22,6 @@ from fuzzing.target import Target
 
 SECONDS = 10
 """Of the processor, for one input."""
-GROWTH = 2**28
-"""Bytes by which one input may raise the process's largest memory."""
 MEMORY = 2**32
 """Bytes of address space that a search may have."""
 
@@ -58,7 +56,7 @@ def attempt(target: Target, content: bytes) -> str:
     if time.process_time() - start > SECONDS:  # within one call, which no alarm ends
         raise FailureError("hang")
     growth = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    if growth > GROWTH:
+    if growth > target.growth:
         raise FailureError(f"memory {growth >> 20} MiB")
     return outcome
 

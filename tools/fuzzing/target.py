@@ -19,7 +19,7 @@ class Target:
 
     name: its folder in tests/corpus. seeds: inputs to begin with. read: reads one, and raises what is none of the
     `refusals` where something is wrong. names: a text that each refusal must hold, such as the file's name. change:
-    makes other inputs. most: bytes that an input may have.
+    makes other inputs. most: bytes that an input may have. growth: bytes by which one may raise the largest memory.
     """
 
     name: str
@@ -29,3 +29,4 @@ class Target:
     names: str = ""
     change: Change = change_bytes
     most: int = 2**14
+    growth: int = 2**28
