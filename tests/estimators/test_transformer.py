@@ -35,7 +35,8 @@ def test_features_are_the_output_of_the_layer(digits):
 
 def test_an_svm_behind_it(digits):
     X, y = digits
-    found = make_pipeline(ConvNetTransformer(image_shape=(8, 8), epochs=10, random_state=0), SVC())
+    # Of these 100 digits 0.96 to 1 with 0 and five other seeds, 0.93 to 0.98 after 10 epochs.
+    found = make_pipeline(ConvNetTransformer(image_shape=(8, 8), epochs=20, random_state=0), SVC())
     assert found.fit(X[:300], y[:300]).score(X[300:], y[300:]) > 0.93
 
 
