@@ -20,19 +20,20 @@ cdef class Watch:
 
     touched: a list with one object, another one after any array of a parameter or buffer was handed out. Where it is
     the same, and nobody outside held such an array or a view of it when it was last read, it cannot have been written;
-    all others are read and compared with a digest.
+    all others are read and compared with a digest. telling: the class of the attributes that do so for buffers.
 
     `take` is for one thread, `holds` for any number at once.
     """
 
     cdef list layers, names, held, digests, settings, touched
     cdef list told  # whether `touched` tells who asks for an array: not for ordinary attributes
+    cdef type telling
     cdef set seen
     cdef tuple last  # what `touched` held before the arrays were read, and the numbers of those to be read again
 
-    def __init__(self, list touched):
+    def __init__(self, list touched, type telling):
         self.layers, self.names, self.held, self.digests, self.settings = [], [], [], [], []
-        self.touched, self.seen, self.told = touched, set(), []
+        self.touched, self.telling, self.seen, self.told = touched, telling, set(), []
         self.last = None, ()
 
     def take(self, layer, str name):
@@ -45,7 +46,7 @@ cdef class Watch:
         self.layers.append(vars(layer))
         self.names.append(name)
         self.held.append(held)
-        self.told.append(not isinstance(held, ndarray) or hasattr(type(layer), name))
+        self.told.append(not isinstance(held, ndarray) or isinstance(getattr(type(layer), name, None), self.telling))
 
     def take_settings(self, layer, names):
         """Watch attributes that hold numbers, words, tuples of these or None."""

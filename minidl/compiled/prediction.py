@@ -15,7 +15,7 @@ from minidl.compiled.lowering import Unlowered
 from minidl.compiled.operation import Convolution, Operation
 from minidl.compiled.parts import parts_of
 from minidl.compiled.segment import Foreign, Scaling, Segment
-from minidl.layers.parameter import touched
+from minidl.layers.parameter import Buffer, touched
 from minidl.layers.plan import Plan, numbers
 
 MOST_AT_ONCE = 16
@@ -44,7 +44,7 @@ class Prediction:
         self.used = 0
         """When it was last used, in uses of any."""
         self._dtype, self._lanes = dtype, lanes(dtype)
-        self._watch = Watch(touched)
+        self._watch = Watch(touched, Buffer)
         for source, attribute in watched:
             self._watch.take(source, attribute)
         self.parts = parts_of(plan, shapes, given, self._segment, Foreign, scaling)

@@ -126,6 +126,21 @@ def test_a_change_through_a_reference_that_is_gone_counts() -> None:
     agrees(m, X)
 
 
+def test_a_changed_mean_counts_where_the_class_has_one_too() -> None:
+    """An attribute of a class tells of no changes, unless it is one that does."""
+
+    class Scaled(minidl.Model):
+        mean = np.zeros(3, np.float32)
+
+    m = Scaled(minidl.Conv2D(3, 4, 3, rng=0), minidl.GlobalAvgPool2D(), mean=0.5)
+    before = m.predict(U)
+    m.predict(U)
+    assert "not compiled" not in m.compile_info()
+    m.mean += 0.25
+    assert np.abs(m.predict(U) - before).max() > 1e-3
+    agrees(m, U)
+
+
 def test_a_change_of_memory_beneath_an_array_counts() -> None:
     m = model()
     weight = m.layers[0].weight
