@@ -54,10 +54,11 @@ class Container(Layer):
         """
         return self._plan().nodes
 
-    def _plan(self) -> Plan:
+    def _plan(self, learning: bool = False) -> Plan:
+        """The one for this backend, made anew after a change. learning: whether there is a way back."""
         backend = kernels.current()
         plan = self._plans.get(backend)
-        if plan is None or not plan.holds():
+        if plan is None or not plan.holds() or (learning and not plan.owns()):
             made = Plan(self, backend, self._inputs())
             self._inferred = (), None  # other layers may refuse what the last ones took
             if plan is not None and self._plans.get(backend) is plan:
@@ -74,7 +75,7 @@ class Container(Layer):
 
     def run(self, x: Any, train: bool) -> Any:
         """`forward` between layers: the backend's array in, the backend's array out."""
-        self._ran = self._plan()
+        self._ran = self._plan(learning=True)
         return super().run(x, train)
 
     def infer(self, x: Any) -> Any:

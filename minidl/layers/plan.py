@@ -60,7 +60,7 @@ class Plan:
     """The steps of `container` on `backend`, and what the last `run` of them remembers.
 
     opened: the containers whose layers are steps here, with the layers that they had; `holds` tells whether they still
-    have them. inputs: how many arrays come in.
+    have them, and `owns` whether these still have their parameters. inputs: how many arrays come in.
     """
 
     def __init__(self, container: Any, backend: Any, inputs: int) -> None:
@@ -78,6 +78,12 @@ class Plan:
             self.predictions = folded(self.steps, numbers(found), Step)
         self.nodes = [step.node for step in self.steps]
         self._mark()
+        self._parameters = [
+            (vars(step.node), name, value)
+            for step in self.layers
+            for name, value in vars(step.node).items()
+            if isinstance(value, Parameter) or (value is None and not name.startswith("_"))  # a bias may come later
+        ]
         self._ran: list[Layer] = []  # node of each step in the last `forward`
         self._number = 0  # of the last `forward`
         # Without a convolution a prediction is never compiled, and is not to look for it each time.
@@ -137,6 +143,10 @@ class Plan:
     def holds(self) -> bool:
         """Whether the containers still have the layers that the plan was made of."""
         return all(container.contents() == known for container, known in self.opened)
+
+    def owns(self) -> bool:
+        """Whether the layers still have the parameters of which it is known which learn, and which are shared."""
+        return all(attributes.get(name) is value for attributes, name, value in self._parameters)
 
     # ---- how it runs -------------------------------------------------------------------------------------------------
 

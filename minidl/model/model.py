@@ -359,7 +359,7 @@ class Model(Sequential):
         own = type(self)
         if own._forward is not Sequential._forward or own._backward is not Sequential._backward:
             return None
-        plan = self._plan()
+        plan = self._plan(learning=True)
         return plan if plan.compiles else None
 
     def _scaled(self, images: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:

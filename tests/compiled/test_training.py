@@ -374,6 +374,24 @@ def test_changes_count(change: Callable[[minidl.Model], object]) -> None:
     again(change)
 
 
+def test_a_weight_that_is_shared_later_collects_its_gradients() -> None:
+    m = chain(conv(3, 3, bias=False), minidl.Relu(), conv(3, 3, bias=False)).astype("float64")
+    choice.use_layout("channels")
+    loss = minidl.SoftmaxCrossEntropyLoss()
+    batch = prepare("training", data(2, "float64"), m, loss).all()
+    step = Step(m, loss)
+    step.forward(batch, True)
+    step.backward()
+    assert compiled(step)
+    m.layers[2].weight = m.layers[0].weight
+    step.forward(batch, True)
+    step.backward()
+    assert not compiled(step)
+    found = m.layers[0].weight.grad.copy()
+    stepped(minidl.Model(*m.layers, mean=0.4, std=0.3, dtype="float64"), data(2, "float64"), "images")
+    np.testing.assert_allclose(found, m.layers[0].weight.grad, rtol=1e-11)
+
+
 def test_what_is_not_compiled() -> None:
     shared, x = conv(3, 3), minidl.Input((3, 9, 7))
     y = minidl.Linear(3, 5)(minidl.GlobalAvgPool2D()(shared(shared(x))))

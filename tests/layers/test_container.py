@@ -324,3 +324,36 @@ def test_a_layer_that_is_added_inside_refuses_the_shapes_that_went_before() -> N
         model.predict(x)
     inner.layers[1] = Linear(3, 2, rng=1)
     assert model.predict(x).shape == (2, 2)
+
+
+def _learnt(m: minidl.Model, x: np.ndarray) -> list[np.ndarray]:
+    m.forward(x, train=True)
+    for parameter in m.parameters():
+        parameter.grad[...] = 0
+    m.run_backward(minidl.kernels.current().enter(np.ones((2, 3, 4, 4)), False))
+    return [parameter.grad.copy() for parameter in m.parameters()]
+
+
+def _tied(m: minidl.Model) -> None:
+    m.layers[3].weight = m.layers[1].weight
+
+
+def _only_one_learns(m: minidl.Model) -> None:
+    m.freeze()
+    m.layers[1].weight = minidl.Parameter(m.layers[1].weight.data, "weight")
+
+
+@pytest.mark.parametrize("change", [_tied, _only_one_learns])
+def test_other_parameters_after_the_first_step_learn_as_from_the_start(change: Any, backend: Any) -> None:
+    x = np.random.default_rng(0).normal(0, 1, (2, 3, 4, 4))
+    results = []
+    for before in (True, False):
+        convolutions = [Conv2D(3, 3, 3, padding=1, rng=i) for i in range(3)]
+        m = minidl.Model(convolutions[0], convolutions[1], Relu(), convolutions[2], dtype="float64")
+        if not before:
+            _learnt(m, x)
+        change(m)
+        results.append(_learnt(m, x))
+    assert np.abs(m.layers[1].weight.grad).max() > 0.1
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
