@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,3 +152,22 @@ def test_what_is_seen() -> None:
     assert minidl.ConvTranspose2D(4, 2, 4, stride=2).reach(shape) == ((2, 2), (0.5, 0.5))
     assert minidl.ConvTranspose2D(4, 2, 4, stride=(2, 4)).reach(shape) == ((2, 1), (0.5, 0.25))
     assert minidl.MaxPool2D(3, 2, dilation=2).reach(shape) == ((5, 5), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("layer", "name", "value"),
+    [
+        (minidl.ChannelShuffle(2), "groups", 3),
+        (minidl.Transpose((0, 2, 3, 1)), "axes", (0, 1, 3, 2)),
+        (minidl.PixelUnshuffle(1), "factor", 2),
+    ],
+    ids=["ChannelShuffle", "Transpose", "PixelUnshuffle"],
+)
+def test_a_changed_setting_counts_for_a_known_shape(layer: minidl.Layer, name: str, value: Any) -> None:
+    x = np.arange(24.0).reshape(1, 6, 2, 2)
+    before = minidl.Sequential(layer).forward(x)
+    setattr(layer, name, value)
+    fresh = type(layer)(**{**layer.settings(), name: value})
+    after = minidl.Sequential(layer).forward(x)
+    np.testing.assert_array_equal(after, fresh.forward(x))
+    assert not np.array_equal(after, before)
