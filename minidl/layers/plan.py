@@ -82,7 +82,7 @@ class Plan:
             (vars(step.node), name, value)
             for step in self.layers
             for name, value in vars(step.node).items()
-            if isinstance(value, Parameter) or (value is None and not name.startswith("_"))  # a bias may come later
+            if isinstance(value, Parameter) or name == "bias"  # which may come later
         ]
         self._ran: list[Layer] = []  # node of each step in the last `forward`
         self._number = 0  # of the last `forward`
