@@ -55,7 +55,10 @@ class Parameter:
 
 
 class Buffer:
-    """An attribute of layers that holds an array, saved but not trained; `touched` tells when it was asked for."""
+    """An attribute of layers that holds an array, saved but not trained; `touched` tells when it was asked for.
+
+    Who reaches the array past the attribute, by `vars` or its address, is not told of.
+    """
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name

@@ -130,9 +130,10 @@ static void pack_group(const program_step *step, size group, T *to) {
     const weight_order *order = &step->order;
     size B = step->x.lanes, taps = g->KH * g->KW;
     size first = group * step->M, M = smaller(step->M, blocks_of(g->O) - first), lowest = step->first[group];
-    int rows = !order->at && order->column == 1 && order->row == g->KW && order->in == taps;
+    int rows =
+        !order->at && order->column == 1 && order->row == g->KW && order->in == taps && order->out == g->C * taps;
     int phases = order->in == g->O * order->out && (order->out > 1 || g->O % L == 0);
-    if (g->G == 1 && ((rows && order->out == g->C * taps) || phases)) {
+    if (g->G == 1 && (rows || phases)) {
         const T *from = (const T *)step->weights + first * L * order->out;
         const T *end = (const T *)step->weights + g->O * g->C * (rows ? taps : order->out);
         for (size m = 0; m < M; m++, to += L, from += L * order->out) {

@@ -64,8 +64,8 @@ static int grouped_task(void *context, ptrdiff_t task) {
     size rows = (part.r1 - part.r0 - 1) * g->SH + (g->KH - 1) * g->DH + 1;
     T *strip = pool_scratch(SCRATCH_TASK, (size_t)(rows * columns * each * L) * sizeof(T));
     if (!strip) return -1;
-    program_step spreaded = *step;
-    spreaded.depth = each, spreaded.x.pitch = columns * L, spreaded.x.plane = rows * columns * L;
+    program_step spread_out = *step;
+    spread_out.depth = each, spread_out.x.pitch = columns * L, spread_out.x.plane = rows * columns * L;
     size S = stride_of_nine(g), most = S == 1 ? 2 : 1;
     const T *w = (const T *)step->w + part.group * each * g->KH * g->KW * L;
     const T *bias = (const T *)step->b + part.group * L;
@@ -75,11 +75,11 @@ static int grouped_task(void *context, ptrdiff_t task) {
             map_at(&step->x, job->arena, part.image, part.group, part.r0 * g->SH - g->PH, start * g->SW - g->PW);
         for (size row = 0; row < rows; row++)
             spread(each, x + row * step->x.pitch, (Q - 1) * g->SW + (g->KW - 1) * g->DW + 1, strip + row * columns * L,
-                   spreaded.x.plane);
+                   spread_out.x.plane);
         for (size row = part.r0; row < part.r1; row += most) {
             T *y = map_at(&step->y, job->arena, part.image, part.group, row, start);
             const T *other = step->add ? map_at(&step->other, job->arena, part.image, part.group, row, start) : y;
-            depthwise_tile_of(S, smaller(most, part.r1 - row), Q, &spreaded, w, bias,
+            depthwise_tile_of(S, smaller(most, part.r1 - row), Q, &spread_out, w, bias,
                               strip + (row - part.r0) * g->SH * columns * L, other, y);
         }
     }

@@ -48,7 +48,7 @@ INLINE int run_tasks(step_job *job, pool_task task, size tasks, int parallel) {
 /* Enough tasks that threads of unlike speed end together. */
 enum { TASKS_A_THREAD = 4 };
 
-/* About `bands` bands of an even number of rows, each but the last. */
+/* About `bands` bands, of two rows at least. */
 INLINE void deal(step_job *job, size bands) {
     size H = job->step->y.H;
     job->bands = larger(1, smaller(bands, H / 2));

@@ -4,10 +4,10 @@
 
 #include "conv.h"
 #include "depthwise.h"
-#include "grouped.h"
-#include "joined.h"
 #include "dropout.h"
 #include "group_norm.h"
+#include "grouped.h"
+#include "joined.h"
 #include "local_response.h"
 #include "moves.h"
 #include "norm.h"
