@@ -220,7 +220,7 @@ cdef class Program:
         if self.count < 2 or first.kind != STEP_DEPTHWISE or second.kind != STEP_CONV or second.by_images:
             raise ValueError("only a depthwise convolution and a pointwise one can be joined")
         if g.KH * g.KW * g.SH * g.SW * g.G != 1 or g.PH or g.PW or first.y.at != second.x.at or first.fresh:
-            raise ValueError("a step can be joined with a 1 x 1 convolution of what it makes, without stride or padding")
+            raise ValueError("a step can be joined with a plain 1 x 1 convolution of what it makes, without padding")
         first.joined = True
 
     def conv_transposed(self, Map x, Map y, w, scale, shift, tuple rows, tuple columns, size groups, bint relu=False):
