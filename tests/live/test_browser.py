@@ -349,7 +349,7 @@ def test_one_step_is_walked_through_and_checked(tab, page):
     assert tab.locator("#st-report td.passed").count() == 10
     tab.fill("#st-images", "0, 99999")
     tab.click("#st-new")
-    until(lambda: "image must be a whole number from 0 to 999" in tab.inner_text("#st-error"))
+    until(lambda: "must be a whole number from 0 to 999" in tab.inner_text("#st-error"))
 
 
 def test_a_model_of_ones_own(tab, page, tmp_path):
