@@ -21,8 +21,12 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.sdist import sdist
 
-SANITIZERS = {"1": "address,undefined", "baseline": "address,undefined", "threads": "thread"}
-SANITIZERS["fuzzer"] = "address,fuzzer-no-link"
+SANITIZERS = {
+    "1": "address,undefined",
+    "baseline": "address,undefined",
+    "threads": "thread",
+    "fuzzer": "address,fuzzer-no-link",
+}
 SANITIZE = SANITIZERS.get(os.environ.get("MINIDL_SANITIZE", ""))
 
 # -g0: Python's own flags often ask for debugging information, which is several times larger than the code. Nothing

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+
+import minidl
 
 training_program = pytest.importorskip("minidl._ext.training_program")
 program = pytest.importorskip("minidl._ext.program")
@@ -65,3 +68,17 @@ class Steps:
             out[inside] = 0
             assert not out.any(), "a halo or a missing channel is not zero"
         return found
+
+
+def same_for_any_threads(run: Callable[[], list[np.ndarray]]) -> None:
+    """Hold `run` to the same bits on one, two and three threads."""
+    found, before = [], minidl.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            minidl.set_num_threads(threads)
+            found.append(run())
+    finally:
+        minidl.set_num_threads(before)
+    for other in found[1:]:
+        for one, another in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(one, another)

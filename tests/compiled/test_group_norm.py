@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiled.lanes_of_channels import Steps
+from compiled.lanes_of_channels import Steps, same_for_any_threads
 from kernels import cases, compare
 
-import minidl
 from minidl.kernels import reference
 
 native = pytest.importorskip("minidl.kernels.native")
@@ -161,21 +160,17 @@ def test_nan_and_infinity_stay_in_their_images_and_groups(rng: Any, dtype: Any) 
 
 @dtypes
 def test_threads_change_no_bit(rng: Any, dtype: Any) -> None:
-    norm, before, found = Norm(rng, dtype, (5, 20, 32, 33, 4)), minidl.get_num_threads(), []
-    try:
-        for threads in (1, 2, 3):
-            minidl.set_num_threads(threads)
-            steps = Steps(dtype, 5)
-            y, number = norm.forward(steps, relu=True)
-            dx, whole = steps.result(norm.shape[1:])
-            steps.p.norm_backward(number, steps.given(norm.dy), y, dx, norm.dgamma, norm.dbeta)
-            steps.leave(whole, norm.shape[1:])
-            found.append([*steps.run(), norm.dgamma.copy(), norm.dbeta.copy()])
-    finally:
-        minidl.set_num_threads(before)
-    for other in found[1:]:
-        for one, another in zip(found[0], other, strict=True):
-            np.testing.assert_array_equal(one, another)
+    norm = Norm(rng, dtype, (5, 20, 32, 33, 4))
+
+    def run() -> list[np.ndarray]:
+        steps = Steps(dtype, 5)
+        y, number = norm.forward(steps, relu=True)
+        dx, whole = steps.result(norm.shape[1:])
+        steps.p.norm_backward(number, steps.given(norm.dy), y, dx, norm.dgamma, norm.dbeta)
+        steps.leave(whole, norm.shape[1:])
+        return [*steps.run(), norm.dgamma.copy(), norm.dbeta.copy()]
+
+    same_for_any_threads(run)
 
 
 def test_what_is_refused() -> None:
