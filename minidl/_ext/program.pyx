@@ -208,20 +208,26 @@ cdef class Program:
         self.ending(step, other, relu, function)
         return self.pack(step, w, scale, shift)
 
-    def join(self):
-        """Run the last two steps, a depthwise convolution and a pointwise one, band by band.
+    def join(self, size steps):
+        """Run the last `steps` steps some rows at a time: a depthwise convolution, a pointwise one behind it and, of
+        three, another one before it.
 
-        Nobody else may read what is between them, which is not written, and the second may not write where the first
+        Nobody else may read what is between them, which is not written, and the last may not write where the first
         one reads.
         """
-        cdef program_step *second = self.steps + self.count - 1
-        cdef program_step *first = second - 1
-        cdef geometry *g = &second.g
-        if self.count < 2 or first.kind != STEP_DEPTHWISE or second.kind != STEP_CONV or second.by_images:
+        if steps not in (2, 3) or self.count < steps:
+            raise ValueError(f"two or three steps can be joined, got {steps} of {self.count}")
+        cdef program_step *last = self.steps + self.count - 1
+        cdef program_step *depthwise = last - 1
+        cdef program_step *first = self.steps + self.count - steps
+        cdef geometry *g = &last.g
+        if depthwise.kind != STEP_DEPTHWISE or last.kind != STEP_CONV or last.by_images:
             raise ValueError("only a depthwise convolution and a pointwise one can be joined")
-        if g.KH * g.KW * g.SH * g.SW * g.G != 1 or g.PH or g.PW or first.y.at != second.x.at or first.fresh:
+        if g.KH * g.KW * g.SH * g.SW * g.G != 1 or g.PH or g.PW or depthwise.y.at != last.x.at or depthwise.fresh:
             raise ValueError("a step can be joined with a plain 1 x 1 convolution of what it makes, without padding")
-        first.joined = True
+        if steps == 3 and (first.kind != STEP_CONV or first.by_images or first.fresh or first.y.at != depthwise.x.at):
+            raise ValueError("only a direct convolution can be joined with the depthwise one of what it makes")
+        first.joined = steps - 1
 
     def conv_transposed(self, Map x, Map y, w, scale, shift, tuple rows, tuple columns, size groups, bint relu=False):
         """One phase y of relu(transposed convolution(x; w scale[o]) + shift[o]), `new_phase` says how it is given."""

@@ -21,10 +21,10 @@ def place(operations: Sequence[Operation], size: Callable[[Value], int]) -> int:
         for value in operation.writes():
             value.at = -1
         for value in (*operation.reads(), *operation.writes()):
-            last[id(value)] = i + operation.joined  # the next writes while this one still reads
+            last[id(value)] = i + operation.joined  # the last of them writes while this one still reads
     for i, operation in enumerate(operations):
-        if operation.joined:  # what is between the two is never written
-            last[id(operation.y)] = i
+        for between in operations[i : i + operation.joined]:  # what they make is never written
+            last[id(between.y)] = i
     live: list[tuple[int, int, int]] = []  # (start, end, last operation that needs it), by start
     most = 0
     for i, operation in enumerate(operations):

@@ -5,15 +5,18 @@ And such as stay two, and run together.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from itertools import pairwise
 
 from minidl.compiled.operation import Affine, Arithmetic, Convolution, Element, Operation
 from minidl.compiled.value import Value
 
 MOST_JOINED = 400 * 1024
 """Bytes of weights that stay in a core's cache."""
+
+WIDE = 1024 * 1024
+"""Bytes of an image's channels that do not."""
 
 
 def fused(operations: Sequence[Operation], kept: Sequence[Value]) -> list[Operation]:
@@ -36,16 +39,35 @@ def fused(operations: Sequence[Operation], kept: Sequence[Value]) -> list[Operat
 
 
 def join(operations: Sequence[Operation], kept: Sequence[Value], itemsize: int) -> None:
-    """Mark depthwise convolutions that run band by band with a pointwise one behind them, the only reader.
+    """Mark depthwise convolutions that run some rows at a time with a pointwise one behind them, the only reader.
 
-    kept: as in `fused`. itemsize: of a weight; all of the pointwise one are read for each band.
+    A direct convolution before them runs with them, too, if what it makes is WIDE. kept: as in `fused`. itemsize: of a
+    number; all weights are read for each part.
     """
     readers = Counter(id(value) for operation in operations for value in operation.reads())
     readers.update(id(value) for value in kept)
-    for first, second in pairwise(operations):
-        if type(first) is Convolution and type(second) is Convolution and second.x is first.y:
-            small = second.x.shape[0] * second.y.shape[0] * itemsize <= MOST_JOINED
-            first.joined = small and first.depthwise() and second.pointwise() and readers[id(first.y)] == 1
+
+    convolutions = [made if type(made) is Convolution else None for made in operations]
+    for before, first, second in zip([None, *convolutions], convolutions, convolutions[1:]):
+        if not (first and second and second.x is first.y and readers[id(first.y)] == 1):
+            continue
+        if not (first.depthwise() and second.pointwise() and _small(second, itemsize)):
+            continue
+        alone = before and first.x is before.y and readers[id(before.y)] == 1
+        if before and alone and _wide(first.x, itemsize) and before.direct() and _small(before, itemsize):
+            before.joined = 2
+        else:
+            first.joined = 1
+
+
+def _small(convolution: Convolution, itemsize: int) -> bool:
+    """Whether its weights stay in a core's cache."""
+    return math.prod(convolution.kernel) * itemsize <= MOST_JOINED
+
+
+def _wide(value: Value, itemsize: int) -> bool:
+    """Whether an image's numbers do not."""
+    return math.prod(value.shape) * itemsize >= WIDE
 
 
 def _place(operation: Operation, found: list[Operation], makers: dict[int, int], readers: Counter[int]) -> int | None:

@@ -71,7 +71,7 @@ class Backward:
     targets: list[Target | None]
     algorithm: str = ""
     labels: list[str] = field(default_factory=list)
-    joined: ClassVar[bool] = False
+    joined: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         self.labels = self.forward.labels

@@ -26,8 +26,8 @@ class Operation:
     function: Function | None = None
     algorithm: str = ""
     """How it is computed, known when it has been emitted."""
-    joined: bool = False
-    """Whether it runs with the operation behind it, which alone reads y, band by band."""
+    joined: int = 0
+    """How many operations behind it run with it, each of which alone reads what the one before makes."""
 
     def reads(self) -> list[Value]:
         """The values that it needs."""
@@ -141,6 +141,10 @@ class Convolution(Operation):
         """Whether a pixel is made of the one at the same place."""
         plain = self.taps() == self.groups == 1 and self.stride == (1, 1) and not self.linear
         return plain and not np.any(self.margins())
+
+    def direct(self) -> bool:
+        """Whether its sums are taken as they stand, whatever its size: in no other form, of no other layout."""
+        return self.groups == 1 and not self.linear and (self.pointwise() or self.stride != (1, 1))
 
     def packed(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Weight, scale and shift as a program takes them."""

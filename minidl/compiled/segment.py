@@ -84,12 +84,11 @@ class Segment:
     def _made(self) -> Any:
         size, placed = self._maps(self.operations)
         program = Program(self.dtype, size)
-        joins = False
-        for operation in self.operations:
+        for i, operation in enumerate(self.operations):
             operation.emit(program, placed)
-            if joins:
-                program.join()
-            joins = operation.joined
+            for behind in (1, 2):
+                if i >= behind and self.operations[i - behind].joined == behind:
+                    program.join(behind + 1)
         self.nbytes = weights, one = program.nbytes
         # Weights that no cache holds are read once for all images that go at once.
         program.at_once = min(max(AT_ONCE_BYTES, weights // 4) // one or 1, MOST_AT_ONCE)

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compiled.lanes_of_channels import same_for_any_threads
 
 import minidl
 from minidl import kernels
 
 native = pytest.importorskip("minidl.kernels.native")
 choice = pytest.importorskip("minidl.compiled.choice")
+fusing = pytest.importorskip("minidl.compiled.fusing")
 segment = pytest.importorskip("minidl.compiled.segment")
 
 
@@ -416,40 +418,57 @@ def test_a_fault_that_was_mended_is_forgotten() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("size", "channels", "out", "stride", "padding"),
+    ("size", "channels", "out", "kernel", "stride", "padding"),
     [
-        ((9, 11), 5, 7, 1, 1),
-        ((28, 15), 33, 16, 2, 1),
-        ((7, 7), 48, 40, 1, 0),
-        ((1, 30), 20, 3, 1, 1),
-        ((64, 40), 17, 65, 2, 2),
+        ((9, 11), 5, 7, 3, 1, 1),
+        ((28, 15), 33, 16, 3, 2, 1),
+        ((7, 7), 48, 40, 3, 1, 0),
+        ((1, 30), 20, 3, 3, 1, 1),
+        ((64, 40), 17, 65, 3, 2, 2),
+        ((30, 21), 19, 8, 5, 1, 2),
+        ((31, 21), 19, 8, 2, 3, 0),
+        ((26, 300), 70, 9, 3, 1, 1),
     ],
 )
-def test_depthwise_joined_with_pointwise_has_the_same_bits(
+@pytest.mark.parametrize("first", [1, 2])
+def test_joined_convolutions_have_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
     size: tuple[int, int],
     channels: int,
     out: int,
+    kernel: int,
     stride: int,
     padding: int,
+    first: int,
     dtype: str,
 ) -> None:
     def chain() -> minidl.Model:
-        deep = minidl.Conv2D(channels, channels, 3, stride=stride, padding=padding, groups=channels, rng=1)
+        before = minidl.Conv2D(2, channels, first, stride=first, rng=0), minidl.Relu()
+        deep = minidl.Conv2D(channels, channels, kernel, stride=stride, padding=padding, groups=channels, rng=1)
         last = minidl.Conv2D(channels, out, 1, rng=2), minidl.Relu()
-        return minidl.Model(minidl.Conv2D(2, channels, 1, rng=0), deep, minidl.Clip(0, 6), *last, dtype=dtype)
+        return minidl.Model(*before, deep, minidl.Clip(0, 6), *last, dtype=dtype)
 
-    x = np.random.default_rng(1).standard_normal((3, 2, *size)).astype(dtype)
-    joined = chain()
-    found = [joined.predict(x[:n]) for n in (1, 3)]
-    (made,) = joined._plan().compiled.values()
-    assert [operation.joined for operation in made.operations()] == [False, False, True, False, False]
+    def predictions(joined: list[int]) -> list[np.ndarray]:
+        model, found = chain(), []
+
+        def run() -> list[np.ndarray]:
+            found.append([model.predict(x[:n]) for n in (1, 3)])
+            return found[-1]
+
+        same_for_any_threads(run)
+        (made,) = model._plan().compiled.values()
+        assert [operation.joined for operation in made.operations()] == joined
+        return found[0]
+
+    x = np.random.default_rng(1).standard_normal((3, 2, first * size[0], first * size[1])).astype(dtype)
+    monkeypatch.setattr(fusing, "WIDE", 2**40)
+    two = predictions([0, 0, 1, 0, 0])
+    monkeypatch.setattr(fusing, "WIDE", 0)
+    three = predictions([0, 2, 0, 0, 0])
     monkeypatch.setattr(segment, "join", lambda *given: None)
-    apart = chain()
-    for n, y in zip((1, 3), found):
-        np.testing.assert_array_equal(y, apart.predict(x[:n]))
-    (made,) = apart._plan().compiled.values()
-    assert not any(operation.joined for operation in made.operations())
+    for y, of_two, of_three in zip(predictions([0] * 5), two, three):
+        np.testing.assert_array_equal(of_two, y)
+        np.testing.assert_array_equal(of_three, y)
 
 
 def test_a_depthwise_result_that_others_read_is_not_joined() -> None:

@@ -107,6 +107,29 @@ def test_shapes_of_the_other_steps() -> None:
         p.leave(x, (3, 4, 5))
 
 
+def test_steps_that_do_not_go_together_are_not_joined() -> None:
+    p, plain = Program(F, 1 << 16), {"padding": (0, 0)}
+    x, y, z = (small((5, 4, 4), (1, 1, 1, 1), at=i * 4096) for i in range(3))
+    point, deep = np.ones((5, 5, 1, 1), F), np.ones((5, 1, 3, 3), F)
+    with pytest.raises(ValueError, match="two or three steps can be joined, got 2 of 0"):
+        p.join(2)
+    conv(p, x, y, point, **plain)
+    conv(p, y, z, point, **plain)
+    with pytest.raises(ValueError, match="two or three steps can be joined, got 4 of 2"):
+        p.join(4)
+    with pytest.raises(ValueError, match="only a depthwise convolution and a pointwise one"):
+        p.join(2)
+    conv(p, z, x, deep, groups=5)
+    conv(p, y, z, point, **plain)
+    with pytest.raises(ValueError, match="a plain 1 x 1 convolution of what it makes"):
+        p.join(2)
+    conv(p, x, y, deep, groups=5)
+    conv(p, y, z, point, **plain)
+    p.join(2)
+    with pytest.raises(ValueError, match="only a direct convolution can be joined with the depthwise one"):
+        p.join(3)
+
+
 def test_arrays_of_a_run() -> None:
     x, y = small(), small(at=at(small().size))
     p = Program(F, 2 * at(x.size))

@@ -17,7 +17,6 @@ typedef struct {
     const void *in;
     void *out;
     size images, n, groups, bands, threads; /* n: images that are tasks of their own */
-    size rows;                              /* of a band, or 0 for bands of about one height */
     int by_rows;                            /* whether groups lie innermost, not bands */
 } step_job;
 
@@ -37,8 +36,7 @@ INLINE step_part part_of(const step_job *job, ptrdiff_t task) {
     size H = job->step->y.H;
     if (job->by_rows)
         group = task % job->groups, band = task / job->groups % job->bands, image = task / job->groups / job->bands;
-    if (job->rows) return (step_part){image, group, band * job->rows, smaller(H, (band + 1) * job->rows)};
-    return (step_part){image, group, band * H / job->bands, (band + 1) * H / job->bands};
+    return (step_part){image, group, ceil_div(band * H, job->bands), ceil_div((band + 1) * H, job->bands)};
 }
 
 INLINE int run_tasks(step_job *job, pool_task task, size tasks, int parallel) {
@@ -48,10 +46,14 @@ INLINE int run_tasks(step_job *job, pool_task task, size tasks, int parallel) {
 /* Enough tasks that threads of unlike speed end together. */
 enum { TASKS_A_THREAD = 4 };
 
+/* At most `most` bands; so many, with `others` tasks each, that threads of like speed end together. */
+INLINE size even_bands(size most, size others, size threads) {
+    return most > threads && others % threads ? most - most % threads : larger(1, most);
+}
+
 /* About `bands` bands, of two rows at least. */
 INLINE void deal(step_job *job, size bands) {
-    size H = job->step->y.H;
-    job->bands = larger(1, smaller(bands, H / 2));
+    job->bands = even_bands(smaller(bands, job->step->y.H / 2), job->n * job->groups, job->threads);
 }
 
 /* A task for each block of a band, band after band: a thread finds the rows that it has made itself. */

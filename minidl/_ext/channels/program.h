@@ -86,7 +86,7 @@ static int run_images(const program_args *a, size first, size n, size place, siz
             job.in = (const char *)a->in[step->port] + first * y->C * y->H * y->W * bytes[step->number];
         if (step->kind == STEP_LEAVE) job.out = (T *)a->out[step->port] + first * x->C * x->H * x->W;
         if (step->joined ? joined_step(&job) : run_step(&job)) return -1;
-        i += step->joined; /* the next has run with it */
+        i += step->joined; /* the next ones have run with it */
     }
     return 0;
 }

@@ -186,11 +186,12 @@ static int winograd_step(step_job *job) {
     size tiles = job->images * ceil_div(step->y.H, step->rows) * ceil_div(step->y.W, step->columns);
     size bytes = (step->rows + 2) * (step->columns + 2) * step->x.C * map_blocks(&step->y) * VBYTES;
     /* Of weights that no cache holds a task takes a part, for all tiles; each part transforms the input anew. */
-    job->bands = larger(1, smaller(TASKS_A_THREAD * threads, tiles / FEW_TILES));
     job->groups = 1;
+    job->bands = even_bands(smaller(TASKS_A_THREAD * threads, tiles / FEW_TILES), 1, threads);
     if (bytes > WEIGHTS_IN_CACHE || job->bands < threads) {
         job->groups = smaller(many, 2 * threads);
-        job->bands = larger(1, smaller(ceil_div(TASKS_A_THREAD * threads, job->groups), tiles / FEW_TILES));
+        size wanted = ceil_div(TASKS_A_THREAD * threads, job->groups);
+        job->bands = even_bands(smaller(wanted, tiles / FEW_TILES), job->groups, threads);
     }
     size work = tiles * step->x.C * map_blocks(&step->y) * 16;
     return run_tasks(job, winograd_step_task, job->groups * job->bands, work > PARALLEL_FROM);

@@ -78,7 +78,8 @@ enum { STATISTICS = 6 };
    add_dx, add_dother: what is there already is added to.
    f: relu, then the function `which` where `acts`.
    fresh: w and b are packed at each run, from weights and bias.
-   joined: DEPTHWISE that runs with the next step, CONV of 1 x 1, which alone reads its y. */
+   joined: how many steps run with this one, each of which alone reads the y before: 1, DEPTHWISE and CONV of 1 x 1
+   behind it; 2, a CONV and those two. */
 typedef struct program_step {
     step_kind kind;
     map x, other, y, dy, dx, dother, statistics;
