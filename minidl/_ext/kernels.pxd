@@ -247,6 +247,8 @@ cdef extern from "core/program.h" nogil:
         size at, group, out
         size inside "in"
         size row, column
+    ctypedef struct channel_range:
+        size first, count
     ctypedef struct program_step:
         step_kind kind
         map x, other, y, dy, dx, dother, statistics
@@ -267,9 +269,9 @@ cdef extern from "core/program.h" nogil:
         void *inv_std
         void *running_mean
         void *running_var
-        const size *first
+        const channel_range *reads
         const size *origin "from"
-        size M, depth, rows, columns, port, to, count, before, behind
+        size M, depth, most, rows, columns, port, to, count, before, behind
         int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother
         int which, sign
         uint64_t *key

@@ -23,6 +23,7 @@ from minidl._ext.kernels cimport (
     STEP_LEAVE,
     STEP_MAXPOOL,
     STEP_WINOGRAD,
+    channel_range,
     geometry,
     map,
     program_args,
@@ -341,7 +342,7 @@ cdef class Program:
     cdef int deal(self, program_step *step) except -1:
         """How many vectors of outputs are computed together, which blocks of x they read, and in which form."""
         cdef geometry *g = &step.g
-        cdef size B = step.x.lanes, L = self.L, i, many, low, high, depth, per_in = g.C // g.G, per_out = g.O // g.G
+        cdef size B = step.x.lanes, L = self.L, i, many, low, high, per_in = g.C // g.G, per_out = g.O // g.G
         if step.kind == STEP_DEPTHWISE:
             step.M, step.depth = 1, 1
             return 0
@@ -353,20 +354,15 @@ cdef class Program:
         if g.G > 1:
             step.M = 2 if per_out % (2 * L) == 0 else 1
         many = ((g.O + L - 1) // L + step.M - 1) // step.M
-        step.depth = (g.C + B - 1) // B
-        firsts = np.zeros(many, np.intp)
-        if g.G > 1:
-            depth = 0
-            spans = []
-            for i in range(many):
-                low = i * step.M * L // per_out * per_in // B
-                high = (min((i + 1) * step.M * L, g.O) - 1) // per_out * per_in + per_in
-                spans.append(low)
-                depth = max(depth, (high + B - 1) // B - low)
-            firsts[:] = np.minimum(spans, step.depth - depth)
-            step.depth = depth
-        self.kept.append(firsts)
-        step.first = <const size *><size_t>firsts.ctypes.data
+        reads = np.empty((many, 2), np.intp)
+        for i in range(many):
+            low = i * step.M * L // per_out * per_in
+            high = (min((i + 1) * step.M * L, g.O) - 1) // per_out * per_in + per_in
+            reads[i] = low, high - low
+            step.most = max(step.most, high - low)
+            step.depth = max(step.depth, (high + B - 1) // B - low // B)
+        self.kept.append(reads)
+        step.reads = <const channel_range *><size_t>reads.ctypes.data
         if not step.by_images:
             self.choose_form(step)
         return 0
@@ -382,12 +378,12 @@ cdef class Program:
     cdef size weight_count(self, program_step *step) noexcept:
         """Elements of the packed weights."""
         cdef geometry *g = &step.g
-        cdef size B = step.x.lanes, taps = g.KH * g.KW, full = (g.O + self.L - 1) // self.L * self.L
+        cdef size taps = g.KH * g.KW, full = (g.O + self.L - 1) // self.L * self.L
         if step.kind == STEP_DEPTHWISE or step.kind == STEP_GROUPED:
             return full * taps * (g.C // g.G)
         if step.kind == STEP_WINOGRAD:
             return full * g.C * (step.rows + 2) * (step.columns + 2)
-        return full * taps * ((step.depth - 1) * B + (g.C % B if g.G == 1 and g.C % B else B))
+        return full * taps * step.most
 
     cdef void choose_form(self, program_step *step) noexcept:
         """Winograd's form where it takes fewer vector operations, its weights counted as they are read, too."""

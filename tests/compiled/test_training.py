@@ -155,6 +155,9 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "wide padding": lambda: chain(conv(3, 12), conv(12, 10, 2, padding=4)),
     "grouped": lambda: chain(conv(3, 12), conv(12, 18, groups=3), conv(18, 32, groups=2, stride=2)),
     "many groups": lambda: chain(conv(3, 32), conv(32, 64, groups=16), conv(64, 32, 5, groups=4)),
+    # Groups that begin and end inside a vector, and vectors of outputs that lie in two.
+    "uneven groups": lambda: chain(conv(3, 48), conv(48, 128, 5, groups=2), conv(128, 60, groups=4, stride=2)),
+    "uneven groups, 1 x 1": lambda: chain(conv(3, 60), conv(60, 66, 1, groups=3), conv(66, 42, groups=6)),
     # More weights than a cache keeps: packed by the tasks that read them, and for each phase of a stride.
     "many weights": lambda: chain(conv(3, 50), conv(50, 260), conv(260, 50, stride=2)),
     "many weights, 1 x 1": lambda: chain(conv(3, 17), conv(17, 400, 1), conv(400, 288, 1)),

@@ -1,9 +1,9 @@
 /* Convolution of maps. A task makes a band of rows of some groups of M blocks of output channels.
 
-   Weights stand in the order in which the tile reads them: for each group of M blocks, for each of its `depth` blocks
-   of x, row and column of the kernel and channel, M vectors. A grouped convolution's blocks read the blocks of x that
-   hold their groups' channels; where a block holds several groups, weights of 0 stand between them. A linear layer is a
-   convolution as large as its input whose pixels are the images. */
+   Weights stand in the order in which the tile reads them: for each group of M blocks, for each block of x, row and
+   column of the kernel and channel, M vectors. A grouped convolution's blocks read their groups' channels, which may
+   begin and end inside a block of x; where a block holds outputs of several groups, weights of 0 stand between them. A
+   linear layer is a convolution as large as its input whose pixels are the images. */
 #ifndef MINIDL_CHANNELS_CONV_H
 #define MINIDL_CHANNELS_CONV_H
 
@@ -15,14 +15,10 @@
 /* Bytes of weights: of all groups that one task takes along, and of those that the tiles of a band read in turn. */
 enum { WEIGHTS_IN_CACHE = 400 * 1024, WEIGHTS_AT_ONCE = 24 * 1024 };
 
-/* Of the channels of the last block of x that a group reads, and so of its runs. */
+/* Of the channels of x in its last block, where a convolution reads all. */
 INLINE size last_lanes(const program_step *step) {
-    const map *x = &step->x;
-    return step->g.G == 1 && x->C % x->lanes ? x->C % x->lanes : x->lanes;
+    return step->x.C % step->x.lanes ? step->x.C % step->x.lanes : step->x.lanes;
 }
-
-/* Whether the columns of the kernel are one run. */
-INLINE int one_run(const program_step *step) { return step->g.DW == 1 && last_lanes(step) == step->x.lanes; }
 
 /* The weights of one channel of x at one place of the kernel, `at`, for the outputs [first, end). */
 INLINE void pack_outputs(const program_step *step, const T *at, size c, size first, size end, T *to) {
@@ -120,16 +116,15 @@ static void pack_phases(packing *p, const T *from, size there, const T *end) {
     }
 }
 
-/* Elements of the weights of one vector of outputs. */
-INLINE size weights_of_block(const program_step *step) {
-    return L * step->g.KH * step->g.KW * ((step->depth - 1) * step->x.lanes + last_lanes(step));
-}
+/* Elements of the weights of one vector of outputs, of those that read most. */
+INLINE size weights_of_block(const program_step *step) { return L * step->g.KH * step->g.KW * step->most; }
 
 static void pack_group(const program_step *step, size group, T *to) {
     const geometry *g = &step->g;
     const weight_order *order = &step->order;
     size B = step->x.lanes, taps = g->KH * g->KW;
-    size first = group * step->M, M = smaller(step->M, blocks_of(g->O) - first), lowest = step->first[group];
+    size first = group * step->M, M = smaller(step->M, blocks_of(g->O) - first);
+    channel_range reads = step->reads[group];
     int rows =
         !order->at && order->column == 1 && order->row == g->KW && order->in == taps && order->out == g->C * taps;
     int phases = order->in == g->O * order->out && (order->out > 1 || g->O % L == 0);
@@ -142,12 +137,12 @@ static void pack_group(const program_step *step, size group, T *to) {
         }
         return;
     }
-    for (size block = lowest; block < lowest + step->depth; block++) {
-        size lanes = block + 1 < lowest + step->depth ? B : last_lanes(step);
+    for (size low = reads.first, end = low + reads.count, high; low < end; low = high) {
+        high = smaller(end, (low / B + 1) * B);
         for (size i = 0; i < g->KH; i++) {
             for (size j = 0; j < g->KW; j++) {
                 const T *at = (const T *)step->weights + order->at + i * order->row + j * order->column;
-                for (size c = block * B; c < block * B + lanes; c++, to += M * L)
+                for (size c = low; c < high; c++, to += M * L)
                     pack_outputs(step, at, c, first * L, (first + M) * L, to);
             }
         }
@@ -160,16 +155,22 @@ static int pack_conv_task(void *context, ptrdiff_t group) {
     return 0;
 }
 
-static channel_walk walk_of(const program_step *step) {
+/* The walk over these channels of x. Where they fill their blocks, and nothing lies between a row's columns, these are
+   one run. */
+static channel_walk walk_of(const program_step *step, channel_range reads) {
     const geometry *g = &step->g;
     const map *x = &step->x, *y = &step->y, *other = &step->other;
-    int whole = one_run(step);
+    size lanes = x->lanes, lead = reads.first % lanes, end = lead + reads.count, blocks = ceil_div(end, lanes);
+    int whole = g->DW == 1 && !lead && end == blocks * lanes;
+    size run = whole ? g->KW * lanes : lanes;
     channel_walk walk = {
-        .blocks = step->depth,
+        .blocks = blocks,
         .rows = g->KH,
         .columns = whole ? 1 : g->KW,
-        .run = whole ? g->KW * x->lanes : x->lanes,
-        .last_run = whole ? g->KW * x->lanes : last_lanes(step),
+        .run = run,
+        .lead = lead,
+        .first_run = run - lead,
+        .last_run = whole ? run : end - larger(lead, (blocks - 1) * lanes),
         .x_block = x->plane,
         .x_row = g->DH * x->pitch,
         .x_column = g->DW * x->lanes,
@@ -210,14 +211,14 @@ static int rows_are_one(const program_step *step) {
            seamless(&step->x) && seamless(&step->y) && (!step->add || seamless(&step->other));
 }
 
-/* The walk over the blocks [first, end) of `depth`: what is added, which may be y itself, comes with the first ones,
-   the function with the last. */
-static channel_walk part_of_walk(const channel_walk *whole, size depth, size first, size end) {
+/* The walk over the blocks [first, end) of these: what is added, which may be y itself, comes with the first ones, the
+   function with the last. */
+static channel_walk part_of_walk(const channel_walk *whole, size first, size end) {
     channel_walk walk = *whole;
     walk.blocks = end - first;
     walk.resume = first > 0;
-    if (first) walk.add = 0;
-    if (end < depth) walk.last_run = walk.run, walk.relu = walk.capped = 0;
+    if (end < whole->blocks) walk.last_run = end > 1 ? walk.run : walk.first_run, walk.relu = walk.capped = 0;
+    if (first) walk.add = 0, walk.lead = 0, walk.first_run = walk.run;
     return walk;
 }
 
@@ -228,19 +229,19 @@ static void conv_rows(const step_job *job, step_part part, size first_group, siz
     size columns = step->by_images ? job->images : step->y.W, images = step->by_images ? job->images : 1;
     size r0 = part.r0, r1 = part.r1;
     if (rows_are_one(step)) columns *= r1 - r0, r1 = r0 + 1;
-    channel_walk walk = walk_of(step);
     tile_parts parts = parts_of(M, columns, r1 - r0);
-    size taps = walk.rows * walk.columns;
-    size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * walk.run * taps));
+    size lanes = step->x.lanes, taps = step->g.KH * step->g.KW;
+    size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * lanes * taps));
     for (size group = first_group; group < end_group; group++) {
-        size block = group * M, count = smaller(M, blocks - block);
+        size block = group * M, count = smaller(M, blocks - block), low = step->reads[group].first / lanes;
+        channel_walk walk = walk_of(step, step->reads[group]);
         const T *w = weights + (group - first_group) * M * weights_of_block(step), *b = (const T *)step->b + block * L;
-        for (size first = 0; first < step->depth; first += chunk) {
-            size end = smaller(step->depth, first + chunk);
-            channel_walk part_walk = part_of_walk(&walk, step->depth, first, end);
+        for (size first = 0; first < walk.blocks; first += chunk) {
+            size end = smaller(walk.blocks, first + chunk);
+            channel_walk part_walk = part_of_walk(&walk, first, end);
             for (size row = r0; row < r1; row += parts.rows) {
-                const T *x = map_at(&step->x, job->arena, part.image, step->first[group] + first,
-                                    row * step->g.SH - step->g.PH, -step->g.PW);
+                const T *x =
+                    map_at(&step->x, job->arena, part.image, low + first, row * step->g.SH - step->g.PH, -step->g.PW);
                 T *y = map_at(&step->y, job->arena, part.image, block, row, 0);
                 const T *other = step->add ? map_at(&step->other, job->arena, part.image, block, row, 0) : y;
                 for (size p = 0; p < parts.parts; p++) {
@@ -250,7 +251,7 @@ static void conv_rows(const step_job *job, step_part part, size first_group, siz
                                     y + start * walk.y_step);
                 }
             }
-            w += count * L * walk.run * taps * chunk;
+            w += count * L * taps * (end * lanes - larger(first * lanes, walk.lead));
         }
         for (size image = part.image; image < part.image + images; image++)
             for (size i = block; i < block + count; i++) finish_block(job, image, i, part.r0, part.r1);

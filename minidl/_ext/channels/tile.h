@@ -28,8 +28,9 @@ enum { PIXELS = 6, PIXELS_OF_TWO = 3, PIXELS_OF_FOUR = 2 };
 /* How a sum walks: for each of `blocks` blocks of x, each row of the kernel and each of its columns a run of values
    that are neighbours in memory (a whole row's columns are one run where nothing lies between them). */
 typedef struct {
-    size blocks, rows, columns, run, last_run; /* last_run: in the last block */
-    size x_block, x_row, x_column;             /* elements from one to the next */
+    size blocks, rows, columns, run;
+    size lead, first_run, last_run; /* of the first block, without `lead` channels, and the last or only one */
+    size x_block, x_row, x_column;  /* elements from one to the next */
     size x_down, x_step, y_down, y_step, y_block, other_down, other_step, other_block; /* from pixel to pixel */
     int resume, add, relu; /* resume: from what stands in y, a sum over earlier blocks, in place of the bias */
     int capped;            /* sums above `cap` are cap */
@@ -70,10 +71,11 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
         }
     }
     for (size block = 0; block < walk->blocks; block++) {
-        const size run = block + 1 < walk->blocks ? walk->run : walk->last_run;
+        const size run = block + 1 == walk->blocks ? walk->last_run : block ? walk->run : walk->first_run;
+        const T *in = x + (block ? block * walk->x_block : walk->lead);
         for (size row = 0; row < walk->rows; row++) {
             for (size column = 0; column < walk->columns; column++) {
-                const T *at = x + block * walk->x_block + row * walk->x_row + column * walk->x_column;
+                const T *at = in + row * walk->x_row + column * walk->x_column;
                 if (M == 2) { /* two vectors are used most; unrolled, tiles are four times as large */
                     UNROLL_BY(TERMS)
                     for (size k = 0; k < run; k++) channel_term(M, R, Q, w + k * M * L, at + k, x_down, x_step, acc);

@@ -20,6 +20,11 @@ typedef struct {
     size at, group, out, in, row, column;
 } weight_order;
 
+/* Channels of x that some outputs read. */
+typedef struct {
+    size first, count;
+} channel_range;
+
 typedef enum {
     STEP_ENTER,
     STEP_LEAVE,
@@ -53,7 +58,7 @@ enum { STATISTICS = 6 };
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
    CONV           y = f(conv(x) + b + other): weights packed by `pack`, M vectors of outputs together, each of these
-                  reading `depth` blocks of x from first[its number] on; other: if add
+                  reading the channels reads[its number] of x, at most `most`, in `depth` blocks; other: if add
    WINOGRAD       as CONV, by tiles of rows x columns outputs
    DEPTHWISE      each channel with its own kernel
    GROUPED        as CONV, in groups of 2, 4 or 8 channels, fewer than lanes, that make as many
@@ -88,8 +93,9 @@ typedef struct program_step {
     weight_order order;
     const void *weights, *bias, *scale, *shift, *gamma, *beta;
     void *w, *b, *dw, *db, *norm_mean, *inv_std, *running_mean, *running_var;
-    const size *first, *from;
-    size M, depth, rows, columns, port, to, count, before, behind;
+    const channel_range *reads;
+    const size *from;
+    size M, depth, most, rows, columns, port, to, count, before, behind;
     int number, add, relu, acts, by_images, fresh, joined, add_dx, add_dother;
     element which;
     arithmetic sign;
