@@ -60,9 +60,9 @@ INLINE void pack_winograd(const int mh, const int mw, const program_step *step, 
                 k[i] = loadu(lanes) * scale;
             }
         }
-        UNROLL for (int i = 0; i < 3; i++) weight_vectors_of(mh, k[i], k[3 + i], k[6 + i], u[i]);
+        UNROLL for (int i = 0; i < 3; i++) weight_values(mh, k[i], k[3 + i], k[6 + i], u[i]);
         UNROLL for (int i = 0; i < mh + 2; i++) {
-            weight_vectors_of(mw, u[0][i], u[1][i], u[2][i], v);
+            weight_values(mw, u[0][i], u[1][i], u[2][i], v);
             UNROLL for (int j = 0; j < mw + 2; j++) store(to + (i * (mw + 2) + j) * f_step, v[j]);
         }
     }

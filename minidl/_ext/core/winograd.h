@@ -54,29 +54,25 @@ INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
     y[3] = difference + 8 * difference2 + p[5];
 }
 
-/* G g: m + 2 values of the three weights along one axis, of one kernel (T) or of L side by side (V). */
-#define WEIGHT_VALUES(name, type) \
-    INLINE void name(const int m, type g0, type g1, type g2, type u[WINOGRAD_SIDE]) { \
-        if (m == 2) { \
-            type even = (g0 + g2) / 2, odd = g1 / 2; \
-            u[0] = g0; \
-            u[1] = even + odd; \
-            u[2] = even - odd; \
-            u[3] = g2; \
-            return; \
-        } \
-        const T sixth = (T)(1.0 / 6); /* a product is a fraction of a quotient's time */ \
-        type even = (g0 + g2) * sixth, odd = g1 * sixth, outer = (g0 / 4 + g2) * sixth, middle = odd / 2; \
-        u[0] = g0 / 4; \
-        u[1] = -(even + odd); \
-        u[2] = odd - even; \
-        u[3] = outer + middle; \
-        u[4] = outer - middle; \
-        u[5] = g2; \
+/* G g: m + 2 values of the three weights along one axis, of L kernels side by side. */
+INLINE void weight_values(const int m, V g0, V g1, V g2, V u[WINOGRAD_SIDE]) {
+    if (m == 2) {
+        V even = (g0 + g2) / 2, odd = g1 / 2;
+        u[0] = g0;
+        u[1] = even + odd;
+        u[2] = even - odd;
+        u[3] = g2;
+        return;
     }
-WEIGHT_VALUES(weight_values, T)
-WEIGHT_VALUES(weight_vectors_of, V)
-#undef WEIGHT_VALUES
+    const T sixth = (T)(1.0 / 6); /* a product is a fraction of a quotient's time */
+    V even = (g0 + g2) * sixth, odd = g1 * sixth, outer = (g0 / 4 + g2) * sixth, middle = odd / 2;
+    u[0] = g0 / 4;
+    u[1] = -(even + odd);
+    u[2] = odd - even;
+    u[3] = outer + middle;
+    u[4] = outer - middle;
+    u[5] = g2;
+}
 
 /* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
 INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out,

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "../core/pool.h"
 #include "../core/sizes.h"
 #include "../core/tile.h"
 
@@ -101,18 +102,22 @@ typedef struct {
     const size *tap;
 } pack_weights_args;
 
-static void pack_weights(const pack_weights_args *p) {
-    size tiles = tile_count(p->M, p->most);
-    T *dst = p->dst;
-    for (size t = 0; t < tiles; t++) {
-        size m = tile_start(p->M, tiles, t), M = tile_start(p->M, tiles, t + 1) - m;
-        for (size k = 0; k < p->taps; k++) {
-            for (size r = 0; r < p->R; r++) {
-                const T *w = p->w + m * p->w_m + r * p->w_r + p->tap[k];
-                for (size i = 0; i < M; i++) *dst++ = w[i * p->w_m];
-            }
+static int pack_weights_task(void *context, ptrdiff_t t) {
+    const pack_weights_args *p = context;
+    size tiles = tile_count(p->M, p->most), m = tile_start(p->M, tiles, t), M = tile_start(p->M, tiles, t + 1) - m;
+    T *dst = p->dst + m * p->R * p->taps;
+    for (size k = 0; k < p->taps; k++) {
+        for (size r = 0; r < p->R; r++) {
+            const T *w = p->w + m * p->w_m + r * p->w_r + p->tap[k];
+            for (size i = 0; i < M; i++) *dst++ = w[i * p->w_m];
         }
     }
+    return 0;
+}
+
+static int pack_weights(const pack_weights_args *p) {
+    size weights = p->M * p->R * p->taps;
+    return pool_run(pack_weights_task, (void *)p, tile_count(p->M, p->most), weights > PARALLEL_FROM);
 }
 
 #endif

@@ -14,14 +14,23 @@
 /* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
 enum { WINOGRAD_WIDE_CHANNELS = 256 };
 
-/* Of y or dx, sums over R channels for M: the tile, at most `rows` high, none for 0; {0, 0}: the direct sum. */
-static winograd_size choose_tile(const geometry *g, size R, size M, size H, size W, size rows) {
+/* Pairs of an output and a tap of its window that lie inside, along one axis of a kernel of 3 with stride 1. */
+INLINE size taps_inside(size in, size out, size padding) {
+    size pairs = 0;
+    for (size tap = 0; tap < 3; tap++) pairs += larger(0, smaller(out, in + padding - tap) - larger(0, padding - tap));
+    return pairs;
+}
+
+/* Of y, or dx if `back`: the tile, at most `rows` high, none for 0; {0, 0}: the direct sum. */
+static winograd_size choose_tile(const geometry *g, int back, size rows) {
     static const winograd_size sizes[] = {{2, 2}, {2, 4}, {4, 4}};
     winograd_size best = {0, 0};
     if (g->KH != 3 || !rows_of_three(g)) return best;
-    size least = 8 * H * W * M * R;
+    size C = g->C / g->G, O = g->O / g->G, R = back ? O : C, M = back ? C : O;
+    size H = back ? g->H : g->OH, W = back ? g->W : g->OW;
+    size least = taps_inside(g->H, g->OH, g->PH) * taps_inside(g->W, g->OW, g->PW) * M * R;
     for (int i = 0; i < 3; i++) {
-        size cost = winograd_cost(sizes[i], R, M, H, W);
+        size cost = winograd_cost(sizes[i], R, M, H, W) + ceil_div(WINOGRAD_WEIGHT * M * R, larger(1, blocks_of(g->n)));
         if (sizes[i].rows > rows || cost >= least) continue;
         if (rows == 2 && sizes[i].columns == 4 && R > WINOGRAD_WIDE_CHANNELS) continue;
         best = sizes[i];
@@ -38,7 +47,8 @@ static dw_method choose_dw(const geometry *g, size rows, size *m) {
     *m = rows == 4 && winograd_dw2d_cost(g, 4) < winograd_dw2d_cost(g, 2) ? 4 : 2;
     if (!rows || !rows_of_three(g)) return DW_DIRECT;
     size direct = 3 * g->KH * g->OH * g->OW * O * C, along_rows = winograd_dw_cost(g);
-    if (g->KH == 3 && winograd_dw2d_cost(g, *m) < smaller(direct, along_rows)) return DW_BOTH_AXES;
+    size both = winograd_dw2d_cost(g, *m) + ceil_div(DW2D_WEIGHT * O * C, larger(1, blocks_of(g->n)));
+    if (g->KH == 3 && both < smaller(direct, along_rows)) return DW_BOTH_AXES;
     return along_rows < direct ? DW_ROWS : DW_DIRECT;
 }
 

@@ -13,12 +13,8 @@
 #include "winograd_dw.h"
 #include "winograd_dw2d.h"
 
-static winograd_size forward_tile(const geometry *g, size rows) {
-    return choose_tile(g, g->C / g->G, g->O / g->G, g->OH, g->OW, rows);
-}
-
 static void conv_tile(const geometry *g, size most, size *rows, size *columns) {
-    winograd_size tile = forward_tile(g, most);
+    winograd_size tile = choose_tile(g, 0, most);
     *rows = tile.rows, *columns = tile.columns;
 }
 
@@ -26,14 +22,14 @@ static int conv_forward(const conv_forward_args *a) {
     const geometry g = a->g;
     size half = a->pool ? 2 : 1;
     if (!g.n || !g.O || g.OH < half || g.OW < half) return 0;
-    winograd_size tile = forward_tile(&g, a->winograd);
+    winograd_size tile = choose_tile(&g, 0, a->winograd);
     return tile.rows ? winograd_forward(a, tile) : direct_forward(a);
 }
 
 static int conv_dx(const conv_backward_args *a, const row_source *dy) {
     const geometry g = a->g;
     if (!g.n || !g.C || !g.H || !g.W) return 0;
-    winograd_size tile = choose_tile(&g, g.O / g.G, g.C / g.G, g.H, g.W, a->winograd);
+    winograd_size tile = choose_tile(&g, 1, a->winograd);
     return tile.rows ? winograd_dx(a, dy, tile) : direct_dx(a, dy);
 }
 

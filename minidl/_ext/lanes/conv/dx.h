@@ -139,7 +139,7 @@ static int direct_dx(const conv_backward_args *a, const row_source *source) {
             for (size group = 0; group < g.G; group++) {
                 const T *w = (const T *)a->w + group * R * C * g.KH * g.KW;
                 pack_weights_args p = {w, packed, C, R, taps, g.KH * g.KW, C * g.KH * g.KW, TILE_M, tap};
-                pack_weights(&p);
+                if (pack_weights(&p)) return -1;
                 weight[(ph * g.SW + pw) * g.G + group] = packed;
                 packed += C * R * taps;
             }

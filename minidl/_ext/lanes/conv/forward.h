@@ -84,7 +84,7 @@ static int direct_forward(const conv_forward_args *a) {
                                taps,
                                a->pool ? TILE_POOL_M : TILE_M,
                                tap};
-        pack_weights(&p);
+        if (pack_weights(&p)) return -1;
     }
     size in_bytes = (rows * (a->pool ? 2 : 1) * g.SH + g.KH * g.DH) * row * C * VBYTES;
     size bands = smaller(rows, larger(ceil_div(32, blocks * g.G), ceil_div(in_bytes, 384 * 1024)));

@@ -144,6 +144,9 @@ INLINE size winograd_dw2d_cost(const geometry *g, size m) {
            ((products + 2) * O * width + of_x * C * ceil_div(O, DW2D_OUTPUTS) + of_dy * O * ceil_div(C, DW2D_INPUTS));
 }
 
+/* As many for each weight, once for all blocks: the last transform, whose sums no cache holds. */
+enum { DW2D_WEIGHT = 16 };
+
 static int winograd_dw2d(const conv_backward_args *a, const row_source *source, size m) {
     const geometry g = a->g;
     size Cg = g.C / g.G, Og = g.O / g.G, vectors = ceil_div(Cg, L), width = vectors * L;

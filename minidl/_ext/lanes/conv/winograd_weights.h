@@ -22,6 +22,9 @@ INLINE size winograd_cost(winograd_size m, size R, size M, size H, size W) {
     return tiles * (area * M * R + in * R + out * M);
 }
 
+/* As many for each weight, once for all blocks: its transform, which no cache holds. */
+enum { WINOGRAD_WEIGHT = 12 };
+
 /* One convolution in this form. R, M: channels summed over and made, of each group, from one to the next w_r and w_m
    elements of w; the kernel is turned by 180 degrees if `turned`. The first tile starts at pixel (-top, -left). */
 typedef struct {
@@ -47,22 +50,25 @@ INLINE T *winograd_weights_at(const winograd_job *job, size group, size t, size 
     return job->weights + ((group * job->M + m0) * job->R + (group * winograd_tiles(job) + t) * L) * frequencies;
 }
 
-/* Transformed weights of one register tile of one group: [frequency][r][i]. */
+/* Transformed weights of one register tile of one group: [frequency][r][i], L pairs of r and i at a time. */
 INLINE void winograd_weights(const int mh, const int mw, const winograd_job *job, ptrdiff_t task) {
     size tiles = winograd_tiles(job), t = task % tiles, group = task / tiles;
-    size m0 = tile_start(job->M, tiles, t), M = tile_start(job->M, tiles, t + 1) - m0;
+    size m0 = tile_start(job->M, tiles, t), M = tile_start(job->M, tiles, t + 1) - m0, pairs = job->R * M, r = 0, i = 0;
+    const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + m0 * job->w_m;
     T *out = winograd_weights_at(job, group, t, m0);
-    for (size r = 0; r < job->R; r++) {
-        for (size i = 0; i < M; i++) {
-            const T *w = job->w + group * (job->turned ? job->R * job->w_r : job->M * job->w_m) + (m0 + i) * job->w_m +
-                         r * job->w_r;
-            T g[9], u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
-            for (int k = 0; k < 9; k++) g[k] = w[job->turned ? 8 - k : k];
-            for (int k = 0; k < 3; k++) weight_values(mh, g[k], g[3 + k], g[6 + k], u[k]);
-            for (int f = 0; f < mh + 2; f++) {
-                weight_values(mw, u[0][f], u[1][f], u[2][f], v);
-                for (int j = 0; j < mw + 2; j++) out[((mw + 2) * f + j) * (job->R * M + L) + r * M + i] = v[j];
-            }
+    for (size first = 0; first < pairs; first += L) {
+        T nine[9][L] = {{0}};
+        V g[9], u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
+        for (size lane = 0; lane < smaller(L, pairs - first); lane++) {
+            const T *from = w + i * job->w_m + r * job->w_r;
+            UNROLL for (int k = 0; k < 9; k++) nine[k][lane] = from[job->turned ? 8 - k : k];
+            if (++i == M) r++, i = 0;
+        }
+        UNROLL for (int k = 0; k < 9; k++) g[k] = loadu(nine[k]);
+        UNROLL for (int k = 0; k < 3; k++) weight_values(mh, g[k], g[3 + k], g[6 + k], u[k]);
+        UNROLL for (int f = 0; f < mh + 2; f++) {
+            weight_values(mw, u[0][f], u[1][f], u[2][f], v);
+            UNROLL for (int j = 0; j < mw + 2; j++) storeu(out + ((mw + 2) * f + j) * (pairs + L) + first, v[j]);
         }
     }
 }
