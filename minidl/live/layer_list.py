@@ -10,6 +10,7 @@ import ast
 import difflib
 import inspect
 import math
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,16 @@ TOGETHER = f"what all layers together may have here, {WEIGHTS:,} numbers"
 VALUES = 4_000_000
 """Numbers that one image may become behind a layer."""
 ONE = "one layer, such as Relu() or Linear(784, 10)"
+EXPECTED = {
+    r"\bbool\b": "True or False",
+    r"\bint\b": "a whole number",
+    r"\b(float|Any)\b": "a number",
+    r"\b(tuple|Shape)\b": "a tuple of such",
+    r"\b(str|Initializer)\b": "a text in quotation marks",
+}
+"""In words, what an argument whose annotation has these types may be."""
+ENTERING, LEAVING = ("in_channels", "in_features", "channels"), ("out_channels", "out_features")
+"""Arguments that say how many channels or features come into a layer, and out of it."""
 Row = dict[str, Any]
 
 
@@ -58,14 +69,36 @@ def _value(node: ast.expr) -> Any:
         return tuple(_value(item) for item in node.elts)
     if isinstance(node, ast.Call):
         kind = _kind(node.func)
-        named = {word.arg: _value(word.value) for word in node.keywords if word.arg is not None}
+        named = {word.arg: _argument(kind, word.arg, word.value) for word in node.keywords if word.arg is not None}
         if len(named) < len(node.keywords):
             raise ValueError("arguments with ** are not read here")
-        return _made(kind, [_value(item) for item in node.args], named)
+        return _made(kind, [_argument(kind, _by_place(kind, at), item) for at, item in enumerate(node.args)], named)
     if isinstance(node, ast.Name):
         _kind(node)
         raise ValueError(f"write the parentheses: {node.id}()")
     raise ValueError(f"numbers, texts, tuples and layers may stand here, not {ast.unparse(node)!r:.60}")
+
+
+def _argument(kind: type[Layer], name: str, node: ast.expr) -> Any:
+    """The value of an argument; of a word that is no value is told what is expected instead."""
+    inner = list(ast.walk(node))
+    if any(isinstance(each, ast.Call) for each in inner) or not any(isinstance(each, ast.Name) for each in inner):
+        return _value(node)
+    parameter = inspect.signature(kind).parameters.get(name)
+    if parameter is None:
+        return None  # `_made` tells of an argument too many or foreign
+    words = [word for pattern, word in EXPECTED.items() if re.search(pattern, str(parameter.annotation))]
+    if not words:  # a layer
+        return _value(node)
+    rule = " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+    raise ValueError(f"{kind.__name__}: {name} must be {rule}, got {ast.unparse(node):.60}")
+
+
+def _by_place(kind: type[Layer], at: int) -> str:
+    """The name of the argument at this place, "" where there is none."""
+    each = [one for one in inspect.signature(kind).parameters.values() if one.kind is not one.KEYWORD_ONLY]
+    many = each and each[-1].kind is inspect.Parameter.VAR_POSITIONAL
+    return each[-1 if many else at].name if many or at < len(each) else ""
 
 
 def _made(kind: type[Layer], given: list[Any], named: dict[str, Any]) -> Layer:
@@ -135,18 +168,23 @@ def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[l
             last = row
             try:
                 layer = read_layer(row["text"])
-                layer._path = str(len(made))
+                layer._locate(str(len(made)))
                 if now is not None:
                     now = _behind(layer, now)
                     row["shape"] = list(now)
                 row["weights"] = sum(parameter.data.size for parameter in layer._each_parameter())
                 made.append(layer)
             except Exception as error:  # whatever a constructor makes of arguments that nobody has checked
-                row["error"], now = _short(str(error) or type(error).__name__), None
+                row["error"] = _short(str(error) or type(error).__name__) + _instead(row["text"], made, now)
+                now = None
     if last is None:
         raise ValueError("a network must have at least one layer")
     if now is not None and now != (classes,):
         last["error"] = f"the last layer must give {classes} scores, one a class, and gives {sizes(now)}"
+        line = _rewritten(last["text"], LEAVING, classes) if len(now) == 1 else None
+        behind = f"Linear({math.prod(now)}, {classes})"
+        ways = [f"write {line}", f"{'add Flatten() and' if now[1:] else 'add'} {behind} behind it"]
+        last["error"] += f": {ways[line is None]}"
     if any(row["error"] for row in rows):
         return rows, None
     try:
@@ -165,6 +203,41 @@ def _behind(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     if math.prod(after) > VALUES:
         raise ValueError(f"{layer.name}: one image becomes {math.prod(after):,} numbers, this page takes {VALUES:,}")
     return tuple(after)
+
+
+def _instead(text: str, before: list[Layer], shape: tuple[int, ...] | None) -> str:
+    """What to write in place of a line whose number of channels or features is not that of what comes in, else ""."""
+    line = _rewritten(text, ENTERING, shape[0]) if shape else None
+    if line is None or shape is None:
+        return ""
+    try:
+        _behind(read_layer(line), shape)
+    except Exception:  # it is not this number alone
+        return ""
+    count = f"{shape[0]} {'channel' if shape[1:] else 'feature'}{'s' * (shape[0] > 1)}"
+    return f"; {f'{before[-1].who} gives' if before else 'the image has'} {count}: write {line}"
+
+
+def _rewritten(text: str, names: Sequence[str], number: int) -> str | None:
+    """The line of a layer with this number as its argument of one of these names; None where it has no such argument,
+    or where that is the number already."""
+    try:
+        call = ast.parse(text.strip(), mode="eval").body
+        assert isinstance(call, ast.Call)
+        parameters = list(inspect.signature(_kind(call.func)).parameters)
+        name = next(each for each in names if each in parameters)
+    except (SyntaxError, AssertionError, ValueError, StopIteration):
+        return None
+    before, at = ast.unparse(call), parameters.index(name)
+    named = [word for word in call.keywords if word.arg == name]
+    if at < len(call.args):
+        call.args[at] = ast.Constant(number)
+    elif named:
+        named[0].value = ast.Constant(number)
+    else:
+        call.keywords.append(ast.keyword(name, ast.Constant(number)))
+    after = ast.unparse(call)
+    return None if after == before else after
 
 
 def sizes(shape: Sequence[int]) -> str:

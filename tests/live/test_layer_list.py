@@ -79,9 +79,68 @@ def test_a_line_that_is_refused_says_why_in_a_line(line, message):
     assert "\n" not in error
 
 
-def test_the_last_layer_must_give_a_score_a_class():
-    assert errors("Flatten()", "Linear(784, 9)")[1] == "the last layer must give 10 scores, one a class, and gives 9"
-    assert errors("Relu()") == ["the last layer must give 10 scores, one a class, and gives 1 x 28 x 28"]
+def test_the_last_layer_must_give_a_score_a_class_and_one_is_told_what_to_write():
+    rule = "the last layer must give 10 scores, one a class, and gives"
+    assert errors("Flatten()", "Linear(784, 9)")[1] == f"{rule} 9: write Linear(784, 10)"
+    assert errors("Flatten()") == [f"{rule} 784: add Linear(784, 10) behind it"]
+    assert errors("Relu()") == [f"{rule} 1 x 28 x 28: add Flatten() and Linear(784, 10) behind it"]
+
+
+WORDS = {
+    "Conv2D(1, eight, 3)": "Conv2D: out_channels must be a whole number, got eight",
+    "Conv2D(1, -eight, 3)": "Conv2D: out_channels must be a whole number, got -eight",
+    "Conv2D(1, Relu, 3)": "Conv2D: out_channels must be a whole number, got Relu",
+    "Conv2D(1, 8, (3, x))": "Conv2D: kernel_size must be a whole number or a tuple of such, got (3, x)",
+    "Conv2D(1, 8, 3, padding=same)": "Conv2D: padding must be a whole number, a tuple of such or a text in quotation"
+    " marks, got same",
+    "Conv2D(1, 8, 3, init=zeros)": "Conv2D: init must be a text in quotation marks, got zeros",
+    "Linear(784, 10, bias=false)": "Linear: bias must be True or False, got false",
+    "Sequential(Dropout(half))": "Dropout: rate must be a number, got half",
+    "Arithmetic('add', two)": "Arithmetic: value must be a number, got two",
+    "Linear(784, 10, lr=fast)": "Linear has no argument 'lr'; it is written Linear(in_features, out_features, bias=True"
+    ", init='he_normal')",
+    "Linear(784, 10, True, fast)": "Linear: too many arguments, or one twice; it is written Linear(in_features,"
+    " out_features, bias=True, init='he_normal')",
+    "Relu(x)": "Relu: too many arguments, or one twice; it is written Relu()",
+    "Residual(eight)": "minidl has no layer 'eight'",
+    "Sequential(Relu(), Relu)": "write the parentheses: Relu()",
+}
+
+
+@pytest.mark.parametrize(("line", "message"), WORDS.items(), ids=WORDS)
+def test_of_a_word_that_is_no_value_one_is_told_what_is_expected(line, message):
+    assert errors(line) == [message]
+
+
+FITTING = {
+    "Conv2D(4, 9, 3)": "got 8 in shape (1, 8, 26, 26); layer 0 (Conv2D) gives 8 channels: write Conv2D(8, 9, 3)",
+    "Conv2D(out_channels=9, in_channels=4, kernel_size=3)": "write Conv2D(out_channels=9, in_channels=8,"
+    " kernel_size=3)",
+    "minidl.BatchNorm2D(4)": "input must have 4 channels, got 8; layer 0 (Conv2D) gives 8 channels: write"
+    " minidl.BatchNorm2D(8)",
+    "GroupNorm(2, 4)": "write GroupNorm(2, 8)",
+    "PRelu(slope=0.1, channels=3)": "write PRelu(slope=0.1, channels=8)",
+    "ConvTranspose2D(4, 4, 2)": "write ConvTranspose2D(8, 4, 2)",
+    "Linear(8, 10)": "got shape (1, 8, 26, 26); put a Flatten before",
+    "Sequential(Conv2D(4, 4, 3))": "layer 1.0 (Conv2D): input must have 4 channels (shape (N, 4, H, W)), got 8 in"
+    " shape (1, 8, 26, 26)",
+    "Conv2D(4, 9, 40)": "got 8 in shape (1, 8, 26, 26)",
+}
+
+
+@pytest.mark.parametrize(("line", "end"), FITTING.items(), ids=FITTING)
+def test_where_the_channels_do_not_fit_one_is_told_the_line_that_does(line, end):
+    _, error = errors("Conv2D(1, 8, 3)", line)
+    assert error.startswith("layer 1")
+    assert error.endswith(end)
+
+
+def test_the_image_and_features_are_named_too():
+    assert errors("Conv2D(3, 8, 3)")[0].endswith("; the image has 1 channel: write Conv2D(1, 8, 3)")
+    assert errors("Flatten()", "Linear(100, 10)")[1] == (
+        "layer 1 (Linear): input must have 100 features, got 784; layer 0 (Flatten) gives 784 features: write"
+        " Linear(784, 10)"
+    )
 
 
 @pytest.mark.parametrize("lines", [[], ["", " "], "Relu()", [3], None, ["Relu()"] * 201], ids=str)
