@@ -23,6 +23,7 @@ from minidl.live.choices import (
     number,
     one_of,
     places,
+    read_all,
     whole,
 )
 from minidl.live.desk import Desk
@@ -42,7 +43,7 @@ def about(desk: Desk, asked: Asked) -> Asked:
     return {
         "data": DATA,
         "networks": NETWORKS,
-        "optimisers": {name: {"title": title, "lr": lr} for name, (title, lr, _) in OPTIMISERS.items()},
+        "optimisers": {name: {"title": o.title, "help": o.help, "lr": o.lr} for name, o in OPTIMISERS.items()},
         "changes": {name: title for name, (title, _) in CHANGES.items()},
         "settings": {**vars(s), "layers": list(s.layers)},
         "rows": run.rows,
@@ -98,7 +99,8 @@ def steer(desk: Desk, asked: Asked) -> Asked:
 
 def observe(desk: Desk, asked: Asked) -> Asked:
     """Show the maps of another image of the validation data."""
-    desk.run.observe(whole("image", asked.get("image"), 0, len(desk.run.images.x_val) - 1))
+    most = len(desk.run.images.x_val) - 1
+    desk.run.observe(**read_all(image=lambda: whole("image", asked.get("image"), 0, most)))
     return {}
 
 
@@ -150,7 +152,7 @@ def image_of(desk: Desk, asked: Asked) -> np.ndarray:
         if desk.drawn is None or desk.drawn.shape != run.images.shape:
             raise ValueError("nothing is drawn yet: draw a digit in the panel Draw")
         return desk.drawn
-    return run.images.x_val[whole("image", which, 0, len(run.images.x_val) - 1)]
+    return run.images.x_val[read_all(image=lambda: whole("image", which, 0, len(run.images.x_val) - 1))["image"]]
 
 
 def look(desk: Desk, asked: Asked) -> Asked:
@@ -174,12 +176,15 @@ def windows(desk: Desk, asked: Asked) -> Asked:
 def slow(desk: Desk, asked: Asked) -> Asked:
     """One training step of a copy of the network, all of its numbers; "next" goes on from the last one."""
     with desk.lock:
-        if asked.get("next") and desk.slow is not None:
-            return desk.slow.step(number("learning rate", asked.get("lr", 0.05), 0, 100))
         run = desk.run
-        wanted = places("images", asked.get("images", [0]), len(run.images.x_val) - 1, IMAGES) or [0]
-        desk.slow = SlowStep(run.model, run.images.x_val[wanted], run.images.y_val[wanted], run.images.names)
-        return desk.slow.step(number("learning rate", asked.get("lr", 0.05), 0, 100))
+        found = read_all(
+            images=lambda: places("images", asked.get("images", [0]), len(run.images.x_val) - 1, IMAGES) or [0],
+            lr=lambda: number("learning rate", asked.get("lr", 0.05), 0, 100),
+        )
+        if not asked.get("next") or desk.slow is None:
+            chosen = found["images"]
+            desk.slow = SlowStep(run.model, run.images.x_val[chosen], run.images.y_val[chosen], run.images.names)
+        return desk.slow.step(found["lr"])
 
 
 def differences(desk: Desk, asked: Asked) -> Asked:

@@ -53,7 +53,7 @@ def make_app(desk: Desk, token: str, port: int) -> Guard:
             else:
                 return Answer({"error": f"there is no {name!r:.40} here"}, 404)
         except Exception as error:
-            return Answer({"error": words(error)}, 400)
+            return Answer({"error": words(error), "fields": getattr(error, "fields", {})}, 400)
         return Answer(answer)
 
     async def news(socket: WebSocket) -> None:

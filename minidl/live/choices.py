@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -124,14 +124,48 @@ def network_lines(name: str, shape: tuple[int, ...], classes: int) -> list[str]:
 
 # ---- training --------------------------------------------------------------------------------------------------------
 
-OPTIMISERS: dict[str, tuple[str, float, Callable[[float, float], Any]]] = {
-    "sgd": ("SGD with momentum 0.9", 0.01, lambda lr, decay: optim.SGD(lr, momentum=0.9, weight_decay=decay)),
-    "plain": ("SGD without momentum", 0.1, lambda lr, decay: optim.SGD(lr, weight_decay=decay)),
-    "adam": ("Adam", 0.001, lambda lr, decay: optim.Adam(lr, weight_decay=decay)),
-    "adamw": ("AdamW", 0.001, lambda lr, decay: optim.AdamW(lr, weight_decay=decay)),
-    "rmsprop": ("RMSProp", 0.001, lambda lr, decay: optim.RMSProp(lr, weight_decay=decay)),
+
+class Optimiser(NamedTuple):
+    """help: what it does, in a line. lr: its usual rate. made: one with a rate and a weight decay."""
+
+    title: str
+    help: str
+    lr: float
+    made: Callable[[float, float], optim.Optimizer]
+
+
+OPTIMISERS = {
+    "sgd": Optimiser(
+        "SGD with momentum 0.9",
+        "A step against the gradient, and 0.9 of the step before: steps that agree add up.",
+        0.01,
+        lambda lr, decay: optim.SGD(lr, momentum=0.9, weight_decay=decay),
+    ),
+    "plain": Optimiser(
+        "SGD without momentum",
+        "Stochastic gradient descent: each weight becomes itself minus the rate times its gradient.",
+        0.1,
+        lambda lr, decay: optim.SGD(lr, weight_decay=decay),
+    ),
+    "adam": Optimiser(
+        "Adam",
+        "Adaptive moments: the mean of the last gradients, divided by their root mean square, for each weight.",
+        0.001,
+        lambda lr, decay: optim.Adam(lr, weight_decay=decay),
+    ),
+    "adamw": Optimiser(
+        "AdamW",
+        "Adam; the weight decay shrinks the weights themselves, apart from the gradient.",
+        0.001,
+        lambda lr, decay: optim.AdamW(lr, weight_decay=decay),
+    ),
+    "rmsprop": Optimiser(
+        "RMSProp",
+        "The gradient, divided by the root of its running mean square, for each weight.",
+        0.001,
+        lambda lr, decay: optim.RMSProp(lr, weight_decay=decay),
+    ),
 }
-"""Title, usual rate, and what makes one."""
 
 CHANGES: dict[str, tuple[str, tuple[Any, ...]]] = {
     "none": ("as they are", ()),
@@ -158,24 +192,46 @@ class Settings:
 
     @classmethod
     def of(cls, asked: Any) -> Settings:
-        """Settings of a JSON object, those that it lacks having their defaults. Raises ValueError in one line."""
+        """Settings of a JSON object, those that it lacks having their defaults. Raises ValueError, `Faults` of all."""
         if not isinstance(asked, dict):
             raise ValueError("settings must be an object")
         lines = asked.get("layers", ())
         if not isinstance(lines, (list, tuple)) or not all(isinstance(line, str) for line in lines):
             raise ValueError("layers must be a list of texts")
-        return cls(
-            data=one_of("data", asked.get("data", cls.data), DATA),
-            network=one_of("network", asked.get("network", cls.network), NETWORKS),
-            layers=tuple(lines),
-            optimiser=one_of("optimiser", asked.get("optimiser", cls.optimiser), OPTIMISERS),
-            lr=number("learning rate", asked.get("lr", cls.lr), 0, 100),
-            weight_decay=number("weight decay", asked.get("weight_decay", cls.weight_decay), 0, 10),
-            batch=whole("batch", asked.get("batch", cls.batch), 1, 10_000),
-            epochs=whole("epochs", asked.get("epochs", cls.epochs), 1, 1_000_000),
-            change=one_of("change of the images", asked.get("change", cls.change), CHANGES),
-            seed=whole("seed", asked.get("seed", cls.seed), 0, 2**31),
+        usual = vars(cls()) | asked
+        values = read_all(
+            data=lambda: one_of("data", usual["data"], DATA),
+            network=lambda: one_of("network", usual["network"], NETWORKS),
+            optimiser=lambda: one_of("optimiser", usual["optimiser"], OPTIMISERS),
+            lr=lambda: number("learning rate", usual["lr"], 0, 100),
+            weight_decay=lambda: number("weight decay", usual["weight_decay"], 0, 10),
+            batch=lambda: whole("batch", usual["batch"], 1, 10_000),
+            epochs=lambda: whole("epochs", usual["epochs"], 1, 1_000_000),
+            change=lambda: one_of("change of the images", usual["change"], CHANGES),
+            seed=lambda: whole("seed", usual["seed"], 0, 2**31),
         )
+        return cls(layers=tuple(lines), **values)
+
+
+class Faults(ValueError):
+    """What is wrong with some fields; fields: a line for each, by its name."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        super().__init__("; ".join(fields.values()))
+        self.fields = fields
+
+
+def read_all(**fields: Callable[[], Any]) -> dict[str, Any]:
+    """What the functions give, by field. Raises `Faults` of all fields at once whose functions raise ValueError."""
+    values, faults = {}, {}
+    for name, read in fields.items():
+        try:
+            values[name] = read()
+        except ValueError as error:
+            faults[name] = str(error)
+    if faults:
+        raise Faults(faults)
+    return values
 
 
 def one_of(what: str, value: Any, names: Any) -> str:

@@ -64,7 +64,7 @@ class Run:
             raise ValueError(f"{found}, this page takes {BATCH_VALUES:,}: make the batch or the layer smaller")
         self.model = model
         self.trainer = Trainer(
-            model, SoftmaxCrossEntropyLoss(), OPTIMISERS[settings.optimiser][2](settings.lr, settings.weight_decay)
+            model, SoftmaxCrossEntropyLoss(), OPTIMISERS[settings.optimiser].made(settings.lr, settings.weight_decay)
         )
         self.places = places(model)
         self.status, self.message = "ready", ""

@@ -255,6 +255,29 @@ def test_what_cannot_be_is_refused_in_a_line(page, name, asked, line):
     assert page.refused(name, asked).startswith(line)
 
 
+def test_all_fields_that_are_wrong_are_told_at_once_each_by_its_name(page):
+    asked = {"batch": 0, "epochs": 2.5, "seed": None, "network": "none", "optimiser": "adam"}
+    answer = page.ask("reset", asked, 400)
+    assert answer["fields"] == {
+        "network": "network must be one of seed, lenet, three-layer, residual, mlp, got 'none'",
+        "batch": "batch must be a whole number from 1 to 10,000, got 0",
+        "epochs": "epochs must be a whole number from 1 to 1,000,000, got 2.5",
+        "seed": "seed must be a whole number from 0 to 2,147,483,648, got nothing",
+    }
+    assert answer["error"] == "; ".join(answer["fields"].values())
+    slow = page.ask("slow", {"images": [0, "one"], "lr": -1}, 400)["fields"]
+    assert slow == {
+        "images": "images must be a whole number from 0 to 999, got 'one'",
+        "lr": "learning rate must be a number from 0 to 100, got -1",
+    }
+    for name in ("observe", "look", "explain"):
+        assert page.ask(name, {"image": 1000, "place": "0"}, 400)["fields"] == {
+            "image": "image must be a whole number from 0 to 999, got 1000"
+        }
+    assert page.ask("reset", {"layers": ["Relu()"]}, 400)["fields"] == {}
+    assert page.desk.run.settings == Settings(layers=page.desk.run.settings.layers)
+
+
 def test_an_unknown_function_is_not_there(page):
     assert page.request("POST", "/api/__init__", b"{}")[0] == 404
     assert page.request("POST", "/api/open_file", b"{}")[0] == 404
@@ -319,8 +342,8 @@ def test_a_fault_of_the_server_is_no_riddle(page, monkeypatch, capfd):
     monkeypatch.setitem(api.FUNCTIONS, "about", broken)
     assert page.refused("about", {}) == "the server has failed at that; where it was started it has printed why"
     assert "KeyError: 'inner name'" in capfd.readouterr().err
-    assert page.request("POST", "/api/look", b"{")[2] == b'{"error":"a request must be a JSON object"}'
-    assert page.request("POST", "/api/look", b"\xff")[2] == b'{"error":"a request must be a JSON object"}'
+    assert page.request("POST", "/api/look", b"{")[2] == b'{"error":"a request must be a JSON object","fields":{}}'
+    assert page.request("POST", "/api/look", b"\xff")[2] == b'{"error":"a request must be a JSON object","fields":{}}'
 
 
 def test_memory_of_a_large_training_is_given_back(page):
@@ -362,9 +385,11 @@ def test_every_network_fits_its_images(name, shape):
 
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_every_optimiser_is_made_and_steered(name):
-    _, lr, made = OPTIMISERS[name]
+    _, help, lr, made = OPTIMISERS[name]
     optimizer = made(lr, 0.01)
     assert (optimizer.lr, optimizer.weight_decay) == (lr, 0.01)
+    assert help.endswith(".")
+    assert len(help) < 110
 
 
 @pytest.mark.parametrize("name", CHANGES)
