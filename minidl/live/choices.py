@@ -222,13 +222,13 @@ class Faults(ValueError):
 
 
 def read_all(**fields: Callable[[], Any]) -> dict[str, Any]:
-    """What the functions give, by field. Raises `Faults` of all fields at once whose functions raise ValueError."""
+    """What the functions give, by field. Raises `Faults` of all at once that raise an error in words."""
     values, faults = {}, {}
     for name, read in fields.items():
         try:
             values[name] = read()
-        except ValueError as error:
-            faults[name] = str(error)
+        except (ValueError, OSError, ImportError) as error:
+            faults[name] = " ".join(str(error).split())
     if faults:
         raise Faults(faults)
     return values

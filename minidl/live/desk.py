@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.live.choices import Images, Settings, network_lines, read_data
+from minidl.live.choices import Images, Settings, network_lines, read_all, read_data
 from minidl.live.file_model import FileModel
 from minidl.live.memory import give_back
 from minidl.live.run import Run
@@ -51,7 +51,7 @@ class Desk:
         """A data set, read once; one of them is kept beside the digits."""
         with self.lock:
             if name not in self._data:
-                found = read_data(name, self.path, self.folder)
+                found = read_all(data=lambda: read_data(name, self.path, self.folder))["data"]
                 self._data = {key: value for key, value in self._data.items() if key == "digits"}
                 self._data[name] = found
             return self._data[name]

@@ -16,6 +16,7 @@ from driving import THREE, chromium, drag, launched
 from playwright.sync_api import sync_playwright
 
 import minidl
+from minidl.live.choices import OPTIMISERS
 
 if chromium() is None:
     pytest.skip("no Chromium was found: install one, or name it by CHROMIUM", allow_module_level=True)
@@ -156,14 +157,19 @@ def test_a_list_of_layers_is_broken_and_mended(tab, page):
     assert first.get_attribute("aria-invalid") == "true"
     assert tab.locator("#layers p").nth(8).inner_text() == "→ not known"
     tab.click("#reset")
-    until(lambda: "A layer does not fit" in tab.inner_text("#said"))
+    until(lambda: tab.inner_text("#said").startswith("line 8 of the layers: layer 7 (Linear): input must have 700 fea"))
+    assert tab.inner_text("#changed") == "What is marked red must be mended first."
     assert page.desk.run.settings.layers[7] == "Linear(784, 256)"
     first.fill("Linear(784, 32)")
     until(lambda: shape.inner_text() == "→ 32, 25,120 weights")
+    assert tab.inner_text("#said") == ""
     until(lambda: "must have 256 features" in tab.locator("#layers p").nth(9).inner_text())
+    assert tab.locator("#layers p").nth(9).inner_text().endswith("gives 32 features: write Linear(32, 10)")
+    assert tab.inner_text("#changed") == "What is marked red must be mended first."
     last = tab.locator("#layers input").nth(9)
     last.fill("Linear(32, 10)")
     until(lambda: tab.locator("#layers input[aria-invalid=true]").count() == 0)
+    until(lambda: tab.inner_text("#changed") == "Reset begins anew with these settings.")
     last.press("Enter")  # a fresh line below, which is taken away again
     assert tab.locator("#layers li").count() == 11
     tab.keyboard.press("Backspace")
@@ -175,14 +181,130 @@ def test_a_list_of_layers_is_broken_and_mended(tab, page):
     until(lambda: page.desk.run.steps == 1)
 
 
+def test_fields_that_are_wrong_are_told_at_once_each_beside_itself(tab, page):
+    for field, value in (("batch", "0"), ("epochs", ""), ("seed", "-3")):
+        tab.fill(f"#{field}", value)
+    tab.click("#go")
+    until(lambda: tab.inner_text("#said") == "A new training cannot begin like this: see batch, epochs, seed.")
+    lines = {
+        "batch": "batch must be a whole number from 1 to 10,000, got 0",
+        "epochs": "epochs must be a whole number from 1 to 1,000,000, got nothing",
+        "seed": "seed must be a whole number from 0 to 2,147,483,648, got -3",
+    }
+    for field, line in lines.items():
+        assert tab.locator(f"#{field} + .error").inner_text() == line
+        assert tab.get_attribute(f"#{field}", "aria-invalid") == "true"
+    assert page.desk.run.status == "ready"
+    tab.fill("#batch", "50")
+    assert tab.locator("#batch + .error").inner_text() == tab.inner_text("#said") == ""
+    assert tab.inner_text("#changed") == "What is marked red must be mended first."
+    tab.fill("#epochs", "1")
+    tab.fill("#seed", "4")
+    assert tab.inner_text("#changed") == "Reset begins anew with these settings."
+    tab.click("#reset")
+    until(lambda: page.desk.run.settings.batch == 50)
+    until(lambda: tab.inner_text("#said") == "A new training, not begun yet.")
+
+
+def test_a_number_of_an_image_that_is_not_there_is_told_beside_it(tab, page):
+    line = "image must be a whole number from 0 to 999, got 5000"
+    tab.fill("#image", "5000")
+    tab.locator("#image").blur()
+    until(lambda: tab.locator("#image + .error").inner_text() == line)
+    assert tab.inner_text("#said") == ""
+    tab.fill("#image", "5")
+    tab.locator("#image").blur()
+    until(lambda: page.desk.run.image == 5)
+    until(lambda: tab.locator("#image + .error").inner_text() == "")
+    tab.click("#tab-inside")
+    tab.wait_for_selector("#in-code tr")
+    tab.fill("#in-number", "5000")
+    tab.locator("#in-number").blur()
+    until(lambda: tab.locator("#in-number + .error").inner_text() == line)
+    tab.select_option("#in-layer", "3")  # it is still the same number
+    tab.fill("#in-number", "5")
+    tab.locator("#in-number").blur()
+    until(lambda: tab.locator("#in-number + .error").inner_text() == "")
+    assert tab.inner_text("#in-error") == ""
+
+
+def test_what_has_not_begun_says_so_and_choices_are_explained(tab, page):
+    assert tab.evaluate("scrollY") == 0
+    assert tab.get_attribute("#loss", "aria-label") == "Curve of the loss: no step yet"
+    assert tab.get_attribute("#accuracy", "aria-label") == "Curve of the right answers: no step yet"
+    for name, each in OPTIMISERS.items():
+        tab.select_option("#optimiser", name)
+        assert tab.inner_text("#optimiser-help") == each.help
+    assert "A Relu is dead when it is 0 for every image" in tab.inner_text("#train")
+    tab.select_option("#optimiser", "sgd")
+    tab.click("#one")
+    until(lambda: tab.get_attribute("#loss", "aria-label") == "Curve of the loss")
+    state(tab, "paused")
+    until(lambda: tab.inner_text("#said") == "It is paused after 1 step.")
+
+
+def test_a_message_of_a_training_that_failed_goes_with_it(tab, page):
+    wild = {"optimiser": "plain", "lr": 100, "weight_decay": 10}
+    page.ask("reset", wild | {"layers": SMALL, "epochs": 1_000_000})
+    until(lambda: tab.input_value("#optimiser") == "plain")
+    tab.click("#go")
+    state(tab, "failed")
+    until(lambda: tab.inner_text("#said").endswith("After a change, press Reset."))
+    tab.select_option("#optimiser", "adam")
+    tab.focus("#decay")
+    tab.keyboard.press("Home")
+    tab.click("#go")
+    state(tab, "training")
+    assert page.desk.run.settings.optimiser == "adam"
+    tab.click("#go")
+    state(tab, "paused")
+    assert "press Reset" not in tab.inner_text("#said")
+
+
+def columns(tab, place):
+    """How many maps of 28 x 28 pixels stand side by side."""
+    return tab.locator(place).first.evaluate("c => Math.round(c.width / 29)")
+
+
+def test_maps_that_come_while_their_panel_is_hidden_fill_its_width(tab):
+    held, late = [], []
+    tab.route("**/api/slow", lambda route: route.continue_() if late else held.append(route))
+    tab.click("#tab-step")
+    until(lambda: tab.evaluate("true") and held)  # routes come while the page is asked for something
+    tab.click("#tab-train")
+    late.append(True)
+    held[0].continue_()
+    until(lambda: tab.locator("#st-show canvas").count() == 14)
+    tab.click("#tab-step")
+    until(lambda: columns(tab, "#st-show .layer canvas") == 8)
+    tab.set_viewport_size({"width": 300, "height": 900})
+    until(lambda: columns(tab, "#st-show .layer canvas") == 4)
+    tab.click("#tab-train")
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.click("#tab-step")
+    until(lambda: columns(tab, "#st-show .layer canvas") == 8)
+
+
+def test_filters_that_are_folded_up_fill_their_width_when_they_are_opened(tab):
+    tab.click("#filters-box summary")
+    tab.click("#one")
+    state(tab, "paused")
+    tab.click("#filters-box summary")
+    until(lambda: tab.locator("#filters canvas").first.evaluate("c => c.width") == 31)
+
+
 def test_another_network_and_data_that_are_not_there(tab, page, monkeypatch, tmp_path):
     monkeypatch.setenv("MINIDL_DATA", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tab.select_option("#network", "mlp")
     until(lambda: tab.locator("#layers input").count() == 4)
     tab.select_option("#data", "cifar10")
-    until(lambda: "not found in" in tab.inner_text("#said"))
+    until(lambda: "not found in" in tab.inner_text("#data-fault"))
+    assert tab.inner_text("#changed") == "What is marked red must be mended first."
+    tab.click("#reset")
+    until(lambda: tab.inner_text("#said") == "A new training cannot begin like this: see data.")
     tab.select_option("#data", "digits")
+    until(lambda: (tab.inner_text("#said"), tab.inner_text("#data-fault")) == ("", ""))
     tab.click("#reset")
     until(lambda: page.desk.run.settings.network == "mlp")
     until(lambda: tab.locator("#maps canvas").count() == 4)
@@ -349,7 +471,15 @@ def test_one_step_is_walked_through_and_checked(tab, page):
     assert tab.locator("#st-report td.passed").count() == 10
     tab.fill("#st-images", "0, 99999")
     tab.click("#st-new")
-    until(lambda: "must be a whole number from 0 to 999" in tab.inner_text("#st-error"))
+    tab.fill("#st-lr", "")
+    tab.click("#st-new")
+    until(lambda: tab.inner_text("#st-lr-fault") == "learning rate must be a number from 0 to 100, got nothing")
+    assert tab.inner_text("#st-images-fault") == "images must be a whole number from 0 to 999, got 99999"
+    tab.fill("#st-images", "0, 1")
+    tab.fill("#st-lr", "0.1")
+    tab.click("#st-new")
+    until(lambda: tab.locator("#st-show .thumb").count() == 2)
+    assert tab.inner_text("#st-lr-fault") == tab.inner_text("#st-images-fault") == tab.inner_text("#st-error") == ""
 
 
 def test_a_model_of_ones_own(tab, page, tmp_path):

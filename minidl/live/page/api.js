@@ -7,14 +7,17 @@ async function answered(address, body) {
   if (response.status >= 500) throw new Error("The server has failed at that; where it was started it has printed why.");
   if (!(response.headers.get("content-type") ?? "").includes("json")) throw new Error(text.trim()); // a line of the guard
   const answer = JSON.parse(text);
-  if (!response.ok) throw new Error(answer.error);
+  if (!response.ok) throw Object.assign(new Error(answer.error), { fields: answer.fields });
   return answer;
 }
 
-/** Call a function of the server with an object; an Error has its line of text. */
+/** Call a function of the server with an object; an Error has its line of text, and in `fields` those of single fields. */
 export async function ask(name, body = {}) {
   return answered(`api/${name}`, JSON.stringify(body));
 }
+
+/** [the answer, null] of what is asked, or [null, its Error]. */
+export const tried = (asked) => asked.then((answer) => [answer, null], (error) => [null, error]);
 
 // As the server has them (guard.py): a larger upload would only end in a broken connection.
 const MOST = { open: 64 * 2 ** 20, picture: 16 * 2 ** 20 };

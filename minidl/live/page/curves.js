@@ -13,28 +13,36 @@ export function drawCurve(canvas, points, judgements, at, share) {
   const g = canvas.getContext("2d");
   g.setTransform(ratio, 0, 0, ratio, 0, 0);
   g.clearRect(0, 0, W, H);
-  const all = [...points, ...judgements].filter((point) => point[at] !== null);
+  const all = [...points, ...judgements].filter((point) => point[at] !== null), none = !all.length;
   const [left, right, top, bottom] = [46, 10, 10, 22];
-  const last = Math.max(10, ...all.map((point) => point[0]));
+  const last = none ? 0 : Math.max(10, ...all.map((point) => point[0]));
   let [low, high] = [0, 1];
-  if (share) low = Math.min(0.9, Math.floor(Math.min(1, ...all.slice(Math.floor(all.length / 20)).map((point) => point[at])) * 10) / 10);
-  else high = Math.max(0.05, ...all.map((point) => Math.min(point[at], 5))) * 1.05;
-  const x = (step) => left + (step / last) * (W - left - right);
+  if (share && !none) low = Math.min(0.9, Math.floor(Math.min(1, ...all.slice(Math.floor(all.length / 20)).map((point) => point[at])) * 10) / 10);
+  if (!share) high = none ? 2.4 : Math.max(0.05, ...all.map((point) => Math.min(point[at], 5))); // 2.3 is guessing among ten
+  // Round numbers stand beside the lines.
+  const part = (high - low) / 4, size = 10 ** Math.floor(Math.log10(part)), tick = size * [1, 2, 2.5, 5, 10].find((each) => each * size > part - 1e-9);
+  [low, high] = [Math.floor(low / tick + 1e-9) * tick, Math.ceil(high / tick - 1e-9) * tick];
+  const x = (step) => left + (step / (last || 1)) * (W - left - right);
   const y = (value) => top + (1 - (Math.min(Math.max(value, low), high) - low) / (high - low)) * (H - top - bottom);
   g.font = "11px system-ui, sans-serif";
   g.fillStyle = colour("--soft");
   g.strokeStyle = colour("--line");
   g.lineWidth = 1;
   g.textAlign = "right";
-  for (let i = 0; i <= 4; i++) {
-    const value = low + ((high - low) * i) / 4;
+  for (let value = low; value < high + tick / 2; value += tick) {
     g.beginPath();
     g.moveTo(left, y(value));
     g.lineTo(W - right, y(value));
     g.stroke();
-    g.fillText(share ? `${Math.round(1000 * value) / 10} %` : value.toPrecision(2), left - 5, y(value) + 4);
+    g.fillText(share ? `${Math.round(1000 * value) / 10} %` : Number(value.toPrecision(3)), left - 5, y(value) + 4);
   }
   g.fillText(`${last} steps`, W - right, H - 7);
+  canvas.setAttribute("aria-label", `Curve of the ${share ? "right answers" : "loss"}${none ? ": no step yet" : ""}`);
+  if (none) {
+    g.font = "14px system-ui, sans-serif";
+    g.textAlign = "center";
+    g.fillText("no step yet", (left + W - right) / 2, top + (H - top - bottom) / 8 + 5);
+  }
   for (const [line, name, dash] of [[points, "--pos", []], [judgements, "--neg", [6, 4]]]) {
     g.strokeStyle = g.fillStyle = colour(name);
     g.lineWidth = 2;

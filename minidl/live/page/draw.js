@@ -1,6 +1,6 @@
 // Draw: a digit by mouse, finger or pen; what the network says of it while one draws.
 import { ask, latest } from "./api.js";
-import { byId, make, percent, showLayers } from "./pictures.js";
+import { byId, make, percent, showLayers, write } from "./pictures.js";
 import { current } from "./train.js";
 
 const pad = byId("pad"), ink = pad.getContext("2d", { willReadFrequently: true });
@@ -101,8 +101,7 @@ const tell = latest(async () => {
 
 function show(answer) {
   const best = answer.scores.indexOf(Math.max(...answer.scores)), bars = byId("bars");
-  const text = `It looks like ${answer.names[best]}.`;
-  if (byId("guess").textContent !== text) byId("guess").textContent = text;
+  write(byId("guess"), `It looks like ${answer.names[best]}.`);
   if (bars.children.length !== 3 * answer.names.length)
     bars.replaceChildren(...answer.names.flatMap((name) => [make("b", {}, name), make("div", { class: "track" }, make("div", { class: "fill" })), make("b")]));
   answer.scores.forEach((score, i) => {

@@ -1,10 +1,14 @@
 // Look inside: one number of one map, the window that it sees, the sums, and the loop that computes it.
 import { ask, latest } from "./api.js";
-import { brief, byId, drawImage, drawMaps, make, numberTable, showLayers, sizes, unpack } from "./pictures.js";
+import { brief, byId, drawImage, fault, drawMaps, make, numberTable, showLayers, sizes, unpack, write } from "./pictures.js";
 
 let layers = [], pixels = null, told = null;
 const number = (id) => Math.max(0, Math.round(Number(byId(id).value) || 0));
-const image = () => (byId("in-image").value === "drawn" ? "drawn" : number("in-number"));
+const image = () => (byId("in-image").value === "drawn" ? "drawn" : byId("in-number").valueAsNumber);
+function failed(error) {
+  fault("in-number", error?.fields?.image ?? "");
+  write(byId("in-error"), error && !error.fields?.image ? error.message : "");
+}
 const layer = () => layers.find((each) => each.place === byId("in-layer").value);
 
 /** All maps of the image, then the number that is chosen. */
@@ -18,7 +22,7 @@ const look = latest(async () => {
     byId("in-layer").value = layers.some((each) => each.place === before) ? before : layers[0].place;
     showLayers(byId("in-maps"), layers.slice(0, -1), { tile: 28, width: 250, onPick: pick });
     await explain();
-  } catch (error) { byId("in-error").textContent = error.message; }
+  } catch (error) { failed(error); }
 });
 
 function pick(which, map, y, x) {
@@ -46,9 +50,9 @@ const explain = latest(async () => {
   bound();
   try {
     told = await ask("explain", { image: image(), place: byId("in-layer").value, channel: number("in-map"), row: number("in-row"), column: number("in-column") });
-    byId("in-error").textContent = "";
+    failed(null);
     paint();
-  } catch (error) { byId("in-error").textContent = error.message; }
+  } catch (error) { failed(error); }
 });
 
 // ---- pictures with a window on them -----------------------------------------------------------------------------------
@@ -89,7 +93,7 @@ function paint() {
   [...byId("in-maps").children].forEach((each, i) => each.classList.toggle("on", layers[i].place === byId("in-layer").value));
   const here = layer(), m = unpack(here.maps), [map, row, column] = [number("in-map"), number("in-row"), number("in-column")];
   const every = m.every, spot = m.row ? [Math.floor(column / m.w), column % m.w] : [Math.floor(row / every), Math.floor(column / every)];
-  byId("in-output-title").textContent = told.place === "softmax" ? "Scores" : `Output: layer ${told.layer}, map ${map} of ${sizes(here.maps.all)}`;
+  byId("in-output-title").textContent = told.place === "softmax" ? "Scores" : `Output: layer ${told.place}, map ${map} of ${sizes(here.maps.all)}`;
   const only = m.row ? 0 : Math.min(map, m.n - 1);
   frame(byId("in-output"), `The output, with number ${brief(told.value)} outlined`, (canvas) => drawMaps(canvas, m, { only }), m, [[...spot, 1, 1]],
     (y, x) => {

@@ -1,24 +1,24 @@
 // Your model: a file of minidl or ONNX; its graph, shapes, receptive fields, times, and what it says of a picture.
-import { ask, send } from "./api.js";
+import { ask, send, tried } from "./api.js";
 import { brief, byId, drawImage, make, percent, showLayers, sizes } from "./pictures.js";
 
 let model = null, answer = null;
 const INCH = 96;
 
-async function asking(saying, work) {
+let opened = ""; // what is said of the model
+async function asking(saying, asked) {
   byId("mo-error").textContent = "";
   byId("mo-said").textContent = saying;
-  try { return await work(); } catch (error) {
-    byId("mo-error").textContent = error.message;
-    byId("mo-said").textContent = "";
-    return null;
-  }
+  const [answer, failed] = await tried(asked);
+  byId("mo-error").textContent = failed?.message ?? "";
+  byId("mo-said").textContent = opened;
+  return answer;
 }
 
 byId("mo-file").onchange = async () => {
   const [file] = byId("mo-file").files;
   if (!file) return;
-  const told = await asking(`Reading ${file.name} …`, () => send("open", file, { name: file.name }));
+  const told = await asking(`Reading ${file.name} …`, send("open", file, { name: file.name }));
   byId("mo-file").value = "";
   if (!told) return;
   model = told.model;
@@ -30,17 +30,16 @@ byId("mo-file").onchange = async () => {
 
 byId("mo-measure").onclick = async () => {
   const shape = byId("mo-shape").value.split(/[\s,x×()]+/).filter(Boolean).map(Number);
-  const told = await asking("Measuring …", () => ask("measure", { model: model, shape }));
+  const told = await asking("Measuring …", ask("measure", { model: model, shape }));
   if (told) show(told);
 };
 
 byId("mo-picture").onchange = async () => {
   const [file] = byId("mo-picture").files;
   if (!file) return;
-  const told = await asking(`Running on ${file.name} …`, () => send("picture", file, { model: model }));
+  const told = await asking(`Running on ${file.name} …`, send("picture", file, { model: model }));
   byId("mo-picture").value = "";
   if (!told) return;
-  byId("mo-said").textContent = "";
   answer = told;
   const canvas = make("canvas", { class: "picture", role: "img", "aria-label": "The picture as the network gets it" });
   drawImage(canvas, told.pixels);
@@ -50,7 +49,7 @@ byId("mo-picture").onchange = async () => {
 };
 
 function show(told) {
-  byId("mo-said").textContent = `${told.name}: ${told.weights.toLocaleString("en")} weights, ${told.work.toLocaleString("en")} multiply-adds for an image of ${sizes(told.shape)}.`;
+  byId("mo-said").textContent = opened = `${told.name}: ${told.weights.toLocaleString("en")} weights, ${told.work.toLocaleString("en")} multiply-adds for an image of ${sizes(told.shape)}.`;
   byId("mo-shape").value = told.shape.join(", ");
   byId("mo-shapes").hidden = false;
   byId("mo-picture-label").hidden = told.shape.length !== 3;
@@ -98,3 +97,4 @@ export function repaint() {
   delete byId("mo-maps").dataset.key;
   showLayers(byId("mo-maps"), answer.layers);
 }
+export const shown = repaint; // the width may be another

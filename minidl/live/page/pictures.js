@@ -17,6 +17,15 @@ export const byId = (id) => document.getElementById(id);
 /** Let an element have this text; one that has it is left alone, as the browser would lay it out again. */
 export function write(element, text) { if (element.textContent !== String(text)) element.textContent = text; }
 
+/** Show beside a field what is wrong with it; "" when it is right. */
+export function fault(id, text) {
+  const field = byId(id), line = byId(`${id}-fault`) ?? make("p", { id: `${id}-fault`, class: "error", role: "alert" });
+  if (!line.isConnected) field.after(line);
+  field.setAttribute("aria-invalid", Boolean(text));
+  field.setAttribute("aria-describedby", line.id);
+  write(line, text);
+}
+
 const views = new WeakMap();
 const sight = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
@@ -26,12 +35,12 @@ const sight = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "100px" });
 
-/** Draw into an element now, or, where it is out of sight, when it comes into sight. Its first time is now, for its size. */
+/** Draw into an element now, or, where it is hidden or out of sight, when it comes into sight. Its first time is now, for its size. */
 export function inSight(element, draw) {
-  const view = views.get(element);
-  if (view && !view.seen) { view.waiting = draw; return; }
-  if (!view) { views.set(element, { seen: true, waiting: null }); sight.observe(element); }
-  draw();
+  const view = views.get(element) ?? { seen: true, waiting: null }, now = view.seen && element.checkVisibility();
+  view.waiting = now ? null : draw;
+  if (!views.has(element)) { views.set(element, view); sight.observe(element); }
+  if (now) draw();
 }
 
 /** A number in few characters. */
@@ -137,15 +146,14 @@ export function showLayers(container, layers, { onPick = null, tile = 56, width 
   const key = layers.map((layer) => layer.place).join();
   if (container.dataset.key !== key) {
     container.dataset.key = key;
-    container.replaceChildren(...layers.map(() => {
-      const canvas = make("canvas", { role: "img" });
+    container.replaceChildren(...layers.map((layer) => {
+      const canvas = make("canvas", { role: "img", "aria-label": `Maps of layer ${layer.place}` });
       return make("div", { class: "layer" }, make("h4"), canvas);
     }));
   }
-  const room = width ?? container.clientWidth - 4;
   layers.forEach((layer, i) => {
     const [title, canvas] = container.children[i].children;
-    inSight(canvas, () => showLayer(title, canvas, layer, { onPick, tile, width: room }));
+    inSight(canvas, () => showLayer(title, canvas, layer, { onPick, tile, width: width ?? container.clientWidth - 4 }));
   });
 }
 

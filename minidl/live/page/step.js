@@ -1,20 +1,23 @@
 // One step: forward, loss, backward, update, one after the other, each as picture and number.
-import { ask } from "./api.js";
-import { brief, byId, drawImage, make, numberTable, showLayers, sizes } from "./pictures.js";
+import { ask, tried } from "./api.js";
+import { brief, byId, drawImage, fault, make, numberTable, showLayers, sizes } from "./pictures.js";
 
 let told = null, stage = -1;
 const NAMES = ["Forward", "Loss", "Backward", "Update"];
 
-async function asking(work) {
-  byId("st-error").textContent = "";
-  try { return await work(); } catch (error) { byId("st-error").textContent = error.message; return null; }
+async function asking(name, body) {
+  const [answer, failed] = await tried(ask(name, body)), { images = "", lr = "" } = failed?.fields ?? {};
+  fault("st-images", images);
+  fault("st-lr", lr);
+  byId("st-error").textContent = failed && !images && !lr ? failed.message : "";
+  return answer;
 }
 
-const rate = () => Number(byId("st-lr").value);
-const images = () => byId("st-images").value.split(/[\s,]+/).filter(Boolean).map(Number);
+const rate = () => byId("st-lr").valueAsNumber;
+const images = () => byId("st-images").value.split(/[\s,]+/).filter(Boolean).map((text) => (Number.isNaN(Number(text)) ? text : Number(text)));
 
 async function take(next) {
-  const answer = await asking(() => ask("slow", next ? { next: true, lr: rate() } : { images: images(), lr: rate() }));
+  const answer = await asking("slow", next ? { next: true, lr: rate() } : { images: images(), lr: rate() });
   if (!answer) return;
   [told, stage] = [answer, -1];
   byId("st-report").replaceChildren();
@@ -33,7 +36,7 @@ byId("st-next").onclick = () => (!told || stage === 3 ? take(Boolean(told)) : ad
 byId("st-check").onclick = async () => {
   if (!told) await take(false);
   byId("st-report").replaceChildren("Each number is moved a little up and down …");
-  const found = await asking(() => ask("differences"));
+  const found = await asking("differences");
   if (!found) { byId("st-report").replaceChildren(); return; }
   const head = ["tensor", "shape", "compared", "worst at", "backward says", "differences say", "relative error", ""];
   const rows = found.rows.map((row) => make("tr", {}, make("th", { scope: "row" }, row.name), make("td", {}, sizes(row.shape)), make("td", {}, row.checked),
@@ -94,7 +97,7 @@ function pictures() {
   }));
 }
 
-export function shown() { if (!told) take(false); }
+export function shown() { if (told) paint(); else take(false); }
 export function repaint() { if (told && !byId("step").hidden) paint(); }
 // Another training has another network: its step begins anew.
 export function news(report) {

@@ -1,21 +1,30 @@
 // Train: settings, the list of layers, curves, what the network sees and mistakes.
-import { ask, latest } from "./api.js";
+import { ask, latest, tried } from "./api.js";
 import { drawCurve, longer } from "./curves.js";
-import { brief, byId, drawImage, inSight, make, percent, showLayers, sizes, thumbs, write } from "./pictures.js";
+import { brief, byId, drawImage, fault, inSight, make, percent, showLayers, sizes, thumbs, write } from "./pictures.js";
 
-let about = null, run = null, look = null, points = [], judgements = [], rows = [], dirty = false, settled = "";
+let about = null, run = null, look = null, points = [], judgements = [], dirty = false, settled = "";
+const NUMBERS = ["batch", "epochs", "seed"], FIELDS = ["data", ...NUMBERS];
 const visible = () => !byId("train").hidden;
 
 export const current = () => ({ about, run, look });
 
-function say(text, bad = false) {
+let trouble = ""; // what the line that is said complains of
+function say(text, of = "") {
+  trouble = of;
   byId("said").textContent = text;
-  byId("said").classList.toggle("bad", bad);
+  byId("said").classList.toggle("bad", Boolean(of));
 }
+const mended = (of) => { if (trouble === of) say(""); };
 
-/** Call the server; where it refuses, show its line and give null. */
-async function asking(name, body) {
-  try { return await ask(name, body); } catch (error) { say(error.message, true); return null; }
+/** Call the server; where it refuses, give null and show its line, or those of single fields beside these. */
+async function asking(name, body, fields = []) {
+  const [answer, failed] = await tried(ask(name, body)), told = failed?.fields ?? {}, wrong = fields.filter((id) => told[id]);
+  for (const id of fields) fault(id, told[id] ?? "");
+  if (!failed) mended("asked");
+  else if (!wrong.length) say(failed.message, "asked");
+  else if (name === "reset") say(`A new training cannot begin like this: see ${wrong.join(", ")}.`, "asked");
+  return answer;
 }
 
 // ---- settings -------------------------------------------------------------------------------------------------------
@@ -39,7 +48,9 @@ export async function begin() {
 /** Show the settings that the training has. */
 function settings() {
   const s = about.settings;
-  for (const id of ["data", "network", "optimiser", "change", "batch", "epochs", "seed"]) byId(id).value = s[id];
+  for (const id of ["network", "optimiser", "change", ...FIELDS]) byId(id).value = s[id];
+  for (const id of FIELDS) fault(id, "");
+  helpOptimiser();
   byId("image").max = about.set.validation - 1;
   byId("input-shape").textContent = `input: ${sizes(about.set.shape)}`;
   showRows(about.rows);
@@ -49,17 +60,18 @@ function settings() {
 }
 
 function wanted() {
-  const number = (id) => Number(byId(id).value);
   return {
     data: byId("data").value, network: byId("network").value, layers: lines(), optimiser: byId("optimiser").value, change: byId("change").value,
-    lr: slid("lr"), weight_decay: slid("decay"), batch: number("batch"), epochs: number("epochs"), seed: number("seed"),
+    lr: slid("lr"), weight_decay: slid("decay"), ...Object.fromEntries(NUMBERS.map((id) => [id, byId(id).valueAsNumber])),
   };
 }
 
 function changed(is) {
   dirty = is;
-  byId("changed").textContent = is ? "Reset begins anew with these settings." : "";
+  const broken = document.querySelector("#settings [aria-invalid=true]");
+  byId("changed").textContent = broken ? "What is marked red must be mended first." : is ? "Reset begins anew with these settings." : "";
 }
+const helpOptimiser = () => write(byId("optimiser-help"), about.optimisers[byId("optimiser").value].help);
 
 const slid = (id) => (id === "decay" && Number(byId(id).value) <= -6 ? 0 : Number((10 ** Number(byId(id).value)).toPrecision(3)));
 function slider(id, value) {
@@ -80,19 +92,22 @@ for (const [id, name] of [["lr", "lr"], ["decay", "weight_decay"]])
     steer({ [name]: slid(id) });
   };
 byId("speed").onchange = () => steer({ speed: Number(byId("speed").value) });
-for (const id of ["change", "batch", "epochs", "seed"]) byId(id).onchange = () => changed(true);
+const edit = () => { mended("asked"); changed(true); };
+byId("change").onchange = edit;
+for (const id of NUMBERS) byId(id).oninput = () => { fault(id, ""); edit(); };
 byId("optimiser").onchange = () => {
+  helpOptimiser();
   slider("lr", about.optimisers[byId("optimiser").value].lr);
-  changed(true);
+  edit();
 };
 for (const id of ["data", "network"])
   byId(id).onchange = async () => {
+    const found = await asking("layers", { data: byId("data").value, network: byId("network").value }, ["data"]);
+    if (found) {
+      byId("input-shape").textContent = `input: ${sizes(found.input)}`;
+      showRows(found.rows);
+    }
     changed(true);
-    const found = await asking("layers", { data: byId("data").value, network: byId("network").value });
-    if (!found) return;
-    byId("input-shape").textContent = `input: ${sizes(found.input)}`;
-    showRows(found.rows);
-    say("");
   };
 
 // ---- the list of layers -----------------------------------------------------------------------------------------------
@@ -100,7 +115,6 @@ for (const id of ["data", "network"])
 const lines = () => [...byId("layers").querySelectorAll("input")].map((input) => input.value);
 
 function showRows(found) {
-  rows = found;
   const list = byId("layers");
   while (list.children.length > found.length) list.lastChild.remove();
   while (list.children.length < found.length) list.append(line());
@@ -138,11 +152,10 @@ function keyed(event) {
 }
 
 const edited = latest(async () => {
+  edit();
+  const asked = lines(), found = await asking("layers", { data: byId("data").value, layers: asked }, ["data"]);
+  if (found && asked.join("\n") === lines().join("\n")) showRows(found.rows);
   changed(true);
-  try {
-    const asked = lines(), found = await ask("layers", { data: byId("data").value, layers: asked });
-    if (asked.join("\n") === lines().join("\n")) showRows(found.rows);
-  } catch (error) { say(error.message, true); }
 });
 
 // ---- buttons --------------------------------------------------------------------------------------------------------
@@ -150,28 +163,27 @@ const edited = latest(async () => {
 /** Begin anew with these settings; whether the server has. */
 async function fresh() {
   say("");
-  const broken = rows.find((row) => row.error);
-  if (broken) { say(`A layer does not fit: ${broken.error}`, true); return false; }
-  const told = await asking("reset", wanted());
-  if (!told) return false;
+  const told = await asking("reset", wanted(), FIELDS);
+  if (!told) {
+    byId("settings").open = true; // a phone has them folded up
+    changed(true);
+    return false;
+  }
   about = told;
   settings();
   say("A new training, not begun yet.");
   return true;
 }
 
-byId("go").onclick = async () => {
-  if (run?.status === "running") return asking("pause");
-  if (dirty && ["ready", "failed"].includes(run?.status) && !(await fresh())) return null;
+async function start(steps) {
+  if (dirty && ["ready", "failed"].includes(run?.status) && !(await fresh())) return;
   say("");
-  return asking("start");
-};
-byId("one").onclick = async () => {
-  if (dirty && run?.status === "ready" && !(await fresh())) return;
-  await asking("start", { steps: 1 });
-};
+  await asking("start", { steps });
+}
+byId("go").onclick = () => (run?.status === "running" ? asking("pause") : start(0));
+byId("one").onclick = () => start(1);
 byId("reset").onclick = fresh;
-byId("image").onchange = () => asking("observe", { image: Number(byId("image").value) });
+byId("image").onchange = () => observe(byId("image").valueAsNumber);
 
 // ---- news -----------------------------------------------------------------------------------------------------------
 
@@ -194,7 +206,8 @@ export function news(told) {
   if (still("lr")) slider("lr", told.lr);
   if (still("decay")) slider("decay", told.weight_decay);
   byId("speed").value = told.speed;
-  if (told.status !== before?.status && told.status === "failed") say(`${told.message}. Reset begins anew.`, true);
+  if (told.status !== "failed") mended("training");
+  else if (before?.status !== "failed") say(`${told.message}. After a change, press Reset.`, "training");
   if (visible()) paint(different);
   speak();
 }
@@ -204,10 +217,10 @@ export const shown = repaint;
 
 function speak() {
   // A screen reader hears how it goes when the training stops, and is else left in peace.
-  const last = judgements.at(-1);
-  if (run.status !== settled && ["paused", "done"].includes(run.status) && !byId("said").classList.contains("bad"))
-    say(`It is ${TITLES[run.status]} after ${run.step} steps${last ? `, ${percent(last[2])} of the validation images right` : ""}.`);
-  settled = run.status;
+  const last = judgements.at(-1), now = `${run.status} ${run.step}`;
+  if (now !== settled && ["paused", "done"].includes(run.status) && !trouble)
+    say(`It is ${TITLES[run.status]} after ${run.step} step${run.step === 1 ? "" : "s"}${last ? `, ${percent(last[2])} of the validation images right` : ""}.`);
+  settled = now;
 }
 
 function paint(different) {
@@ -227,12 +240,13 @@ let imageOf = "";
 async function paintLook() {
   if (!about) return;
   const names = about.set.names;
-  if (look.error) say(look.error, true);
-  if (document.activeElement !== byId("image")) byId("image").value = look.image;
+  if (look.error) say(look.error, "maps");
+  else mended("maps");
+  if (document.activeElement !== byId("image") && !byId("image").matches("[aria-invalid=true]")) byId("image").value = look.image;
   const key = `${about.settings.data} ${look.image}`;
   if (imageOf !== key) {
     imageOf = key;
-    const answer = await ask("pictures", { images: [look.image] }).catch(() => null);
+    const [answer] = await tried(ask("pictures", { images: [look.image] }));
     if (answer) drawImage(byId("observed"), answer.pixels);
   }
   if (look.scores) {
@@ -240,7 +254,7 @@ async function paintLook() {
     write(byId("verdict"), `It is ${names[look.truth]}; the network says ${names[best]} (${percent(look.scores[best])}).`);
     showLayers(byId("maps"), look.layers);
   }
-  if (byId("filters-box").open && look.filters) showLayers(byId("filters"), look.filters, { tile: 32 });
+  if (look.filters) showLayers(byId("filters"), look.filters, { tile: 32 });
   if (look.gradients) inSight(byId("gradients"), gradients);
   if (look.judged) inSight(byId("confusion"), () => confusion(look.judged, about.set.names));
 }
@@ -280,7 +294,7 @@ function confusion(judged, names) {
     for (let g = 0; g < K; g++) {
       const cell = table.rows[t + 1].cells[g + 1], count = counts[g];
       cell.className = t === g ? "right" : count ? "wrong" : "";
-      cell.style.setProperty("--share", Math.min(100, 25 + (300 * count) / total));
+      cell.style.setProperty("--share", Math.min(70, 25 + (300 * count) / total));
       write(cell.firstChild, count || "");
       cell.firstChild.setAttribute("aria-label", `${names[t]} taken for ${names[g]}: ${count}`);
     }
@@ -297,11 +311,14 @@ async function showCell(truth, guess) {
   byId("cell").replaceChildren(make("h3", {}, `${names[truth]}, taken for ${names[guess]}: ${count}`), box);
 }
 
-const observe = (number) => { byId("image").value = number; asking("observe", { image: number }); };
+function observe(image) {
+  if (Number.isFinite(image)) byId("image").value = image;
+  asking("observe", { image }, ["image"]);
+}
 
 const worst = latest(async (mistakes, names) => {
   if (!mistakes.length) { byId("worst").replaceChildren("There are none."); return; }
-  const answer = await ask("pictures", { images: mistakes.map((each) => each.image) }).catch(() => null);
+  const [answer] = await tried(ask("pictures", { images: mistakes.map((each) => each.image) }));
   if (!answer) return;
   answer.guess = mistakes.map((each) => each.guess);
   thumbs(byId("worst"), answer, names, observe);
