@@ -51,6 +51,7 @@ def visit(page: Any, folder: Path, panel: str) -> None:
             page.fill(field, value)
             page.locator(field).blur()
     elif panel == "step":
+        page.wait_for_selector("#st-show canvas")
         page.click("#st-next")
         page.click("#st-next")
     else:
