@@ -13,7 +13,47 @@ cdef extern from "core/digest.h" nogil:
     uint64_t digest(const void *data, Py_ssize_t bytes)
 
 cdef extern from "Python.h":
+    ctypedef struct PyObject:
+        pass
     Py_ssize_t Py_REFCNT(object o)
+    PyObject *PyDict_GetItemWithError(object held, object name) except? NULL
+
+cdef tuple PLAIN = (bool, int, float, str, tuple)
+
+
+cdef class Attributes:
+    """Attributes of objects: the same objects in them, or equal numbers, words or tuples."""
+
+    cdef list own, others  # in the object's dictionary, or where else it looks: (that, name, value)
+
+    def __init__(self):
+        self.own, self.others = [], []
+
+    def take(self, holder, str name):
+        """Remember what stands there now."""
+        cdef dict held = vars(holder)
+        if name in held:
+            self.own.append((held, name, held[name]))
+        else:
+            self.others.append((holder, name, getattr(holder, name)))
+
+    def hold(self):
+        """Whether it still does."""
+        cdef tuple place
+        for place in self.own:
+            if PyDict_GetItemWithError(<object>place[0], <object>place[1]) == <PyObject *>place[2]:
+                continue
+            if not alike((<dict>place[0]).get(place[1]), place[2]):
+                return False
+        for place in self.others:
+            if not alike(getattr(place[0], place[1]), place[2]):
+                return False
+        return True
+
+
+cdef bint alike(now, value) except -1:
+    return now is value or (type(now) is type(value) and type(now) in PLAIN and now == value)
+
 
 cdef class Watch:
     """Arrays and settings in the attributes of layers.
@@ -25,14 +65,15 @@ cdef class Watch:
     `take` is for one thread, `holds` for any number at once.
     """
 
-    cdef list layers, names, held, digests, settings, touched
+    cdef list layers, names, held, digests, touched
+    cdef Attributes settings
     cdef list told  # whether `touched` tells who asks for an array: not for ordinary attributes
     cdef type telling
     cdef set seen
     cdef tuple last  # what `touched` held before the arrays were read, and the numbers of those to be read again
 
     def __init__(self, list touched, type telling):
-        self.layers, self.names, self.held, self.digests, self.settings = [], [], [], [], []
+        self.layers, self.names, self.held, self.digests, self.settings = [], [], [], [], Attributes()
         self.touched, self.telling, self.seen, self.told = touched, telling, set(), []
         self.last = None, ()
 
@@ -50,20 +91,18 @@ cdef class Watch:
 
     def take_settings(self, layer, names):
         """Watch attributes that hold numbers, words, tuples of these or None."""
-        self.settings.extend((vars(layer), name, vars(layer)[name]) for name in names)
+        for name in names:
+            self.settings.take(layer, name)
 
     def holds(self):
         """Whether every layer has the same settings, and the same arrays with the same values."""
         cdef Py_ssize_t i
-        cdef tuple known, setting
+        cdef tuple known
         last = self.touched[0]
         with cython.critical_section(self):
             known = self.last
-        for setting in self.settings:
-            value = setting[2]
-            now = (<dict>setting[0]).get(setting[1])
-            if now is not value and (type(now) is not type(value) or now != value):
-                return False
+        if not self.settings.hold():
+            return False
         for i in range(len(self.held)):
             if (<dict>self.layers[i]).get(self.names[i]) is not self.held[i]:
                 return False

@@ -106,7 +106,7 @@ class Optimizer(Settings):
             self._bind(parameters)
         work = self._work
         for i, item in enumerate(work):
-            if item[1].data is not item[2] or item[1].grad is not item[3]:
+            if item[1].values is not item[2] or item[1].grad is not item[3]:
                 work[i] = self._prepare(item[0], item[1])
         backend = kernels.current()
         scale = 1.0 if self.clip_norm is None else self._clip(backend, self.clip_norm)

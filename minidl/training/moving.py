@@ -33,7 +33,7 @@ class Moving:
 
     def keep(self) -> None:
         """Remember them."""
-        self._arrays = [getattr(layer, name).copy() for layer, name in self._buffers]
+        self._arrays = [vars(layer)[name].copy() for layer, name in self._buffers]  # read, not handed out
         if self._own or self._default:
             generators = [*self._own, random.generator()] if self._default else self._own
             self._states = [(rng, rng.bit_generator.state) for rng in generators]
