@@ -279,10 +279,10 @@ static int packing_task(void *context, ptrdiff_t group) {
     return 0;
 }
 
+INLINE size weights_of(const program_step *step) { return map_blocks(&step->y) * weights_of_block(step); }
+
 /* Whether a step's weights outgrow a core's cache. */
-INLINE int weighs_much(const program_step *step) {
-    return map_blocks(&step->y) * weights_of_block(step) * (size)sizeof(T) > WEIGHTS_IN_CACHE;
-}
+INLINE int weighs_much(const program_step *step) { return weights_of(step) * (size)sizeof(T) > WEIGHTS_IN_CACHE; }
 
 /* Whether tasks pack the weights, which no other task reads. */
 INLINE int packs_in_tasks(const step_job *job) {
@@ -293,10 +293,8 @@ INLINE int packs_in_tasks(const step_job *job) {
 
 static int conv_step(step_job *job) {
     const program_step *step = job->step;
-    const geometry *g = &step->g;
     size many = ceil_div(map_blocks(&step->y), step->M), threads = job->threads;
-    size taps = g->KH * g->KW;
-    size work = job->n * step->y.H * step->y.W * step->depth * step->x.lanes * taps * map_blocks(&step->y);
+    size work = job->n * step->y.H * step->y.W * weights_of(step) / L;
     if (packs_in_tasks(job)) return run_tasks(job, packing_task, many, 1);
     if (step->by_images) job->n = 1;
     /* Weights that stay in a core's cache are read by whole bands; others once by one task, for all its images. */
