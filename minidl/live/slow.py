@@ -16,6 +16,8 @@ from minidl.model.scores import softmax
 
 SAMPLES = 12
 """Entries of each tensor that are compared with central differences."""
+LOSS = "loss, at scores of size 1"
+"""How the loss is named among the tensors."""
 IMAGES = 8
 """So many images take part in a step, at most."""
 SHOWN = 8
@@ -102,13 +104,16 @@ class SlowStep:
         scores = self.model.predict(self.pixels).astype(np.float64)
         # Behind a network that is sure of itself the loss hardly changes: the differences are rounding.
         scores = (scores - scores.mean()) / (scores.std() or 1.0)
-        reports = [
-            gradcheck(self.model, self.x, samples=SAMPLES),
-            gradcheck(self.loss, scores, self.y, samples=10 * SAMPLES),
-        ]
+        model = gradcheck(self.model, self.x, samples=SAMPLES)
+        loss = gradcheck(self.loss, scores, self.y, samples=10 * SAMPLES)
+        compared = model.rows
+        if not all(row.checked for row in compared):
+            # A bias moves all pixels, and takes some of them across a kink: such a tensor is moved by less.
+            closer = gradcheck(self.model, self.x, eps=1e-6, samples=SAMPLES)
+            compared = tuple(row if row.checked else near for row, near in zip(compared, closer.rows))
         rows = [
             {
-                "name": row.name if report is reports[0] else "loss, at scores of size 1",
+                "name": name,
                 "shape": list(row.shape),
                 "checked": row.checked,
                 "kinks": row.kinks,
@@ -118,7 +123,6 @@ class SlowStep:
                 "error": numbers(row.error),
                 "passed": row.passed,
             }
-            for report in reports
-            for row in report.rows
+            for name, row in [(row.name, row) for row in compared] + [(LOSS, row) for row in loss.rows]
         ]
-        return {"rows": rows, "passed": all(map(bool, reports)), "tolerance": reports[0].tolerance}
+        return {"rows": rows, "passed": all(row["passed"] for row in rows), "tolerance": model.tolerance}
