@@ -12,12 +12,17 @@ from kernels import variants
 from minidl.kernels import assemble
 
 pytestmark = pytest.mark.skipif(len(variants.COMPILED) < 2, reason="compares backends")
-ROUNDS = 6
+ROUNDS, MOST = 6, 60
 
 
 def test_backends_agree_on_each_operation() -> None:
+    """Of six rounds; of more until the last operation was drawn, which took 17 and more with one of 13 seeds."""
     called: set[str] = set()
-    count = sum(differential.case(number, 0, called) for number in range(ROUNDS * len(differential.CHAINS)))
+    count, size = 0, len(differential.CHAINS)
+    for number in range(MOST * size):
+        if number >= ROUNDS * size and called == set(assemble.OPERATIONS):
+            break
+        count += differential.case(number, 0, called)
     assert called == set(assemble.OPERATIONS)
     assert count > 2000
 
