@@ -27,12 +27,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--every 3`: a third of the tests alone, always the same, spread over all of them; `--turn 1`: the next third."""
     parser.addoption("--every", type=int, default=1, help="run an n-th of the tests alone")
     parser.addoption("--turn", type=int, default=0, help="which n-th")
+    parser.addoption("--widest", action="store_true", help="of instruction sets, run the widest of this machine alone")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what `--every` does: by the tests' names, as their parameters come in turns."""
     every, turn = config.getoption("--every"), config.getoption("--turn")
     items[:] = [item for item in items if (crc32(item.nodeid.encode()) - turn) % every == 0]
+    if config.getoption("--widest"):
+        items[:] = [item for item in items if not _on_narrower_set(item)]
+
+
+def _on_narrower_set(item: pytest.Item) -> bool:
+    """Whether a parameter of this test is an instruction set, or a variant with one, that is not the widest."""
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    narrower = [variant.isa for variant in variants.NATIVE[1:]]
+    return any(getattr(each, "isa", each) in narrower for each in given if isinstance(each, (str, variants.Variant)))
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import joblib
 
 from minidl.sklearn import ConvNetClassifier, ConvNetRegressor, ConvNetTransformer
 
+TESTS = Path(__file__).parents[1]
 NAMES = {"int64": "tensor(int64)", "str": "tensor(string)"}
 
 
@@ -92,6 +94,9 @@ def test_features(digits, outputs):
 
 READ = """
 import pickle, sys, joblib, numpy as np
+sys.path.append(sys.argv[2])
+import global_seed
+global_seed.shift()
 X = np.load(sys.argv[1] + "/X.npy")
 with open(sys.argv[1] + "/a.pickle", "rb") as file:
     first = pickle.load(file)
@@ -108,7 +113,7 @@ def test_a_new_process_reads_pickles_and_goes_on_with_the_same_bits(digits, tmp_
     np.save(tmp_path / "X.npy", X)
     (tmp_path / "a.pickle").write_bytes(pickle.dumps(found))
     joblib.dump(found, tmp_path / "a.joblib")
-    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path)], capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path), str(TESTS)], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     answer = np.load(tmp_path / "out.npz")
     assert (answer["b"] == found.predict_proba(X)).all()

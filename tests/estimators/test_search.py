@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import global_seed
 import numpy as np
 import pytest
 
@@ -16,6 +17,8 @@ from minidl.sklearn import ConvNetClassifier, threads
 from minidl.support.processors import usable_processors
 
 PROCESSORS = usable_processors()
+SHIFTED = {"initializer": global_seed.shift} if global_seed.SHIFT else {}
+"""Other processes draw what MINIDL_TEST_SEED means, too."""
 
 
 def watched():
@@ -62,7 +65,8 @@ def assert_equal(found, alone):
 
 
 def test_processes(digits, alone):
-    found = search(digits, 2)
+    with parallel_config("loky", **SHIFTED):
+        found = search(digits, 2)
     assert_equal(found, alone)
     assert (found.cv_results_["mean_test_threads"] == max(1, PROCESSORS // 2)).all()
 
@@ -82,6 +86,7 @@ def test_dask(digits, alone):
         distributed.Client(cluster) as client,
         parallel_config("dask"),
     ):
+        client.run(global_seed.shift)
         found = search(digits, -1)
         assert len(client.nthreads()) == 2
     assert_equal(found, alone)
@@ -96,7 +101,8 @@ def test_halving(digits):
     def run(n_jobs):
         options = {"resource": "epochs", "min_resources": 1, "max_resources": 4, "factor": 2, "n_candidates": 4}
         found = HalvingRandomSearchCV(estimator, space, cv=2, random_state=0, n_jobs=n_jobs, **options)
-        return found.fit(X, y)
+        with parallel_config("loky", **SHIFTED):
+            return found.fit(X, y)
 
     one, two = run(1), run(2)
     assert one.best_params_ == two.best_params_
