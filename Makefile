@@ -116,7 +116,7 @@ sanitize-pool: .venv/stamp-build
 # suppressions, which say what minidl promises although it is a race; the first has none.
 IN_THREADS = PYTHONPATH=build/threads/lib PYTHONMALLOC=malloc LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" TSAN_OPTIONS
 BESIDE := tests/model/test_predict_while_training.py
-sanitize-threads: sanitize-pool .venv/stamp-test
+sanitize-threads: sanitize-pool .venv/stamp-dev
 	@mkdir -p build/threads/lib && find build/threads/lib -name "*.py" -delete
 	@MINIDL_SANITIZE=threads $(BIN)/python setup.py -q build --build-base build/threads --build-lib build/threads/lib \
 		>build/threads/log 2>&1 || { cat build/threads/log; exit 1; }
@@ -130,7 +130,7 @@ fuzz: .venv/stamp-build .venv-witness/stamp
 	@PYTHONPATH="$(CURDIR)" $(WITNESS)/python tools/fuzz.py --seconds $(SECONDS) $(TARGETS)
 
 # Clang's counters and its sanitizer are atheris's own, which comes first: lines of C lead the search as Python's do.
-fuzz-sizes: .venv/stamp-build .venv-witness/stamp
+fuzz-sizes: .venv/stamp-dev .venv-witness/stamp
 	@$(WITNESS_PIP) atheris
 	@mkdir -p build/fuzzer/lib && find build/fuzzer/lib -name "*.py" -delete
 	@MINIDL_SANITIZE=fuzzer CC=$(CLANG) LDSHARED="$(CLANG) -shared" $(BIN)/python setup.py -q build --build-base build/fuzzer \
@@ -168,7 +168,7 @@ wheels-check: .venv/stamp-dev
 
 # Beside the build in place, which stays that of the other compiler.
 CLANG ?= clang
-clang: .venv/stamp-test
+clang: .venv/stamp-dev
 	@mkdir -p build/clang/lib && find build/clang/lib -name "*.py" -delete
 	@CC=$(CLANG) CFLAGS="-Werror -Wno-error=unused-command-line-argument" LDSHARED="$(CLANG) -shared" $(BIN)/python setup.py -q build \
 		--build-base build/clang --build-lib build/clang/lib >build/clang/log 2>&1 || { cat build/clang/log; exit 1; }
