@@ -302,7 +302,8 @@ def test_segment_marks_discs_and_leaves_the_network(run, tmp_path, monkeypatch):
 
 
 def test_capsules_reconstruct_and_vary_one_value(run, tmp_path, monkeypatch):
-    text, pictures = run("capsules", "--small", "--epochs", "2", "--limit", "400", "--digit", "3")
+    # After 2 epochs six of 8 seeds were below 20 %, the least at 10.75; after 10 none of 24 below 37 %.
+    text, pictures = run("capsules", "--small", "--epochs", "10", "--limit", "400", "--digit", "3")
     assert "Capsules(72, 8, 10, 16)" in text
     assert float(re.search(r"test accuracy (\S+)%", text)[1]) > 20
     assert pictures == ["capsules.safetensors", "curves.png", "dimensions.png", "reconstructions.png"]

@@ -71,7 +71,8 @@ def test_numbers_and_weights_near_the_largest(lines):
 def test_several_numbers_of_different_size(lines):
     X, y = lines
     Y = np.stack([y, 1e-4 * X[:, 0], 1e6 * X[:, 1] ** 2], axis=1)
-    found = ConvNetRegressor(epochs=40, random_state=0).fit(X, Y)
+    # After 40 epochs three of 31 seeds were above 0.05, after 100 none above 0.034.
+    found = ConvNetRegressor(epochs=100, random_state=0).fit(X, Y)
     assert found.predict(X).shape == (400, 3)
     residual = ((found.predict(X) - Y) ** 2).mean(axis=0) / Y.var(axis=0)
     assert (residual < 0.05).all()
@@ -89,7 +90,8 @@ def test_a_column_counts_as_a_vector(lines):
 def test_constant_numbers_and_columns(lines):
     X = lines[0].copy()
     X[:, 2] = 7
-    found = ConvNetRegressor(epochs=3, random_state=0).fit(X, np.full(400, 3.0))
+    # After 3 epochs five of 31 seeds were above 1, up to 1.3, which is what a fresh network gives; after 10 none above 0.4.
+    found = ConvNetRegressor(epochs=10, random_state=0).fit(X, np.full(400, 3.0))
     assert np.isfinite(found.predict(X)).all()
     assert abs(found.predict(X) - 3).max() < 1
 
