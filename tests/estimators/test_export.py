@@ -113,7 +113,8 @@ def test_a_new_process_reads_pickles_and_goes_on_with_the_same_bits(digits, tmp_
     np.save(tmp_path / "X.npy", X)
     (tmp_path / "a.pickle").write_bytes(pickle.dumps(found))
     joblib.dump(found, tmp_path / "a.joblib")
-    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path), str(TESTS)], capture_output=True, text=True, timeout=100)
+    command = [sys.executable, "-c", READ, str(tmp_path), str(TESTS)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
     answer = np.load(tmp_path / "out.npz")
     assert (answer["b"] == found.predict_proba(X)).all()

@@ -90,7 +90,7 @@ def test_a_column_counts_as_a_vector(lines):
 def test_constant_numbers_and_columns(lines):
     X = lines[0].copy()
     X[:, 2] = 7
-    # After 3 epochs five of 31 seeds were above 1, up to 1.3, which is what a fresh network gives; after 10 none above 0.4.
+    # After 3 epochs five of 31 seeds were above 1, as a fresh network is; after 10 none above 0.4.
     found = ConvNetRegressor(epochs=10, random_state=0).fit(X, np.full(400, 3.0))
     assert np.isfinite(found.predict(X)).all()
     assert abs(found.predict(X) - 3).max() < 1
