@@ -23,6 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ("tests/kernels", "tests/compiled", "tests/test_package.py")
+TESTED_BY = ("pytest", "pytest-xdist", "hypothesis")
 NEWEST = "newest"
 
 
@@ -87,10 +88,10 @@ def check(wheel: Path, python: Path, tests: Path, every: int) -> list[str]:
     versions = run(python, "-c", f"import platform, numpy, minidl; {says}", cwd=tests.parent).split()
     if versions[2] != "native":
         sys.exit(f"{wheel.name} uses the backend {versions[2]}")
-    told = run(python, "-m", "pytest", "-p", "no:cacheprovider", "--every", every, *TESTS, cwd=tests)
+    told = run(python, "-m", "pytest", "-n", "auto", "-p", "no:cacheprovider", "--every", every, *TESTS, cwd=tests)
     counts = re.findall(r"(\d+ (?:passed|skipped))", told.splitlines()[-1])
     tag = re.sub(r".*-(\w*linux\w*)\.whl", r"\1", wheel.name)
-    return [*versions[:2], tag, f"{wheel.stat().st_size / 2**20:.2f} MB", ", ".join(counts)]
+    return [*versions[:2], tag, f"{wheel.stat().st_size:,} bytes", ", ".join(counts)]
 
 
 def show(row: list[str]) -> None:
@@ -119,7 +120,7 @@ def main() -> None:
                     show([python, numpy, "no wheel of this numpy"])
                     continue
                 wanted = "numpy" if numpy == NEWEST else f"numpy=={numpy}"
-                fresh = environment(python, work / f"fresh{i}.{j}", wanted, str(wheel), "pytest", "hypothesis")
+                fresh = environment(python, work / f"fresh{i}.{j}", wanted, str(wheel), *TESTED_BY)
                 show(check(wheel, fresh, tests, args.every))
                 shutil.rmtree(work / f"fresh{i}.{j}")
             if args.out:
