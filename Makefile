@@ -49,7 +49,7 @@ help:
 	@echo "make soak         train for SECONDS=600: memory, files and threads must stay; then 200 imports, 8 at a time"
 	@echo "make mutants      put COUNT=500 small faults, chosen by SEED=1, into kernels and Python, and see what the tests find"
 	@echo "make seeds        run the tests with other random numbers, on the widest instruction set, for each of SEEDS=\"1 2 3\" (default: 1 to 20; EVERY=3: a third, of each seed another)"
-	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist"
+	@echo "make sdist-check  build sdist and wheel, look inside, run the tests of the unpacked sdist (EVERY=10: a tenth)"
 	@echo "make wheels-check build and test a wheel for each of PYTHONS, with the newest numpy and 1.26 (EVERY=10: a tenth of the tests)"
 	@echo "make clang        compile with CLANG=clang, warnings are errors, and run the kernel tests (EVERY=3: a third)"
 	@echo "make clean        remove what these targets made, except .venv"
@@ -120,7 +120,7 @@ sanitize-threads: sanitize-pool .venv/stamp-dev
 	@mkdir -p build/threads/lib && find build/threads/lib -name "*.py" -delete
 	@MINIDL_SANITIZE=threads $(BIN)/python setup.py -q build --build-base build/threads --build-lib build/threads/lib \
 		>build/threads/log 2>&1 || { cat build/threads/log; exit 1; }
-	@$(IN_THREADS)="$(RACES) history_size=4" $(BIN)/pytest -s -p no:cacheprovider -k "not forked_child" \
+	@$(IN_THREADS)="$(RACES) history_size=4" $(BIN)/pytest -s -p no:cacheprovider -k "not forked_child and not matrix_products" \
 		tests/test_races.py tests/test_threads.py
 	@$(IN_THREADS)="$(RACES) history_size=7 suppressions=$(CURDIR)/tools/races.txt" \
 		$(BIN)/pytest -s -p no:cacheprovider -k "not im2col" $(BESIDE)
@@ -162,7 +162,7 @@ seeds: .venv/stamp-test
 			failed="$$failed $$seed"; done; test -z "$$failed" || { echo "failed with$$failed"; exit 1; }
 
 sdist-check: .venv/stamp-dev
-	@$(BIN)/python .ci/check_dist.py
+	@$(BIN)/python .ci/check_dist.py --every $(EVERY)
 
 PYTHONS ?= $(BIN)/python
 wheels-check: .venv/stamp-dev

@@ -1,10 +1,11 @@
 """Build sdist and wheel, look inside both, and run the tests of the unpacked sdist against an installation of it.
 
-Run by `make sdist-check` in the source folder, with the `dev` extra installed.
+Run by `make sdist-check` in the source folder, with the `dev` extra installed; `--every 10` runs a tenth of the tests.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tarfile
@@ -97,7 +98,7 @@ def check_wheel(path: Path) -> None:
         sys.exit(f"{path.name} holds {', '.join(stray)}")
     if path.stat().st_size > WHEEL_LIMIT:
         sys.exit(f"{path.name} has {path.stat().st_size} bytes, more than {WHEEL_LIMIT}")
-    print(f"{path.name}: {path.stat().st_size / 2**20:.2f} MB, {len(names)} files")
+    print(f"{path.name}: {path.stat().st_size:,} bytes, {len(names)} files")
 
 
 def check_sdist(path: Path, target: Path) -> Path:
@@ -112,12 +113,15 @@ def check_sdist(path: Path, target: Path) -> Path:
     made = [name for name in names if name.endswith((".so", ".pyc")) or name.startswith("build/")]
     if made:
         sys.exit(f"{path.name} holds {', '.join(made)}")
-    print(f"{path.name}: {path.stat().st_size / 2**20:.2f} MB, {len(names)} files")
+    print(f"{path.name}: {path.stat().st_size:,} bytes, {len(names)} files")
     return root
 
 
 def main() -> None:
     """Everything, in a folder that goes away again."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--every", type=int, default=1, help="an n-th of the tests (1)")
+    every = parser.parse_args().every
     source = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -131,7 +135,7 @@ def main() -> None:
         run(python, "-m", "pip", "install", "-q", f"{wheel}[test]", cwd=work)
         # Tests start programs in this folder, where an uncompiled minidl would come before the installed one.
         (root / "minidl").rename(root / "minidl.source")
-        run(python, "-m", "pytest", "-n", "auto", cwd=root)
+        run(python, "-m", "pytest", "-n", "auto", "--every", every, cwd=root)
 
 
 if __name__ == "__main__":
