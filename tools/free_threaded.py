@@ -178,7 +178,9 @@ def main() -> None:
         listed = next((place / "sources").glob("*/Tools/tsan/suppressions_free_threading.txt"))
         found["TSAN_OPTIONS"] = f"suppressions={listed} die_after_fork=0 history_size=4"
     run(programs / "python", "-W", "error", "-c", CHECK, within=place, **found)
-    pytest = (programs / "pytest", "-p", "no:cacheprovider", "-o", f"pythonpath={ROOT / 'tests'}")
+    # Of tests that pass pytest would keep what is told of races to itself.
+    shown = ["-s"] if sanitized else []
+    pytest = (programs / "pytest", *shown, "-p", "no:cacheprovider", "-o", f"pythonpath={ROOT / 'tests'}")
     if wanted.only is None:
         run(*pytest, *(f"tests/{name}" for name in THREADED), **found)
     unsafe = "\n".join(spelled(name for names in UNSAFE.values() for name in names))
