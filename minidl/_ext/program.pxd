@@ -19,6 +19,7 @@ cdef class Memory:
 cdef class Program:
     cdef program_step *steps
     cdef size count, room
+    cdef size apart      # number of the first step that no other has been joined with
     cdef readonly size elements, L
     cdef const kernel_table *table
     cdef int kind

@@ -224,11 +224,19 @@ cdef class Program:
         cdef geometry *g = &last.g
         if depthwise.kind != STEP_DEPTHWISE or last.kind != STEP_CONV or last.by_images:
             raise ValueError("only a depthwise convolution and a pointwise one can be joined")
-        if g.KH * g.KW * g.SH * g.SW * g.G != 1 or g.PH or g.PW or depthwise.y.at != last.x.at or depthwise.fresh:
+        if g.KH * g.KW * g.SH * g.SW * g.G != 1 or g.PH or g.PW or depthwise.y.at != last.x.at:
             raise ValueError("a step can be joined with a plain 1 x 1 convolution of what it makes, without padding")
-        if steps == 3 and (first.kind != STEP_CONV or first.by_images or first.fresh or first.y.at != depthwise.x.at):
-            raise ValueError("only a direct convolution can be joined with the depthwise one of what it makes")
+        self.same_size(&last.x, &depthwise.y, "x")
+        if steps == 3:
+            if first.kind != STEP_CONV or first.by_images or first.y.at != depthwise.x.at:
+                raise ValueError("only a direct convolution can be joined with the depthwise one of what it makes")
+            self.same_size(&depthwise.x, &first.y, "x")
+        if first.fresh or depthwise.fresh or last.fresh:
+            raise ValueError("steps whose weights are packed at each run cannot be joined")
+        if self.count - steps < self.apart:
+            raise ValueError("a step can be joined once")
         first.joined = steps - 1
+        self.apart = self.count
 
     def conv_transposed(self, Map x, Map y, w, scale, shift, tuple rows, tuple columns, size groups, bint relu=False):
         """One phase y of relu(transposed convolution(x; w scale[o]) + shift[o]), `new_phase` says how it is given."""
@@ -340,7 +348,7 @@ cdef class Program:
         return 0
 
     cdef int deal(self, program_step *step) except -1:
-        """How many vectors of outputs are computed together, which blocks of x they read, and in which form."""
+        """How many vectors of outputs are computed together, which channels of x they read, and in which form."""
         cdef geometry *g = &step.g
         cdef size B = step.x.lanes, L = self.L, i, many, low, high, per_in = g.C // g.G, per_out = g.O // g.G
         if step.kind == STEP_DEPTHWISE:

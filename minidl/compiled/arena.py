@@ -17,11 +17,13 @@ def place(operations: Sequence[Operation], size: Callable[[Value], int]) -> int:
     size: elements of a value, of one image.
     """
     last: dict[int, int] = {}
+    end = 0
     for i, operation in enumerate(operations):
+        end = max(end, i + operation.joined)  # the last of those that run together writes while the first still reads
         for value in operation.writes():
             value.at = -1
         for value in (*operation.reads(), *operation.writes()):
-            last[id(value)] = i + operation.joined  # the last of them writes while this one still reads
+            last[id(value)] = end
     for i, operation in enumerate(operations):
         for between in operations[i : i + operation.joined]:  # what they make is never written
             last[id(between.y)] = i

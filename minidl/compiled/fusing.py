@@ -48,16 +48,18 @@ def join(operations: Sequence[Operation], kept: Sequence[Value], itemsize: int) 
     readers.update(id(value) for value in kept)
 
     convolutions = [made if type(made) is Convolution else None for made in operations]
+    taken: Operation | None = None  # the last of the group before
     for before, first, second in zip([None, *convolutions], convolutions, convolutions[1:]):
         if not (first and second and second.x is first.y and readers[id(first.y)] == 1):
             continue
         if not (first.depthwise() and second.pointwise() and _small(second, itemsize)):
             continue
-        alone = before and first.x is before.y and readers[id(before.y)] == 1
+        alone = before and before is not taken and first.x is before.y and readers[id(before.y)] == 1
         if before and alone and _wide(first.x, itemsize) and before.direct() and _small(before, itemsize):
             before.joined = 2
         else:
             first.joined = 1
+        taken = second
 
 
 def _small(convolution: Convolution, itemsize: int) -> bool:

@@ -50,7 +50,9 @@ def ways(
     images: how many go through at once. train: in a training step, otherwise in a prediction.
     """
     kinds = [dtype] * len(shapes)
-    found = {plan.places[id(step.node)]: _with_images(step, shape, dtype) for step, shape in _reads(plan, shapes)}
+    found = {
+        plan.places[id(step.node)]: _with_images(step, (images, *shape), dtype) for step, shape in _reads(plan, shapes)
+    }
     try:
         if not plan.compiles:
             return found
@@ -80,7 +82,7 @@ def _with_images(step: Any, shape: tuple[int, ...], dtype: np.dtype) -> str:
     if type(layer) is not Conv2D:
         return "images"
     settings = layer.stride, layer.padding, layer.dilation, layer.groups
-    return f"images, {conv_form(dtype, (1, *shape), layer.weight.values.shape, *settings)}"
+    return f"images, {conv_form(dtype, shape, layer.weight.values.shape, *settings)}"
 
 
 def _how(operation: Operation) -> str:

@@ -207,11 +207,14 @@ def _behind(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _instead(text: str, before: list[Layer], shape: tuple[int, ...] | None) -> str:
     """What to write in place of a line whose number of channels or features is not that of what comes in, else ""."""
-    line = _rewritten(text, ENTERING, shape[0]) if shape else None
-    if line is None or shape is None:
+    if shape is None:
         return ""
     try:
-        _behind(read_layer(line), shape)
+        line = _rewritten(text, ENTERING, shape[0])
+        if line is None:
+            return ""
+        with initializers.limit(WEIGHTS, TOGETHER):  # beside the layers there are, not with them
+            _behind(read_layer(line), shape)
     except Exception:  # it is not this number alone
         return ""
     count = f"{shape[0]} {'channel' if shape[1:] else 'feature'}{'s' * (shape[0] > 1)}"

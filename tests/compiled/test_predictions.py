@@ -6,6 +6,7 @@ import copy
 import gc
 import threading
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -404,6 +405,15 @@ def test_summary_tells_layout_and_algorithm() -> None:
         assert m.summary((3, 32, 32), images=1) == m.summary((3, 32, 32))
 
 
+def test_the_summary_counts_images_as_the_choice_does() -> None:
+    m = minidl.Model(minidl.Conv2D(64, 64, 3, padding=1, rng=0))
+    choice.use_layout("images")
+    assert "images, direct" in m.summary((64, 5, 5), images=1)
+    assert "images, winograd 2 x 2" in m.summary(
+        (64, 5, 5), images=100
+    )  # more blocks share one transform of the weights
+
+
 def test_a_fault_that_was_mended_is_forgotten() -> None:
     m = minidl.Model(minidl.Conv2D(3, 8, 3, padding=1, rng=1), minidl.Flatten(), minidl.Linear(512, 4, rng=2))
     wanted = m.predict(X)
@@ -469,6 +479,56 @@ def test_joined_convolutions_have_the_same_bits(
     for y, of_two, of_three in zip(predictions([0] * 5), two, three):
         np.testing.assert_array_equal(of_two, y)
         np.testing.assert_array_equal(of_three, y)
+
+
+def separable(*channels: int) -> list[minidl.Layer]:
+    """Depthwise and pointwise convolutions in turn, from one number of channels to the next."""
+    layers: list[minidl.Layer] = []
+    for i, (c, o) in enumerate(pairwise(channels)):
+        layers += [
+            minidl.Conv2D(c, c, 3, padding=1, groups=c, rng=i),
+            minidl.Conv2D(c, o, 1, rng=i + 50),
+            minidl.Relu(),
+        ]
+    return layers
+
+
+def adding() -> list[minidl.Layer]:
+    """A sum that becomes part of a depthwise convolution."""
+    inside = minidl.Conv2D(20, 20, 1, rng=1), minidl.Conv2D(20, 20, 3, padding=1, groups=20, rng=2)
+    return [minidl.Residual(minidl.Sequential(*inside)), minidl.Conv2D(20, 33, 1, rng=3)]
+
+
+@pytest.mark.parametrize(
+    ("behind", "narrow", "wide"),
+    [
+        (lambda: separable(20, 33, 7, 40, 12), [0, 0, *[1, 0] * 4, 0], [0, 2, 0, 0, *[1, 0] * 3, 0]),
+        (adding, [0, 0, 0, 1, 0, 0], [0, 0, 2, 0, 0, 0]),
+    ],
+    ids=["separable", "adding"],
+)
+def test_neighbouring_groups_of_joined_convolutions(
+    monkeypatch: pytest.MonkeyPatch, behind: Callable[[], list[minidl.Layer]], narrow: list[int], wide: list[int]
+) -> None:
+    """Each step is in one group, and what any of a group reads stays until the group is through."""
+    x = np.random.default_rng(1).standard_normal((3, 2, 40, 31)).astype(np.float32)
+
+    def predictions() -> tuple[list[np.ndarray], list[int]]:
+        model = minidl.Model(minidl.Conv2D(2, 20, 1, rng=9), *behind(), dtype="float32")
+        found = [model.predict(x[:n]) for n in (1, 3)]
+        (made,) = model._plan().compiled.values()
+        return found, [operation.joined for operation in made.operations()]
+
+    monkeypatch.setattr(fusing, "WIDE", 2**40)
+    found = [predictions()]
+    monkeypatch.setattr(fusing, "WIDE", 0)
+    found.append(predictions())
+    monkeypatch.setattr(segment, "join", lambda *given: None)
+    wanted, _ = predictions()
+    for (ys, joined), expected in zip(found, (narrow, wide)):
+        assert joined == expected
+        for y, want in zip(ys, wanted):
+            np.testing.assert_array_equal(y, want)
 
 
 def test_a_depthwise_result_that_others_read_is_not_joined() -> None:

@@ -128,6 +128,17 @@ def test_steps_that_do_not_go_together_are_not_joined() -> None:
     p.join(2)
     with pytest.raises(ValueError, match="only a direct convolution can be joined with the depthwise one"):
         p.join(3)
+    with pytest.raises(ValueError, match="a step can be joined once"):
+        p.join(2)
+    conv(p, x, y, deep, groups=5)
+    conv(p, small((16, 4, 4), (1, 1, 1, 1), at=4096), z, np.ones((5, 16, 1, 1), F), **plain)
+    with pytest.raises(ValueError, match=r"x must have shape \(5, 4, 4\), got \(16, 4, 4\)"):
+        p.join(2)
+    conv(p, x, small((3, 4, 4), (1, 1, 1, 1), at=4096), point[:3], **plain)
+    conv(p, y, z, deep, groups=5)
+    conv(p, z, x, point, **plain)
+    with pytest.raises(ValueError, match=r"x must have shape \(3, 4, 4\), got \(5, 4, 4\)"):
+        p.join(3)
 
 
 def test_arrays_of_a_run() -> None:

@@ -53,6 +53,7 @@ REFUSED = {
     "Relu() Relu()": "a line must be one layer, such as Relu() or Linear(784, 10), got 'Relu() Relu()'",
     "3": "a line must be one layer, such as Relu()",
     "-" * 900 + "1": "the brackets and signs of this line are nested too deeply",
+    f"Conv2D({'-' * 900}1)": "the brackets and signs of this line are nested too deeply",
     "Add()": "a layer of several inputs or outputs stands in a Graph",
     "Linear(10**9, 10)": "numbers, texts, tuples and layers may stand here, not '10 ** 9'",
     "Conv2D(*[1, 2, 3])": "numbers, texts, tuples and layers may stand here",

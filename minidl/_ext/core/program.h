@@ -58,7 +58,8 @@ enum { STATISTICS = 6 };
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
    CONV           y = f(conv(x) + b + other): weights packed by `pack`, M vectors of outputs together, each of these
-                  reading the channels reads[its number] of x, at most `most`, in `depth` blocks; other: if add
+                  reading the channels reads[its number] of x, at most `most`, which lie in at most `depth`
+                  blocks; other: if add
    WINOGRAD       as CONV, by tiles of rows x columns outputs
    DEPTHWISE      each channel with its own kernel
    GROUPED        as CONV, in groups of 2, 4 or 8 channels, fewer than lanes, that make as many
