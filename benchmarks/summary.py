@@ -52,10 +52,12 @@ def _compared(what: str, threads: int, row: Row, bases: tuple[str, ...]) -> Iter
 
 def _scaling(report: Report) -> Iterator[Line]:
     """How much faster training steps are on all threads than on one: geometric mean and worst network."""
+    told = 0
     for least, which in ((0.0, ""), (SHORT, f" above {seconds(SHORT)}")):
         ours = gains(report, least=least)
         theirs = {case: gain for case, gain in gains(report, "torch").items() if case in ours}
-        if ours:
+        if len(ours) != told:  # all of them may be so long
+            told = len(ours)
             what = f"{len(ours)} training steps{which} against those on one thread, geometric mean"
             shown = [f"{times(mean(g))} (worst {times(min(g))})" if g else "" for g in (ours.values(), theirs.values())]
             yield Line(what, most(report), *shown, None)
