@@ -232,9 +232,10 @@ static void conv_rows(const step_job *job, step_part part, size first_group, siz
     tile_parts parts = parts_of(M, columns, r1 - r0);
     size lanes = step->x.lanes, taps = step->g.KH * step->g.KW;
     size chunk = larger(1, WEIGHTS_AT_ONCE / (M * VBYTES * lanes * taps));
+    channel_walk walk = walk_of(step, step->reads[first_group]);
     for (size group = first_group; group < end_group; group++) {
         size block = group * M, count = smaller(M, blocks - block), low = step->reads[group].first / lanes;
-        channel_walk walk = walk_of(step, step->reads[group]);
+        if (step->g.G > 1) walk = walk_of(step, step->reads[group]);
         const T *w = weights + (group - first_group) * M * weights_of_block(step), *b = (const T *)step->b + block * L;
         for (size first = 0; first < walk.blocks; first += chunk) {
             size end = smaller(walk.blocks, first + chunk);

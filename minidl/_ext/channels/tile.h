@@ -70,9 +70,9 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
             }
         }
     }
-    for (size block = 0; block < walk->blocks; block++) {
-        const size run = block + 1 == walk->blocks ? walk->last_run : block ? walk->run : walk->first_run;
-        const T *in = x + (block ? block * walk->x_block : walk->lead);
+    const T *in = x + walk->lead;
+    size run = walk->blocks > 1 ? walk->first_run : walk->last_run;
+    for (size block = 1;; block++) {
         for (size row = 0; row < walk->rows; row++) {
             for (size column = 0; column < walk->columns; column++) {
                 const T *at = in + row * walk->x_row + column * walk->x_column;
@@ -85,6 +85,9 @@ INLINE void channel_tile(const int M, const int R, const int Q, const channel_wa
                 w += run * M * L;
             }
         }
+        if (block >= walk->blocks) break;
+        in = x + block * walk->x_block;
+        run = block + 1 < walk->blocks ? walk->run : walk->last_run;
     }
     UNROLL for (int m = 0; m < M; m++) {
         UNROLL for (int i = 0; i < R; i++) {
