@@ -115,7 +115,7 @@ sanitize-pool: .venv/stamp-build
 # Forks are the former's: a child of Python's would have to start under the sanitizer again. The second run has
 # suppressions, which say what minidl promises although it is a race; the first has none.
 IN_THREADS = PYTHONPATH=build/threads/lib PYTHONMALLOC=malloc LD_PRELOAD="$$(gcc -print-file-name=libtsan.so)" TSAN_OPTIONS
-BESIDE := tests/model/test_predict_while_training.py
+PREDICTING := tests/model/test_predict_while_training.py
 sanitize-threads: sanitize-pool .venv/stamp-dev
 	@mkdir -p build/threads/lib && find build/threads/lib -name "*.py" -delete
 	@MINIDL_SANITIZE=threads $(BIN)/python setup.py -q build --build-base build/threads --build-lib build/threads/lib \
@@ -123,7 +123,7 @@ sanitize-threads: sanitize-pool .venv/stamp-dev
 	@$(IN_THREADS)="$(RACES) history_size=4" $(BIN)/pytest -s -p no:cacheprovider -k "not forked_child and not matrix_products" \
 		tests/test_races.py tests/test_threads.py
 	@$(IN_THREADS)="$(RACES) history_size=7 suppressions=$(CURDIR)/tools/races.txt" \
-		$(BIN)/pytest -s -p no:cacheprovider -k "not im2col" $(BESIDE)
+		$(BIN)/pytest -s -p no:cacheprovider -k "not im2col" $(PREDICTING)
 
 fuzz: .venv/stamp-build .venv-witness/stamp
 	@$(WITNESS_PIP) atheris
