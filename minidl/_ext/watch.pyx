@@ -82,6 +82,9 @@ cdef class Watch:
         if (id(layer), name) in self.seen:
             return
         held = vars(layer)[name]
+        if not isinstance(held, ndarray) and not hasattr(held, "_data"):  # a plain number changes by being replaced
+            self.settings.take(layer, name)
+            return
         self.digests.append(digest_of(held if isinstance(held, ndarray) else held._data))
         self.seen.add((id(layer), name))
         self.layers.append(vars(layer))

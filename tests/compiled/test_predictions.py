@@ -405,6 +405,26 @@ def test_summary_tells_layout_and_algorithm() -> None:
         assert m.summary((3, 32, 32), images=1) == m.summary((3, 32, 32))
 
 
+@pytest.mark.parametrize("layout", ["channels", "images"])
+def test_the_mean_of_a_large_map_keeps_its_digits(layout: str) -> None:
+    m = minidl.Model(minidl.Conv2D(3, 8, 3, padding=1, rng=0), minidl.GlobalAvgPool2D())
+    m.layers[0].weight.data[...], m.layers[0].bias.data[...] = 0, 0.7
+    choice.use_layout(layout)
+    found = m.predict(np.zeros((1, 3, 256, 256), np.float32)).astype(np.float64)
+    np.testing.assert_allclose(found, np.full((1, 8), np.float32(0.7), np.float64), rtol=5e-6)
+
+
+def test_a_mean_that_becomes_a_plain_number_counts() -> None:
+    m = minidl.Model(minidl.Conv2D(3, 8, 3, rng=0), minidl.GlobalAvgPool2D(), minidl.Linear(8, 2, rng=1), mean=0.4)
+    x = np.full((1, 3, 9, 9), 200, np.uint8)
+    before = m.predict(x)
+    for mean in (m.mean + 0.1, m.mean + 0.3):
+        m.mean = mean
+        other = minidl.Model(*m.layers, mean=float(mean))
+        np.testing.assert_array_equal(m.predict(x), other.predict(x))
+    assert np.abs(m.predict(x) - before).max() > 1e-3
+
+
 def test_the_summary_counts_images_as_the_choice_does() -> None:
     m = minidl.Model(minidl.Conv2D(64, 64, 3, padding=1, rng=0))
     choice.use_layout("images")

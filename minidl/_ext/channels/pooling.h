@@ -18,15 +18,18 @@ INLINE V window_maximum(const map *m, const T *x, const geometry *g, window k) {
     return best;
 }
 
+/* Row by row: one sum over all pixels of a large window would lose digits. */
 INLINE V window_sum(const map *m, const T *x, window k) {
-    V sum = {0}, next = {0};
+    V all = {0};
     for (size h = k.h0; h < k.h1; h++) {
         const T *row = x + h * m->pitch;
+        V sum = {0}, next = {0};
         size w = k.w0;
         for (; w + 2 <= k.w1; w += 2) sum += load(row + w * L), next += load(row + (w + 1) * L);
         if (w < k.w1) sum += load(row + w * L);
+        all += sum + next;
     }
-    return sum + next;
+    return all;
 }
 
 static int maxpool_task(void *context, ptrdiff_t task) {

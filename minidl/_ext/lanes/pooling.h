@@ -107,10 +107,13 @@ INLINE void avgpool_forward_plane(const pool_forward_args *a, ptrdiff_t task, in
         for (size ow = 0; ow < g.OW; ow++, y += L) {
             size count;
             window k = mean_window(&g, &a->mean, whole, oh, ow, &count);
-            V sum = {0};
-            for (size h = k.h0; h < k.h1; h++)
+            V all = {0}; /* row by row: one sum over all pixels of a large window would lose digits */
+            for (size h = k.h0; h < k.h1; h++) {
+                V sum = {0};
                 for (size w = k.w0; w < k.w1; w++) sum += load(x + (h * g.W + w) * L);
-            store(y, sum / (T)count);
+                all += sum;
+            }
+            store(y, all / (T)count);
         }
     }
 }

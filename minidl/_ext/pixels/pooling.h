@@ -40,6 +40,9 @@ static int pixels_maxpool_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
+/* So many numbers are summed by themselves: one sum over all pixels of a large window would lose digits. */
+enum { RUN = 1024 };
+
 INLINE T sum_run(const T *x, size count) {
     V sum = {0};
     size i = 0;
@@ -56,10 +59,16 @@ INLINE void pixels_avgpool_plane(const pool_forward_args *a, const T *x, T *y, i
             size count;
             window k = mean_window(&g, &a->mean, whole, oh, ow, &count);
             T sum = 0;
-            if (k.w1 - k.w0 == g.W) sum = sum_run(x + k.h0 * g.W, (k.h1 - k.h0) * g.W);
-            else
-                for (size h = k.h0; h < k.h1; h++)
-                    for (size w = k.w0; w < k.w1; w++) sum += x[h * g.W + w];
+            if (k.w1 - k.w0 == g.W) {
+                for (size i = k.h0 * g.W, end = k.h1 * g.W; i < end; i += RUN)
+                    sum += sum_run(x + i, smaller(RUN, end - i));
+            } else {
+                for (size h = k.h0; h < k.h1; h++) {
+                    T row = 0;
+                    for (size w = k.w0; w < k.w1; w++) row += x[h * g.W + w];
+                    sum += row;
+                }
+            }
             *y++ = sum / (T)count;
         }
     }
