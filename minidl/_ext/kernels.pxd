@@ -333,13 +333,13 @@ cdef extern from "core/kernels.h" nogil:
         int boxes(const boxes_args *) noexcept nogil
         int resize_forward(const resize_args *) noexcept nogil
         int resize_backward(const resize_args *) noexcept nogil
-        int sgd(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
-                int nesterov, double scale) noexcept nogil
-        int rmsprop(size count, void *p, const void *grad, void *square, double lr, double rho, double eps,
-                    double decay, double scale) noexcept nogil
-        int adam(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1,
-                 double beta2, double eps, double decay, int decoupled, double scale) noexcept nogil
-        int blend(size count, void *a, const void *b, double share) noexcept nogil
+        int sgd(size arrays, const size *counts, void **p, void **grad, void **velocity, double lr, double momentum,
+                double decay, int nesterov, double scale) noexcept nogil
+        int rmsprop(size arrays, const size *counts, void **p, void **grad, void **square, double lr, double rho,
+                    double eps, double decay, double scale) noexcept nogil
+        int adam(size arrays, const size *counts, void **p, void **grad, void **m, void **v, size step, double lr,
+                 double beta1, double beta2, double eps, double decay, int decoupled, double scale) noexcept nogil
+        int blend(size arrays, const size *counts, void **a, void **b, double share) noexcept nogil
         int sum_squares(size count, const void *a, double *sum) noexcept nogil
         int program(const program_args *) noexcept nogil
         void program_pack(const program_step *) noexcept nogil

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.kernels import checks
-from minidl.optim.base import Grouped, Optimizer, Slots
+from minidl.optim.base import Grouped, Optimizer, Slots, at_once
 
 if TYPE_CHECKING:
     from minidl.optim.schedules import Schedule
@@ -40,6 +40,7 @@ class Adam(Optimizer):
         self.beta2 = checks.real(self.who, "beta2", beta2, "in [0, 1)", lambda v: 0 <= v < 1)
         self.eps = checks.real(self.who, "eps", eps, "positive", lambda v: v > 0)
 
+    @at_once
     def _update(
         self,
         backend: Any,

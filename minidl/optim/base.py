@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -23,8 +23,17 @@ Given = Sequence[Parameter] | Mapping[str, Parameter]
 Work = tuple[str, Parameter, np.ndarray, np.ndarray, Slots, float, float | None]
 """Name of a parameter, it, its data, gradient and slots, its factor of lr, and its own weight decay if it has one."""
 
+Update = tuple[Any, Any, tuple[Any, ...], float, float | None]
+"""Data, gradients and slots, each an array or several together, and what `Work` says of lr and weight decay."""
+TOGETHER = "takes_together"
 
 Kept = TypeVar("Kept")
+
+
+def at_once(update: Callable[..., None]) -> Callable[..., None]:
+    """An `_update` that hands its arrays to the backend and so may have many of them together."""
+    setattr(update, TOGETHER, True)
+    return update
 
 
 class Optimizer(Settings):
@@ -68,6 +77,9 @@ class Optimizer(Settings):
         self._seen: Given = []
         self._bound: dict[str, Parameter] = {}
         self._work: list[Work] = []
+        self._updates: list[Update] = []
+        self._stands: list[tuple[Parameter, np.ndarray, np.ndarray, bool]] = []
+        self._backend: Any = None  # whose `_updates` are
 
     def _update(
         self,
@@ -104,19 +116,43 @@ class Optimizer(Settings):
         """
         if parameters != self._seen:
             self._bind(parameters)
-        work = self._work
-        for i, item in enumerate(work):
-            if item[1].values is not item[2] or item[1].grad is not item[3]:
-                work[i] = self._prepare(item[0], item[1])
         backend = kernels.current()
+        if backend is not self._backend or not self._stand():
+            self._gather(backend)
         scale = 1.0 if self.clip_norm is None else self._clip(backend, self.clip_norm)
         self.steps += 1
         lr, weight_decay = self.lr, self.weight_decay
-        for _, parameter, p, grad, slots, factor, own_decay in work:
-            if parameter.frozen:
-                continue
+        for p, grad, slots, factor, own_decay in self._updates:
             decay = weight_decay if own_decay is None else own_decay
             self._update(backend, p, grad, slots, lr * factor, decay, scale)
+
+    def _stand(self) -> bool:
+        """Whether the updates are still those of the parameters' arrays."""
+        for parameter, p, grad, frozen in self._stands:
+            if parameter._data is not p or parameter.grad is not grad or parameter.frozen is not frozen:
+                return False
+        return True
+
+    def _gather(self, backend: Any) -> None:
+        """Make the updates anew, with as many arrays together as go by the same numbers."""
+        work = self._work = [
+            item if item[1].values is item[2] and item[1].grad is item[3] else self._prepare(item[0], item[1])
+            for item in self._work
+        ]
+        alike: dict[Any, list[Work]] = {}
+        for i, item in enumerate(work):
+            _, parameter, p, _, _, factor, own_decay = item
+            if not parameter.frozen:
+                together = hasattr(type(self)._update, TOGETHER)
+                alike.setdefault((p.dtype, factor, own_decay) if together else i, []).append(item)
+        self._updates = []
+        for items in alike.values():
+            *_, factor, own_decay = items[0]
+            rows = zip(*([p, grad, *slots] for _, _, p, grad, slots, _, _ in items))
+            p, grad, *slots = (row[0] if len(items) == 1 else backend.together(row) for row in rows)
+            self._updates.append((p, grad, tuple(slots), factor, own_decay))
+        self._stands = [(parameter, p, grad, parameter.frozen) for _, parameter, p, grad, *_ in work]
+        self._backend = backend
 
     def _clip(self, backend: Any, clip_norm: float) -> float:
         """The factor that brings the norm of all gradients down to clip_norm, at most 1."""
@@ -156,7 +192,7 @@ class Optimizer(Settings):
         self.steps = steps
         self._slots = {name: tuple(arrays[s] for s in self.slot_names) for name, arrays in found.items()}
         self._loaded = bool(self.slot_names) and self.steps > 0
-        self._seen, self._bound, self._work = [], {}, []
+        self._seen, self._bound, self._work, self._backend = [], {}, [], None
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments by name, in its order, with today's values; lr the schedule if there is one."""
@@ -168,7 +204,7 @@ class Optimizer(Settings):
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles leave out the parameters; they find their slots by name."""
-        return {**vars(self), "_seen": [], "_bound": {}, "_work": []}
+        return {**vars(self), "_seen": [], "_bound": {}, "_work": [], "_updates": [], "_stands": [], "_backend": None}
 
     def _bind(self, parameters: Given) -> None:
         """Check a new list of parameters and pair each with its slots."""
@@ -180,7 +216,7 @@ class Optimizer(Settings):
         self._bound = follow(self._bound, self._bound, named) | named
         self._work = [self._prepare(name, parameter) for name, parameter in named.items()]
         self._seen = as_seen(parameters)
-        self._loaded = False
+        self._loaded, self._backend = False, None
 
     def _prepare(self, name: str, parameter: Parameter) -> Work:
         """Checked arrays of one parameter; slots are made where there are none, and follow a change of dtype."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minidl.kernels import checks
-from minidl.optim.base import Grouped, Optimizer, Slots
+from minidl.optim.base import Grouped, Optimizer, Slots, at_once
 
 if TYPE_CHECKING:
     from minidl.optim.schedules import Schedule
@@ -39,6 +39,7 @@ class SGD(Optimizer):
             raise ValueError(f"{self.who}: nesterov needs a momentum above 0, got {momentum!r}")
         self.slot_names = ("velocity",) if self.momentum else ()
 
+    @at_once
     def _update(
         self,
         backend: Any,

@@ -598,6 +598,39 @@ BAD = {
         "grad must be",
     ),
     "sgd integers": (lambda: native.sgd_update(np.ones(3, int), ones(3), None, 0.1, 0, 0), TypeError, "float32 or"),
+    "together of two dtypes": (
+        lambda: native.together([ones(3), ones(3, dtype=D)]),
+        TypeError,
+        "together must be an array of float32, got float64",
+    ),
+    "together of integers": (lambda: native.together([np.ones(3, int)]), TypeError, "float32 or float64"),
+    "together of no array": (lambda: native.together([ones(3), [1.0]]), AttributeError, "size"),
+    "together beside one": (
+        lambda: native.sgd_update(native.together([ones(3), ones(2)]), ones(3), None, 0.1, 0.0, 0.0),
+        ValueError,
+        "grad must be 2 arrays together, got ndarray",
+    ),
+    "together beside fewer": (
+        lambda: native.blend(native.together([ones(3), ones(2)]), native.together([ones(3)]), 0.1),
+        ValueError,
+        "b must be 2 arrays together of the same dtype as the first, got 1",
+    ),
+    "together beside other sizes": (
+        lambda: native.blend(native.together([ones(3), ones(2)]), native.together([ones(3), ones(4)]), 0.1),
+        ValueError,
+        "b, array 1 of those together, must have 2 elements, got 4",
+    ),
+    "together beside another dtype": (
+        lambda: native.blend(native.together([ones(3)]), native.together([ones(3, dtype=D)]), 0.1),
+        ValueError,
+        "of the same dtype as the first",
+    ),
+    "together read-only": (
+        lambda: native.blend(native.together([ones(3), read_only(3)]), native.together([ones(3), ones(3)]), 0.1),
+        ValueError,
+        "a must be writable arrays together",
+    ),
+    "together by its class": (lambda: type(native.together([]))(), TypeError, "made by together"),
     "rmsprop state": (lambda: native.rmsprop_update(ones(3), ones(3), None, 0.1, 0.9, 1e-8, 0.0), TypeError, "square"),
     "adam state": (
         lambda: native.adam_update(ones(3), ones(3), ones(3), ones(2), 1, 0.1, 0.9, 0.9, 1e-8, 0.0),

@@ -134,6 +134,23 @@ def test_updates(backend, rule, dtype, rng):
 
 
 @dtypes
+@pytest.mark.parametrize("rule", [*operations.UPDATES, "blend"])
+def test_arrays_together_are_updated_as_one_by_one(backend, rule, dtype, rng):
+    name, slots, settings = operations.UPDATES.get(rule, ("blend", 0, (0.3,)))
+    shapes = (5, 3), (0,), (1,), (4, 3, 3, 3), (16_384,), (17,), (20_001,), (3,)
+    kinds = [[rng.uniform(0.1, 2, shape).astype(dtype) for shape in shapes] for _ in range(2 + (slots or 0))]
+    alone = [[array.copy() for array in arrays] for arrays in kinds]
+    none = [None] if slots is None else []
+    for arrays in zip(*alone):
+        getattr(backend, name)(*arrays, *none, *settings)
+    getattr(backend, name)(*(backend.together(arrays) for arrays in kinds), *none, *settings)
+    for got, expected in zip(kinds, alone):
+        for i, shape in enumerate(shapes):
+            with compare.during("shape", shape):
+                compare.check(got[i], expected[i], exact=True)
+
+
+@dtypes
 @pytest.mark.parametrize(
     "shape", [(0,), (1,), (5, 3), (15,), (16,), (17,), (4, 3, 3, 3), (16_384,), (40_001,)], ids=str
 )

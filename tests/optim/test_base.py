@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minidl import kernels
 from minidl.layers import Linear, Parameter, Relu, Sequential
 from minidl.optim import SGD, Adam, AdamW, Optimizer, RMSProp
 from minidl.optim.schedules import Cosine
@@ -309,3 +311,89 @@ def test_frozen_parameters_stay_and_do_not_count(make: Any) -> None:
     layer.freeze(False)
     optimizer.step(layer.parameters())
     assert not np.any(layer.weight.data == start)
+
+
+class OneByOne(SGD):
+    """With an `_update` of its own, which takes plain arrays."""
+
+    def _update(self, backend: Any, p: np.ndarray, grad: np.ndarray, *rest: Any) -> None:
+        assert isinstance(p, np.ndarray)
+        super()._update(backend, p, grad, *rest)
+
+
+@pytest.mark.usefixtures("any_backend")
+class TestManyAtOnce:
+    """Arrays of one dtype with the same settings are updated by one call; what changes between steps is followed."""
+
+    def both(self, rng: np.random.Generator) -> list[tuple[Optimizer, list[Parameter]]]:
+        shapes = [(3, 4), (5,), (2, 3, 1), (7,)]
+        start = [rng.standard_normal(shape).astype(np.float32 if i % 2 else float) for i, shape in enumerate(shapes)]
+        settings = {"momentum": 0.9, "weight_decay": 0.01, "decay_all": False, "groups": {"2.weight": {"lr": 0.5}}}
+        return [
+            (kind(0.1, **settings), [Parameter(a.copy(), f"{i}.weight", decay=i != 3) for i, a in enumerate(start)])
+            for kind in (SGD, OneByOne)
+        ]
+
+    def test_what_changes_between_steps(self, rng: np.random.Generator) -> None:
+        both = self.both(rng)
+
+        def change(change: Any) -> None:
+            for _, parameters in both:
+                change(parameters)
+            for _ in range(2):
+                grads = [rng.standard_normal(parameter.data.shape) for parameter in both[0][1]]
+                for optimizer, parameters in both:
+                    for parameter, grad in zip(parameters, grads):
+                        parameter.grad[...] = grad
+                    optimizer.step(parameters)
+            for mine, theirs in zip(both[0][1], both[1][1]):
+                np.testing.assert_array_equal(mine.data, theirs.data)
+                assert mine.data.dtype == theirs.data.dtype
+
+        def frozen(parameters: list[Parameter]) -> None:
+            parameters[1].frozen = not parameters[1].frozen
+
+        def another_array(parameters: list[Parameter]) -> None:
+            parameters[0].data = parameters[0].data + 1
+
+        def another_gradient(parameters: list[Parameter]) -> None:
+            parameters[3].grad = np.zeros_like(parameters[3].grad)
+
+        def another_dtype(parameters: list[Parameter]) -> None:
+            parameters[2].data = parameters[2].data.astype(np.float32)
+            parameters[2].grad = parameters[2].grad.astype(np.float32)
+
+        def fewer(parameters: list[Parameter]) -> None:
+            del parameters[0]
+
+        change(lambda parameters: None)
+        before = both[0][1][1].data.copy()
+        change(frozen)
+        np.testing.assert_array_equal(both[0][1][1].data, before)
+        for each in (frozen, another_array, another_gradient, another_dtype, fewer):
+            change(each)
+        for name, slot in both[0][0].state().items():
+            np.testing.assert_array_equal(slot, both[1][0].state()[name])
+
+    def test_another_backend_between_steps(self, rng: np.random.Generator) -> None:
+        both = self.both(rng)
+        for name in ("reference", "im2col", "reference"):
+            with kernels.use(name):
+                for optimizer, parameters in both:
+                    for parameter in parameters:
+                        parameter.grad[...] = 0.5
+                    optimizer.step(parameters)
+        for mine, theirs in zip(both[0][1], both[1][1]):
+            np.testing.assert_array_equal(mine.data, theirs.data)
+
+    def test_an_optimiser_that_has_stepped_is_copied(self, rng: np.random.Generator) -> None:
+        for optimizer, parameters in self.both(rng):
+            optimizer.step(parameters)
+            again, start = pickle.loads(pickle.dumps(optimizer)), [parameter.data.copy() for parameter in parameters]
+            optimizer.step(parameters)
+            expected = [parameter.data.copy() for parameter in parameters]
+            for parameter, array in zip(parameters, start):
+                parameter.data[...] = array
+            again.step(parameters)
+            for parameter, array in zip(parameters, expected):
+                np.testing.assert_array_equal(parameter.data, array)

@@ -376,13 +376,15 @@ typedef struct kernel_table {
     int (*boxes)(const boxes_args *);
     int (*resize_forward)(const resize_args *);
     int (*resize_backward)(const resize_args *);
-    int (*sgd)(size count, void *p, const void *grad, void *velocity, double lr, double momentum, double decay,
-               int nesterov, double scale);
-    int (*rmsprop)(size count, void *p, const void *grad, void *square, double lr, double rho, double eps, double decay,
-                   double scale);
-    int (*adam)(size count, void *p, const void *grad, void *m, void *v, size step, double lr, double beta1,
-                double beta2, double eps, double decay, int decoupled, double scale);
-    int (*blend)(size count, void *a, const void *b, double share);
+    /* Updates of several arrays at once, with their counts of elements. */
+    int (*sgd)(size arrays, const size *counts, void *const *p, void *const *grad, void *const *velocity, double lr,
+               double momentum, double decay, int nesterov, double scale);
+    int (*rmsprop)(size arrays, const size *counts, void *const *p, void *const *grad, void *const *square, double lr,
+                   double rho, double eps, double decay, double scale);
+    int (*adam)(size arrays, const size *counts, void *const *p, void *const *grad, void *const *m, void *const *v,
+                size step, double lr, double beta1, double beta2, double eps, double decay, int decoupled,
+                double scale);
+    int (*blend)(size arrays, const size *counts, void *const *a, void *const *b, double share);
     int (*sum_squares)(size count, const void *a, double *sum);
     int (*program)(const struct program_args *); /* program.h */
     void (*program_pack)(const struct program_step *);

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 Array = Any
+Arrays = Any
+"""A plain ndarray, or several of them, as `together` has made of them."""
 Pair = tuple[int, int]
 Padding = Pair | tuple[Pair, Pair] | str
 """(PH, PW) on both sides, or ((top, bottom), (left, right)), or "same" or "same_lower": see `checks.margins`. PH and PW

@@ -1,20 +1,29 @@
-"""Optimiser updates, in place on plain ndarrays of one shape; g = scale * grad + weight_decay * p."""
+"""Optimiser updates, in place on plain ndarrays of one shape; g = scale * grad + weight_decay * p.
+
+In place of an array each takes what `together` has made of several; so must its other arguments then be.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
+
+from minidl.kernels.contract.types import Arrays
 
 
 class Updates(Protocol):
     """The operations of this file."""
 
+    def together(self, arrays: Sequence[np.ndarray]) -> Arrays:
+        """Arrays of one dtype, for updates of all of them by one call; their memory stays what it was."""
+
     def sgd_update(
         self,
-        p: np.ndarray,
-        grad: np.ndarray,
-        velocity: np.ndarray | None,
+        p: Arrays,
+        grad: Arrays,
+        velocity: Arrays | None,
         lr: float,
         momentum: float,
         weight_decay: float,
@@ -25,9 +34,9 @@ class Updates(Protocol):
 
     def rmsprop_update(
         self,
-        p: np.ndarray,
-        grad: np.ndarray,
-        square: np.ndarray,
+        p: Arrays,
+        grad: Arrays,
+        square: Arrays,
         lr: float,
         decay: float,
         eps: float,
@@ -38,10 +47,10 @@ class Updates(Protocol):
 
     def adam_update(
         self,
-        p: np.ndarray,
-        grad: np.ndarray,
-        m: np.ndarray,
-        v: np.ndarray,
+        p: Arrays,
+        grad: Arrays,
+        m: Arrays,
+        v: Arrays,
         step: int,
         lr: float,
         beta1: float,
@@ -57,7 +66,7 @@ class Updates(Protocol):
         decoupled (AdamW): g = scale * grad, and p is first multiplied by 1 - lr * weight_decay. step counts from 1.
         """
 
-    def blend(self, a: np.ndarray, b: np.ndarray, share: float) -> None:
+    def blend(self, a: Arrays, b: Arrays, share: float) -> None:
         """a += share * (b - a): a step of a running average."""
 
     def sum_of_squares(self, a: np.ndarray) -> float:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.kernels.together import one_by_one
+from minidl.kernels.together import together as together
+
 
 def _gradient(p: np.ndarray, grad: np.ndarray, weight_decay: float, scale: float) -> np.ndarray:
     g = scale * grad if scale != 1 else grad
     return g + weight_decay * p if weight_decay else g
 
 
+@one_by_one
 def sgd_update(
     p: np.ndarray,
     grad: np.ndarray,
@@ -29,6 +33,7 @@ def sgd_update(
     p -= lr * (g + momentum * velocity) if nesterov else lr * velocity
 
 
+@one_by_one
 def rmsprop_update(
     p: np.ndarray,
     grad: np.ndarray,
@@ -45,6 +50,7 @@ def rmsprop_update(
     p -= lr * g / (np.sqrt(square) + eps)
 
 
+@one_by_one
 def adam_update(
     p: np.ndarray,
     grad: np.ndarray,
@@ -71,6 +77,7 @@ def adam_update(
     p -= lr / (1 - beta1**step) * m / (np.sqrt(v / (1 - beta2**step)) + eps)
 
 
+@one_by_one
 def blend(a: np.ndarray, b: np.ndarray, share: float) -> None:
     a += share * (b - a)
 

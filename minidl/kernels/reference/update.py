@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from minidl.kernels.together import one_by_one
+from minidl.kernels.together import together as together
 
+
+@one_by_one
 def sgd_update(
     p: np.ndarray,
     grad: np.ndarray,
@@ -28,6 +32,7 @@ def sgd_update(
     p -= lr * (g + momentum * velocity if nesterov else velocity)
 
 
+@one_by_one
 def rmsprop_update(
     p: np.ndarray,
     grad: np.ndarray,
@@ -44,6 +49,7 @@ def rmsprop_update(
     p -= lr * g / (np.sqrt(square) + eps)
 
 
+@one_by_one
 def adam_update(
     p: np.ndarray,
     grad: np.ndarray,
@@ -71,6 +77,7 @@ def adam_update(
     p -= lr * m_corrected / (np.sqrt(v_corrected) + eps)
 
 
+@one_by_one
 def blend(a: np.ndarray, b: np.ndarray, share: float) -> None:
     a += share * (b - a)
 
