@@ -453,9 +453,10 @@ def losses(run: Run) -> Iterator[Result]:
 
 
 def updates(run: Run) -> Iterator[Result]:
-    """A rule of an optimiser."""
-    count = run.size(200)
-    p, grad, m, v = (run.array(count, positive=i == 3) for i in range(4))
+    """A rule of an optimiser, of one array or of several together."""
+    counts = [run.size(200) for _ in range(run.size(3))]
+    kinds = [[run.array(count, positive=i == 3) for count in counts] for i in range(4)]
+    p, grad, m, v = (run.together(arrays) if len(counts) > 1 else arrays[0] for arrays in kinds)
     decay, scale = float(run.choice((0.0, 0.01))), float(run.choice((1.0, 0.5)))
     name = run.choice(("sgd", "rmsprop", "adam", "blend"))
     if name == "sgd":
@@ -466,8 +467,9 @@ def updates(run: Run) -> Iterator[Result]:
         run.adam_update(p, grad, m, v, run.size(9), 0.01, 0.9, 0.999, 1e-3, decay, run.flag(), scale)
     else:
         run.blend(p, grad, 0.3)
-    yield from _gradients(f"{name}_p m v", (p, m, v), False)
-    yield "sum of squares", np.array([run.sum_of_squares(grad)]), run.whole
+    for state in (kinds[0], *kinds[2:]):
+        yield from _gradients(" ".join(f"{name}{i}" for i in range(len(state))), state, False)
+    yield "sum of squares", np.array([run.sum_of_squares(kinds[1][0])]), run.whole
 
 
 # ---- above the contract ----------------------------------------------------------------------------------------------
