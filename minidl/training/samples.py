@@ -84,19 +84,20 @@ class Batch(NamedTuple):
         """Sample weights (N,), or None."""
         return None if self.samples.weight is None else self.samples.weight[self.rows]
 
-    def enter(self) -> Any:
-        """The images as the backend's array, scaled and changed, in one pass."""
+    def enter(self, infer: bool = False) -> Any:
+        """The images as the backend's array, scaled and changed, in one pass. infer: as the backend's `gather`."""
         data, gather = self.samples, kernels.current().gather
         if isinstance(data.images, Rows):
             inputs = zip(data.images.arrays, parts(data.scale), parts(data.shift))
-            return Several(gather(images, self.rows, scale, shift) for images, scale, shift in inputs)
+            return Several(gather(images, self.rows, scale, shift, infer) for images, scale, shift in inputs)
         moves, colors = (None, None) if self.changes is None else self.changes
-        return gather(data.images, self.rows, data.scale, data.shift, moves=moves, colors=colors)
+        return gather(data.images, self.rows, data.scale, data.shift, infer, moves=moves, colors=colors)
 
     def plain(self) -> list[np.ndarray]:
         """The images of each input as arrays, not yet scaled by `Samples`, but for images that are changed."""
         if self.changes is not None:
-            return [kernels.current().leave(self.enter())]
+            # Image after image: few are not first spread over lanes, for `leave` to take out again.
+            return [kernels.current().leave(self.enter(infer=True))]
         return [array[self.rows] for array in parts(self.samples.images)]
 
     def kinds(self, dtype: np.dtype) -> list[Kind]:

@@ -9,6 +9,8 @@ import pytest
 
 import minidl
 from minidl import kernels
+from minidl.data.augment.pipeline import plan
+from minidl.data.augment.transforms import Affine, Flip
 from minidl.layers.parameter import Parameter
 from minidl.training.samples import prepare
 from minidl.training.step import Step
@@ -306,6 +308,25 @@ def test_pixels_are_scaled() -> None:
     a, b = (stepped(NETWORKS["norm"](), pair, layout)[0] for layout in ("images", "channels"))
     for one, other in zip(a, b, strict=True):
         np.testing.assert_allclose(other, one, rtol=0, atol=2e-5 * max(np.abs(one).max(), 1e-3))
+
+
+@pytest.mark.parametrize("n", [1, 5, 20])
+def test_images_are_changed_as_for_layers(n: int) -> None:
+    rng = np.random.default_rng(1)
+    pair = rng.integers(0, 256, (n, 3, 9, 7)).astype(np.uint8), rng.integers(0, 5, n)
+    results = []
+    for layout in ("images", "channels"):
+        choice.use_layout(layout)
+        m, loss = NETWORKS["norm"]().astype("float64"), minidl.SoftmaxCrossEntropyLoss()
+        changes = plan((Affine(rotation=20, shift=2), Flip()), (3, 9, 7), 5).changes(1, np.arange(n))
+        batch = prepare("training", pair, m, loss).all()._replace(changes=changes)
+        step = Step(m, loss)
+        found = [step.forward(batch, True)[0]]
+        step.backward()
+        assert compiled(step) == (layout == "channels")
+        results.append([*found, *(parameter.grad for parameter in m.parameters())])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(other, one, rtol=0, atol=1e-11 * max(np.abs(one).max(), 1e-3))
 
 
 THREADED = "residual", "branches", "depthwise", "grouped", "foreign"
