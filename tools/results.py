@@ -44,7 +44,7 @@ def load(path: Path) -> Run:
 
 def group(run: Run) -> tuple[str, str]:
     """What runs of different seeds have in common: recipe, and who trained in which way."""
-    way = "F(4x4,3x3)" if run.get("winograd") == 4 else ""  # F(2x2,3x3) is the default
+    way = "F(4x4,3x3)" if run.get("winograd") == 4 else ""  # of runs without a name, at most F(2x4,3x3)
     way += "channels_last" if run.get("channels_last") else ""
     return run["recipe"], f"{run['library']} {way}".strip()
 

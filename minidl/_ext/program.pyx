@@ -68,7 +68,7 @@ cdef enum:
 
 cdef enum:  # vector operations that it takes as long as
     WEIGHT_READ = 4  # reading a vector of weights
-    WEIGHT_MADE = 6  # making one of Winograd's weights anew, more than another
+    WEIGHT_MADE = 10  # making one of Winograd's weights anew, more than another
 
 
 cdef str algorithm(const program_step *step):
@@ -404,7 +404,7 @@ cdef class Program:
             return
         least = 9 * read * blocks * (g.OH * g.OW + WEIGHT_READ)
         for i in range(3):
-            if (i == 2 and winograd_tile() < 4) or (i == 1 and g.C > 256):  # the longer sums of F(2x4) lose digits
+            if i == 2 and (winograd_tile() < 4 or g.C > 256):  # the longer sums of F(4x4) lose digits
                 continue
             frequencies = (rows[i] + 2) * (columns[i] + 2)
             cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])

@@ -214,7 +214,7 @@ def test_without_winograd_all_sums_are_direct(dtype: str, isa: str) -> None:
         y = native.leave(native.conv2d_forward(native.enter(x), layer.weight.data, layer.bias.data, *window))
         np.testing.assert_array_equal(compiled_only(model, x), y)
     finally:
-        native.use_winograd(2)
+        native.use_winograd(4)
     assert windows[1, :, 4:7, 5:8].all()
     assert windows.sum() == 32 * 9
 

@@ -387,20 +387,20 @@ def test_summary_tells_layout_and_algorithm() -> None:
         start = lines[0].index(f"{settings['images']} image")
         return {line.split()[0]: line[start:] for line in lines[3:-2]}
 
-    few = {"0": "channels, direct", "2.body.0": "channels, winograd 2 x 4", "3": "images", "5": "channels, direct"}
+    few = {"0": "channels, direct", "2.body.0": "channels, winograd 4 x 4", "3": "images", "5": "channels, direct"}
     assert {place: column(images=1)[place] for place in few} == few
-    assert column(images=1)["2.body.1"] == "channels, winograd 2 x 4"  # folded
+    assert column(images=1)["2.body.1"] == "channels, winograd 4 x 4"  # folded
     assert column(images=2, train=True)["2.body.1"] == "channels, normalization"
     choice.use_layout("images")
     found = column(images=1)
     assert found["0"].startswith("images, ")
-    assert found["2.body.0"] == "images, winograd 2 x 4"
+    assert found["2.body.0"] == "images, winograd 4 x 4"
     assert found["4"] == "images"
     native.use_winograd(0)
     try:
         assert column(images=1)["2.body.0"] == "images, direct"
     finally:
-        native.use_winograd(2)
+        native.use_winograd(4)
     with kernels.use("reference"):
         assert m.summary((3, 32, 32), images=1) == m.summary((3, 32, 32))
 

@@ -367,6 +367,9 @@ def _updates(backend: Any, dtype: Any, x: Any, rng: np.random.Generator) -> Iter
         p, grad, *state = rng.uniform(0.1, 1, (2 + (slots or 0), 5, 3)).astype(dtype)
         getattr(backend, operation)(p, grad, *state, *([None] if slots is None else []), *settings)
         yield from _named(rule, " ".join(f"state{i}" for i in range(1 + len(state))), (p, *state))
+    arrays = [rng.uniform(0.1, 1, shape).astype(dtype) for shape in ((5, 3), (7,), (5, 3), (7,))]
+    backend.blend(backend.together(arrays[:2]), backend.together(arrays[2:]), 0.3)
+    yield from _named("together", "0 1", arrays[:2])
     yield "sum of squares", np.array([backend.sum_of_squares(p)])
 
 

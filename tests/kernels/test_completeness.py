@@ -20,7 +20,7 @@ LAYOUT = {"enter", "batches", "leave", "gather", "reshape", "add"}
 """How arrays come in and out: no operation of a network."""
 BLOCKS = {name for name in OPERATIONS if "_block_" in name}
 """What the sandwiches of `minidl.functional` are made of."""
-PLAIN = [name for name in OPERATIONS if name not in LAYOUT | BLOCKS]
+PLAIN = [name for name in OPERATIONS if name not in LAYOUT | BLOCKS | {"together"}]
 GRADIENTS = [
     name
     for name, stated in OPERATIONS.items()

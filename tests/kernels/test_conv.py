@@ -130,8 +130,9 @@ class TestReference:
 def test_conv2d(backend, case, dtype, whole):
     (x, w, b, dy), (y, dx, dw, db) = judged.conv2d(case, dtype, whole)
     entered, upstream = backend.enter(x), backend.enter(dy)
-    compare.check(backend.leave(backend.conv2d_forward(entered, w, b, *case.window)), y, dtype, exact=whole)
-    got_dx, got_dw, got_db = backend.conv2d_backward(upstream, entered, w, *case.window)
+    with variants.direct_sums(backend, whole):
+        compare.check(backend.leave(backend.conv2d_forward(entered, w, b, *case.window)), y, dtype, exact=whole)
+        got_dx, got_dw, got_db = backend.conv2d_backward(upstream, entered, w, *case.window)
     compare.check(backend.leave(got_dx), dx, dtype, exact=whole)
     compare.check(got_dw, dw, dtype, exact=whole)
     compare.check(got_db, db, dtype, exact=whole)
@@ -140,21 +141,23 @@ def test_conv2d(backend, case, dtype, whole):
 
 
 @dtypes
+@whole
 @pytest.mark.parametrize("case", cases.CONVS, ids=cases.label)
-def test_conv2d_backward_into_out(backend, case, dtype):
-    (x, w, _, dy), (_, _, dw, db) = judged.conv2d(case, dtype, True)
+def test_conv2d_backward_into_out(backend, case, dtype, whole):
+    (x, w, _, dy), (_, _, dw, db) = judged.conv2d(case, dtype, whole)
     weight, bias = (compare.Guarded(shape, dtype) for shape in (w.shape, db.shape))
     args = backend.enter(dy), backend.enter(x), w, *case.window
-    none, got_dw, got_db = backend.conv2d_backward(*args, need_dx=False, out=(weight.array, bias.array))
-    assert none is None
-    assert got_dw is weight.array
-    assert got_db is bias.array
-    compare.check(got_dw, dw, dtype, exact=True)
-    compare.check(got_db, db, dtype, exact=True)
-    weight.array[...] = np.nan
-    _, got_dw, no_db = backend.conv2d_backward(*args, need_dx=True, out=(weight.array, None))
+    with variants.direct_sums(backend, whole):
+        none, got_dw, got_db = backend.conv2d_backward(*args, need_dx=False, out=(weight.array, bias.array))
+        assert none is None
+        assert got_dw is weight.array
+        assert got_db is bias.array
+        compare.check(got_dw, dw, dtype, exact=whole)
+        compare.check(got_db, db, dtype, exact=whole)
+        weight.array[...] = np.nan
+        _, got_dw, no_db = backend.conv2d_backward(*args, need_dx=True, out=(weight.array, None))
     assert no_db is None
-    compare.check(got_dw, dw, dtype, exact=True)
+    compare.check(got_dw, dw, dtype, exact=whole)
     weight.check()
     bias.check()
 

@@ -30,7 +30,7 @@ def _direct_sums_and_no_warnings(any_backend):
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
     if any_backend.name == "native":
-        any_backend.use_winograd(2)
+        any_backend.use_winograd(4)
 
 
 def bits(shape, dtype, count=10):

@@ -25,7 +25,7 @@ MAPS = [  # shape of x, output channels, padding, groups
     ((5, 24, 8, 7), 20, ((5, 0), (1, 4)), 2),
     ((3, 16, 6, 9), 18, ((0, 1), (4, 1)), 1),
 ]
-BOUNDS = {(2, "float32"): 2e-6, (4, "float32"): 2e-5, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
+BOUNDS = {(2, "float32"): 1e-6, (4, "float32"): 3e-6, (2, "float64"): 1e-14, (4, "float64"): 1e-13}
 
 pytestmark = pytest.mark.skipif(not variants.NATIVE, reason="this installation has no native backend")
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(not variants.NATIVE, reason="this installation h
 def settings_again(native):
     threads = native.get_num_threads()
     yield
-    native.use_winograd(2)
+    native.use_winograd(4)
     native.set_num_threads(threads)
 
 
@@ -197,7 +197,7 @@ def test_the_error_for_images_that_are_not_centred(native, rng):
         ((5, 32, 16, 16), (32, 32, 3, 3), (3, 3, 3)),
         ((5, 64, 6, 6), (64, 64, 3, 3), (2, 2, 2)),
         ((5, 32, 2, 2), (32, 32, 3, 3), (1, 1, 1)),  # of nine taps four lie inside
-        ((5, 280, 8, 8), (8, 280, 3, 3), (3, 3, None)),
+        ((5, 280, 8, 8), (8, 280, 3, 3), (2, 3, None)),  # too many channels for the large tile
         ((5, 3, 20, 20), (16, 3, 3, 3), (3, None, 2)),
         ((5, 1, 20, 20), (16, 1, 3, 3), (1, 1, 1)),
         ((5, 16, 20, 20), (1, 16, 3, 3), (1, 1, 1)),
@@ -254,7 +254,7 @@ def test_a_new_thread_has_no_memory_of_larger_maps(native, rng, x_shape, out_cha
 
     found = []
     compute(found)
-    for tile in (4, 2):
+    for tile in (2, 4):
         native.use_winograd(tile)
         thread = threading.Thread(target=compute, args=(found,))
         thread.start()

@@ -33,6 +33,19 @@ def using(variant: Variant) -> Iterator[Any]:
             backend.use_isa(previous)
 
 
+@contextmanager
+def direct_sums(backend: Any, asked: bool = True) -> Iterator[None]:
+    """No Winograd, if asked: its larger tiles have roots in them, and sums of whole numbers do not stay whole."""
+    direct = asked and backend.name == "native"
+    if direct:
+        backend.use_winograd(0)
+    try:
+        yield
+    finally:
+        if direct:
+            backend.use_winograd(4)
+
+
 def _installed() -> Iterator[Variant]:
     for name in kernels.available():
         with kernels.use(name) as backend:

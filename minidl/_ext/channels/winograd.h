@@ -10,8 +10,9 @@
 #include "../core/winograd.h"
 #include "conv.h"
 
-/* Bytes of a chunk's transformed tiles and products, about; and tiles, at least, that share one reading of weights. */
-enum { CHUNK_BYTES = 256 * 1024, FEW_TILES = 24 };
+/* Bytes of a chunk's transformed tiles and products, about; tiles, at least, that share one reading of weights; and
+   bytes of transformed tiles, at most, that several tasks share. */
+enum { CHUNK_BYTES = 256 * 1024, FEW_TILES = 24, TILES_A_TASK = 8, SHARED_BYTES = 2 << 20 };
 
 /* Image and first output pixel. */
 typedef struct {
@@ -76,9 +77,24 @@ static int pack_winograd_task(void *context, ptrdiff_t block) {
     return 0;
 }
 
+typedef struct {
+    const step_job *job;
+    size tiles; /* of all images */
+    T *shared;  /* what B^T d B of all is, or NULL: each task makes its own */
+} winograd_step_job;
+
+/* The tiles from `first` on. */
+static void find_tiles(const program_step *step, size first, size count, map_tile *tile) {
+    size mh = step->rows, mw = step->columns, across = ceil_div(step->y.W, mw), each = ceil_div(step->y.H, mh) * across;
+    for (size t = 0; t < count; t++) {
+        size place = (first + t) % each;
+        tile[t] = (map_tile){(first + t) / each, place / across * mh, place % across * mw};
+    }
+}
+
 /* B^T d B of the tiles, [frequency][tile][channel]. */
-INLINE void transform_tiles(const int mh, const int mw, const step_job *job, const map_tile *tile, size count, T *to,
-                            size channels, size f_step) {
+INLINE void transform_tiles_of(const int mh, const int mw, const step_job *job, const map_tile *tile, size count, T *to,
+                               size channels, size f_step) {
     const map *x = &job->step->x;
     const geometry *g = &job->step->g;
     for (size block = 0; block < map_blocks(x); block++) {
@@ -91,6 +107,12 @@ INLINE void transform_tiles(const int mh, const int mw, const step_job *job, con
             input_tile(mh, mw, row, tile[t].w - g->PW, x->W, to + t * channels + block * L, f_step);
         }
     }
+}
+
+static void transform_tiles(const step_job *job, const map_tile *tile, size count, T *to, size channels, size f_step) {
+    if (job->step->columns == 2) transform_tiles_of(2, 2, job, tile, count, to, channels, f_step);
+    else if (job->step->rows == 2) transform_tiles_of(2, 4, job, tile, count, to, channels, f_step);
+    else transform_tiles_of(4, 4, job, tile, count, to, channels, f_step);
 }
 
 /* The outputs of a block of channels out of their products. */
@@ -120,23 +142,36 @@ INLINE void transform_products(const int mh, const int mw, const step_job *job, 
     }
 }
 
-INLINE int winograd_chunks(const int mh, const int mw, const step_job *job, ptrdiff_t task) {
+/* Some tiles, for all tasks that come. */
+static int share_tiles_task(void *context, ptrdiff_t task) {
+    const winograd_step_job *all = context;
+    const step_job *job = all->job;
+    size channels = map_blocks(&job->step->x) * L, f_step = all->tiles * channels + L, first = task * TILES_A_TASK;
+    map_tile tile[TILES_A_TASK];
+    size count = smaller(TILES_A_TASK, all->tiles - first);
+    find_tiles(job->step, first, count, tile);
+    transform_tiles(job, tile, count, all->shared + first * channels, channels, f_step);
+    return 0;
+}
+
+INLINE int winograd_chunks(const int mh, const int mw, const winograd_step_job *all, ptrdiff_t task) {
+    const step_job *job = all->job;
     const program_step *step = job->step;
     const map *y = &step->y;
     const int frequencies = (mh + 2) * (mw + 2);
     size blocks = map_blocks(y), many = ceil_div(blocks, step->M), band = task % job->bands, part = task / job->bands;
     size from = part * many / job->groups, to = (part + 1) * many / job->groups;
     size first = from * step->M, mine = smaller(to * step->M, blocks) - first; /* blocks of this task */
-    size down = ceil_div(y->H, mh), across = ceil_div(y->W, mw), tiles = job->images * down * across;
-    size start = band * tiles / job->bands, end = (band + 1) * tiles / job->bands;
+    size start = band * all->tiles / job->bands, end = (band + 1) * all->tiles / job->bands;
     size C = step->x.C, channels = map_blocks(&step->x) * L;
     size chunk = larger(FEW_TILES, CHUNK_BYTES / (size)sizeof(T) / (frequencies * (channels + mine * L)));
     chunk = smaller(chunk, end - start);
-    size f_step = chunk * channels + L, p_step = mine * chunk * L;
-    size_t floats = (size_t)(frequencies * (f_step + p_step) + 4 * L);
-    T *input = pool_scratch(SCRATCH_TASK, floats * sizeof(T) + (size_t)chunk * sizeof(map_tile));
-    if (!input) return -1;
-    T *products = input + frequencies * f_step, *zeros = products + frequencies * p_step;
+    size own = all->shared ? 0 : chunk * channels + L, p_step = mine * chunk * L;
+    size f_step = all->shared ? all->tiles * channels + L : own;
+    size_t floats = (size_t)(frequencies * (own + p_step) + 4 * L);
+    T *memory = pool_scratch(SCRATCH_TASK, floats * sizeof(T) + (size_t)chunk * sizeof(map_tile));
+    if (!memory) return -1;
+    T *products = memory + frequencies * own, *zeros = products + frequencies * p_step;
     map_tile *tile = (map_tile *)(zeros + 4 * L);
     clear(zeros, 4 * L);
     channel_walk walk = {
@@ -144,11 +179,9 @@ INLINE int winograd_chunks(const int mh, const int mw, const step_job *job, ptrd
     walk.y_block = chunk * L;
     for (size t0 = start; t0 < end; t0 += chunk) {
         size count = smaller(chunk, end - t0), parts = ceil_div(count, PIXELS);
-        for (size t = 0; t < count; t++) {
-            size place = (t0 + t) % (down * across);
-            tile[t] = (map_tile){(t0 + t) / (down * across), place / across * mh, place % across * mw};
-        }
-        transform_tiles(mh, mw, job, tile, count, input, channels, f_step);
+        const T *input = all->shared ? all->shared + t0 * channels : memory;
+        find_tiles(step, t0, count, tile);
+        if (!all->shared) transform_tiles(job, tile, count, memory, channels, f_step);
         for (int f = 0; f < frequencies; f++) {
             for (size block = first; block < first + mine; block += step->M) {
                 const T *w = (const T *)step->w + (f * blocks + block) * L * C;
@@ -163,38 +196,47 @@ INLINE int winograd_chunks(const int mh, const int mw, const step_job *job, ptrd
         for (size block = first; block < first + mine; block++)
             transform_products(mh, mw, job, tile, count, block, products + (block - first) * chunk * L, p_step);
     }
+    size across = ceil_div(y->W, mw), each = ceil_div(y->H, mh) * across;
     for (size block = first; block < first + mine; block++) {
         for (size t = start; t < end; t++) {
-            size place = t % (down * across), row = place / across * mh;
-            if (place % across == 0)
-                clear_halo(y, job->arena, t / (down * across), block, row, smaller(y->H, row + mh));
+            size place = t % each, row = place / across * mh;
+            if (place % across == 0) clear_halo(y, job->arena, t / each, block, row, smaller(y->H, row + mh));
         }
     }
     return 0;
 }
 
 static int winograd_step_task(void *context, ptrdiff_t task) {
-    const step_job *job = context;
-    if (job->step->columns == 2) return winograd_chunks(2, 2, job, task);
-    if (job->step->rows == 2) return winograd_chunks(2, 4, job, task);
-    return winograd_chunks(4, 4, job, task);
+    const winograd_step_job *all = context;
+    if (all->job->step->columns == 2) return winograd_chunks(2, 2, all, task);
+    if (all->job->step->rows == 2) return winograd_chunks(2, 4, all, task);
+    return winograd_chunks(4, 4, all, task);
 }
 
 static int winograd_step(step_job *job) {
     const program_step *step = job->step;
     size many = ceil_div(map_blocks(&step->y), step->M), threads = job->threads;
     size tiles = job->images * ceil_div(step->y.H, step->rows) * ceil_div(step->y.W, step->columns);
-    size bytes = (step->rows + 2) * (step->columns + 2) * step->x.C * map_blocks(&step->y) * VBYTES;
-    /* Of weights that no cache holds a task takes a part, for all tiles; each part transforms the input anew. */
+    size frequencies = (step->rows + 2) * (step->columns + 2), channels = map_blocks(&step->x) * L;
+    size bytes = frequencies * step->x.C * map_blocks(&step->y) * VBYTES;
+    size shared = frequencies * (tiles * channels + L) * (size)sizeof(T);
+    int parallel = tiles * step->x.C * map_blocks(&step->y) * 16 > PARALLEL_FROM && threads > 1;
+    winograd_step_job all = {.job = job, .tiles = tiles};
     job->groups = 1;
     job->bands = even_bands(smaller(TASKS_A_THREAD * threads, tiles / FEW_TILES), 1, threads);
+    /* Of weights that no cache holds a task takes a part, for all tiles. */
     if (bytes > WEIGHTS_IN_CACHE || job->bands < threads) {
         job->groups = smaller(many, 2 * threads);
         size wanted = ceil_div(TASKS_A_THREAD * threads, job->groups);
         job->bands = even_bands(smaller(wanted, tiles / FEW_TILES), job->groups, threads);
+        /* Transforms that parts save, in vector operations, pay for two more threads that wait for each other. */
+        size saved = (job->groups - 1) * tiles * map_blocks(&step->x) * frequencies * 6;
+        if (saved > (parallel ? 2 * PARALLEL_FROM : 0) && shared <= SHARED_BYTES) {
+            all.shared = pool_scratch(SCRATCH_CALL, (size_t)shared);
+            if (!all.shared || pool_run(share_tiles_task, &all, ceil_div(tiles, TILES_A_TASK), parallel)) return -1;
+        }
     }
-    size work = tiles * step->x.C * map_blocks(&step->y) * 16;
-    return run_tasks(job, winograd_step_task, job->groups * job->bands, work > PARALLEL_FROM);
+    return pool_run(winograd_step_task, &all, job->groups * job->bands, parallel);
 }
 
 #endif

@@ -8,6 +8,11 @@
 
 enum { WINOGRAD_SIDE = 6, WINOGRAD_AREA = 36 }; /* of the larger input tile */
 
+/* The points of F(4), beside 0 and infinity: +-ROOT_HALF and +-ROOT_TWO. They are each other's inverses, so that no
+   power of them is far from 1: the usual +-1 and +-2 lose two to four times as much (docs/kernels/winograd.md). */
+#define ROOT_TWO ((T)1.41421356237309504880)
+#define ROOT_HALF ((T)0.70710678118654752440)
+
 /* Whether rows of the kernel are three taps wide, and windows and taps move by one pixel. */
 INLINE int rows_of_three(const geometry *g) {
     return g->KW == 3 && g->SH == 1 && g->SW == 1 && g->DH == 1 && g->DW == 1;
@@ -21,11 +26,12 @@ INLINE void input_pair(const int m, int pair, const V d[WINOGRAD_SIDE], V *first
         return;
     }
     if (pair == 0) {
-        *first = 4 * d[0] - 5 * d[2] + d[4];
-        *second = 4 * d[1] - 5 * d[3] + d[5];
+        *first = d[0] - (T)2.5 * d[2] + d[4];
+        *second = d[1] - (T)2.5 * d[3] + d[5];
         return;
     }
-    V even = pair == 1 ? d[4] - 4 * d[2] : d[4] - d[2], odd = pair == 1 ? d[3] - 4 * d[1] : 2 * (d[3] - d[1]);
+    V even = pair == 1 ? d[4] - 2 * d[2] : d[4] - (T)0.5 * d[2];
+    V odd = pair == 1 ? ROOT_HALF * (d[3] - 2 * d[1]) : ROOT_TWO * (d[3] - (T)0.5 * d[1]);
     *first = even + odd;
     *second = even - odd;
 }
@@ -49,9 +55,9 @@ INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
     }
     V sum2 = p[3] + p[4], difference2 = p[3] - p[4];
     y[0] = p[0] + sum + sum2;
-    y[1] = difference + 2 * difference2;
-    y[2] = sum + 4 * sum2;
-    y[3] = difference + 8 * difference2 + p[5];
+    y[1] = ROOT_HALF * difference + ROOT_TWO * difference2;
+    y[2] = (T)0.5 * sum + 2 * sum2;
+    y[3] = (ROOT_HALF / 2) * difference + 2 * ROOT_TWO * difference2 + p[5];
 }
 
 /* G g: m + 2 values of the three weights along one axis, of L kernels side by side. */
@@ -65,8 +71,9 @@ INLINE void weight_values(const int m, V g0, V g1, V g2, V u[WINOGRAD_SIDE]) {
         return;
     }
     const T sixth = (T)(1.0 / 6); /* a product is a fraction of a quotient's time */
-    V even = (g0 + g2) * sixth, odd = g1 * sixth, outer = (g0 / 4 + g2) * sixth, middle = odd / 2;
-    u[0] = g0 / 4;
+    V even = (g0 + g2 / 2) * (4 * sixth), odd = g1 * (4 * sixth * ROOT_HALF);
+    V outer = (g0 + 2 * g2) * sixth, middle = g1 * (sixth * ROOT_TWO);
+    u[0] = g0;
     u[1] = -(even + odd);
     u[2] = odd - even;
     u[3] = outer + middle;
@@ -113,8 +120,8 @@ INLINE void gradient_pair(const int m, int pair, const V d[4], V *first, V *seco
         *second = m == 2 ? -d[1] : d[3];
         return;
     }
-    V even = m == 2 ? d[0] : pair == 1 ? d[0] + d[2] : d[0] + 4 * d[2];
-    V odd = m == 2 ? d[1] : pair == 1 ? d[1] + d[3] : 2 * d[1] + 8 * d[3];
+    V even = m == 2 ? d[0] : pair == 1 ? d[0] + (T)0.5 * d[2] : d[0] + 2 * d[2];
+    V odd = m == 2 ? d[1] : pair == 1 ? ROOT_HALF * (d[1] + (T)0.5 * d[3]) : ROOT_TWO * (d[1] + 2 * d[3]);
     *first = even + odd;
     *second = even - odd;
 }
@@ -135,11 +142,11 @@ INLINE void weight_axis(const int m, const V p[WINOGRAD_SIDE], V w[3]) {
         w[2] = sum / 2 + p[3];
         return;
     }
-    /* One division each, at the end: it leaves sums of whole numbers whole. */
+    const T third = (T)(1.0 / 3);
     V sum2 = p[3] + p[4];
-    w[0] = (6 * p[0] - 4 * sum + sum2) / 24;
-    w[1] = (2 * (p[2] - p[1]) + p[3] - p[4]) / 12;
-    w[2] = (sum2 - sum) / 6 + p[5];
+    w[0] = p[0] + (sum2 / 2 - 2 * sum) * third;
+    w[1] = (ROOT_HALF * (p[3] - p[4]) - 2 * ROOT_HALF * (p[1] - p[2])) * third;
+    w[2] = p[5] + (sum2 - sum) * third;
 }
 
 #endif

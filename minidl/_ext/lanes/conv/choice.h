@@ -11,7 +11,7 @@
 #include "winograd_dw.h"
 #include "winograd_dw2d.h"
 
-/* With more channels to sum over, the error of F(2x4), which grows with their root, would reach 5e-6. */
+/* With more channels to sum over, the error of F(4x4), which grows with their root, would come near 5e-6. */
 enum { WINOGRAD_WIDE_CHANNELS = 256 };
 
 /* Pairs of an output and a tap of its window that lie inside, along one axis of a kernel of 3 with stride 1. */
@@ -32,7 +32,7 @@ static winograd_size choose_tile(const geometry *g, int back, size rows) {
     for (int i = 0; i < 3; i++) {
         size cost = winograd_cost(sizes[i], R, M, H, W) + ceil_div(WINOGRAD_WEIGHT * M * R, larger(1, blocks_of(g->n)));
         if (sizes[i].rows > rows || cost >= least) continue;
-        if (rows == 2 && sizes[i].columns == 4 && R > WINOGRAD_WIDE_CHANNELS) continue;
+        if (sizes[i].rows == 4 && R > WINOGRAD_WIDE_CHANNELS) continue;
         best = sizes[i];
         least = cost;
     }

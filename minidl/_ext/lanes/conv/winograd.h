@@ -4,7 +4,7 @@
    y = A^T [(G w G^T) * (B^T d B)] A for each input tile d of mh + 2 by mw + 2 pixels (Lavin and Gray 2016, "Fast
    algorithms for convolutional neural networks"), summed over input channels before the last transform. The products
    are (mh + 2) (mw + 2) small matrix products by the register tile of tile.h. F(2x2) is as exact as a direct sum,
-   F(2x4) nearly; F(4x4) loses about a digit, so it runs only where it is asked for. */
+   F(2x4) and F(4x4) lose two to four bits of it (core/winograd.h). */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_H
 #define MINIDL_LANES_CONV_WINOGRAD_H
 

@@ -3,7 +3,7 @@
 
    dw[kh] = G^T [sum over tiles of (A dy) * (B^T x[. + kh])], with the matrices of core/winograd.h along one axis: for
    few channels, or a kernel that is not three rows high, where both axes (winograd_dw2d.h) do not pay. The tiles are
-   dealt to tasks as the bands of dw.h are. db is the sum of product 1 of dy, which is the tile's sum. */
+   dealt to tasks as the bands of dw.h are. db is the sum of the tiles' sums, which stand behind the products of dy. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_DW_H
 #define MINIDL_LANES_CONV_WINOGRAD_DW_H
 
@@ -35,7 +35,7 @@ typedef struct {
 /* What a task works on: its channels, the products of a band, and its sums. */
 typedef struct {
     grad_part part;
-    size real, K;            /* sums of a product and output channel; with one more for db */
+    size real, K;            /* sums of a product and output channel; with one more, of db, which has its own tile */
     size x_channel, x_block; /* from one channel of a product of x to the next, from one block to the next */
     size dy_channel, dy_block;
     size x_step, dy_step; /* from one product to the next */
@@ -67,7 +67,7 @@ INLINE void rows_input(const T *row, size ahead, size W, size left, size tiles, 
     }
 }
 
-/* A dy of the tiles of a row: product f of tile t at out + f * f_step + t * L. */
+/* A dy of the tiles of a row: product f of tile t at out + f * f_step + t * L, and behind the last one its sum. */
 INLINE void rows_gradient(const T *row, size W, size tiles, T *out, size f_step) {
     for (size t = 0; t < tiles; t++, out += L) {
         V d[ROW_OUT];
@@ -76,6 +76,7 @@ INLINE void rows_gradient(const T *row, size W, size tiles, T *out, size f_step)
         V a[ROW_PRODUCTS];
         gradient_axis(ROW_OUT, d, a);
         UNROLL for (int f = 0; f < ROW_PRODUCTS; f++) store(out + f * f_step, a[f]);
+        store(out + ROW_PRODUCTS * f_step, d[0] + d[1] + (d[2] + d[3]));
     }
 }
 
@@ -94,12 +95,13 @@ static int winograd_dw_begin(const winograd_dw_job *job, ptrdiff_t task, winogra
     /* One vector more each, so that the products do not fall on one set of the cache. */
     k->x_step = blocks * k->x_block + L;
     k->dy_step = blocks * k->dy_block + L;
-    size floats = ROW_PRODUCTS * (k->x_step + k->dy_step) + (source_copies(&job->source) ? g.OW * L : 0);
+    size floats =
+        ROW_PRODUCTS * k->x_step + (ROW_PRODUCTS + 1) * k->dy_step + (source_copies(&job->source) ? g.OW * L : 0);
     k->x = pool_scratch(SCRATCH_TASK,
                         (size_t)floats * sizeof(T) + (size_t)k->K * sizeof(size) + (size_t)blocks * sizeof(grad_row));
     if (!k->x) return -1;
     k->dy = k->x + ROW_PRODUCTS * k->x_step;
-    k->copy = k->dy + ROW_PRODUCTS * k->dy_step;
+    k->copy = k->dy + (ROW_PRODUCTS + 1) * k->dy_step;
     k->offset = (size *)(k->x + floats);
     k->row = (grad_row *)(k->offset + k->K);
     for (size i = 0; i < k->K; i++) k->offset[i] = i / KH * k->x_channel + i % KH * row;
@@ -109,8 +111,7 @@ static int winograd_dw_begin(const winograd_dw_job *job, ptrdiff_t task, winogra
     k->db = with_db ? job->db + p.share * job->share_step + p.group * Og + p.o0 : NULL;
     if (!with_db) return 0;
     memset(k->db, 0, (size_t)p.O * sizeof(T));
-    for (size b = 0; b < blocks; b++)
-        fill_ones(k->x + k->x_step + b * k->x_block + p.C * k->x_channel, k->x_channel / L);
+    for (size b = 0; b < blocks; b++) fill_ones(k->x + b * k->x_block + p.C * k->x_channel, k->x_channel / L);
     return 0;
 }
 
@@ -148,13 +149,17 @@ static void winograd_dw_gradients(const winograd_dw_job *job, const winograd_dw_
 /* One product after another: the sums over all tiles of a band. */
 static void winograd_dw_sums(const winograd_dw_job *job, const winograd_dw_chunk *k, const grad_band *at) {
     const geometry g = job->a->g;
-    size blocks = at->b1 - at->b0, sums_row = g.C / g.G * g.KH;
+    size blocks = at->b1 - at->b0, sums_row = g.C / g.G * g.KH, length = (at->r1 - at->r0) * job->tiles;
     for (size f = 0; f < ROW_PRODUCTS; f++) {
         for (size b = 0; b < blocks; b++)
             k->row[b] = (grad_row){k->dy + f * k->dy_step + b * k->dy_block, k->x + f * k->x_step + b * k->x_block};
-        grad_tiles(blocks, k->row, (at->r1 - at->r0) * job->tiles, k->dy_channel, L, k->part.O, f == 1 ? k->K : k->real,
-                   k->real, k->offset, k->sums + f * (g.O / g.G) * sums_row, sums_row, k->db);
+        grad_tiles(blocks, k->row, length, k->dy_channel, L, k->part.O, k->real, k->real, k->offset,
+                   k->sums + f * (g.O / g.G) * sums_row, sums_row, NULL);
     }
+    if (!k->db) return;
+    for (size b = 0; b < blocks; b++)
+        k->row[b] = (grad_row){k->dy + ROW_PRODUCTS * k->dy_step + b * k->dy_block, k->x + b * k->x_block};
+    grad_tiles(blocks, k->row, length, k->dy_channel, L, k->part.O, 1, 0, k->offset + k->real, NULL, 0, k->db);
 }
 
 static int winograd_dw_task(void *context, ptrdiff_t task) {

@@ -1,13 +1,12 @@
 /* Weight gradient of a 3x3 convolution, stride 1, by Winograd's method along both axes: the transpose of F(m x 4, 3x3).
 
    dw = G^T [sum over tiles of (A dy A^T) * (B^T x B)] G, for tiles of m rows and 4 columns of dy. m = 2: 24 products
-   for 8 pixels, where the direct sum takes 72 and winograd_dw.h 36, nearly as exact. m = 4: 36 for 16, which like the
-   forward F(4x4) loses a digit, and runs only with it.
+   for 8 pixels, where the direct sum takes 72 and winograd_dw.h 36. m = 4: 36 for 16.
 
    The sums over tiles and images are matrix products by the register tile: x stands as [product][tile, image][channel],
    transposed as in linear.h, and the values of dy are its scalars. The products of two rows of a tile, which share
    sums, are made at a time, so that they fit a cache. Tasks are shares of the tiles and chunks of the channels. db is
-   the sum over dy's product (1, 1), which is the tile's sum. */
+   the sum of the tiles' sums, which stand behind the products of dy. */
 #ifndef MINIDL_LANES_CONV_WINOGRAD_DW2D_H
 #define MINIDL_LANES_CONV_WINOGRAD_DW2D_H
 
@@ -56,7 +55,7 @@ INLINE void dw2d_pair(const int m, int pair, const winograd_dw2d_job *job, const
     if (!k->db || pair != 1) return;
     for (size o = 0; o < k->O; o++) {
         V sum = {0};
-        for (size t = 0; t < t1 - t0; t++) sum += load(k->dy + k->g_step + (o * DW2D_TILES + t) * L);
+        for (size t = 0; t < t1 - t0; t++) sum += load(k->dy + PAIR_PRODUCTS * k->g_step + (o * DW2D_TILES + t) * L);
         k->db[o] += sum_vector(sum);
     }
 }
@@ -70,7 +69,7 @@ static int winograd_dw2d_task(void *context, ptrdiff_t task) {
     /* One vector more each, so that the products do not fall on one set of the cache. */
     size x_step = DW2D_TILES * L * width + L, g_step = O * DW2D_TILES * L + L;
     size copied = source_copies(&job->source) ? TILE_ROWS * g.OW * L : 0;
-    T *x = pool_scratch(SCRATCH_TASK, (size_t)(PAIR_PRODUCTS * (x_step + g_step) + copied) * sizeof(T));
+    T *x = pool_scratch(SCRATCH_TASK, (size_t)(PAIR_PRODUCTS * (x_step + g_step) + g_step + copied) * sizeof(T));
     if (!x) return -1;
     size first = share * job->tiles / job->deal.shares, last = (share + 1) * job->tiles / job->deal.shares;
     dw2d_chunk k = {
@@ -84,7 +83,7 @@ static int winograd_dw2d_task(void *context, ptrdiff_t task) {
         .g_step = g_step,
         .x = x,
         .dy = x + PAIR_PRODUCTS * x_step,
-        .copy = x + PAIR_PRODUCTS * (x_step + g_step),
+        .copy = x + PAIR_PRODUCTS * (x_step + g_step) + g_step,
         .sums = job->sums + share * job->share_step +
                 (group * row_pairs(job->m) * PAIR_PRODUCTS * Og + o0) * job->width + c0,
         .db = job->db && part.c0 == 0 ? job->db + share * job->share_step + group * Og + o0 : NULL,

@@ -49,15 +49,17 @@ INLINE void input_products(const int m, int pair, const int inside, const T *x, 
     }
 }
 
-/* Twelve products of a tile of dy: row[i] + w is its row i, NULL below the last one. ahead: as for input_products. */
+/* Twelve products of a tile of dy: row[i] + w is its row i, NULL below the last one; with pair 1, which reads them all,
+   its sum behind them. ahead: as for input_products. */
 INLINE void gradient_products(const int m, int pair, const T *const row[TILE_ROWS], size ahead, size w, size W, T *out,
                               size f_step) {
-    V values[2][TILE_COLUMNS];
+    V values[2][TILE_COLUMNS], sum = {0};
     UNROLL for (int j = 0; j < TILE_COLUMNS; j++) {
         V d[TILE_ROWS] = {{0}};
         UNROLL for (int i = 0; i < m; i++) {
             if (!row[i] || w + j >= W || (pair == 0 && i % (m - 1))) continue;
             d[i] = load(row[i] + (w + j) * L);
+            if (pair == 1) sum += d[i];
             __builtin_prefetch(row[i] + ahead + (w + j) * L);
         }
         gradient_pair(m, pair, d, &values[0][j], &values[1][j]);
@@ -67,6 +69,7 @@ INLINE void gradient_products(const int m, int pair, const T *const row[TILE_ROW
         gradient_axis(TILE_COLUMNS, values[i], p);
         UNROLL for (int j = 0; j < WINOGRAD_SIDE; j++) store(out + (i * WINOGRAD_SIDE + j) * f_step, p[j]);
     }
+    if (pair == 1) store(out + PAIR_PRODUCTS * f_step, sum);
 }
 
 /* The products of C channels of x from c0 on, for the tiles [t0, t1): [product][tile, image][width]. */
