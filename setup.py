@@ -49,7 +49,7 @@ if SANITIZE:
 # What only calls kernels is compiled for size: a third less than with -O2, for a call that takes 15 to 30 ns longer.
 BINDING_FLAGS = ["-Os" if flag == "-O3" else flag for flag in FLAGS]
 
-SMALL = "baseline_f32", "baseline_f64", "avx2_f64"
+SMALL = "baseline_f32", "baseline_f64", "avx2_f64", "avx512_f64"
 """Of x86-64 what runs seldom: with -O2 three quarters the size, and as fast within the 3 % that could be measured."""
 
 SHARED = "minidl._ext.shared"
