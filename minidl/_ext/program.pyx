@@ -390,7 +390,7 @@ cdef class Program:
         if step.kind == STEP_DEPTHWISE or step.kind == STEP_GROUPED:
             return full * taps * (g.C // g.G)
         if step.kind == STEP_WINOGRAD:
-            return full * g.C * (step.rows + 2) * (step.columns + 2)
+            return full * g.C * (step.rows + g.KH - 1) * (step.columns + g.KH - 1)
         return full * taps * step.most
 
     cdef void choose_form(self, program_step *step) noexcept:
@@ -398,15 +398,17 @@ cdef class Program:
         cdef geometry *g = &step.g
         cdef size read = step.x.C, blocks = (g.O + self.L - 1) // self.L, blocks_in = (g.C + self.L - 1) // self.L
         cdef size least, cost, frequencies, i
-        cdef size[3] rows = [2, 2, 4], columns = [2, 4, 4], coming = [64, 124, 228], going = [48, 84, 140]
-        if (g.KH != 3 or g.KW != 3 or g.SH * g.SW * g.DH * g.DW != 1 or g.G != 1 or step.x.lanes != self.L
-                or g.OH * g.OW < 4 or winograd_tile() == 0):
+        cdef size[4] rows = [2, 2, 4, 2], columns = [2, 4, 4, 2], coming = [64, 124, 228, 228], going = [48, 84, 140, 96]
+        if (g.KH != g.KW or g.KH not in (3, 5) or g.SH * g.SW * g.DH * g.DW != 1 or g.G != 1
+                or step.x.lanes != self.L or g.OH * g.OW < 4 or winograd_tile() == 0):
             return
-        least = 9 * read * blocks * (g.OH * g.OW + WEIGHT_READ)
-        for i in range(3):
-            if i == 2 and (winograd_tile() < 4 or g.C > 256):  # the longer sums of F(4x4) lose digits
+        least = g.KH * g.KW * read * blocks * (g.OH * g.OW + WEIGHT_READ)
+        for i in range(4):
+            if (i == 3) != (g.KH == 5):
                 continue
-            frequencies = (rows[i] + 2) * (columns[i] + 2)
+            if i >= 2 and (winograd_tile() < 4 or g.C > 256):  # the longer sums of six products an axis lose digits
+                continue
+            frequencies = (rows[i] + g.KH - 1) * (columns[i] + g.KH - 1)
             cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])
             cost *= frequencies * read * blocks + coming[i] * blocks_in + going[i] * blocks
             cost += frequencies * read * blocks * (WEIGHT_READ + (WEIGHT_MADE if step.fresh else 0))

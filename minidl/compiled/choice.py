@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from minidl.compiled.operation import Convolution, Operation, Pooling
 
 LAYOUTS = ("auto", "channels", "images")
-WINOGRAD = 2.0
-"""How much faster Winograd's form makes 3 x 3 convolutions of stride 1, about."""
+WINOGRAD, WINOGRAD_OF_FIVE = 2.0, 1.7
+"""How much faster Winograd's form makes 3 x 3 convolutions of stride 1, about; and 5 x 5 with channels in lanes."""
 PREDICTING, TRAINING = 1.1, 0.9
 """How much longer than these counts say images in lanes take, measured with whole blocks of images: a prediction with
 channels in lanes takes an image through all layers in a cache, a training step packs all weights anew."""
@@ -73,8 +73,9 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
         if operation.groups > 1:
             spread = inside in (2, 4, 8) and inside * operation.groups == c
             read = 1 if operation.groups == read else inside if spread else max(inside, lanes)
-        square = taps == 9 and operation.stride == (1, 1) and operation.groups == 1
-        few, many = (WINOGRAD if square and read >= least else 1.0 for least in (lanes, 4))
+        dense = operation.stride == (1, 1) and operation.groups == 1
+        few, many = (WINOGRAD if dense and taps == 9 and read >= least else 1.0 for least in (lanes, 4))
+        few = WINOGRAD_OF_FIVE if dense and taps == 25 and read >= lanes else few
         return blocks * area * taps * read / few + moved[0], c * area * taps * inside / many + moved[1]
     if isinstance(operation, Pooling):
         read = operation.x.shape[1] * operation.x.shape[2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -267,10 +268,9 @@ def test_as_layers(name: str, dtype: str, n: int) -> None:
         np.testing.assert_allclose(b, a, rtol=0, atol=tolerance * max(np.abs(a).max(), 1e-3))
 
 
-@pytest.mark.parametrize("kernel", [5, 6, 7])
-@pytest.mark.parametrize("stride", [2, (1, 2)])
-def test_winograd_of_every_second_pixel(kernel: int, stride: object) -> None:
-    """Phases with 3 x 3 weights, and so many channels and pixels that they are made by tiles."""
+@pytest.mark.parametrize(("kernel", "stride"), [*itertools.product([5, 6, 7], [2, (1, 2)]), (3, 1), (5, 1)])
+def test_winograd_of_many_pixels(kernel: int, stride: object) -> None:
+    """Tiles of 3 x 3 and 5 x 5 weights, and of phases with 3 x 3."""
     results = []
     for layout in ("images", "channels"):
         m = chain(conv(3, 32), conv(32, 64, kernel, stride=stride), shape=(3, 32, 35)).astype("float64")

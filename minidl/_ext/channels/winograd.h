@@ -1,4 +1,4 @@
-/* Winograd's form of 3 x 3 convolutions of maps, F(mh x mw, 3x3): see lanes/conv/winograd.h.
+/* Winograd's form of convolutions of maps, F(mh x mw, 3x3) and F(2x2, 5x5): see lanes/conv/winograd.h.
 
    A frequency of all tiles is a matrix of tiles x channels, its weights one of channels x outputs, so that the register
    tile multiplies them as a convolution of 1 x 1 pixels, which the tiles are. Weights stand [frequency][group of M
@@ -19,61 +19,70 @@ typedef struct {
     size image, h, w;
 } map_tile;
 
-/* Nine neighbouring weights of each of L outputs, see columns_of. */
-INLINE void nine_weights(const T *from, size out, size there, const T *end, V k[9]) {
-    UNROLL for (int first = 0; first < 9; first += L) {
+/* `count` neighbouring weights of each of L outputs, see columns_of. */
+INLINE void kernel_weights(const int count, const T *from, size out, size there, const T *end, V *k) {
+    UNROLL for (int first = 0; first < count; first += L) {
         V square[L];
         columns_of(from + first, out, there, end, square);
         UNROLL for (int i = 0; i < L; i++) {
-            if (first + i < 9) k[first + i] = square[i];
+            if (first + i < count) k[first + i] = square[i];
         }
     }
 }
 
 /* Those of an output, one after the other, in order or in reverse. */
-INLINE int stand_together(const weight_order *order) {
-    return order->row == 3 * order->column && (order->column == 1 || order->column == -1);
+INLINE int stand_together(const weight_order *order, size taps) {
+    return order->row == taps * order->column && (order->column == 1 || order->column == -1);
 }
 
-INLINE void pack_winograd(const int mh, const int mw, const program_step *step, ptrdiff_t block) {
+INLINE void weight_axis_values(const int m, const int taps, const V *g, size step, V u[WINOGRAD_SIDE]) {
+    V own[5] = {{0}};
+    UNROLL for (int i = 0; i < taps; i++) own[i] = g[i * step];
+    if (taps == 5) weight_values_of_five(own, u);
+    else weight_values(m, own[0], own[1], own[2], u);
+}
+
+INLINE void pack_winograd(const int mh, const int mw, const int taps, const program_step *step, ptrdiff_t block) {
     const geometry *g = &step->g;
     const weight_order *order = &step->order;
+    const int area = taps * taps, height = mh + taps - 1, width = mw + taps - 1;
     const size blocks = blocks_of(g->O), first = block / step->M * step->M, M = smaller(step->M, blocks - first);
     const size there = smaller(L, g->O - block * L), f_step = blocks * L * g->C;
     const T *w = (const T *)step->weights + order->at + block * L * order->out;
     V scale = splat(1);
     for (size lane = 0; step->scale && lane < there; lane++) scale[lane] = ((const T *)step->scale)[block * L + lane];
     T *to = (T *)step->w + first * L * g->C + (block - first) * L;
-    const T *end = (const T *)step->weights + g->O * g->C * 9;
-    const int together = stand_together(order), reverse = order->column < 0;
-    V k[9] = {{0}};
+    const T *end = (const T *)step->weights + g->O * g->C * area;
+    const int together = stand_together(order, taps), reverse = order->column < 0;
+    V k[25] = {{0}};
     for (size c = 0; c < g->C; c++, to += M * L, w += order->in) {
-        V u[3][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
+        V u[5][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
         if (together) {
-            V found[9];
-            nine_weights(reverse ? w - 8 : w, order->out, there, end, found);
-            UNROLL for (int i = 0; i < 9; i++) k[i] = (reverse ? found[8 - i] : found[i]) * scale;
+            V found[25];
+            kernel_weights(area, reverse ? w - (area - 1) : w, order->out, there, end, found);
+            UNROLL for (int i = 0; i < area; i++) k[i] = (reverse ? found[area - 1 - i] : found[i]) * scale;
         } else {
-            UNROLL for (int i = 0; i < 9; i++) {
-                const T *from = w + i / 3 * order->row + i % 3 * order->column;
+            UNROLL for (int i = 0; i < area; i++) {
+                const T *from = w + i / taps * order->row + i % taps * order->column;
                 T lanes[L] = {0};
                 for (size lane = 0; lane < there; lane++) lanes[lane] = from[lane * order->out];
                 k[i] = loadu(lanes) * scale;
             }
         }
-        UNROLL for (int i = 0; i < 3; i++) weight_values(mh, k[i], k[3 + i], k[6 + i], u[i]);
-        UNROLL for (int i = 0; i < mh + 2; i++) {
-            weight_values(mw, u[0][i], u[1][i], u[2][i], v);
-            UNROLL for (int j = 0; j < mw + 2; j++) store(to + (i * (mw + 2) + j) * f_step, v[j]);
+        UNROLL for (int i = 0; i < taps; i++) weight_axis_values(mh, taps, k + i, taps, u[i]);
+        UNROLL for (int i = 0; i < height; i++) {
+            weight_axis_values(mw, taps, &u[0][i], WINOGRAD_SIDE, v);
+            UNROLL for (int j = 0; j < width; j++) store(to + (i * width + j) * f_step, v[j]);
         }
     }
 }
 
 static int pack_winograd_task(void *context, ptrdiff_t block) {
     const program_step *step = context;
-    if (step->columns == 2) pack_winograd(2, 2, step, block);
-    else if (step->rows == 2) pack_winograd(2, 4, step, block);
-    else pack_winograd(4, 4, step, block);
+    if (step->g.KH == 5) pack_winograd(2, 2, 5, step, block);
+    else if (step->columns == 2) pack_winograd(2, 2, 3, step, block);
+    else if (step->rows == 2) pack_winograd(2, 4, 3, step, block);
+    else pack_winograd(4, 4, 3, step, block);
     return 0;
 }
 
@@ -110,21 +119,22 @@ INLINE void transform_tiles_of(const int mh, const int mw, const step_job *job, 
 }
 
 static void transform_tiles(const step_job *job, const map_tile *tile, size count, T *to, size channels, size f_step) {
-    if (job->step->columns == 2) transform_tiles_of(2, 2, job, tile, count, to, channels, f_step);
+    if (job->step->g.KH == 5) transform_tiles_of(4, 4, job, tile, count, to, channels, f_step);
+    else if (job->step->columns == 2) transform_tiles_of(2, 2, job, tile, count, to, channels, f_step);
     else if (job->step->rows == 2) transform_tiles_of(2, 4, job, tile, count, to, channels, f_step);
     else transform_tiles_of(4, 4, job, tile, count, to, channels, f_step);
 }
 
 /* The outputs of a block of channels out of their products. */
-INLINE void transform_products(const int mh, const int mw, const step_job *job, const map_tile *tile, size count,
-                               size block, const T *products, size f_step) {
+INLINE void transform_products_of(const int mh, const int mw, const int taps, const step_job *job, const map_tile *tile,
+                                  size count, size block, const T *products, size f_step) {
     const program_step *step = job->step;
     const map *m = &step->y;
     V bias = load((const T *)step->b + block * L);
     VI mask = lanes_of(m, block);
     for (size t = 0; t < count; t++) {
         V y[4][4];
-        output_tile(mh, mw, products + t * L, f_step, y);
+        output_tile(mh, mw, taps, products + t * L, f_step, y);
         size wide = smaller(mw, m->W - tile[t].w);
         UNROLL for (int i = 0; i < mh; i++) {
             if (tile[t].h + i >= m->H) break;
@@ -142,6 +152,18 @@ INLINE void transform_products(const int mh, const int mw, const step_job *job, 
     }
 }
 
+static void transform_products(const step_job *job, const map_tile *tile, size count, size block, const T *products,
+                               size f_step) {
+    if (job->step->g.KH == 5) transform_products_of(2, 2, 5, job, tile, count, block, products, f_step);
+    else if (job->step->columns == 2) transform_products_of(2, 2, 3, job, tile, count, block, products, f_step);
+    else if (job->step->rows == 2) transform_products_of(2, 4, 3, job, tile, count, block, products, f_step);
+    else transform_products_of(4, 4, 3, job, tile, count, block, products, f_step);
+}
+
+INLINE size frequencies_of(const program_step *step) {
+    return (step->rows + step->g.KH - 1) * (step->columns + step->g.KH - 1);
+}
+
 /* Some tiles, for all tasks that come. */
 static int share_tiles_task(void *context, ptrdiff_t task) {
     const winograd_step_job *all = context;
@@ -154,12 +176,13 @@ static int share_tiles_task(void *context, ptrdiff_t task) {
     return 0;
 }
 
-INLINE int winograd_chunks(const int mh, const int mw, const winograd_step_job *all, ptrdiff_t task) {
+static int winograd_step_task(void *context, ptrdiff_t task) {
+    const winograd_step_job *all = context;
     const step_job *job = all->job;
     const program_step *step = job->step;
     const map *y = &step->y;
-    const int frequencies = (mh + 2) * (mw + 2);
-    size blocks = map_blocks(y), many = ceil_div(blocks, step->M), band = task % job->bands, part = task / job->bands;
+    size frequencies = frequencies_of(step), blocks = map_blocks(y), many = ceil_div(blocks, step->M),
+         band = task % job->bands, part = task / job->bands;
     size from = part * many / job->groups, to = (part + 1) * many / job->groups;
     size first = from * step->M, mine = smaller(to * step->M, blocks) - first; /* blocks of this task */
     size start = band * all->tiles / job->bands, end = (band + 1) * all->tiles / job->bands;
@@ -182,7 +205,7 @@ INLINE int winograd_chunks(const int mh, const int mw, const winograd_step_job *
         const T *input = all->shared ? all->shared + t0 * channels : memory;
         find_tiles(step, t0, count, tile);
         if (!all->shared) transform_tiles(job, tile, count, memory, channels, f_step);
-        for (int f = 0; f < frequencies; f++) {
+        for (size f = 0; f < frequencies; f++) {
             for (size block = first; block < first + mine; block += step->M) {
                 const T *w = (const T *)step->w + (f * blocks + block) * L * C;
                 T *sums = products + f * p_step + (block - first) * chunk * L;
@@ -194,30 +217,23 @@ INLINE int winograd_chunks(const int mh, const int mw, const winograd_step_job *
             }
         }
         for (size block = first; block < first + mine; block++)
-            transform_products(mh, mw, job, tile, count, block, products + (block - first) * chunk * L, p_step);
+            transform_products(job, tile, count, block, products + (block - first) * chunk * L, p_step);
     }
-    size across = ceil_div(y->W, mw), each = ceil_div(y->H, mh) * across;
+    size across = ceil_div(y->W, step->columns), each = ceil_div(y->H, step->rows) * across;
     for (size block = first; block < first + mine; block++) {
         for (size t = start; t < end; t++) {
-            size place = t % each, row = place / across * mh;
-            if (place % across == 0) clear_halo(y, job->arena, t / each, block, row, smaller(y->H, row + mh));
+            size place = t % each, row = place / across * step->rows;
+            if (place % across == 0) clear_halo(y, job->arena, t / each, block, row, smaller(y->H, row + step->rows));
         }
     }
     return 0;
-}
-
-static int winograd_step_task(void *context, ptrdiff_t task) {
-    const winograd_step_job *all = context;
-    if (all->job->step->columns == 2) return winograd_chunks(2, 2, all, task);
-    if (all->job->step->rows == 2) return winograd_chunks(2, 4, all, task);
-    return winograd_chunks(4, 4, all, task);
 }
 
 static int winograd_step(step_job *job) {
     const program_step *step = job->step;
     size many = ceil_div(map_blocks(&step->y), step->M), threads = job->threads;
     size tiles = job->images * ceil_div(step->y.H, step->rows) * ceil_div(step->y.W, step->columns);
-    size frequencies = (step->rows + 2) * (step->columns + 2), channels = map_blocks(&step->x) * L;
+    size frequencies = frequencies_of(step), channels = map_blocks(&step->x) * L;
     size bytes = frequencies * step->x.C * map_blocks(&step->y) * VBYTES;
     size shared = frequencies * (tiles * channels + L) * (size)sizeof(T);
     int parallel = tiles * step->x.C * map_blocks(&step->y) * 16 > PARALLEL_FROM && threads > 1;

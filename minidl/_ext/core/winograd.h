@@ -1,5 +1,6 @@
 /* The transforms of Winograd's F(mh x mw, 3x3), mh and mw 2 or 4, along the axes of a tile, for lanes/conv and
-   channels: see lanes/conv/winograd.h, and winograd_dw2d.h for the last. */
+   channels: see lanes/conv/winograd.h, and winograd_dw2d.h for the last. F(2x2, 5x5) has the input tile of F(4x4, 3x3).
+ */
 #ifndef MINIDL_CORE_WINOGRAD_H
 #define MINIDL_CORE_WINOGRAD_H
 
@@ -45,10 +46,10 @@ INLINE void input_axis(const int m, V a[WINOGRAD_SIDE]) {
     if (m == 4) input_pair(m, 2, d, &a[3], &a[4]);
 }
 
-/* A^T p: m outputs of m + 2 products along one axis. */
-INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
+/* A^T p: m outputs of m + taps - 1 products along one axis. */
+INLINE void output_axis(const int m, const int taps, const V p[WINOGRAD_SIDE], V y[4]) {
     V sum = p[1] + p[2], difference = p[1] - p[2];
-    if (m == 2) {
+    if (m == 2 && taps == 3) {
         y[0] = p[0] + sum;
         y[1] = difference - p[3];
         return;
@@ -56,6 +57,10 @@ INLINE void output_axis(const int m, const V p[WINOGRAD_SIDE], V y[4]) {
     V sum2 = p[3] + p[4], difference2 = p[3] - p[4];
     y[0] = p[0] + sum + sum2;
     y[1] = ROOT_HALF * difference + ROOT_TWO * difference2;
+    if (m == 2) {
+        y[1] += p[5];
+        return;
+    }
     y[2] = (T)0.5 * sum + 2 * sum2;
     y[3] = (ROOT_HALF / 2) * difference + 2 * ROOT_TWO * difference2 + p[5];
 }
@@ -81,6 +86,19 @@ INLINE void weight_values(const int m, V g0, V g1, V g2, V u[WINOGRAD_SIDE]) {
     u[5] = g2;
 }
 
+/* Those of five weights, for two outputs. */
+INLINE void weight_values_of_five(const V g[5], V u[WINOGRAD_SIDE]) {
+    const T sixth = (T)(1.0 / 6);
+    V even = (g[0] + g[2] / 2 + g[4] / 4) * (4 * sixth), odd = (g[1] + g[3] / 2) * (4 * sixth * ROOT_HALF);
+    V outer = (g[0] + 2 * g[2] + 4 * g[4]) * sixth, middle = (g[1] + 2 * g[3]) * (sixth * ROOT_TWO);
+    u[0] = g[0];
+    u[1] = -(even + odd);
+    u[2] = odd - even;
+    u[3] = outer + middle;
+    u[4] = outer - middle;
+    u[5] = g[4];
+}
+
 /* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
 INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out,
                        size f_step) {
@@ -99,15 +117,16 @@ INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_S
 }
 
 /* A^T p A: y[i][j], the outputs of a tile, from products f_step apart. */
-INLINE void output_tile(const int mh, const int mw, const T *p, size f_step, V y[4][4]) {
+INLINE void output_tile(const int mh, const int mw, const int taps, const T *p, size f_step, V y[4][4]) {
+    const int height = mh + taps - 1, width = mw + taps - 1;
     V columns[WINOGRAD_SIDE][4], a[WINOGRAD_SIDE] = {{0}};
-    UNROLL for (int j = 0; j < mw + 2; j++) {
-        UNROLL for (int i = 0; i < mh + 2; i++) a[i] = load(p + (i * (mw + 2) + j) * f_step);
-        output_axis(mh, a, columns[j]);
+    UNROLL for (int j = 0; j < width; j++) {
+        UNROLL for (int i = 0; i < height; i++) a[i] = load(p + (i * width + j) * f_step);
+        output_axis(mh, taps, a, columns[j]);
     }
     UNROLL for (int i = 0; i < mh; i++) {
-        UNROLL for (int j = 0; j < mw + 2; j++) a[j] = columns[j][i];
-        output_axis(mw, a, y[i]);
+        UNROLL for (int j = 0; j < width; j++) a[j] = columns[j][i];
+        output_axis(mw, taps, a, y[i]);
     }
 }
 

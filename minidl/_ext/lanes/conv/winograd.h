@@ -33,7 +33,7 @@ INLINE void winograd_outputs(const int mh, const int mw, const winograd_job *job
         for (int j = 0; j < P; j++) {
             size channel = (spot[j].block * job->groups * job->M + m0 + i) * H * W;
             V y[4][4];
-            output_tile(mh, mw, products + (i * P + j) * L, TILE_M * TILE_P * L, y);
+            output_tile(mh, mw, 3, products + (i * P + j) * L, TILE_M * TILE_P * L, y);
             UNROLL for (int q = 0; q < mh * mw; q++) {
                 int a = q / mw, b = q % mw;
                 size h = mh * spot[j].h + a, w = mw * spot[j].w + b;
