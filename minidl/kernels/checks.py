@@ -66,7 +66,7 @@ def shown(value: Any) -> str:
 
 def one_of(who: str, name: str, value: Any, allowed: Sequence[str]) -> str:
     """`value`, which is one of the words that are allowed."""
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise ValueError(f"{who}: {name} must be one of {', '.join(map(repr, allowed))}, got {value!r}")
     return str(value)
 

@@ -97,7 +97,7 @@ def parameters(who: str, kind: str, *given: float | None) -> tuple[float, float]
             continue
         name, default = function.names[i], function.defaults[i]
         if value is None and default is None:
-            raise ValueError(f"{who}: {kind} must have its {name}")
+            raise ValueError(f"{who}: {kind} must have its {name}, got None")
         if value is None or (name in ("low", "high") and isinstance(value, float) and math.isinf(value)):
             found.append(float(default if value is None else value))  # type: ignore[arg-type]
         else:

@@ -69,7 +69,8 @@ class Resizing:
         self.coordinates = usual if coordinates is None else coordinates
         checks.one_of(who, "coordinates", self.coordinates, COORDINATES)
         self.rounding = checks.one_of(who, "rounding", rounding, ROUNDINGS)
-        self.antialias, self.exclude_outside = bool(antialias), bool(exclude_outside)
+        self.antialias = checks.flag(who, "antialias", antialias)
+        self.exclude_outside = checks.flag(who, "exclude_outside", exclude_outside)
         self.cubic = checks.real(who, "cubic", cubic, "a coefficient between -10 and 10", lambda a: -10 <= a <= 10)
         if antialias and mode == "nearest":
             raise ValueError(f"{who}: antialias needs the mode 'bilinear' or 'bicubic', got 'nearest'")

@@ -137,9 +137,7 @@ class Gelu(Layer):
 
     def __init__(self, approximate: str = "none", *, name: str | None = None) -> None:
         super().__init__(name)
-        if approximate not in ("none", "tanh"):
-            raise ValueError(f'{self.name}: approximate must be "none" or "tanh", got {approximate!r}')
-        self.approximate = approximate
+        self.approximate = checks.one_of(self.name, "approximate", approximate, ("none", "tanh"))
 
     def _infer(self, x: Any) -> Any:
         if self.approximate == "tanh":

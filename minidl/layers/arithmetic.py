@@ -20,6 +20,8 @@ from minidl.layers import initializers
 from minidl.layers.base import Layer, LayerT, Shape
 from minidl.layers.merge import Broadcast
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import Setting
+from minidl.support.settings import arguments
 
 __all__ = ["Affine", "Arithmetic", "Div", "Mul", "PRelu", "Sub"]
 
@@ -67,9 +69,8 @@ class Arithmetic(Layer):
 
     def __init__(self, operator: str, value: Any, reverse: bool = False, *, name: str | None = None) -> None:
         super().__init__(name)
-        if operator not in ("+", "-", "*", "/"):
-            raise ValueError(f"{self.name}: operator must be one of +, -, *, /, got {operator!r}")
-        self.operator, self.reverse = operator, bool(reverse)
+        self.operator = checks.one_of(self.name, "operator", operator, ("+", "-", "*", "/"))
+        self.reverse = checks.flag(self.name, "reverse", reverse)
         numbers = np.asarray(value)
         if numbers.dtype.kind not in "fiu" or numbers.ndim > 4 or not numbers.size:
             raise ValueError(f"{self.name}: value must be numbers in at most 4 dimensions, got {value!r:.80}")
@@ -77,6 +78,15 @@ class Arithmetic(Layer):
         if not np.isfinite(self._numbers).all():
             raise ValueError(f"{self.name}: value must be finite, got {value!r:.80}")
         self._ready: dict[Any, np.ndarray] = {}
+
+    @property
+    def value(self) -> np.ndarray:
+        """The numbers, float64."""
+        return self._numbers
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        Setting(type(self), arguments(type(self))["value"]).change(self, value)
 
     @property
     def _value(self) -> Any:

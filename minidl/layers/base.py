@@ -11,7 +11,8 @@ from minidl import kernels
 from minidl.kernels import checks
 from minidl.layers.node import Call as Use
 from minidl.layers.node import Node
-from minidl.layers.parameter import Parameter, converted
+from minidl.layers.parameter import Parameter
+from minidl.layers.setting import changed, settle
 from minidl.layers.tree import Tree, shallow
 from minidl.support.held import held, swapped
 from minidl.support.several import Several, Shape, each, joined, side_by_side
@@ -47,7 +48,8 @@ class Layer(Tree):
     another thread leaves a training step alone. Users call `forward` and `backward`, on numpy arrays.
 
     name: how the layer calls itself in messages and tables; None for the name of its class.
-    The constructor's arguments stay readable as attributes of the same names; they are not to be changed afterwards.
+    The constructor's arguments stay readable as attributes of the same names. What is assigned to them later is checked
+    as the constructor does, and parameters keep their shapes; in a class of one's own they are not to be changed.
     A layer of several inputs (`merges`) gets them as one `Several`, and one of several outputs (`outputs`) gives one;
     their shapes are written as one, (N, shape, shape, ...), see `several`. `_backward` of several outputs gets
     None in dy, in the place of zeros, for an output that nobody reads.
@@ -87,6 +89,8 @@ class Layer(Tree):
         # A class that says how it computes, but not how without remembering, is asked for the former.
         said = next(kind for kind in cls.__mro__ if vars(kind).keys() & {"_infer", "_forward", "run", "infer"})
         cls._pure = "_infer" in vars(said)
+        if cls.__module__.startswith("minidl.layers."):
+            settle(cls)
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name if name is not None else type(self).__name__
@@ -261,27 +265,34 @@ class Layer(Tree):
 
     @property
     def dtype(self) -> np.dtype | None:
-        """dtype of the parameters, here or in the layers inside; None without parameters."""
+        """dtype of the parameters, here or in the layers inside; None without parameters. Assigned, `astype`."""
         for parameter in self._each_parameter():
-            return parameter.data.dtype
+            return parameter.values.dtype
         return None
+
+    @dtype.setter
+    def dtype(self, dtype: Any) -> None:
+        self.astype(dtype)
 
     def astype(self: LayerT, dtype: Any) -> LayerT:
         """Convert parameters, gradients and buffers to float32 or float64, in place; returns self.
 
         Raises TypeError for other dtypes.
         """
-        dtype = np.dtype(dtype)
+        try:
+            dtype = np.dtype("none" if dtype is None else dtype)  # for numpy, None is float64
+        except (TypeError, ValueError):
+            raise TypeError(f"{self.who}: dtype must be float32 or float64, got {checks.shown(dtype)}") from None
         if dtype not in checks.FLOATS:
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
         for _, parameter in self._held(Parameter):
-            parameter.data = converted(parameter.data, dtype)
-            parameter.grad = converted(parameter.grad, dtype)
+            parameter.astype(dtype)
         for attribute in self._buffers:
-            setattr(self, attribute, getattr(self, attribute).astype(dtype))
+            vars(self)[attribute] = getattr(self, attribute).astype(dtype)
         for attribute in self._remembered:
             setattr(self, attribute, None)
         self._x_shape = None
+        changed[0] = object()
         for child in self.children():
             child.astype(dtype)
         return self
@@ -388,15 +399,22 @@ class Layer(Tree):
 
     def _accept(self, x: Any) -> None:
         """Refuse an input of wrong shape or dtype."""
-        dtype = self.dtype
-        if dtype is not None and x.dtype != dtype:
-            raise TypeError(f"{self.who}: input must have the parameters' dtype {dtype}, got {x.dtype}")
+        self._typed(x.dtype)
         if isinstance(x, Several) != self.merges:
             raise TypeError(f"{self.who}: it takes {'several arrays' if self.merges else 'one array'}")
         if self.merges:
             _one_size(self.who, x)
         self._check(x.shape)
         self._ranked([array.shape for array in x] if self.merges else [x.shape])
+
+    def _typed(self, dtype: Any) -> None:
+        """Refuse an input of another dtype than the parameters', here and in the layers inside."""
+        for _, parameter in self._held(Parameter):
+            own = parameter.values.dtype
+            if own != dtype:
+                raise TypeError(f"{self.who}: input must have the parameters' dtype {own}, got {dtype}")
+        for child in self.children():
+            child._typed(dtype)
 
     def _ranked(self, shapes: list[Shape]) -> None:
         for shape in shapes:

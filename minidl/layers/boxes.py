@@ -27,10 +27,6 @@ __all__ = ["ChannelShuffle", "Pad2D", "PixelShuffle", "PixelUnshuffle", "Slice",
 Sizes = tuple[int, ...]
 
 
-RUNNING = ("kernels", "need_dx", "run_number")
-"""Attributes that passes set."""
-
-
 class _Boxes(Layer):
     """One array in, one out: a layer says by `_plan` where its numbers come from."""
 
@@ -42,11 +38,6 @@ class _Boxes(Layer):
     _repeats = False
     """Whether a number may stand in several places."""
     _fill = 0.0
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
-        if not name.startswith("_") and name not in RUNNING:  # another setting, another plan
-            vars(self).pop("_planned", None)
 
     def _plan(self, shape: Shape) -> Plan:
         """The output's shape and boxes for images of this shape; ValueError if the layer cannot take it."""

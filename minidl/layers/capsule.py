@@ -20,6 +20,7 @@ from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import Trained
 from minidl.support import random
 
 __all__ = ["CapsuleLength", "Capsules", "PrimaryCapsules"]
@@ -74,6 +75,7 @@ class Capsules(Layer):
     outside these rules.
     """
 
+    weight = Trained()
     _remembered = ("_u", "_saved")
     _ranks = (3,)
     _u: Any

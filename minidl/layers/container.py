@@ -9,8 +9,8 @@ Both only say the way of their input, in `flow`; `Plan` runs it (see `plan`), me
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from minidl import kernels
 from minidl.layers.base import Call, Layer
@@ -145,6 +145,20 @@ class Container(Layer):
         return {**super().__getstate__(), "_plans": {}, "_ran": None}
 
 
+class _Layers:
+    """A list of layers, checked when it is assigned; read, it is a plain attribute."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, container: Any, owner: type | None = None) -> list[Layer]: ...
+
+    def __set__(self, container: Any, layers: Any) -> None:
+        if not isinstance(layers, (list, tuple)):
+            raise TypeError(f"{container.who}: layers must be a list of layers, got {layers!r}")
+        _check_layers(container, layers)
+        vars(container)["layers"] = layers if isinstance(layers, list) else list(layers)
+
+
 class Sequential(Container):
     """Layers one after the other.
 
@@ -157,6 +171,7 @@ class Sequential(Container):
 
     _unnamed = ("layers",)
     _hidden = ("_known", "_plans", "_ran")
+    layers = _Layers()
 
     def __init__(self, *layers: Layer, name: str | None = None) -> None:
         super().__init__(name)
@@ -286,7 +301,7 @@ class Residual(Container):
         return y_shape
 
 
-def _check_layers(container: Layer, layers: list[Layer]) -> None:
+def _check_layers(container: Layer, layers: Sequence[Layer]) -> None:
     for i, layer in enumerate(layers):
         if not isinstance(layer, Layer):
             hint = " (write the layers as separate arguments)" if isinstance(layer, (list, tuple)) else ""

@@ -20,6 +20,7 @@ from minidl.layers import initializers
 from minidl.layers.base import Layer, Reach, Shape
 from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import Trained
 from minidl.support import random
 
 __all__ = ["Conv2D"]
@@ -39,6 +40,7 @@ class Conv2D(Layer):
     outside these rules.
     """
 
+    weight = Trained()
     _remembered = ("_x",)
     _stored = MappingProxyType({"padding": "_padding"})
     _x: Any

@@ -19,6 +19,7 @@ from minidl.layers import initializers
 from minidl.layers.base import Layer, Reach, Shape
 from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import Trained
 from minidl.support import random
 
 __all__ = ["ConvTranspose2D"]
@@ -37,6 +38,7 @@ class ConvTranspose2D(Layer):
     PyTorch's. Raises TypeError or ValueError that names the layer for arguments and inputs outside these rules.
     """
 
+    weight = Trained()
     _remembered = ("_x",)
     _x: Any
 

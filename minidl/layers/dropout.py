@@ -14,6 +14,7 @@ import numpy as np
 
 from minidl.kernels import checks, counter_random
 from minidl.layers.base import Layer
+from minidl.layers.setting import Renamed
 from minidl.support import random
 
 __all__ = ["Dropout"]
@@ -29,6 +30,7 @@ class Dropout(Layer):
 
     first_row = 0
     """Which row of a larger batch its input begins with: several processes then draw that batch's mask."""
+    p = Renamed("rate")
     _remembered = ("_key",)
     _ranks = (2, 3, 4)
     _shown = ("rate",)

@@ -16,6 +16,7 @@ from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.initializers import Initializer
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import Trained
 from minidl.support import random
 
 __all__ = ["Linear"]
@@ -30,6 +31,7 @@ class Linear(Layer):
     outside these rules.
     """
 
+    weight = Trained()
     _remembered = ("_x",)
     _x: Any
 

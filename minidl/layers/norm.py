@@ -21,6 +21,7 @@ from minidl.kernels import checks
 from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Buffer, Parameter
+from minidl.layers.setting import Renamed, Trained
 
 __all__ = ["BatchNorm1D", "BatchNorm2D"]
 
@@ -40,6 +41,9 @@ class BatchNorm2D(Layer):
     """Who computes a training step with statistics over several processes (`minidl.mpi.norm`); None: nobody."""
     _remembered = ("_x", "_mean", "_inv_std", "_train")
     _buffers = ("running_mean", "running_var")
+    gamma = Trained()
+    beta = Trained()
+    weight, bias = Renamed("gamma"), Renamed("beta")
     running_mean = Buffer()
     running_var = Buffer()
     _x: Any

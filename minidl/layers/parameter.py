@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from minidl.kernels import checks
 
 __all__ = ["Parameter"]
 
@@ -15,19 +17,52 @@ touched = [object()]
 them looks here for changes. (Of a number, two threads could add the same one.)"""
 
 
+class _Gradient:
+    """An array like the parameter's, checked when it is assigned; read, it is a plain attribute."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, parameter: Any, owner: type | None = None) -> np.ndarray: ...
+
+    def __set__(self, parameter: Parameter, grad: Any) -> None:
+        vars(parameter)["grad"] = like(parameter.who, "grad", grad, parameter._data)
+
+
+class Flag:
+    """A bool, checked when it is assigned; read, it is a plain attribute."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, owner: Any, kind: type | None = None) -> bool: ...
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, owner: Any, value: bool) -> None:
+        vars(owner)[self._name] = checks.flag(owner.who, self._name, value)
+
+
 class Parameter:
     """A trainable array and its gradient.
 
     name: its place in the layer or model that was last built around it, asked for its `parameters()` or given an input
     of a new shape, e.g. "0.weight"; for messages. Two models may share a parameter, so what is kept by name takes the
     names from `Layer.named_parameters`. data, grad: C-contiguous arrays of one shape and dtype, changed in place by
-    optimisers and `backward`. decay: whether weight decay is due when an optimiser is told to spare biases and norms.
-    frozen: optimisers leave it as it is; see `Layer.freeze`.
+    optimisers and `backward`; what is assigned to them is converted to that dtype. decay: whether weight decay is due
+    when an optimiser is told to spare biases and norms. frozen: optimisers leave it as it is; see `Layer.freeze`.
+    Raises TypeError or ValueError that names the parameter for what is assigned and is no such array, or no bool.
     """
+
+    grad = _Gradient()
+    decay = Flag()
+    frozen = Flag()
 
     def __init__(self, data: np.ndarray, name: str, decay: bool = True) -> None:
         self.name = name
-        self._data = aligned(data)
+        array = np.asarray(data)
+        if array.dtype.newbyteorder("=") not in checks.FLOATS:
+            raise TypeError(f"{self.who}: data must be an array of float32 or float64, got dtype {array.dtype}")
+        self._data = aligned(array.astype(array.dtype.newbyteorder("="), copy=False))
         self.grad = aligned(np.zeros(self._data.shape, self._data.dtype))
         self.decay = decay
         self.frozen = False
@@ -41,13 +76,23 @@ class Parameter:
 
     @data.setter
     def data(self, data: np.ndarray) -> None:
-        self._data = data
+        self._data = like(self.who, "data", data, self._data)
         touched[0] = object()
 
     @property
     def values(self) -> np.ndarray:
         """The array, for who only reads it and does not keep it: what was compiled of it is not looked at again."""
         return self._data
+
+    @property
+    def who(self) -> str:
+        """The parameter as messages name it."""
+        return f"parameter {self.name}"
+
+    def astype(self, dtype: np.dtype) -> None:
+        """Convert both arrays, in place."""
+        self._data, vars(self)["grad"] = converted(self._data, dtype), converted(self.grad, dtype)
+        touched[0] = object()
 
     def __repr__(self) -> str:
         """Name, shape and dtype."""
@@ -57,7 +102,8 @@ class Parameter:
 class Buffer:
     """An attribute of layers that holds an array, saved but not trained; `touched` tells when it was asked for.
 
-    Who reaches the array past the attribute, by `vars` or its address, is not told of.
+    Who reaches the array past the attribute, by `vars` or its address, is not told of. What is assigned later must have
+    the shape of the first array, and is converted to its dtype.
     """
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -74,7 +120,8 @@ class Buffer:
         return array
 
     def __set__(self, layer: Any, array: np.ndarray) -> None:
-        vars(layer)[self._name] = array
+        present = vars(layer).get(self._name)
+        vars(layer)[self._name] = array if present is None else like(layer.who, self._name, array, present)
         touched[0] = object()
 
     def values(self, layer: Any) -> np.ndarray:
@@ -116,6 +163,19 @@ def by_name(who: str, parameters: Sequence[Parameter] | Mapping[str, Parameter])
         if first != name:
             raise ValueError(f"{who}: a parameter must have one name, got {first!r} and {name!r}")
     return dict(pairs)
+
+
+def like(who: str, name: str, value: Any, present: np.ndarray) -> np.ndarray:
+    """`value` as an array of the shape and dtype of the one that is there: itself if it is one that can be changed."""
+    try:
+        array = np.asarray(value)
+    except (RecursionError, TypeError, ValueError):  # lists of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "fiub":
+        given = f"dtype {array.dtype}" if isinstance(value, np.ndarray) else checks.shown(value)
+        raise TypeError(f"{who}: {name} must be numbers of shape {present.shape}, got {given:.200}")
+    checks.same_shape(who, name, array.shape, present.shape, "as before")
+    return np.require(array, present.dtype, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"])
 
 
 def converted(a: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -16,6 +16,7 @@ from minidl.layers.conv import Conv2D
 from minidl.layers.conv_transpose import ConvTranspose2D
 from minidl.layers.fused import Block, folded, merged
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import changed
 from minidl.support.several import Several
 
 _numbers = itertools.count(1)
@@ -64,6 +65,7 @@ class Plan:
     """
 
     def __init__(self, container: Any, backend: Any, inputs: int) -> None:
+        self._changed = changed[0]
         self.backend = backend
         self.inputs = inputs
         self.opened: list[tuple[Any, list[Layer]]] = []
@@ -141,8 +143,8 @@ class Plan:
         return [maker(value) for value in numbers(self.output)]
 
     def holds(self) -> bool:
-        """Whether the containers still have the layers that the plan was made of."""
-        return all(container.contents() == known for container, known in self.opened)
+        """Whether the containers still have the layers that the plan was made of, and these their settings."""
+        return self._changed is changed[0] and all(container.contents() == known for container, known in self.opened)
 
     def owns(self) -> bool:
         """Whether the layers still have the parameters of which it is known which learn, and which are shared."""

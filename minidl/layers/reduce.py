@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minidl.kernels import functions
+from minidl.kernels import checks, functions
 from minidl.layers.base import Layer, Shape
 
 __all__ = ["LogSoftmax", "Max", "Mean", "Softmax", "Sum"]
@@ -90,7 +90,7 @@ class _Reduction(_Axes):
     def __init__(self, axes: int | tuple[int, ...], keepdims: bool = False, *, name: str | None = None) -> None:
         super().__init__(name)
         self.axes = tuple(axes) if isinstance(axes, (tuple, list)) else axes
-        self.keepdims = bool(keepdims)
+        self.keepdims = checks.flag(self.name, "keepdims", keepdims)
         functions.axes_of(self.name, self.axes, 4)
 
     def _which_axes(self) -> Any:

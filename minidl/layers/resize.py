@@ -58,9 +58,8 @@ class Upsample(Layer):
         super().__init__(name)
         settings = mode, coordinates, rounding, antialias, cubic, exclude_outside
         self._resizing = Resizing(self.name, scale, size, *settings)
-        self.scale, self.size = self._resizing.scale, self._resizing.size
-        if self.scale is not None and self.scale[0] == self.scale[1]:
-            self.scale = self.scale[0]
+        factors, self.size = self._resizing.scale, self._resizing.size
+        self.scale = factors[0] if factors is not None and factors[0] == factors[1] else factors
         self.mode, self.coordinates, self.rounding = mode, coordinates, rounding
         self.antialias, self.cubic, self.exclude_outside = antialias, cubic, exclude_outside
 

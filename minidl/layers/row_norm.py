@@ -21,6 +21,7 @@ from minidl.kernels import checks
 from minidl.layers import initializers
 from minidl.layers.base import Layer, Shape
 from minidl.layers.parameter import Parameter
+from minidl.layers.setting import Renamed, Sometimes, Trained
 
 __all__ = ["GroupNorm", "InstanceNorm2D", "LayerNorm"]
 
@@ -34,6 +35,9 @@ class GroupNorm(Layer):
     these rules.
     """
 
+    gamma = Trained()
+    beta = Trained()
+    weight, bias = Renamed("gamma"), Renamed("beta")
     _remembered = ("_x", "_mean", "_inv_std")
     _x: Any
     _mean: Any
@@ -86,6 +90,9 @@ class InstanceNorm2D(Layer):
     TypeError or ValueError that names the layer for arguments and inputs outside these rules.
     """
 
+    gamma = Sometimes()
+    beta = Sometimes()
+    weight, bias = Renamed("gamma"), Renamed("beta")
     _remembered = ("_x", "_mean", "_inv_std")
     _x: Any
     _mean: Any
@@ -139,6 +146,9 @@ class LayerNorm(Layer):
     rules.
     """
 
+    gamma = Trained()
+    beta = Trained()
+    weight, bias = Renamed("gamma"), Renamed("beta")
     _remembered = ("_x", "_mean", "_inv_std")
     _ranks = (2, 3, 4)
     _x: Any

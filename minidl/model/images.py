@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -109,6 +109,30 @@ def range_doubt(images: np.ndarray, scaled: bool) -> str:
         remedy = "give (x - mean) / std, or pixels as uint8"
         return f"floats from {low:g} to {high:g} are taken as they are, mean and std are for uint8: {remedy}"
     return ""
+
+
+class Statistic:
+    """A model's mean or std: numbers that are checked when they are assigned; read, it is a plain attribute."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, model: Any, owner: type | None = None) -> np.ndarray: ...
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __set__(self, model: Any, value: Any) -> None:
+        given = {"mean": model.mean, "std": model.std, self._name: value}
+        vars(model).update(zip(("mean", "std"), statistics(model.who, **given)))
+        doubt = scale_doubt(self._name, vars(model)[self._name], value)
+        if doubt:
+            model.warn_once(doubt, 3)
+
+
+def scale_doubt(name: str, array: np.ndarray, value: Any) -> str:
+    """What is doubtful about a mean or std; "" if nothing is."""
+    text = f"{name} {value} must be on the scale from 0 to 1, so it seems to be 255 times too large"
+    return text if array.max() > 1 else ""
 
 
 def statistics(who: str, mean: Any, std: Any) -> tuple[np.ndarray, np.ndarray]:

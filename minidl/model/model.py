@@ -15,7 +15,7 @@ from minidl.kernels import checks
 from minidl.layers.base import Layer, Shape
 from minidl.layers.container import Sequential
 from minidl.layers.node import Node
-from minidl.layers.parameter import Parameter
+from minidl.layers.parameter import Flag, Parameter
 from minidl.layers.walk import label, trace
 from minidl.model import images as given
 from minidl.model import scores as judged
@@ -67,13 +67,13 @@ class Model(Sequential):
         self._looked: Shape | None = None  # of an image of floats whose range `predict` has looked at; of each input's
         self._one: given.Single | None = None  # what the last single image was
         self._warned: tuple[str, ...] = ()
-        self.mean, self.std = given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std)
+        self.rescale(*given.statistics(self.who, 0.0 if mean is None else mean, 1.0 if std is None else std))
         for what, array, value in (("mean", self.mean, mean), ("std", self.std, std)):
-            if array.max() > 1:
-                text = f"{what} {value} must be on the scale from 0 to 1, so it seems to be 255 times too large"
-                self.warn_once(text, 3)
-        self.class_names = judged.class_names(self.who, class_names)
-        self.multi_label = bool(multi_label)
+            doubt = given.scale_doubt(what, array, value)
+            if doubt:
+                self.warn_once(doubt, 3)
+        self.class_names = class_names
+        self.multi_label = multi_label
         self.astype(dtype)
 
     def settings(self) -> dict[str, Any]:
@@ -91,10 +91,31 @@ class Model(Sequential):
 
     # ---- input -------------------------------------------------------------------------------------------------------
 
+    mean = given.Statistic()
+    std = given.Statistic()
+    multi_label = Flag()
+
+    def rescale(self, mean: np.ndarray, std: np.ndarray) -> None:
+        """Take another mean and std, both as `images.statistics` gives them."""
+        vars(self).update(mean=mean, std=std)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes, in the order of the scores."""
+        return self._class_names
+
+    @class_names.setter
+    def class_names(self, names: Iterable[str] | None) -> None:
+        self._class_names = judged.class_names(self.who, names)
+
     @property
     def dtype(self) -> np.dtype:
-        """dtype of parameters, input and output."""
+        """dtype of parameters, input and output. Assigned, `astype`."""
         return self._dtype
+
+    @dtype.setter
+    def dtype(self, dtype: Any) -> None:
+        self.astype(dtype)
 
     def astype(self, dtype: Any) -> Model:
         """Convert parameters, gradients and buffers to float32 or float64, in place; returns self. Else TypeError."""
@@ -480,7 +501,8 @@ class Model(Sequential):
         if names is None and not skip and "class_names" in metadata:
             names = judged.class_names(self.who, weights.of_json(self.who, "class_names", metadata["class_names"]))
         self.load_state(weights.of_model(tensors, metadata), skip)
-        self.mean, self.std, self.class_names = mean, std, names
+        self.rescale(mean, std)
+        self.class_names = names
 
     def metadata(self) -> dict[str, str]:
         """What a weights file says beside the tensors."""

@@ -162,7 +162,7 @@ def biased(build: Build, value: Value | None, array: np.ndarray, constant: Const
     if array.ndim > len(value.shape) + 1:
         return False
     numbers = np.broadcast_to(np.asarray(array, build.dtype).reshape(-1), (channels,))
-    setattr(layer, place, Parameter(np.array(numbers), place, decay=False))
+    vars(layer)[place] = Parameter(np.array(numbers), place, decay=False)  # its dtype is that of the model to come
     build.made_of(layer, constant)
     return True
 

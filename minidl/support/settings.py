@@ -43,11 +43,14 @@ def make(kind: type, settings: Mapping[str, Any]) -> Any:
     return kind(*positional, **named)
 
 
-def kept(owner: Any) -> dict[str, Any]:
-    """What any object has kept of its constructor's arguments, as `Settings.settings` tells it."""
+def kept(owner: Any, kind: Any = None) -> dict[str, Any]:
+    """What any object has kept of its constructor's arguments, as `Settings.settings` tells it.
+
+    kind: a class that it is of, whose arguments are meant.
+    """
     untold, stored = getattr(owner, "_untold", ()), getattr(owner, "_stored", {})
     found: dict[str, Any] = {}
-    for name, argument in arguments(type(owner)).items():
+    for name, argument in arguments(kind or type(owner)).items():
         attribute = stored.get(name, name)
         if name in untold or not hasattr(owner, attribute):
             continue

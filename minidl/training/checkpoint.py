@@ -115,7 +115,7 @@ def unpack(training: Training, content: Content) -> None:
             training.loss.load_observed(learnt)
         _load(training, kind, parts)
     # From here on nothing can fail.
-    training.model.mean, training.model.std = mean, std
+    training.model.rescale(mean, std)
     # A rate that the script has changed since the file was written holds, as all its settings do.
     left = []
     for name, optimizer in rates(training.optimizer).items():

@@ -31,7 +31,7 @@ class Snapshot:
     def restore(self) -> None:
         """Put everything back, in place."""
         self.model.load_state(self._weights)
-        self.model.mean, self.model.std = self._statistics
+        self.model.rescale(*self._statistics)
         self.optimizer.load_state(self._slots)
         for each, rate in self._rates:
             each.lr = rate

@@ -83,7 +83,7 @@ class TestState:
         parameter, lookahead = Parameter(np.ones(2, np.float32), "w"), Lookahead(SGD(1.0), 2)
         parameter.grad[...] = 1
         lookahead.step([parameter])
-        parameter.data, parameter.grad = parameter.data.astype("f8"), parameter.grad.astype("f8")
+        parameter.astype(np.dtype("f8"))
         lookahead.step([parameter])
         np.testing.assert_array_equal(parameter.data, [0.0, 0.0])
         assert lookahead.state()["w.slow"].dtype == np.float64
