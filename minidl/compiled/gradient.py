@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
+
 from minidl.compiled.learning import (
     Dropout,
     GroupNormalization,
@@ -19,6 +21,7 @@ from minidl.compiled.learning import (
 from minidl.compiled.operation import Arithmetic, Channels, Convolution, Element, Operation, Pooling
 from minidl.compiled.phase import Axes, around, each_phase, phases
 from minidl.compiled.value import Value
+from minidl.layers.parameter import Parameter
 
 
 class Gradients:
@@ -108,6 +111,11 @@ class Backward:
         raise NotImplementedError
 
 
+def written(parameter: Parameter) -> np.ndarray:
+    """Where its gradient is written to: elsewhere, if it is frozen and the layer computes it beside others."""
+    return np.zeros_like(parameter.grad) if parameter.frozen else parameter.grad
+
+
 def copied(program: Any, dy: Any, target: Target, maps: Any) -> None:
     """dy as it is, for a part of a sum."""
     program.channels(dy, maps(target.value), list(range(dy.shape[0])), 0, target.add)
@@ -142,9 +150,9 @@ class ConvolutionBackward(Backward):
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
         if forward.learns():
-            bias = None if layer.bias is None else layer.bias.grad
+            bias = None if layer.bias is None or layer.bias.frozen else layer.bias.grad
             linear = forward.linear and forward.x.shape[1:] == (1, 1)
-            program.conv_dw(maps(forward.x), dy, layer.weight.grad.reshape(forward.kernel), bias, *where, linear)
+            program.conv_dw(maps(forward.x), dy, written(layer.weight).reshape(forward.kernel), bias, *where, linear)
         if self.dx is not None:
             self._input(program, maps, self.dx)
         if len(self.targets) > 1 and self.targets[1]:  # last: may add to what was written as the input's
@@ -182,8 +190,8 @@ class TransposedConvolutionBackward(Backward):
         layer, dy = forward.layer, maps(self.dy)
         where = forward.stride, forward.padding, forward.dilation, forward.groups
         if forward.learns():
-            program.conv_dw(dy, maps(forward.x), layer.weight.grad, None, *where)
-            if layer.bias is not None:
+            program.conv_dw(dy, maps(forward.x), written(layer.weight), None, *where)
+            if layer.bias is not None and not layer.bias.frozen:
                 program.conv_db(dy, layer.bias.grad)
         if self.dx is not None:
             dx = maps(self.dx.value)

@@ -17,6 +17,7 @@ from minidl.compiled.lowering import Unlowered
 from minidl.compiled.operation import Convolution, Enter, Leave, Operation
 from minidl.compiled.parts import parts_of
 from minidl.compiled.segment import Foreign, Scaling, Segment, plain
+from minidl.layers.parameter import unwritten
 from minidl.layers.plan import Plan, numbers
 from minidl.support.several import Several
 
@@ -199,7 +200,8 @@ class LearningForeign(Foreign):
             return
         dy = [backend.enter(plain(gradients[i]), False) for i in self.writes]
         step.node.need_dx = bool(self._asked)
-        dx = step.node._backward(dy[0] if isinstance(step.write, int) else Several(dy))
+        with unwritten([parameter for parameter in step.parameters() if parameter.frozen]):
+            dx = step.node._backward(dy[0] if isinstance(step.write, int) else Several(dy))
         step.node.need_dx = True
         if self._asked:
             parts = [dx] if isinstance(step.read, int) else list(dx)

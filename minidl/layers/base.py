@@ -245,8 +245,8 @@ class Layer(Tree):
     def freeze(self: LayerT, frozen: bool = True, statistics: bool = False) -> LayerT:
         """Keep optimisers from changing the parameters, here and in the layers inside; False lets them; returns self.
 
-        A training step computes no gradients for the frozen layers that a model begins with. statistics: whether batch
-        normalisation also keeps its running statistics, and normalises by them in training; otherwise they go on.
+        In a training step the gradients of frozen parameters stay as they are. statistics: whether batch normalisation
+        also keeps its running statistics, and normalises by them in training; otherwise they go on.
         """
         for _, parameter in self._held(Parameter):
             parameter.frozen = bool(frozen)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,6 +164,19 @@ def by_name(who: str, parameters: Sequence[Parameter] | Mapping[str, Parameter])
         if first != name:
             raise ValueError(f"{who}: a parameter must have one name, got {first!r} and {name!r}")
     return dict(pairs)
+
+
+@contextmanager
+def unwritten(parameters: Sequence[Parameter]) -> Iterator[None]:
+    """Let gradients be written to other arrays inside of a `with`."""
+    kept = [(parameter, parameter.grad) for parameter in parameters]
+    for parameter, grad in kept:
+        vars(parameter)["grad"] = np.zeros_like(grad)
+    try:
+        yield
+    finally:
+        for parameter, grad in kept:
+            vars(parameter)["grad"] = grad
 
 
 def like(who: str, name: str, value: Any, present: np.ndarray) -> np.ndarray:

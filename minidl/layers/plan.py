@@ -9,17 +9,19 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from minidl.layers.base import Layer
 from minidl.layers.conv import Conv2D
 from minidl.layers.conv_transpose import ConvTranspose2D
 from minidl.layers.fused import Block, folded, merged
-from minidl.layers.parameter import Parameter
+from minidl.layers.parameter import Parameter, unwritten
 from minidl.layers.setting import changed
 from minidl.support.several import Several
 
 _numbers = itertools.count(1)
+NOTHING = nullcontext()
 
 Slots = int | tuple[int, ...]
 """Number of a value; several where a layer has several inputs or outputs."""
@@ -212,7 +214,7 @@ class Plan:
                     gradients[value] = None
             if not asked:  # an output that no loss sees
                 for parameter in step.parameters():
-                    if id(parameter) not in written:
+                    if id(parameter) not in written and not parameter.frozen:
                         parameter.grad[...] = 0
                 continue
             if node.run_number != self._number:
@@ -221,7 +223,9 @@ class Plan:
                     " layers must go forward and backward one after the other"
                 )
             node.need_dx = behind
-            dx = self._shared(step, node, dy, written) if step.shared else node._backward(dy)
+            frozen = [parameter for parameter in step.parameters() if parameter.frozen]
+            with unwritten(frozen) if frozen else NOTHING:
+                dx = self._shared(step, node, dy, written) if step.shared else node._backward(dy)
             if ready is not None and not step.shared:
                 ready(step.parameters())
             if not behind:

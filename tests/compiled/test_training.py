@@ -355,6 +355,21 @@ def test_frozen_layers_keep_their_gradients_and_cost_nothing() -> None:
     np.testing.assert_allclose(found, m.layers[1].gamma.grad, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["norm", "norms of images", "up and down", "foreign"])
+def test_each_frozen_parameter_keeps_its_gradient_in_either_layout(name: str) -> None:
+    """One after the other, alone: all others have theirs."""
+    whole = stepped(NETWORKS[name](), data(2, "float32"), "images")[0][1:]
+    for i, frozen in enumerate(NETWORKS[name]().named_parameters()):
+        for layout in ("images", "channels"):
+            m = NETWORKS[name]()
+            m.named_parameters()[frozen].frozen = True
+            found = stepped(m, data(2, "float32"), layout)[0][1:]
+            assert np.isnan(m.parameters()[i].grad).all()
+            for k, (a, b) in enumerate(zip(whole, found, strict=True)):
+                if k != i:
+                    np.testing.assert_allclose(b, a, rtol=0, atol=3e-5 * max(np.abs(a).max(), 1e-3))
+
+
 def again(change: Callable[[minidl.Model], object]) -> None:
     """One Step before and after a change of the model ends in the gradients of a new one."""
     m = NETWORKS["norm"]()
