@@ -159,16 +159,16 @@ def check(lines: Sequence[str], shape: tuple[int, ...], classes: int) -> tuple[l
     rows: list[Row] = [{"text": line, "shape": None, "weights": None, "error": None} for line in lines]
     made: list[Layer] = []
     now: tuple[int, ...] | None = tuple(shape)
-    last = None
+    last, number = None, -1
     with initializers.limit(WEIGHTS, TOGETHER), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for row in rows:
             if not row["text"].strip():
                 continue
-            last = row
+            last, number = row, number + 1  # also of a layer behind one that is none
             try:
                 layer = read_layer(row["text"])
-                layer._locate(str(len(made)))
+                layer._locate(str(number))
                 if now is not None:
                     now = _behind(layer, now)
                     row["shape"] = list(now)

@@ -56,8 +56,9 @@ class Run:
         with random.drawing(self._rng):
             self.rows, model = check(settings.layers, images.shape, len(images.names))
         if model is None:
-            number, row = next((i, row) for i, row in enumerate(self.rows, 1) if row["error"])
-            raise ValueError(f"line {number} of the layers: {row['error']}")
+            written = [row for row in self.rows if row["text"].strip()]
+            number, error = next((i, row["error"]) for i, row in enumerate(written) if row["error"])
+            raise ValueError(error if error.startswith(f"layer {number}") else f"layer {number}: {error}")
         largest = max(math.prod(row["shape"] or ()) for row in self.rows)
         if settings.batch * largest > BATCH_VALUES:
             found = f"a batch of {settings.batch} images is {settings.batch * largest:,} numbers behind one layer"

@@ -155,9 +155,10 @@ def test_a_list_of_layers_is_broken_and_mended(tab, page):
     first.fill("Linear(700, 256)")
     until(lambda: shape.inner_text().startswith("layer 7 (Linear): input must have 700 features"), shape.inner_text())
     assert first.get_attribute("aria-invalid") == "true"
+    assert first.get_attribute("aria-label") == "Layer 7"
     assert tab.locator("#layers p").nth(8).inner_text() == "→ not known"
     tab.click("#reset")
-    until(lambda: tab.inner_text("#said").startswith("line 8 of the layers: layer 7 (Linear): input must have 700 fea"))
+    until(lambda: tab.inner_text("#said").startswith("layer 7 (Linear): input must have 700 features"))
     assert tab.inner_text("#changed") == "What is marked red must be mended first."
     assert page.desk.run.settings.layers[7] == "Linear(784, 256)"
     first.fill("Linear(784, 32)")

@@ -34,6 +34,13 @@ def test_a_layer_that_does_not_fit_has_the_librarys_message_and_nothing_is_known
     assert rows[2]["error"] is None
 
 
+def test_layers_count_from_0_and_lines_that_are_none_do_not_count():
+    rows, _ = check(["", "Rulu()", " ", "Flatten()", "Linear(0, 2)", "Linear(3, 2)"], DIGIT, 10)
+    assert rows[4]["error"] == "Linear: in_features must be at least 1, got 0"
+    rows, model = check(["Flatten()", "", "Linear(784, 10)"], DIGIT, 10)
+    assert [part.who for part in model.layers] == ["layer 0 (Flatten)", "layer 1 (Linear)"]
+
+
 REFUSED = {
     "Conv2D(1, 8)": "Conv2D lacks kernel_size; it is written Conv2D(in_channels, out_channels, kernel_size, stride=1,",
     "Conv2D(kernel_size=3)": "Conv2D lacks in_channels and out_channels; it is written",

@@ -123,7 +123,9 @@ def test_a_reset_that_is_refused_leaves_the_old_training(page):
     page.ask("start")
     old = page.until(lambda run: run.steps > 3)
     line = page.refused("reset", {"layers": ["Flatten()", "Linear(783, 10)"]})
-    assert line.startswith("line 2 of the layers: layer 1 (Linear): input must have 783 features")
+    assert line.startswith("layer 1 (Linear): input must have 783 features")
+    line = page.refused("reset", {"layers": ["", "Flatten()", "", "Rulu()"]})
+    assert line.startswith("layer 1: minidl has no layer 'Rulu'; there is Relu")
     assert page.desk.run is old
     assert old.status == "running"
 

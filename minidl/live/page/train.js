@@ -118,10 +118,11 @@ function showRows(found) {
   const list = byId("layers");
   while (list.children.length > found.length) list.lastChild.remove();
   while (list.children.length < found.length) list.append(line());
+  let number = 0; // of a layer, from 0 as the library counts; empty lines have none
   found.forEach((row, i) => {
     const [input, shape] = [list.children[i].querySelector("input"), list.children[i].querySelector("p")];
     if (input.value !== row.text) input.value = row.text;
-    input.setAttribute("aria-label", `Layer ${i}`);
+    input.setAttribute("aria-label", row.text.trim() ? `Layer ${number++}` : "Empty line");
     input.setAttribute("aria-invalid", Boolean(row.error));
     input.setAttribute("aria-describedby", (shape.id = `shape-${i}`));
     shape.classList.toggle("bad", Boolean(row.error));
