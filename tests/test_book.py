@@ -400,7 +400,7 @@ def test_the_check_of_the_built_book_sees_faults(tmp_path):
 
 
 CATALOGUES = DOCS / "zh" / "locale" / "zh_CN" / "LC_MESSAGES"
-TRANSLATED = [COURSE / "index.md", *CHAPTERS, COURSE / "teacher.md"]
+TRANSLATED = [COURSE / "index.md", *CHAPTERS, COURSE / "teacher.md", DOCS / "live.md"]
 
 
 def messages(page: Path) -> dict[str, str]:
