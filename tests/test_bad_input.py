@@ -417,3 +417,31 @@ def test_mean_and_std_of_another_scale_are_told():
     with pytest.warns(UserWarning, match="must be on the scale from 0 to 1") as found:
         network(mean=[120, 0.5, 0], std=[60, 60, 60])
     assert len(found) == 2
+
+
+ROWS = np.zeros((2, 3), np.float32)
+WRONG_KINDS = {
+    "shape": (lambda m: m.output_shape(2.5), r"M: shape must be a tuple of sizes, got 2.5"),
+    "state": (
+        lambda m: m.load_state([1]),
+        r"M: the weights must be arrays by name, as state\(\) gives them",
+    ),
+    "verbose": (
+        lambda m: minidl.Trainer(m, minidl.MSELoss(), minidl.SGD(0.1)).fit((ROWS, ROWS), verbose=np.zeros(2)),
+        r"Trainer: verbose must be True or False, got array",
+    ),
+    "augment": (
+        lambda m: minidl.Trainer(m, minidl.MSELoss(), minidl.SGD(0.1)).fit((ROWS, ROWS), augment=ROWS),
+        r"Trainer: augment must be functions and transforms, got an array of shape \(2, 3\)",
+    ),
+    "image": (lambda m: minidl.data.read_image({}), r"read_image: path must be a path, got \{\}"),
+    "folder": (lambda m: minidl.data.load_folder(ROWS), r"load_folder: path must be a path, got array"),
+    "digits": (lambda m: minidl.data.load_mnist(0), r"MNIST: path must be a path, got 0"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KINDS)
+def test_what_is_of_another_kind_is_named(case: str) -> None:
+    call, message = WRONG_KINDS[case]
+    with pytest.raises(TypeError, match=message):
+        call(minidl.Model(minidl.Linear(3, 3), name="M"))

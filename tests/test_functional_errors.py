@@ -230,6 +230,20 @@ VALUE = {
 
 SINGLE = X.astype(np.float32)
 TYPE = {
+    "lists of different lengths": (
+        lambda: F.relu_forward([[1.0], [1.0, 2.0]]),
+        "relu_forward: x must be one array of float32 or float64, got [[1.0], [1.0, 2.0]]",
+    ),
+    "no cache": (
+        lambda: F.affine_relu_backward(P, 3),
+        "affine_relu_backward: cache must be what affine_relu_forward gave, got 3",
+    ),
+    "another function's cache": (
+        lambda: F.conv_relu_backward(P, (1, 2)),
+        "conv_relu_backward: cache must be what conv_relu_forward gave, got (1, 2)",
+    ),
+    "capsules' cache": (lambda: F.capsules_backward(X[0], None), "cache must be what capsules_forward gave, got None"),
+    "a number as x_shape": (lambda: F.boxes_backward(P, 3, [[0, 0, 0]]), "boxes_backward: x_shape must be a tuple"),
     "object": (lambda: F.conv2d_forward(X.astype(object), W), "x must be an array of float32 or float64"),
     "complex": (lambda: F.relu_forward(X.astype(complex)), "got dtype complex128"),
     "integer": (lambda: F.maxpool2d_forward(X.astype(int), 2), "got dtype int64"),

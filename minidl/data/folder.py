@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minidl.data.files.bounded import DataError
+from minidl.data.files.bounded import DataError, as_path
 from minidl.data.picture import SUFFIXES, check_flag, check_size, decode
 
 _FOREIGN = frozenset((".avif", ".heic", ".heif", ".jp2", ".jxl", ".psd", ".svg"))
@@ -72,7 +72,7 @@ def list_folder(
 def _listed(
     who: str, path: str | os.PathLike[str], names: Sequence[str] | None
 ) -> tuple[list[Path], np.ndarray, list[str]]:
-    root = Path(os.path.expanduser(path))
+    root = as_path(who, path)
     if not root.is_dir():
         kind = NotADirectoryError if root.exists() else FileNotFoundError
         raise kind(f"{who}: {os.fspath(path)!r} must be a folder with a sub-folder for each class")

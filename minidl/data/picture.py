@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minidl.data.files.bounded import DataError
+from minidl.data.files.bounded import DataError, as_path
 
 if TYPE_CHECKING:  # the name alone; Pillow is imported when an image is read
     from PIL.Image import Image
@@ -45,7 +45,7 @@ def read_image(
     """
     wanted = check_size("read_image", size)
     check_flag("read_image", "grayscale", grayscale)
-    return decode(Path(os.path.expanduser(path)), wanted, grayscale)
+    return decode(as_path("read_image", path), wanted, grayscale)
 
 
 def check_size(who: str, size: Any) -> tuple[int, int] | None:

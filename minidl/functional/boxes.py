@@ -36,6 +36,8 @@ def boxes_backward(dy: Any, x_shape: Sequence[int], boxes: Any, source: int = 0)
     who = "boxes_backward"
     (dy,) = checks.floats(who, dy=dy)
     source = checks.integer(who, "source", source, 0)
+    if not isinstance(x_shape, (tuple, list)):
+        raise TypeError(f"{who}: x_shape must be a tuple of sizes, got {checks.shown(x_shape)}")
     x_shape = tuple(checks.integer(who, "x_shape", size, 0) for size in x_shape)
     checks.same_shape(who, "x_shape", x_shape[:1], dy.shape[:1], "the images of dy")
     checks.check_elements(who, x_shape)

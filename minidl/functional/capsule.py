@@ -62,7 +62,7 @@ def capsules_backward(dv: Any, cache: Any) -> tuple[np.ndarray, np.ndarray]:
     """-> du, dw for dv (N, J, E) and the cache of `capsules_forward`, on the backend that made it."""
     who = "capsules_backward"
     (dv,) = checks.floats(who, dv=dv)
-    backend, saved, u, w, routings = cache
+    backend, saved, u, w, routings = checks.cache(who, cache, 5)
     checks.same_shape(who, "dv", dv.shape, (u.shape[0], *w.shape[1:3]), "v's")
     if dv.dtype != w.dtype:
         raise TypeError(f"{who}: dv must have u's dtype {w.dtype}, got {dv.dtype}")

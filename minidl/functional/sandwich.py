@@ -33,7 +33,7 @@ def affine_relu_forward(x: Any, w: Any, b: Any = None) -> tuple[np.ndarray, Cach
 
 def affine_relu_backward(dy: Any, cache: Cache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """-> dx (N, ...), dw (O, F), db (O,)."""
-    backend, y, flat, w, x_shape = cache
+    backend, y, flat, w, x_shape = checks.cache("affine_relu_backward", cache, 5)
     dy = _upstream("affine_relu_backward", dy, y.shape, w.dtype)
     dx, dw, db = backend.linear_block_backward(backend.enter(dy), y, flat, w)
     return backend.leave(dx).reshape(x_shape), dw, db
@@ -120,7 +120,7 @@ def conv_batchnorm_relu_forward(
 
 def conv_batchnorm_relu_backward(dy: Any, cache: Cache) -> tuple[np.ndarray, ...]:
     """-> dx, dw, db, dgamma, dbeta."""
-    backend, saved, x, w, z, gamma, train, window, y_shape = cache
+    backend, saved, x, w, z, gamma, train, window, y_shape = checks.cache("conv_batchnorm_relu_backward", cache, 9)
     dy = _upstream("conv_batchnorm_relu_backward", dy, y_shape, w.dtype)
     dz, dgamma, dbeta = backend.norm_block_backward(backend.enter(dy), saved, z, gamma, train, True, None)
     dx, dw, db = backend.conv2d_backward(dz, x, w, *window)
@@ -140,7 +140,7 @@ def _conv_block(who: str, x: Any, w: Any, b: Any, window: Any, pool: Any) -> tup
 
 
 def _conv_block_backward(who: str, dy: Any, cache: Cache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    backend, saved, x, w, window, pool, y_shape = cache
+    backend, saved, x, w, window, pool, y_shape = checks.cache(who, cache, 7)
     dy = _upstream(who, dy, y_shape, w.dtype)
     dx, dw, db = backend.conv_block_backward(backend.enter(dy), saved, x, w, *window, True, pool)
     return backend.leave(dx), dw, db

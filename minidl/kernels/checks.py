@@ -303,7 +303,10 @@ def float_array(who: str, name: str, x: Any, dtype: Any = None) -> np.ndarray:
     dtype None keeps float32 or float64; else the array is converted to dtype (float32 or float64). Objects, complex
     numbers, integers, bools and other floats than float16, float32 and float64 are a TypeError.
     """
-    a = np.asarray(x)
+    try:
+        a = np.asarray(x)
+    except (RecursionError, ValueError):  # lists of different lengths
+        raise TypeError(f"{who}: {name} must be one array of float32 or float64, got {shown(x):.200}") from None
     kind = a.dtype.newbyteorder("=")
     if kind not in FLOATS and kind != np.dtype(np.float16):
         raise TypeError(f"{who}: {name} must be an array of float32 or float64, got dtype {a.dtype}")
@@ -330,6 +333,13 @@ def images(who: str, **arrays: Any) -> list[np.ndarray]:
         ndim(who, name, array.shape, "(N, F) or (N, C, H, W)", 2, 4)
         same_shape(who, name, array.shape, ready[0].shape, f"{next(iter(arrays))}'s")
     return ready
+
+
+def cache(who: str, given: Any, parts: int) -> tuple[Any, ...]:
+    """What a forward function has given for its backward, of so many parts."""
+    if not isinstance(given, tuple) or len(given) != parts:
+        raise TypeError(f"{who}: cache must be what {who.replace('backward', 'forward')} gave, got {shown(given):.80}")
+    return given
 
 
 def writeable(who: str, **arrays: Any) -> None:

@@ -232,8 +232,10 @@ class Layer(Tree):
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one image's output for the shape of one image's input, (C, H, W) or (F,).
 
-        Raises ValueError that names the layer if it cannot take the shape.
+        Raises ValueError that names the layer if it cannot take the shape, TypeError for what is none.
         """
+        if not isinstance(shape, (tuple, list)):
+            raise TypeError(f"{self.who}: shape must be a tuple of sizes, got {checks.shown(shape):.80}")
         return self._check((1, *shape))[1:]
 
     # ---- parameters and buffers ------------------------------------------------------------------------------------

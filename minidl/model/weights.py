@@ -42,6 +42,8 @@ def match(
     Raises ValueError that tells the first missing, extra and misshapen tensors and counts the others, also for a
     pattern that fits no name; TypeError for a dtype that does not convert to `dtype` without loss.
     """
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"{who}: the weights must be arrays by name, as state() gives them, got {tensors!r:.80}")
     patterns = [skip] if isinstance(skip, str) else list(skip)
     for pattern in patterns:
         if not isinstance(pattern, str):

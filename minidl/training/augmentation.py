@@ -118,6 +118,8 @@ def augmentation(
     columns: how many numbers an image's targets are; None where they are classes. coordinates: as `fit` takes them.
     Raises TypeError or ValueError for anything but functions and, after them, transforms that fit images and targets.
     """
+    if isinstance(augment, np.ndarray):
+        raise TypeError(f"Trainer: augment must be functions and transforms, got an array of shape {augment.shape}")
     given: Any = (augment,) if is_function(augment) else augment
     functions: list[Function] = []
     transforms = given

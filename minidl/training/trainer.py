@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from minidl import safetensors
 from minidl.kernels import checks
 from minidl.model import Model
@@ -157,6 +159,8 @@ class Trainer:
                 "Trainer: fit must not be called while it runs, got a call from a callback or another thread;"
                 " a callback goes back to a checkpoint by trainer.load, and ends the run by returning True"
             )
+        if not isinstance(verbose, (int, np.bool_)):
+            raise TypeError(f"Trainer: verbose must be True or False, got {verbose!r}")
         interrupt = self.parallel.interrupt()
         given = data, validation, epochs, batch_size, seed, callbacks, augment, sample_weight, coordinates
         try:

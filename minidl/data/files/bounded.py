@@ -20,6 +20,14 @@ def looks_like_page(head: bytes) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
 
+def as_path(who: str, path: Any) -> Path:
+    """A path that a user has given, "~" being the home folder. Raises TypeError that names `who` for what is none."""
+    try:
+        return Path(os.path.expanduser(path))
+    except TypeError:
+        raise TypeError(f"{who}: path must be a path, got {path!r:.80}") from None
+
+
 class DataError(ValueError):
     """A data file is damaged or not what it should be; the message begins with its path."""
 

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
+from minidl.data.files.bounded import as_path
 from minidl.data.files.published import Source
 
 Found = TypeVar("Found")
@@ -82,7 +83,7 @@ def locate(
     tried and how to place the files; OSError where the download has nowhere to go.
     """
     if path is not None:
-        root = Path(os.path.expanduser(path))
+        root = as_path(title, path)
         places = [root, *(root / name for name in subfolders)]
     else:
         named = os.environ.get("MINIDL_DATA")
