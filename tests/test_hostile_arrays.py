@@ -146,7 +146,10 @@ def test_strides_of_0_and_below_are_read_as_numpy_reads_them(call, array):
 
 def test_an_array_whose_places_are_one_is_not_written_to():
     parameter = minidl.Parameter(np.ones(3, np.float32), "p")
-    parameter.data = np.lib.stride_tricks.as_strided(np.ones(1, np.float32), (3,), (0,))
+    one = np.lib.stride_tricks.as_strided(np.ones(1, np.float32), (3,), (0,))
+    parameter.data = one
+    assert parameter.data.strides == (4,)
+    parameter._data = one  # past the check of the attribute
     with pytest.raises(ValueError, match="p and its gradient must be C-contiguous and p writeable"):
         minidl.SGD(0.1).step([parameter])
 
