@@ -14,6 +14,8 @@ from minidl.compiled.operation import Convolution, Operation, Pooling
 LAYOUTS = ("auto", "channels", "images")
 WINOGRAD, WINOGRAD_OF_FIVE = 2.0, 1.7
 """How much faster Winograd's form makes 3 x 3 convolutions of stride 1, about; and 5 x 5 with channels in lanes."""
+FEW_PIXELS = {4: 0.9, 16: 1.6}
+"""The same with channels in lanes, for maps of at most so many pixels: their weights, read for each image, count."""
 PREDICTING, TRAINING = 1.1, 0.9
 """How much longer than these counts say images in lanes take, measured with whole blocks of images: a prediction with
 channels in lanes takes an image through all layers in a cache, a training step packs all weights anew."""
@@ -76,6 +78,7 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
         dense = operation.stride == (1, 1) and operation.groups == 1
         few, many = (WINOGRAD if dense and taps == 9 and read >= least else 1.0 for least in (lanes, 4))
         few = WINOGRAD_OF_FIVE if dense and taps == 25 and read >= lanes else few
+        few = min([few, *(factor for pixels, factor in FEW_PIXELS.items() if dense and taps == 9 and area <= pixels)])
         return blocks * area * taps * read / few + moved[0], c * area * taps * inside / many + moved[1]
     if isinstance(operation, Pooling):
         read = operation.x.shape[1] * operation.x.shape[2]
