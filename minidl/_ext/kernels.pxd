@@ -239,7 +239,8 @@ cdef extern from "core/program.h" nogil:
     enum: STEP_NORM, STEP_NORM_BACKWARD, STEP_MAXPOOL_BACKWARD, STEP_AVGPOOL_BACKWARD, STEP_ELEMENT_BACKWARD
     enum: STEP_MUL_BACKWARD
     enum: STEP_DROPOUT, STEP_GROUP_NORM, STEP_GROUP_NORM_BACKWARD, STEP_LOCAL_RESPONSE, STEP_LOCAL_RESPONSE_BACKWARD
-    enum: STATISTICS
+    enum: STEP_SQUASH, STEP_SQUASH_BACKWARD, STEP_ROUTING, STEP_ROUTING_BACKWARD, STEP_LENGTHS, STEP_LENGTHS_BACKWARD
+    enum: STATISTICS, ROUTING_PART
     ctypedef int step_kind
     ctypedef struct map:
         size at, C, lanes, H, W, top, bottom, left, right, step, pitch, plane, image
@@ -251,7 +252,7 @@ cdef extern from "core/program.h" nogil:
         size first, count
     ctypedef struct program_step:
         step_kind kind
-        map x, other, y, dy, dx, dother, statistics
+        map x, other, y, dy, dx, dother, statistics, votes, sums, couplings
         geometry g
         pool_mean mean
         weight_order order

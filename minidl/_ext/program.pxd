@@ -51,6 +51,10 @@ cdef class Program:
     cdef int ending(self, program_step *step, Map other, bint relu, function) except -1
     cdef size weight_count(self, program_step *step) noexcept
     cdef void choose_form(self, program_step *step) noexcept
+    cdef int capsules_of(self, map *x, map *y, str name) except -1
+    cdef program_step *new_routing(self, Map x, Map y, Map votes, Map sums, Map couplings, w,
+                                   size routings) except NULL
+    cdef int lengths_of(self, map *x, map *y, str name) except -1
     cdef Memory arena_of(self, size n, Memory arena)
     cdef list run_steps(self, size first, size end, size n, Memory arena, list incoming, list outgoing, tuple images,
                         size threads, size at_once=*)

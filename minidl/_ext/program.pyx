@@ -21,8 +21,12 @@ from minidl._ext.kernels cimport (
     STEP_ENTER,
     STEP_GROUPED,
     STEP_LEAVE,
+    STEP_LENGTHS,
     STEP_MAXPOOL,
+    STEP_ROUTING,
+    STEP_SQUASH,
     STEP_WINOGRAD,
+    ROUTING_PART,
     channel_range,
     geometry,
     map,
@@ -76,6 +80,11 @@ cdef str algorithm(const program_step *step):
     if step.kind == STEP_WINOGRAD:
         return f"winograd {step.rows} x {step.columns}"
     return "depthwise" if step.kind == STEP_DEPTHWISE else "grouped" if step.kind == STEP_GROUPED else "direct"
+
+
+def routing_rows(size capsules, size routings):
+    """Rows of the sums that a routing of so many capsules below keeps."""
+    return 3 * routings + 1 + (capsules + ROUTING_PART - 1) // ROUTING_PART
 
 
 cdef class Memory:
@@ -505,6 +514,68 @@ cdef class Program:
         self.kept.append(origin)
         step.origin = <const size *><size_t>origin.ctypes.data
         self.count += 1
+
+    def squash(self, Map x, Map y):
+        """As `squash_forward` of the contract: y (I, 1, dim) of x (types dim, H, W)."""
+        cdef program_step *step = self.new_step(STEP_SQUASH)
+        self.pooling(step, x, y)
+        self.capsules_of(&step.x, &step.y, "y")
+        self.count += 1
+
+    cdef int capsules_of(self, map *x, map *y, str name) except -1:
+        """Check that y has the capsules of maps x."""
+        if x.C % y.W or y.H != 1 or y.C * y.W != x.C * x.H * x.W:
+            raise ValueError(f"{name} must have the elements of {(x.C, x.H, x.W)} as capsules whose values divide its"
+                             f" channels, got {(y.C, y.H, y.W)}")
+        return 0
+
+    def routing(self, Map x, Map y, Map votes, Map sums, Map couplings, w, size routings):
+        """As `capsules_forward` of the contract: y (J, 1, E) of x (I, 1, D), w (I, J, E, D).
+
+        votes (I, J, E), sums (J, `routing_rows`, E) and couplings (I, 2 routings, J) are memory of the step.
+        """
+        cdef Buffers buffers = Buffers()
+        cdef program_step *step = self.new_routing(x, y, votes, sums, couplings, w, routings)
+        step.weights = buffers.pointer(w, "w", w.size, format_of(self.kind), False)
+        step.w = self.keep(step.x.W * step.y.W * step.y.C * ((step.x.C + self.L - 1) // self.L * self.L))
+        with nogil:
+            self.table.program_pack(step)
+        step.weights = NULL
+        self.count += 1
+
+    cdef program_step *new_routing(self, Map x, Map y, Map votes, Map sums, Map couplings, w,
+                                   size routings) except NULL:
+        """A routing whose sizes are checked; its weights are not there yet."""
+        cdef program_step *step = self.new_step(STEP_ROUTING)
+        self.pooling(step, x, y)
+        self.place(votes, &step.votes, "votes")
+        self.place(sums, &step.sums, "sums")
+        self.place(couplings, &step.couplings, "couplings")
+        if routings < 1 or routings > FAR:
+            raise ValueError(f"routings must be at least 1 and a small number, got {routings}")
+        step.count = routings
+        I, J, E, D = step.x.C, step.y.C, step.y.W, step.x.W
+        if step.x.H != 1 or step.y.H != 1 or w.shape != (I, J, E, D):
+            raise ValueError(f"x {x.shape}, y {y.shape} and w {w.shape} do not go together")
+        for name, found, wanted in (("votes", votes, (I, J, E)), ("sums", sums, (J, routing_rows(I, routings), E)),
+                                    ("couplings", couplings, (I, 2 * routings, J))):
+            if found.shape != wanted:
+                raise ValueError(f"{name} must have shape {wanted}, got {found.shape}")
+        return step
+
+    def lengths(self, Map x, Map y):
+        """As `capsule_length_forward` of the contract: y (J, 1, 1) of x (J, 1, E)."""
+        cdef program_step *step = self.new_step(STEP_LENGTHS)
+        self.pooling(step, x, y)
+        self.lengths_of(&step.x, &step.y, "y")
+        self.count += 1
+
+    cdef int lengths_of(self, map *x, map *y, str name) except -1:
+        """Check that y has a channel for each of the capsules x."""
+        if x.H != 1 or y.C != x.C or y.H * y.W != 1:
+            raise ValueError(f"{name} must have shape {(x.C, 1, 1)} for capsules {(x.C, x.H, x.W)},"
+                             f" got {(y.C, y.H, y.W)}")
+        return 0
 
     def run(self, size n, *images):
         """The outputs for n images of each array that comes in, C-contiguous (n, C, H, W) or of as many elements."""

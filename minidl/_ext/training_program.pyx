@@ -17,11 +17,15 @@ from minidl._ext.kernels cimport (
     STEP_GROUP_NORM,
     STEP_GROUP_NORM_BACKWARD,
     STEP_LOCAL_RESPONSE,
+    STEP_LENGTHS_BACKWARD,
     STEP_LOCAL_RESPONSE_BACKWARD,
     STEP_MAXPOOL_BACKWARD,
     STEP_MUL_BACKWARD,
     STEP_NORM,
     STEP_NORM_BACKWARD,
+    STEP_ROUTING,
+    STEP_ROUTING_BACKWARD,
+    STEP_SQUASH_BACKWARD,
     geometry,
     program_step,
     size,
@@ -276,6 +280,58 @@ cdef class TrainingProgram(Program):
         step.p, step.q, step.eps = alpha / width, beta, k
         self.count += 1
         return 0
+
+    def squash_backward(self, Map x, Map dy, Map dx, bint add_dx=False):
+        """dx of `squash`; may not be dy. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_SQUASH_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        self.place(x, &step.x, "x")
+        self.same_size(&step.dx, &step.x, "dx")
+        self.capsules_of(&step.x, &step.dy, "dy")
+        if step.dx.at == step.dy.at:
+            raise ValueError("dx must be another map than dy")
+        self.count += 1
+
+    def routing_forward(self, Map x, Map y, Map votes, Map sums, Map couplings, w, size routings):
+        """As a Program's `routing`, of weights as they are at each run. Returns the step's number."""
+        cdef program_step *step = self.new_routing(x, y, votes, sums, couplings, w, routings)
+        step.weights = self.held(w, "w", w.size, False)
+        self.count += 1
+        return self.count - 1
+
+    def routing_backward(self, size handle, Map dy, Map dx, dw, bint add_dx=False):
+        """dx and dw, or None, of the `routing_forward` that returned this handle. add_dx: to what is there.
+
+        dx may not be dy; dw is written anew at each run.
+        """
+        cdef program_step *step
+        cdef const program_step *forward
+        if not (0 <= handle < self.count and self.steps[handle].kind == STEP_ROUTING):
+            raise ValueError(f"handle must be the number of a step of routing_forward, got {handle}")
+        step = self.new_step(STEP_ROUTING_BACKWARD)
+        forward = &self.steps[handle]
+        step.x, step.y, step.votes, step.sums = forward.x, forward.y, forward.votes, forward.sums
+        step.couplings, step.weights, step.count = forward.couplings, forward.weights, forward.count
+        self.place(dy, &step.dy, "dy")
+        self.same_size(&step.dy, &step.y, "dy")
+        if dx is not None:
+            self.place(dx, &step.dx, "dx")
+            self.same_size(&step.dx, &step.x, "dx")
+            step.add_dx = add_dx
+            if step.dx.at == step.dy.at:
+                raise ValueError("dx must be another map than dy")
+        step.dw = self.held(dw, "dw", step.x.W * step.y.W * step.y.C * step.x.C, True)
+        self.count += 1
+
+    def lengths_backward(self, Map x, Map y, Map dy, Map dx, bint add_dx=False):
+        """dx of `lengths`, which made y of x. add_dx: to what is there."""
+        cdef program_step *step = self.new_step(STEP_LENGTHS_BACKWARD)
+        self.gradients(step, dy, dx, add_dx)
+        self.pooling(step, x, y)
+        self.lengths_of(&step.x, &step.y, "y")
+        self.same_size(&step.dy, &step.y, "dy")
+        self.same_size(&step.dx, &step.x, "dx")
+        self.count += 1
 
     def dropout_forward(self, Map x, Map y, double rate):
         """As `dropout_forward` of the contract, with the key that `draw` was told last. Returns the step's number."""

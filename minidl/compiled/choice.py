@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from minidl.compiled.operation import Convolution, Operation, Pooling
+from minidl.compiled.operation import Convolution, Operation, Pooling, Routing, Squash
 
 LAYOUTS = ("auto", "channels", "images")
 WINOGRAD, WINOGRAD_OF_FIVE = 2.0, 1.7
@@ -83,6 +83,12 @@ def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
     if isinstance(operation, Pooling):
         read = operation.x.shape[1] * operation.x.shape[2]
         return moved[0] + blocks * read, moved[1] + c * read
+    if isinstance(operation, Routing):
+        (i, _, d), routings = operation.x.shape, operation.layer.routings
+        again = 2 * routings - 1  # votes are weighed in each pass, and compared with the result after all but the last
+        return moved[0] + -(-i // lanes) * c * w * (d + again), moved[1] + i * c * w * (d * routings + again)
+    if isinstance(operation, Squash):
+        return moved[0] + c * area, moved[1]  # gathered number by number
     return moved
 
 

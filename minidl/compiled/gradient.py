@@ -14,11 +14,12 @@ from minidl.compiled.learning import (
     Dropout,
     GroupNormalization,
     LearningConvolution,
+    LearningRouting,
     LearningTransposedConvolution,
     LocalResponse,
     Normalization,
 )
-from minidl.compiled.operation import Arithmetic, Channels, Convolution, Element, Operation, Pooling
+from minidl.compiled.operation import Arithmetic, Channels, Convolution, Element, Lengths, Operation, Pooling, Squash
 from minidl.compiled.phase import Axes, around, each_phase, phases
 from minidl.compiled.value import Value
 from minidl.layers.parameter import Parameter
@@ -339,6 +340,49 @@ class LocalResponseBackward(Backward):
         program.local_response_backward(*where, *forward.settings, self.dx.add)
 
 
+class SquashBackward(Backward):
+    """Of maps that were squashed as capsules."""
+
+    def keeps(self) -> list[Value]:
+        """The input."""
+        return [self.forward.x]
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        assert self.dx is not None
+        program.squash_backward(maps(self.forward.x), maps(self.dy), maps(self.dx.value), self.dx.add)
+
+
+class RoutingBackward(Backward):
+    """Of the weight and of the capsules below."""
+
+    def keeps(self) -> list[Value]:
+        """The input, and what the result was made by."""
+        forward: LearningRouting = self.forward
+        return [forward.x, *forward.kept]
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        forward: LearningRouting = self.forward
+        dx = maps(self.dx.value) if self.dx else None
+        dw = forward.layer.weight.grad if forward.learns() else None
+        program.routing_backward(forward.handle, maps(self.dy), dx, dw, bool(self.dx and self.dx.add))
+
+
+class LengthsBackward(Backward):
+    """Of capsules."""
+
+    def keeps(self) -> list[Value]:
+        """The capsules and their lengths."""
+        return [self.forward.x, self.forward.y]
+
+    def steps(self, program: Any, maps: Any) -> None:
+        """One step."""
+        assert self.dx is not None
+        where = maps(self.forward.x), maps(self.forward.y), maps(self.dy), maps(self.dx.value)
+        program.lengths_backward(*where, self.dx.add)
+
+
 class DropoutBackward(Backward):
     """Of what the mask has kept."""
 
@@ -355,6 +399,9 @@ WAYS: dict[type, type[Backward]] = {
     Normalization: NormalizationBackward,
     GroupNormalization: NormalizationBackward,
     LocalResponse: LocalResponseBackward,
+    Squash: SquashBackward,
+    LearningRouting: RoutingBackward,
+    Lengths: LengthsBackward,
     Dropout: DropoutBackward,
     Pooling: PoolingBackward,
     Element: ElementBackward,

@@ -10,7 +10,7 @@ import numpy as np
 
 from minidl.compiled import lowering
 from minidl.compiled.lowering import Lowering, Rule, Unlowered, image
-from minidl.compiled.operation import Arithmetic, Convolution, Operation, TransposedConvolution
+from minidl.compiled.operation import Arithmetic, Convolution, Operation, Routing, TransposedConvolution
 from minidl.compiled.phase import each_phase
 from minidl.compiled.value import Value, View
 from minidl.layers import (
@@ -157,6 +157,22 @@ class LocalResponse(Operation):
 
 
 @dataclass(eq=False)
+class LearningRouting(Routing):
+    """Capsules of capsules, with weights that are packed at each run."""
+
+    handle: int = -1
+    """Of the step in the program."""
+
+    def learns(self) -> bool:
+        """Whether the weight does."""
+        return learns(self.layer)
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step."""
+        self.handle = program.routing_forward(*self.given(maps))
+
+
+@dataclass(eq=False)
 class Dropout(Operation):
     """x where a mask keeps it, which is drawn before each run."""
 
@@ -189,6 +205,7 @@ class LearningLowering(Lowering):
 
     convolution = LearningConvolution
     transposed = LearningTransposedConvolution
+    routing = LearningRouting
 
     def rule(self, layer: Any) -> Rule | None:
         """How a layer is lowered."""

@@ -13,8 +13,11 @@ from minidl.compiled.operation import (
     Channels,
     Convolution,
     Element,
+    Lengths,
     Operation,
     Pooling,
+    Routing,
+    Squash,
     TransposedConvolution,
 )
 from minidl.compiled.value import Value, View
@@ -24,6 +27,8 @@ from minidl.layers import (
     AvgPool2D,
     BatchNorm1D,
     BatchNorm2D,
+    CapsuleLength,
+    Capsules,
     ChannelShuffle,
     Clip,
     Concat,
@@ -44,6 +49,7 @@ from minidl.layers import (
     MaxPool2D,
     Mish,
     Mul,
+    PrimaryCapsules,
     Relu,
     Relu6,
     Reshape,
@@ -85,10 +91,13 @@ class Lowering:
     convolution: type[Convolution] = Convolution
     """What convolutions and linear layers become."""
     transposed: type[TransposedConvolution] = TransposedConvolution
+    routing: type[Routing] = Routing
+    """What capsules above others become."""
 
     def rule(self, layer: Any) -> Rule | None:
-        """How a layer is lowered."""
-        return RULES.get(type(layer))
+        """How a layer is lowered: by its own class, or the one that this class says it predicts as."""
+        kind = type(layer)
+        return RULES.get(vars(kind).get("predicts_as", kind))
 
     def lower(self, label: str, layer: Any, views: Sequence[View]) -> list[View]:
         """The outputs of one step. Raises Unlowered, and then has added nothing."""
@@ -106,11 +115,10 @@ class Lowering:
         return found if isinstance(found, list) else [found]
 
     def add(self, kind: type[Operation], shape: Sequence[int], x: Value, **settings: Any) -> View:
-        """A new operation; shape: (C, H, W), or (F,), of its result."""
-        sizes = tuple(int(size) for size in shape)
-        y = Value(sizes if len(sizes) == 3 else (sizes[0], 1, 1))
-        self.operations.append(kind(y, x, [self.label], **settings))
-        return View(y, sizes)
+        """A new operation; shape: (C, H, W), (F,) or (I, D), of its result."""
+        view = View.of(shape)
+        self.operations.append(kind(view.value, x, [self.label], **settings))
+        return view
 
     def take(self, layer: Any, attribute: str) -> np.ndarray:
         """The array of a parameter or buffer, from now on watched."""
@@ -140,6 +148,14 @@ def image(view: View) -> Value:
     value = view.image()
     if value is None:
         raise Unlowered(f"an array that stands as {view.value.shape} and is read as {view.shape}")
+    return value
+
+
+def capsules(view: View) -> Value:
+    """The value behind a view of capsules."""
+    value = view.capsules()
+    if value is None:
+        raise Unlowered(f"an array that stands as {view.value.shape} and is read as capsules {view.shape}")
     return value
 
 
@@ -295,6 +311,19 @@ def _shuffle(lowering: Lowering, layer: ChannelShuffle, view: View) -> View:
     return lowering.add(Channels, view.shape, image(view), parts=[(image(view), order)])
 
 
+def _squash(lowering: Lowering, layer: PrimaryCapsules, view: View) -> View:
+    return lowering.add(Squash, layer._check((1, *view.shape))[1:], image(view))
+
+
+def _routing(lowering: Lowering, layer: Capsules, view: View) -> View:
+    lowering.take(layer, "weight")
+    return lowering.add(lowering.routing, layer._check((1, *view.shape))[1:], capsules(view), layer=layer)
+
+
+def _lengths(lowering: Lowering, layer: CapsuleLength, view: View) -> View:
+    return lowering.add(Lengths, view.shape[:1], capsules(view))
+
+
 RULES: dict[type, Rule] = {
     Conv2D: _conv,
     ConvTranspose2D: _conv_transpose,
@@ -322,5 +351,8 @@ RULES: dict[type, Rule] = {
     Concat: _concat,
     Split: _split,
     ChannelShuffle: _shuffle,
+    PrimaryCapsules: _squash,
+    Capsules: _routing,
+    CapsuleLength: _lengths,
 }
 """How each layer is lowered. Only minidl's own classes: a subclass may compute something else."""

@@ -297,6 +297,52 @@ class Channels(Operation):
 
 
 @dataclass(eq=False)
+class Squash(Operation):
+    """The capsules of maps, squashed: (types H W, 1, D) of (types D, H, W)."""
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step."""
+        program.squash(maps(self.x), maps(self.y))
+
+
+@dataclass(eq=False)
+class Routing(Operation):
+    """Capsules (J, 1, E) of capsules (I, 1, D), by agreement, with the layer's weight."""
+
+    layer: Any = None
+    kept: list[Value] = field(init=False)
+    """Votes, sums and couplings, which the way back reads, too."""
+
+    def __post_init__(self) -> None:
+        (j, _, e), i, routings = self.y.shape, self.x.shape[0], self.layer.routings
+        from minidl._ext.program import routing_rows
+
+        shapes = (i, j, e), (j, routing_rows(i, routings), e), (i, 2 * routings, j)
+        self.kept = [Value(shape) for shape in shapes]
+
+    def writes(self) -> list[Value]:
+        """y, and what it was made by."""
+        return [self.y, *self.kept]
+
+    def given(self, maps: Any) -> tuple[Any, ...]:
+        """What a program takes."""
+        return *(maps(value) for value in (self.x, self.y, *self.kept)), self.layer.weight.data, self.layer.routings
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step, whose weights are packed."""
+        program.routing(*self.given(maps))
+
+
+@dataclass(eq=False)
+class Lengths(Operation):
+    """(J, 1, 1) of capsules (J, 1, E)."""
+
+    def emit(self, program: Any, maps: Any) -> None:
+        """One step."""
+        program.lengths(maps(self.x), maps(self.y))
+
+
+@dataclass(eq=False)
 class Enter(Operation):
     """y, which is x, too, out of the images that come in.
 

@@ -43,13 +43,11 @@ class Segment:
         self._program: Any = None
 
     def enter(self, number: int, shape: tuple[int, ...], dtype: Any, scale: Any = None, shift: Any = None) -> None:
-        """Take in a value of the plan; shape: (C, H, W) or (F,) of an image."""
+        """Take in a value of the plan; shape: (C, H, W), (F,) or (I, D) of an image."""
         if number in self._views:
             return
-        c, h, w = shape if len(shape) == 3 else (shape[0], 1, 1)
-        value = Value((c, h, w))
-        self._entering.append(Enter(value, value, ["input"], dtype=dtype, scale=scale, shift=shift))
-        self._views[number] = View(value, shape)
+        view = self._views[number] = View.of(shape)
+        self._entering.append(Enter(view.value, view.value, ["input"], dtype=dtype, scale=scale, shift=shift))
         self.reads.append(number)
 
     def lower(self, label: str, step: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 Halo = tuple[int, int, int, int]
@@ -33,7 +34,19 @@ class View:
     value: Value
     shape: tuple[int, ...] = field(default=())
 
+    @staticmethod
+    def of(shape: Sequence[int]) -> View:
+        """A new value that is seen as (C, H, W), (F,) or, of capsules, (I, D): a channel for each."""
+        sizes = tuple(map(int, shape))
+        c, h, w = sizes if len(sizes) == 3 else (sizes[0], 1, sizes[1] if len(sizes) == 2 else 1)
+        return View(Value((c, h, w)), sizes)
+
     def image(self) -> Value | None:
         """The value, if it is seen as it stands: (C, H, W), or (F,) of single pixels."""
         own = self.value.shape
         return self.value if self.shape in (own, own[:1]) and (len(self.shape) == 3 or own[1:] == (1, 1)) else None
+
+    def capsules(self) -> Value | None:
+        """The value, if its channels are seen as capsules and its pixels, in one row, as their values."""
+        own = self.value.shape
+        return self.value if own[1] == 1 and self.shape == (own[0], own[2]) else None

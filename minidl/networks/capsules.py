@@ -27,6 +27,8 @@ class Reconstruction(CapsuleLength):
     lengths, and that of the last drawing if a loss has set it with `set_drawing_gradient`.
     """
 
+    predicts_as = CapsuleLength
+    """How it is compiled in a prediction, which has no decoder."""
     _remembered = ("_v", "_y", "_labels", "_ddrawing")
     _labels: Any
     _ddrawing: Any

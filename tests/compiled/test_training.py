@@ -141,6 +141,28 @@ def wide() -> minidl.Model:
     return minidl.Model(minidl.Graph(x, minidl.Linear(128, 5, rng=1)(minidl.GlobalAvgPool2D()(b))))
 
 
+def capsules(*behind: minidl.Layer, dim: int = 8, values: int = 6, routings: int = 3) -> minidl.Model:
+    """Capsules of 2 types and 5 x 4 pixels, and five above them."""
+    return minidl.Model(
+        conv(3, 12),
+        minidl.Relu(),
+        conv(12, 2 * dim, stride=2),
+        minidl.PrimaryCapsules(dim),
+        minidl.Capsules(40, dim, 5, values, routings, rng=3),
+        *behind,
+    )
+
+
+def capsules_twice() -> minidl.Model:
+    """Capsules that three layers read, one of them between programs."""
+    x = minidl.Input((3, 9, 7))
+    a = minidl.PrimaryCapsules(8)(conv(3, 16)(x))
+    b = minidl.CapsuleLength()(minidl.Capsules(126, 8, 5, 6, 2, rng=1)(a))
+    c = minidl.Linear(1008, 5, rng=2)(minidl.Flatten()(a))
+    d = minidl.CapsuleLength()(minidl.Capsules(126, 8, 5, 3, rng=3)(a))
+    return minidl.Model(minidl.Graph(x, minidl.Add()(b, c, d)))
+
+
 NETWORKS: dict[str, Callable[[], minidl.Model]] = {
     "conv": lambda: chain(conv(3, 20), conv(20, 9)),
     "relu": lambda: chain(conv(3, 20), minidl.Relu(), conv(20, 9), minidl.Relu()),
@@ -224,6 +246,13 @@ NETWORKS: dict[str, Callable[[], minidl.Model]] = {
         conv(35, 9),
         minidl.LocalResponseNorm(40, 2.0, 0.5, 2.0),
     ),
+    "capsules": lambda: capsules(minidl.CapsuleLength()),
+    "long capsules": lambda: capsules(minidl.CapsuleLength(), dim=17, values=19, routings=2),
+    "capsules of one number": lambda: capsules(minidl.CapsuleLength(), dim=1, values=1, routings=1),
+    "capsules of capsules": lambda: capsules(minidl.Capsules(5, 6, 5, 3, 2, rng=4), minidl.CapsuleLength()),
+    "capsules as rows": lambda: capsules(minidl.Flatten(), minidl.Linear(30, 5, rng=1)),
+    "capsules dropped": lambda: capsules(minidl.Dropout(0.4, rng=5), minidl.CapsuleLength()),
+    "capsules twice": capsules_twice,
     "neighbours on one side": lambda: chain(
         conv(3, 13), minidl.Residual(minidl.LocalResponseNorm(2, 0.9)), minidl.Tanh()
     ),
@@ -330,7 +359,7 @@ def test_images_are_changed_as_for_layers(n: int) -> None:
 
 
 THREADED = "residual", "branches", "depthwise", "grouped", "foreign"
-THREADED += "masked", "up and down", "norms of images", "local response"
+THREADED += "masked", "up and down", "norms of images", "local response", "capsules", "capsules twice"
 
 
 @pytest.mark.parametrize("name", THREADED)

@@ -2,6 +2,7 @@
 #ifndef MINIDL_CHANNELS_PROGRAM_H
 #define MINIDL_CHANNELS_PROGRAM_H
 
+#include "capsule.h"
 #include "conv.h"
 #include "depthwise.h"
 #include "dropout.h"
@@ -13,6 +14,7 @@
 #include "norm.h"
 #include "pointwise.h"
 #include "pooling.h"
+#include "routing.h"
 #include "weights.h"
 #include "winograd.h"
 
@@ -33,6 +35,10 @@ static void pack_step_weights(const program_step *step) {
 
 /* What a step reads of its parameters. */
 static void program_pack(const program_step *step) {
+    if (step->kind == STEP_ROUTING) {
+        pool_run(pack_routing_task, (void *)step, map_blocks(&step->x), 1);
+        return;
+    }
     pack_step_weights(step);
     pack_step_bias(step);
 }
@@ -69,6 +75,12 @@ static int run_step(step_job *job) {
     case STEP_DROPOUT: return pointwise_step(job, dropout_map_task);
     case STEP_LOCAL_RESPONSE:
     case STEP_LOCAL_RESPONSE_BACKWARD: return response_step(job);
+    case STEP_SQUASH:
+    case STEP_SQUASH_BACKWARD: return squash_map_step(job);
+    case STEP_ROUTING: return routing_step(job);
+    case STEP_ROUTING_BACKWARD: return routing_back_step(job);
+    case STEP_LENGTHS:
+    case STEP_LENGTHS_BACKWARD: return lengths_step(job);
     case STEP_ELEMENT_BACKWARD: return pointwise_step(job, slope_task);
     }
     return 0;

@@ -50,11 +50,20 @@ typedef enum {
     STEP_GROUP_NORM,
     STEP_GROUP_NORM_BACKWARD,
     STEP_LOCAL_RESPONSE,
-    STEP_LOCAL_RESPONSE_BACKWARD
+    STEP_LOCAL_RESPONSE_BACKWARD,
+    STEP_SQUASH,
+    STEP_SQUASH_BACKWARD,
+    STEP_ROUTING,
+    STEP_ROUTING_BACKWARD,
+    STEP_LENGTHS,
+    STEP_LENGTHS_BACKWARD
 } step_kind;
 
 /* Of a group normalisation, a vector each: mean, inv_std, gamma, beta; on the way back the last two of norm_numbers. */
 enum { STATISTICS = 6 };
+
+/* Capsules below whose votes are summed by themselves, about. */
+enum { ROUTING_PART = 80 };
 
 /* ENTER, LEAVE   port: which array comes in or goes out, (n, C, H, W); kind of its elements as gather has them
    CONV           y = f(conv(x) + b + other): weights packed by `pack`, M vectors of outputs together, each of these
@@ -81,6 +90,13 @@ enum { STATISTICS = 6 };
    GROUP_NORM_BACKWARD   as NORM_BACKWARD
    LOCAL_RESPONSE y = x (eps + p times the squares of x from `before` channels before to `behind` behind)^-q
    LOCAL_RESPONSE_BACKWARD   dx
+   SQUASH         capsules y (types H W, 1, D) of x (types D, H, W), squashed
+   SQUASH_BACKWARD   dx, of x and dy
+   ROUTING        capsules y of capsules x by `weights` (I, J, E, D), in `count` passes; votes, sums and couplings are
+                  what it keeps; w: the weights packed, or NULL where each run packs them
+   ROUTING_BACKWARD   dx, if it has channels, dw or NULL
+   LENGTHS        y (J, 1, 1), lengths of capsules x (J, 1, E)
+   LENGTHS_BACKWARD   dx, of x, y and dy
    add_dx, add_dother: what is there already is added to.
    f: relu, then the function `which` where `acts`.
    fresh: w and b are packed at each run, from weights and bias.
@@ -88,7 +104,7 @@ enum { STATISTICS = 6 };
    behind it; 2, a CONV and those two. */
 typedef struct program_step {
     step_kind kind;
-    map x, other, y, dy, dx, dother, statistics;
+    map x, other, y, dy, dx, dother, statistics, votes, sums, couplings;
     geometry g;
     pool_mean mean;
     weight_order order;
