@@ -3,9 +3,9 @@
     python tools/same_bytes.py [--commit HEAD] [--out FOLDER]
 
 Each build starts from a clone of its own, with another order of Python's sets, another language and other rights of new
-files; SOURCE_DATE_EPOCH is the time of the commit. Needs git and the package `build`. Prints the SHA-256 of each file;
-with --out the files of the first build are left there. Ends with an error that names the first difference, if there is
-one.
+files, and compiles anew: ccache is told to stand aside. SOURCE_DATE_EPOCH is the time of the commit. Needs git and the
+package `build`. Prints the SHA-256 of each file; with --out the files of the first build are left there. Ends with an
+error that names the first difference, if there is one.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ def build(source: Path, commit: str, folder: Path, surroundings: dict[str, str])
     clone = folder / "minidl"
     subprocess.run(["git", "checkout", "-q", commit], cwd=clone, check=True, umask=umask)
     settings = {name: value for name, value in surroundings.items() if name != "umask"}
+    settings["CCACHE_DISABLE"] = "1"  # an object that both builds share would prove nothing
     settings["SOURCE_DATE_EPOCH"] = output("git", "log", "-1", "--format=%ct", cwd=clone)
     command = [sys.executable, "-m", "build", "--outdir", str(folder / "dist")]
     done = subprocess.run(
