@@ -99,6 +99,9 @@ def test_norm_block(backend, n, dtype, train):
             a, mean, inv_std = reference.batchnorm_forward(x64, gamma64, beta64, *expected_running, 0.9, 1e-5, train)
             dy, y, dz = plain_tail(a, relu, pool, rng, dtype)
             expected = reference.batchnorm_backward(dz, x64, gamma64, mean, inv_std, train)
+            # dgamma may cancel, to a thousandth of its terms: as large as their sum is where it does not.
+            terms = dz * (x64 - mean[:, None, None]) * inv_std[:, None, None]
+            least = 0, np.sqrt(np.square(terms).sum((0, 2, 3)).max()), 0
 
             entered = backend.enter(x)
             got, saved = backend.norm_block_forward(entered, gamma, beta, *running, 0.9, 1e-5, train, relu, pool)
@@ -107,8 +110,8 @@ def test_norm_block(backend, n, dtype, train):
             for after, wanted in zip(running, expected_running, strict=True):
                 compare.check(after, wanted, dtype)
             dx, dgamma, dbeta = backend.norm_block_backward(backend.enter(dy), saved, entered, gamma, train, relu, pool)
-            for result, wanted in zip((backend.leave(dx), dgamma, dbeta), expected, strict=True):
-                compare.check(result, wanted, dtype, tolerance)
+            for result, wanted, size in zip((backend.leave(dx), dgamma, dbeta), expected, least, strict=True):
+                compare.check(result, wanted, dtype, tolerance, at_least=size)
 
 
 @dtypes

@@ -49,6 +49,7 @@ def recolored(image, colors, rows=None, dtype=np.float64):
 def test_a_map_is_a_matrix_and_an_offset_then_a_clip(rng):
     image = rng.integers(0, 256, (3, 4, 5)).astype(np.uint8)
     numbers = rng.uniform(-0.5, 1, (3, 4))
+    image[:, 0, 0], numbers[:2, 3] = 0, (-0.1, 1.1)  # black becomes the offset: below 0 and above 255
     expected = np.tensordot(numbers[:, :3], image.astype(float), 1) + 255 * numbers[:, 3, None, None]
     assert (expected < 0).any()
     assert (expected > 255).any()
