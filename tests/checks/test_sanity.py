@@ -154,15 +154,15 @@ def test_faults_are_to_be_looked_at_and_come_first(data):
 
 
 def test_slow_learning_is_a_note_and_none_a_fault(data):
-    def overfitting(**arguments):
-        report = minidl.sanity_check(network(), minidl.SoftmaxCrossEntropyLoss(), data, **arguments)
+    def overfitting(epochs):
+        report = minidl.sanity_check(network(), minidl.SoftmaxCrossEntropyLoss(), data, epochs=epochs)
         return next(f for f in report.findings if f.check.startswith("overfitting")), report
 
-    finding, report = overfitting(epochs=16)
+    assert overfitting(1)[0].grade == "LOOK"
+    # How many epochs that takes depends on the data: 8 to 18, and 2 more at least until nothing is noted.
+    finding, report = next(each for each in map(overfitting, range(6, 40)) if each[0].grade != "LOOK")
     assert (finding.grade, report.overfit < 0.99) == ("note", True)
     assert "more epochs=" in finding.advice
-    finding, _ = overfitting(epochs=1)
-    assert finding.grade == "LOOK"
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class TestReference:
 
     def test_length_gradient(self, rng):
         v, dy = rng.standard_normal((3, 4, 2)), rng.standard_normal((3, 4))
+        v += v / np.linalg.norm(v, axis=2, keepdims=True)  # a length near 0 bends too much for central differences
         expected = numeric.gradient(lambda a: reference.capsule_length_forward(a), v, dy)
         y = reference.capsule_length_forward(v)
         compare.check(reference.capsule_length_backward(dy, v, y), expected, tolerance=numeric.TOLERANCE)
