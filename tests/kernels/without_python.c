@@ -313,7 +313,7 @@ static void test_update(const kernel_table *table, size count) {
     double *after = calloc((size_t)count + 1, 8);
     CHECK(after, "memory");
     for (size i = 0; i < count; i++) after[i] = get(p, i) - 0.5 * (0.5 * get(velocity, i) + get(grad, i));
-    CHECK(!table->sgd(count, p, grad, velocity, 0.5, 0.5, 0, 0, 1), "memory");
+    CHECK(!table->sgd(1, &count, &p, &grad, &velocity, 0.5, 0.5, 0, 0, 1), "memory");
     for (size i = 0; i < count; i++) CHECK(get(p, i) == after[i], "%s: %g, not %g", table->isa, get(p, i), after[i]);
     free(after), pool_free(p), pool_free(grad), pool_free(velocity);
 }
