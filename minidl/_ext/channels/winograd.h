@@ -42,33 +42,46 @@ INLINE void weight_axis_values(const int m, const int taps, const V *g, size ste
     else weight_values(m, own[0], own[1], own[2], u);
 }
 
+/* The weights of each of L outputs for one channel, scaled. w: the first one of the first output. */
+INLINE void scaled_kernels(const int taps, const weight_order *order, const T *w, size there, const T *end, V scale,
+                           V *k) {
+    const int area = taps * taps, reverse = order->column < 0;
+    if (stand_together(order, taps)) {
+        V found[25];
+        kernel_weights(area, reverse ? w - (area - 1) : w, order->out, there, end, found);
+        UNROLL for (int i = 0; i < area; i++) k[i] = (reverse ? found[area - 1 - i] : found[i]) * scale;
+        return;
+    }
+    for (int i = 0; i < area; i++) {
+        const T *from = w + i / taps * order->row + i % taps * order->column;
+        T lanes[L] = {0};
+        for (size lane = 0; lane < there; lane++) lanes[lane] = from[lane * order->out];
+        k[i] = loadu(lanes) * scale;
+    }
+}
+
+ONE_COPY void nine_kernels(const weight_order *order, const T *w, size there, const T *end, V scale, V *k) {
+    scaled_kernels(3, order, w, there, end, scale, k);
+}
+
+ONE_COPY void kernels_of_five(const weight_order *order, const T *w, size there, const T *end, V scale, V *k) {
+    scaled_kernels(5, order, w, there, end, scale, k);
+}
+
 INLINE void pack_winograd(const int mh, const int mw, const int taps, const program_step *step, ptrdiff_t block) {
     const geometry *g = &step->g;
     const weight_order *order = &step->order;
-    const int area = taps * taps, height = mh + taps - 1, width = mw + taps - 1;
+    const int height = mh + taps - 1, width = mw + taps - 1;
     const size blocks = blocks_of(g->O), first = block / step->M * step->M, M = smaller(step->M, blocks - first);
     const size there = smaller(L, g->O - block * L), f_step = blocks * L * g->C;
     const T *w = (const T *)step->weights + order->at + block * L * order->out;
     V scale = splat(1);
     for (size lane = 0; step->scale && lane < there; lane++) scale[lane] = ((const T *)step->scale)[block * L + lane];
     T *to = (T *)step->w + first * L * g->C + (block - first) * L;
-    const T *end = (const T *)step->weights + g->O * g->C * area;
-    const int together = stand_together(order, taps), reverse = order->column < 0;
-    V k[25] = {{0}};
+    const T *end = (const T *)step->weights + g->O * g->C * taps * taps;
     for (size c = 0; c < g->C; c++, to += M * L, w += order->in) {
-        V u[5][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
-        if (together) {
-            V found[25];
-            kernel_weights(area, reverse ? w - (area - 1) : w, order->out, there, end, found);
-            UNROLL for (int i = 0; i < area; i++) k[i] = (reverse ? found[area - 1 - i] : found[i]) * scale;
-        } else {
-            UNROLL for (int i = 0; i < area; i++) {
-                const T *from = w + i / taps * order->row + i % taps * order->column;
-                T lanes[L] = {0};
-                for (size lane = 0; lane < there; lane++) lanes[lane] = from[lane * order->out];
-                k[i] = loadu(lanes) * scale;
-            }
-        }
+        V k[25], u[5][WINOGRAD_SIDE], v[WINOGRAD_SIDE];
+        (taps == 5 ? kernels_of_five : nine_kernels)(order, w, there, end, scale, k);
         UNROLL for (int i = 0; i < taps; i++) weight_axis_values(mh, taps, k + i, taps, u[i]);
         UNROLL for (int i = 0; i < height; i++) {
             weight_axis_values(mw, taps, &u[0][i], WINOGRAD_SIDE, v);
@@ -102,27 +115,20 @@ static void find_tiles(const program_step *step, size first, size count, map_til
 }
 
 /* B^T d B of the tiles, [frequency][tile][channel]. */
-INLINE void transform_tiles_of(const int mh, const int mw, const step_job *job, const map_tile *tile, size count, T *to,
-                               size channels, size f_step) {
+static void transform_tiles(const step_job *job, const map_tile *tile, size count, T *to, size channels, size f_step) {
     const map *x = &job->step->x;
     const geometry *g = &job->step->g;
+    const size mh = job->step->rows + g->KH - 3, mw = job->step->columns + g->KW - 3; /* of 3 x 3 with that input */
     for (size block = 0; block < map_blocks(x); block++) {
         for (size t = 0; t < count; t++) {
             const T *row[WINOGRAD_SIDE];
-            for (int i = 0; i < mh + 2; i++) {
+            for (size i = 0; i < mh + 2; i++) {
                 size h = tile[t].h - g->PH + i;
                 row[i] = h >= 0 && h < x->H ? map_at(x, job->arena, tile[t].image, block, h, 0) : NULL;
             }
             input_tile(mh, mw, row, tile[t].w - g->PW, x->W, to + t * channels + block * L, f_step);
         }
     }
-}
-
-static void transform_tiles(const step_job *job, const map_tile *tile, size count, T *to, size channels, size f_step) {
-    if (job->step->g.KH == 5) transform_tiles_of(4, 4, job, tile, count, to, channels, f_step);
-    else if (job->step->columns == 2) transform_tiles_of(2, 2, job, tile, count, to, channels, f_step);
-    else if (job->step->rows == 2) transform_tiles_of(2, 4, job, tile, count, to, channels, f_step);
-    else transform_tiles_of(4, 4, job, tile, count, to, channels, f_step);
 }
 
 /* The outputs of a block of channels out of their products. */

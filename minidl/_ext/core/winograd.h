@@ -100,8 +100,8 @@ INLINE void weight_values_of_five(const V g[5], V u[WINOGRAD_SIDE]) {
 }
 
 /* B^T d B of the tile whose rows start at row[i] + w; NULL rows and columns outside [0, W) are zeros. */
-INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out,
-                       size f_step) {
+INLINE void input_tile_of(const int mh, const int mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out,
+                          size f_step) {
     V d[WINOGRAD_SIDE][WINOGRAD_SIDE], a[WINOGRAD_SIDE] = {{0}};
     int inside = w >= 0 && w + mw + 2 <= W;
     UNROLL for (int i = 0; i < mh + 2; i++) {
@@ -114,6 +114,19 @@ INLINE void input_tile(const int mh, const int mw, const T *const row[WINOGRAD_S
         input_axis(mw, a);
         UNROLL for (int j = 0; j < mw + 2; j++) store(out + (i * (mw + 2) + j) * f_step, a[j]);
     }
+}
+
+#define INPUT_TILE(mh, mw) \
+    ONE_COPY void input_tile_##mh##_##mw(const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) { \
+        input_tile_of(mh, mw, row, w, W, out, f_step); \
+    }
+INPUT_TILE(2, 2)
+INPUT_TILE(2, 4)
+INPUT_TILE(4, 4)
+#undef INPUT_TILE
+
+INLINE void input_tile(size mh, size mw, const T *const row[WINOGRAD_SIDE], size w, size W, T *out, size f_step) {
+    (mw == 2 ? input_tile_2_2 : mh == 2 ? input_tile_2_4 : input_tile_4_4)(row, w, W, out, f_step);
 }
 
 /* A^T p A: y[i][j], the outputs of a tile, from products f_step apart. */
