@@ -407,7 +407,8 @@ cdef class Program:
         cdef geometry *g = &step.g
         cdef size read = step.x.C, blocks = (g.O + self.L - 1) // self.L, blocks_in = (g.C + self.L - 1) // self.L
         cdef size least, cost, frequencies, i
-        cdef size[4] rows = [2, 2, 4, 2], columns = [2, 4, 4, 2], coming = [64, 124, 228, 228], going = [48, 84, 140, 96]
+        cdef size[4] rows = [2, 2, 4, 2], columns = [2, 4, 4, 2]  # the last one of 5 x 5
+        cdef size[4] coming = [64, 124, 228, 228], going = [48, 84, 140, 96]
         if (g.KH != g.KW or g.KH not in (3, 5) or g.SH * g.SW * g.DH * g.DW != 1 or g.G != 1
                 or step.x.lanes != self.L or g.OH * g.OW < 4 or winograd_tile() == 0):
             return
