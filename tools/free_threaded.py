@@ -33,8 +33,12 @@ PACKAGES = ("numpy", "setuptools", "Cython>=3.1", "hypothesis", "pytest>=8", "py
 TESTS = ("kernels", "layers", "losses", "optim", "compiled/test_program.py", "model", "support", "test_functional.py")
 """In several threads at once: what computes, and what is above it up to the model. (Other tests of `compiled` force a
 layout, which is the process's.)"""
-THREADED = ("test_threads.py", "test_races.py", "model/test_predict_while_training.py")
+PREDICTING = "model/test_predict_while_training.py"
+THREADED = ("test_races.py", "test_threads.py", PREDICTING)
 """With threads of their own."""
+WITH_SANITIZER = "not matrix_products and not im2col and not forked_child"
+"""Which tests run with the sanitizer, as in `make sanitize-threads`: it sees no locks of OpenBLAS's threads, and forks
+are for `make sanitize-pool`."""
 
 UNSAFE = {
     "of the process": (
@@ -174,15 +178,22 @@ def main() -> None:
     build = ("build", "--build-base", place / "build", "--build-lib", library)
     run(programs / "python", "setup.py", "-q", *build, **kind, **quiet)
     found = {"PYTHONPATH": str(library)}
+    predicting = found
+    shown = []
     if sanitized:
         listed = next((place / "sources").glob("*/Tools/tsan/suppressions_free_threading.txt"))
-        found["TSAN_OPTIONS"] = f"suppressions={listed} die_after_fork=0 history_size=4"
+        both = place / "suppressions.txt"
+        both.write_text(listed.read_text() + (ROOT / "tools" / "races.txt").read_text())
+        options = "die_after_fork=0 history_size=4 suppressions="
+        predicting = {**found, "TSAN_OPTIONS": f"{options}{both}"}
+        found["TSAN_OPTIONS"] = f"{options}{listed}"
+        # Of tests that pass pytest would keep what is told of races to itself.
+        shown = ["-s", "-k", WITH_SANITIZER]
     run(programs / "python", "-W", "error", "-c", CHECK, within=place, **found)
-    # Of tests that pass pytest would keep what is told of races to itself.
-    shown = ["-s"] if sanitized else []
     pytest = (programs / "pytest", *shown, "-p", "no:cacheprovider", "-o", f"pythonpath={ROOT / 'tests'}")
     if wanted.only is None:
-        run(*pytest, *(f"tests/{name}" for name in THREADED), **found)
+        for name in THREADED:
+            run(*pytest, f"tests/{name}", **(predicting if name == PREDICTING else found))
     unsafe = "\n".join(spelled(name for names in UNSAFE.values() for name in names))
     alone = ("-o", f"thread_unsafe_functions={unsafe}", "-o", f"thread_unsafe_fixtures={chr(10).join(UNSAFE_FIXTURES)}")
     part = (f"--every={wanted.every}", f"--turn={wanted.turn}")
