@@ -418,6 +418,8 @@ cdef class Program:
                 continue
             if i >= 2 and (winograd_tile() < 4 or g.C > 256):  # the longer sums of six products an axis lose digits
                 continue
+            if i == 2 and step.fresh:  # of few images each Relu counts that falls the other way, and little is saved
+                continue
             frequencies = (rows[i] + g.KH - 1) * (columns[i] + g.KH - 1)
             cost = ((g.OH + rows[i] - 1) // rows[i]) * ((g.OW + columns[i] - 1) // columns[i])
             cost *= frequencies * read * blocks + coming[i] * blocks_in + going[i] * blocks

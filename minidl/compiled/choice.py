@@ -19,6 +19,8 @@ FEW_PIXELS = {4: 0.9, 16: 1.6}
 PREDICTING, TRAINING = 1.1, 0.9
 """How much longer than these counts say images in lanes take, measured with whole blocks of images: a prediction with
 channels in lanes takes an image through all layers in a cache, a training step packs all weights anew."""
+WEIGHT = 20.0
+"""Vector operations that transforming a 3 x 3 kernel takes as long as: predictions with images in lanes do so anew."""
 MOVED = 3.0
 """Vector operations that reading and writing a value takes as long as."""
 
@@ -49,11 +51,13 @@ class Cost:
 
     def __init__(self, operations: Sequence[Operation], lanes: int, training: bool = False) -> None:
         self._lanes, self._training = lanes, training
-        self._channels = self._images = 0.0
+        self._channels = self._images = self._weights = 0.0
         for operation in operations:
             one, other = _vectors(operation, lanes)
             self._channels += one
             self._images += other
+            if isinstance(operation, Convolution) and not training and operation.taps() == 9:
+                self._weights += WEIGHT * operation.y.shape[0] * operation.inside()
 
     def prefers_channels(self, n: int) -> bool:
         """Whether n images are computed with channels in lanes: where that is asked for, or takes less."""
@@ -61,7 +65,7 @@ class Cost:
         if asked is not None:
             return asked
         factor = TRAINING if self._training else PREDICTING
-        return n * self._channels <= -(-n // self._lanes) * self._images * factor
+        return n * self._channels <= -(-n // self._lanes) * self._images * factor + self._weights
 
 
 def _vectors(operation: Operation, lanes: int) -> tuple[float, float]:
