@@ -75,9 +75,9 @@ set_number(&winograd_setting, 4)
 def use_winograd(int tile):
     """Rows of the largest output tile in Winograd's form of 3 x 3 convolutions, forward and backward: 2, 4, or 0.
 
-    With 4, the default, F(2x2,3x3), F(2x4,3x3) and F(4x4,3x3) run where they are faster than a direct sum, with errors
-    below 5e-6 of the largest value for images and kernels about 0, as normalisation leaves them. With 2 only the first
-    two, which are twice as exact. With 0 every convolution is a direct sum.
+    With 4, the default, F(2x2,3x3), F(2x4,3x3), F(4x4,3x3) and F(2x2,5x5) run where they are faster than a direct sum,
+    with errors below 5e-6 of the largest value for images and kernels about 0, as normalisation leaves them. With 2
+    only the first two, which are twice as exact. With 0 every convolution is a direct sum.
 
     A tile computes its outputs together: a NaN, an infinity or a huge pixel spoils all outputs of the tiles that read
     it, not only those whose windows hold it. Where that matters, take 0.

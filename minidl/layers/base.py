@@ -49,7 +49,8 @@ class Layer(Tree):
 
     name: how the layer calls itself in messages and tables; None for the name of its class.
     The constructor's arguments stay readable as attributes of the same names. What is assigned to them later is checked
-    as the constructor does, and parameters keep their shapes; in a class of one's own they are not to be changed.
+    as the constructor does, and parameters keep their shapes; in a class of one's own, and in one that is made of
+    other layers, they are not to be changed.
     A layer of several inputs (`merges`) gets them as one `Several`, and one of several outputs (`outputs`) gives one;
     their shapes are written as one, (N, shape, shape, ...), see `several`. `_backward` of several outputs gets
     None in dy, in the place of zeros, for an output that nobody reads.
@@ -287,6 +288,9 @@ class Layer(Tree):
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {checks.shown(dtype)}") from None
         if dtype not in checks.FLOATS:
             raise TypeError(f"{self.who}: dtype must be float32 or float64, got {dtype}")
+        own = [parameter.values for _, parameter in self._held(Parameter)]
+        if any(array.dtype != dtype for array in (*own, *(vars(self)[name] for name in self._buffers))):
+            changed[0] = object()
         for _, parameter in self._held(Parameter):
             parameter.astype(dtype)
         for attribute in self._buffers:
@@ -294,7 +298,6 @@ class Layer(Tree):
         for attribute in self._remembered:
             setattr(self, attribute, None)
         self._x_shape = None
-        changed[0] = object()
         for child in self.children():
             child.astype(dtype)
         return self

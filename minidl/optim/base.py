@@ -78,7 +78,7 @@ class Optimizer(Settings):
         self._bound: dict[str, Parameter] = {}
         self._work: list[Work] = []
         self._updates: list[Update] = []
-        self._stands: list[tuple[Parameter, np.ndarray, np.ndarray, bool]] = []
+        self._stands: list[tuple[Parameter, np.ndarray, np.ndarray, bool, bool]] = []
         self._backend: Any = None  # whose `_updates` are
 
     def _update(
@@ -128,31 +128,31 @@ class Optimizer(Settings):
 
     def _stand(self) -> bool:
         """Whether the updates are still those of the parameters' arrays."""
-        for parameter, p, grad, frozen in self._stands:
-            if parameter._data is not p or parameter.grad is not grad or parameter.frozen is not frozen:
+        for parameter, p, grad, frozen, decay in self._stands:
+            if parameter._data is not p or parameter.grad is not grad or not p.flags.writeable:
+                return False
+            if parameter.frozen is not frozen or parameter.decay is not decay:
                 return False
         return True
 
     def _gather(self, backend: Any) -> None:
         """Make the updates anew, with as many arrays together as go by the same numbers."""
-        work = self._work = [
-            item if item[1].values is item[2] and item[1].grad is item[3] else self._prepare(item[0], item[1])
-            for item in self._work
-        ]
+        work = [self._prepare(name, parameter) for name, parameter, *_ in self._work]
+        together = hasattr(type(self)._update, TOGETHER)
+        alone = overlapping([p for _, _, p, *_ in work])  # threads may update arrays that stand together at once
         alike: dict[Any, list[Work]] = {}
         for i, item in enumerate(work):
             _, parameter, p, _, _, factor, own_decay = item
             if not parameter.frozen:
-                together = hasattr(type(self)._update, TOGETHER)
-                alike.setdefault((p.dtype, factor, own_decay) if together else i, []).append(item)
-        self._updates = []
+                alike.setdefault((p.dtype, factor, own_decay) if together and i not in alone else i, []).append(item)
+        updates: list[Update] = []
         for items in alike.values():
             *_, factor, own_decay = items[0]
             rows = zip(*([p, grad, *slots] for _, _, p, grad, slots, _, _ in items))
             p, grad, *slots = (row[0] if len(items) == 1 else backend.together(row) for row in rows)
-            self._updates.append((p, grad, tuple(slots), factor, own_decay))
-        self._stands = [(parameter, p, grad, parameter.frozen) for _, parameter, p, grad, *_ in work]
-        self._backend = backend
+            updates.append((p, grad, tuple(slots), factor, own_decay))
+        stands = [(parameter, p, grad, parameter.frozen, parameter.decay) for _, parameter, p, grad, *_ in work]
+        self._work, self._updates, self._stands, self._backend = work, updates, stands, backend
 
     def _clip(self, backend: Any, clip_norm: float) -> float:
         """The factor that brings the norm of all gradients down to clip_norm, at most 1."""
@@ -237,6 +237,18 @@ class Optimizer(Settings):
         settings = self.groups.settings(name)
         decay = settings.get("weight_decay", None if self.decay_all or parameter.decay else 0.0)
         return name, parameter, p, grad, slots, settings.get("lr", 1.0), decay
+
+
+def overlapping(arrays: Sequence[np.ndarray]) -> set[int]:
+    """The numbers of those C-contiguous arrays that share memory with another one."""
+    found: set[int] = set()
+    last, end = -1, -1
+    for start, i in sorted((array.ctypes.data, i) for i, array in enumerate(arrays) if array.size):
+        if start < end:
+            found |= {last, i}
+        if start + arrays[i].nbytes > end:
+            last, end = i, start + arrays[i].nbytes
+    return found
 
 
 def rated(optimizer: Any) -> list[Any]:

@@ -559,3 +559,13 @@ def test_a_depthwise_result_that_others_read_is_not_joined() -> None:
     agrees(both, images)
     (made,) = (found for found in both._plan().compiled.values() if found is not None)
     assert not any(operation.joined for operation in made.operations())
+
+
+def test_making_a_model_leaves_what_others_have_compiled() -> None:
+    m = minidl.Model(minidl.Conv2D(3, 8, 3, rng=0), minidl.GlobalAvgPool2D())
+    m.predict(np.zeros((1, 3, 9, 9), np.float32))
+    plan = m._plan()
+    minidl.Model(minidl.Conv2D(3, 4, 3, rng=1), minidl.BatchNorm2D(4))
+    assert m._plan() is plan
+    minidl.Model(*m.layers, dtype="float64")
+    assert m._plan() is not plan

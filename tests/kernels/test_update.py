@@ -205,3 +205,17 @@ class TestIm2col:
         expected = p - 0.1 * (grad + 0.01 * p)
         im2col.sgd_update(p, grad, None, 0.1, 0.0, 0.01)
         compare.close(p, expected, dtype)
+
+
+def test_updates_by_keyword_and_what_does_not_stand_together(any_backend):
+    a, b, grad = np.ones(3), np.ones(2), np.ones(3)
+    any_backend.sgd_update(p=a, grad=grad, velocity=None, lr=0.5, momentum=0.0, weight_decay=0.0)
+    assert a.tolist() == [0.5] * 3
+    pair = any_backend.together([a, b])
+    any_backend.blend(a=pair, b=any_backend.together([grad, np.zeros(2)]), share=0.5)
+    assert (a.tolist(), b.tolist()) == ([0.75] * 3, [0.5] * 2)
+    with pytest.raises(TypeError, match="together must be an array of float64, got float32"):
+        any_backend.together([a, b.astype(np.float32)])
+    for other in (any_backend.together([grad]), grad):
+        with pytest.raises(ValueError, match="2"):
+            any_backend.blend(pair, other, 0.5)

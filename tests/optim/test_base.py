@@ -397,3 +397,45 @@ class TestManyAtOnce:
             again.step(parameters)
             for parameter, array in zip(parameters, expected):
                 np.testing.assert_array_equal(parameter.data, array)
+
+
+def test_parameters_that_share_memory_are_updated_one_after_the_other() -> None:
+    """Large enough for several threads, which would lose updates of the same numbers."""
+    memory = np.zeros(3_000_000, np.float32)
+    parameters = [Parameter(memory, name) for name in ("a", "b", "c")]
+    parameters[1].data = parameters[0].data
+    vars(parameters[2])["_data"] = parameters[0].data[1000:]
+    parameters[2].grad = np.ones(len(memory) - 1000, np.float32)
+    for parameter in parameters:
+        parameter.grad[...] = 1
+    SGD(1.0).step(parameters)
+    assert set(parameters[0].data[:1000].tolist()) == {-2.0}
+    assert set(np.unique(parameters[0].data[1000:]).tolist()) == {-3.0}
+
+
+def test_an_error_between_steps_leaves_no_updates_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = [Parameter(np.zeros(3), name) for name in ("a", "b", "c")]
+    optimizer, backend = SGD(1.0), kernels.current()
+    for parameter in parameters:
+        parameter.grad[...] = 1
+    optimizer.step(parameters)
+    parameters[2].frozen = True
+    with monkeypatch.context() as patched:
+        patched.setattr(backend, "together", lambda arrays: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            optimizer.step(parameters)
+    parameters[2].frozen = False
+    optimizer.step(parameters)
+    assert [parameter.data[0] for parameter in parameters] == [-2.0] * 3
+
+
+def test_what_becomes_read_only_or_spared_between_steps() -> None:
+    parameters = [Parameter(np.ones(3), name) for name in ("a", "b")]
+    optimizer = SGD(0.1, weight_decay=0.5, decay_all=False)
+    optimizer.step(parameters)
+    parameters[0].decay = False
+    optimizer.step(parameters)
+    assert [parameter.data[0] for parameter in parameters] == [0.95, 0.95 * 0.95]
+    parameters[1].data.flags.writeable = False
+    with pytest.raises(ValueError, match="b and its gradient must be C-contiguous and b writeable"):
+        optimizer.step(parameters)
