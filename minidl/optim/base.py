@@ -81,6 +81,14 @@ class Optimizer(Settings):
         self._stands: list[tuple[Parameter, np.ndarray, np.ndarray, bool, bool]] = []
         self._backend: Any = None  # whose `_updates` are
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Settings that decide which arrays go by which numbers count from the next step on."""
+        if name == "groups" and not isinstance(value, Groups):
+            value = Groups(self.who, value)
+        super().__setattr__(name, value)
+        if name in ("decay_all", "groups", "momentum"):
+            super().__setattr__("_backend", None)
+
     def _update(
         self,
         backend: Any,
@@ -137,6 +145,7 @@ class Optimizer(Settings):
 
     def _gather(self, backend: Any) -> None:
         """Make the updates anew, with as many arrays together as go by the same numbers."""
+        self.groups.check([name for name, *_ in self._work])
         work = [self._prepare(name, parameter) for name, parameter, *_ in self._work]
         together = hasattr(type(self)._update, TOGETHER)
         alone = overlapping([p for _, _, p, *_ in work])  # threads may update arrays that stand together at once
@@ -229,7 +238,7 @@ class Optimizer(Settings):
         if not (p.flags.c_contiguous and p.flags.writeable and grad.flags.c_contiguous):
             raise ValueError(f"{self.who}: {name} and its gradient must be C-contiguous and {name} writeable")
         slots = self._slots.get(name)
-        if slots is None:
+        if slots is None or len(slots) != len(self.slot_names):
             slots = tuple(np.zeros_like(p) for _ in self.slot_names)
         for slot_name, slot in zip(self.slot_names, slots, strict=True):
             checks.same_shape(self.who, f"{name}.{slot_name}", slot.shape, p.shape, "the parameter's")

@@ -37,7 +37,11 @@ class SGD(Optimizer):
         self.nesterov = bool(nesterov)
         if self.nesterov and not self.momentum:
             raise ValueError(f"{self.who}: nesterov needs a momentum above 0, got {momentum!r}")
-        self.slot_names = ("velocity",) if self.momentum else ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "momentum" and value:  # of 0 later the velocities stay
+            super().__setattr__("slot_names", ("velocity",))
 
     @at_once
     def _update(

@@ -439,3 +439,26 @@ def test_what_becomes_read_only_or_spared_between_steps() -> None:
     parameters[1].data.flags.writeable = False
     with pytest.raises(ValueError, match="b and its gradient must be C-contiguous and b writeable"):
         optimizer.step(parameters)
+
+
+def test_settings_that_change_between_steps_count() -> None:
+    def run(later: bool, settings: dict[str, Any]) -> list[float]:
+        parameters = [Parameter(np.ones(3), name, decay=name == "a") for name in ("a", "b")]
+        optimizer = SGD(0.1, weight_decay=0.5, **({} if later else settings))
+        for name, value in settings.items() if later else ():
+            setattr(optimizer, name, value)
+        for _ in range(3):
+            for parameter in parameters:
+                parameter.grad[...] = 1
+            optimizer.step(parameters)
+        return [parameter.data[0] for parameter in parameters]
+
+    for settings in ({"momentum": 0.9}, {"decay_all": False}, {"groups": {"b": {"lr": 0.5}}}):
+        assert run(True, settings) == run(False, settings)
+        assert run(True, settings) != run(True, {})
+    parameters = [Parameter(np.ones(3), "a")]
+    optimizer = SGD(0.1)
+    optimizer.step(parameters)
+    optimizer.groups = {"nobody": {"lr": 2.0}}
+    with pytest.raises(ValueError, match="the pattern 'nobody' of groups must match a parameter"):
+        optimizer.step(parameters)
