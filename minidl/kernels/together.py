@@ -23,15 +23,15 @@ def one_by_one(update: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(update)
     def updated(*given: Any, **named: Any) -> None:
-        lists = [value for value in (*given, *named.values()) if isinstance(value, list)]
-        if not lists:
+        values = (*given, *named.values())
+        counts = {len(value) for value in values if isinstance(value, list)}
+        if not counts:
             update(*given, **named)
             return
-        for value in (*given, *named.values()):
-            count = len(value) if isinstance(value, list) else len(lists[0]) - isinstance(value, np.ndarray)
-            if count != len(lists[0]):
-                raise ValueError(f"{update.__name__}: all arrays must be {len(lists[0])} together, got others")
-        for i in range(len(lists[0])):
+        count = max(counts)
+        if len(counts) > 1 or any(isinstance(value, np.ndarray) for value in values):
+            raise ValueError(f"{update.__name__}: all arrays must be {count} together, got others")
+        for i in range(count):
             update(
                 *(value[i] if isinstance(value, list) else value for value in given),
                 **{name: value[i] if isinstance(value, list) else value for name, value in named.items()},

@@ -41,13 +41,12 @@ class Trained:
 class Sometimes(Trained):
     """The same, of a layer that may have none."""
 
-    def __get__(self, layer: Any, owner: type | None = None) -> Parameter:
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
         if layer is None:
-            return self  # type: ignore[return-value]
+            return self
         if self._name not in vars(layer):
             raise AttributeError(f"{type(layer).__name__!r} object has no attribute {self._name!r}")
-        found: Parameter = vars(layer)[self._name]
-        return found
+        return vars(layer)[self._name]
 
 
 class Renamed:

@@ -86,7 +86,7 @@ class Optimizer(Settings):
         if name == "groups" and not isinstance(value, Groups):
             value = Groups(self.who, value)
         super().__setattr__(name, value)
-        if name in ("decay_all", "groups", "momentum"):
+        if name in ("decay_all", "groups", "slot_names"):
             super().__setattr__("_backend", None)
 
     def _update(

@@ -41,7 +41,7 @@ class SGD(Optimizer):
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
         if name == "momentum" and value:  # of 0 later the velocities stay
-            super().__setattr__("slot_names", ("velocity",))
+            self.slot_names = ("velocity",)
 
     @at_once
     def _update(

@@ -20,14 +20,6 @@ dtypes = pytest.mark.parametrize("dtype", cases.FLOATS, ids=["float32", "float64
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
 
 
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = native.isa()
-    native.use_isa(request.param)
-    yield
-    native.use_isa(before)
-
-
 def as_map(v: np.ndarray) -> np.ndarray:
     """Capsules (n, I, D) as images (n, I, 1, D)."""
     return v[:, :, None]

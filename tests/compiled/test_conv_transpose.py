@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,15 +27,6 @@ CASES = [  # channels, outputs, H, W, kernel, stride, padding, output_padding, d
     (19, 19, 4, 6, 3, 2, 1, 1, 1, 19),
     (7, 5, 1, 1, (4, 3), 9),
 ]
-
-
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = native.isa()
-    native.use_isa(request.param)
-    with kernels.use("native"):
-        yield
-    native.use_isa(before)
 
 
 @dtypes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,14 +26,6 @@ SHAPES = [  # n, C, H, W, groups
     (2, 6, 3, 600, 2),
 ]
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
-
-
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = native.isa()
-    native.use_isa(request.param)
-    yield
-    native.use_isa(before)
 
 
 class Norm:

@@ -30,12 +30,6 @@ def _channels() -> Iterator[None]:
     native.use_isa(isa)
 
 
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> str:
-    native.use_isa(request.param)
-    return str(request.param)
-
-
 def compiled_only(model: minidl.Model, x: np.ndarray) -> np.ndarray:
     """Scores of the compiled prediction, which must exist."""
     y = model.predict(x)

@@ -86,14 +86,6 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=native.isas())
-def isa(request: pytest.FixtureRequest) -> Any:
-    before = native.isa()
-    native.use_isa(request.param)
-    yield request.param
-    native.use_isa(before)
-
-
 def narrow(case: Case, lanes: int) -> int:
     """Lanes of x: as many as channels where these are few, and not alone with their kernels."""
     depthwise = case.groups == case.C == case.O
